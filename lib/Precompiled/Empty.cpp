@@ -1,0 +1,1 @@
+// The translation unit that CMake builds the precompiled header with.
