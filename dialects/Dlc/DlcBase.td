@@ -1,0 +1,56 @@
+// The dlc dialect itself, its types and the classes of its ops.
+#ifndef DLC_BASE
+#define DLC_BASE
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "dialects/Dlc/DlcInterfaces.td"
+
+def Dlc_Dialect : Dialect {
+  let name = "dlc";
+  let cppNamespace = "::dlc";
+  let summary = "Neural networks as a small closed set of ops on ranked tensors";
+  let description = [{
+    See dialects/Dlc/README.md for why it is so. Images are channels-last,
+    weights of convolutions `[kernel..., input channels / group, output
+    channels]`. Integers are signless for the signed types of ONNX and `ui8` …
+    for the unsigned ones; booleans are `i1`.
+  }];
+  let useDefaultTypePrinterParser = 1;
+  let hasConstantMaterializer = 1;
+}
+
+class Dlc_Type<string name, string typeMnemonic> : TypeDef<Dlc_Dialect, name> {
+  let mnemonic = typeMnemonic;
+}
+
+def Dlc_StringType : Dlc_Type<"String", "string"> {
+  let summary = "a string of bytes, as an element of a tensor";
+}
+
+def Dlc_SequenceType : Dlc_Type<"Sequence", "seq"> {
+  let summary = "a sequence of tensors";
+  let parameters = (ins "::mlir::Type":$elementType);
+  let assemblyFormat = "`<` $elementType `>`";
+}
+
+def Dlc_OptionalType : Dlc_Type<"Optional", "optional"> {
+  let summary = "a tensor or sequence that may be absent";
+  let parameters = (ins "::mlir::Type":$elementType);
+  let assemblyFormat = "`<` $elementType `>`";
+}
+
+class Dlc_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Dlc_Dialect, mnemonic, traits>;
+
+/// An op whose result type follows from its operands and attributes.
+class Dlc_InferredOp<string mnemonic, list<Trait> traits = []>
+    : Dlc_Op<mnemonic, !listconcat([Pure,
+        DeclareOpInterfaceMethods<InferTypeOpInterface>], traits)>;
+
+def Dlc_Sizes : DenseArrayAttrBase<"::mlir::DenseI64ArrayAttr", "int64_t", "i64">;
+
+#endif
