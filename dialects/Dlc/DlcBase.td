@@ -48,8 +48,7 @@ class Dlc_Op<string mnemonic, list<Trait> traits = []>
 
 /// An op whose result type follows from its operands and attributes.
 class Dlc_InferredOp<string mnemonic, list<Trait> traits = []>
-    : Dlc_Op<mnemonic, !listconcat([Pure,
-        DeclareOpInterfaceMethods<InferTypeOpInterface>], traits)>;
+    : Dlc_Op<mnemonic, !listconcat([Pure, InferTypeOpAdaptor], traits)>;
 
 def Dlc_Sizes : DenseArrayAttrBase<"::mlir::DenseI64ArrayAttr", "int64_t", "i64">;
 

@@ -5,8 +5,8 @@
 include "dialects/Dlc/DlcBase.td"
 
 class Dlc_Elementwise<string mnemonic, dag ins, string doc, bit isPredicate>
-    : Dlc_InferredOp<mnemonic,
-        [DeclareOpInterfaceMethods<Dlc_ElementwiseInterface>]> {
+    : Dlc_Op<mnemonic, [Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>,
+        DeclareOpInterfaceMethods<Dlc_ElementwiseInterface>]> {
   let summary = doc;
   let arguments = ins;
   let results = (outs AnyRankedTensor:$result);
@@ -17,7 +17,7 @@ class Dlc_Elementwise<string mnemonic, dag ins, string doc, bit isPredicate>
     ::mlir::LogicalResult $cppClass::inferReturnTypes(
         ::mlir::MLIRContext *, ::std::optional<::mlir::Location> loc,
         ::mlir::ValueRange operands, ::mlir::DictionaryAttr,
-        ::mlir::PropertyRef, ::mlir::RegionRange,
+        ::mlir::OpaqueProperties, ::mlir::RegionRange,
         ::llvm::SmallVectorImpl<::mlir::Type> &types) {
       return ::dlc::inferElementwise(getOperationName(), loc, operands,
                                      isPredicate(), types);

@@ -11,7 +11,7 @@ include "mlir/Interfaces/ControlFlowInterfaces.td"
 //===----------------------------------------------------------------------===//
 
 def Dlc_ConstantOp : Dlc_Op<"constant", [Pure, ConstantLike,
-    DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
+    InferTypeOpAdaptor]> {
   let summary = "a constant tensor";
   let description = [{
     Large values are resources that share the memory of the model file.
@@ -249,5 +249,6 @@ def Dlc_PoolOp : Dlc_Op<"pool", [Pure]> {
 }
 
 include "dialects/Dlc/DlcContract.td"
+include "dialects/Dlc/DlcRuntime.td"
 
 #endif

@@ -1,0 +1,55 @@
+/// \file
+/// The dlc dialect: neural networks on ranked tensors. See README.md here.
+#ifndef DLC_DIALECTS_DLC_DLC_H
+#define DLC_DIALECTS_DLC_DLC_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/Dlc/DlcDialect.h.inc"
+#include "dialects/Dlc/DlcEnums.h.inc"
+#include "dialects/Dlc/DlcInterfaces.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Dlc/DlcTypes.h.inc"
+
+namespace dlc {
+
+/// The result shape of numpy broadcasting, or failure with an error at `loc`
+/// (none when it is absent). A dynamic dimension against 1 or another dynamic
+/// one stays dynamic; against a larger static one it becomes that size.
+llvm::FailureOr<llvm::SmallVector<int64_t>>
+broadcastShapes(llvm::ArrayRef<llvm::ArrayRef<int64_t>> shapes,
+                std::optional<mlir::Location> loc);
+
+/// Result types of an elementwise op: broadcast shape; the element type of
+/// the last operand, or `i1` for a predicate. All operands (but the condition
+/// of a `select`) must have one element type.
+llvm::LogicalResult inferElementwise(llvm::StringRef opName,
+                                     std::optional<mlir::Location> loc,
+                                     mlir::ValueRange operands,
+                                     bool isPredicate,
+                                     llvm::SmallVectorImpl<mlir::Type> &types);
+
+/// The type in which a tensor element is stored and computed: `ui8` -> `i8`.
+/// Other types are kept.
+mlir::Type getSignlessType(mlir::Type type);
+
+/// Size of the output of a window of `kernel` at `stride` and `dilation` over
+/// `size` elements with `padding` in all; dynamic in gives dynamic out.
+int64_t getWindowedSize(int64_t size, int64_t kernel, int64_t stride,
+                        int64_t dilation, int64_t padding);
+
+} // namespace dlc
+
+#define GET_OP_CLASSES
+#include "dialects/Dlc/DlcOps.h.inc"
+
+#endif

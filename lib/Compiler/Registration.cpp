@@ -1,0 +1,23 @@
+// Registers dialects, their interfaces and passes.
+
+#include "dlc/Registration.h"
+#include "dialects/Dlc/Dlc.h"
+#include "passes/Buffer/Passes.h"
+#include "passes/Cpu/Passes.h"
+#include "passes/Tensor/Passes.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
+
+void dlc::registerDialects(mlir::DialectRegistry &registry) {
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  registry.insert<DlcDialect>();
+}
+
+void dlc::registerPasses() {
+  mlir::registerAllPasses();
+  registerDlcTensorPasses();
+  registerDlcBufferPasses();
+  registerDlcCpuPasses();
+}

@@ -1,0 +1,74 @@
+// Turns the arguments and results of @main into buffers of the caller.
+
+#include "dialects/Dlc/Dims.h"
+#include "dialects/Dlc/Dlc.h"
+#include "passes/Buffer/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_BINDINTERFACE
+#include "passes/Buffer/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+namespace {
+
+struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
+  void runOnOperation() override {
+    auto main = getOperation().lookupSymbol<func::FuncOp>("main");
+    if (!main || main.isExternal()) {
+      getOperation().emitError("expected a function @main");
+      return signalPassFailure();
+    }
+    ImplicitLocOpBuilder b(main.getLoc(), main.getContext());
+    b.setInsertionPointToStart(&main.front());
+    Block &entry = main.front();
+    unsigned inputs = entry.getNumArguments();
+    for (unsigned i = 0; i < inputs; ++i) {
+      auto type = cast<RankedTensorType>(entry.getArgument(i).getType());
+      auto memrefType = MemRefType::get(type.getShape(), type.getElementType());
+      Value buffer = InputOp::create(b, memrefType, i);
+      Value tensor = bufferization::ToTensorOp::create(
+          b, type, buffer, /*restrict=*/true, /*writable=*/false);
+      entry.getArgument(i).replaceAllUsesWith(tensor);
+    }
+    auto returned = cast<func::ReturnOp>(entry.getTerminator());
+    b.setInsertionPoint(returned);
+    for (auto [i, value] : llvm::enumerate(returned.getOperands())) {
+      auto type = cast<RankedTensorType>(value.getType());
+      auto memrefType = MemRefType::get(type.getShape(), type.getElementType());
+      SmallVector<Value> sizes;
+      for (int64_t dim = 0; dim < type.getRank(); ++dim)
+        if (type.isDynamicDim(dim))
+          sizes.push_back(b.createOrFold<tensor::DimOp>(value, dim));
+      Value buffer = OutputOp::create(b, memrefType, i, sizes);
+      auto op = bufferization::MaterializeInDestinationOp::create(b, value, buffer);
+      op.setRestrict(true);
+      op.setWritable(true);
+    }
+    // Buffers of static shape stand at the start, so that the producers of
+    // the results can write into them.
+    for (auto output : llvm::make_early_inc_range(entry.getOps<OutputOp>()))
+      if (output.getDynamicSizes().empty())
+        output->moveBefore(&entry, entry.begin());
+    Value zero = arith::ConstantIntOp::create(b, 0, 32);
+    func::ReturnOp::create(b, zero);
+    returned.erase();
+    entry.addArgument(LLVM::LLVMPointerType::get(b.getContext()), main.getLoc());
+    entry.eraseArguments(0, inputs);
+    main.setArgAttrsAttr(nullptr);
+    main.setResAttrsAttr(nullptr);
+    main.setFunctionType(
+        b.getFunctionType(entry.getArgumentTypes(), b.getI32Type()));
+  }
+};
+
+} // namespace

@@ -1,0 +1,68 @@
+// The passes of the phase `buffer`: from tensors to planned memory.
+#ifndef DLC_PASSES_BUFFER
+#define DLC_PASSES_BUFFER
+
+include "mlir/Pass/PassBase.td"
+
+def BindInterface : Pass<"dlc-bind-interface", "::mlir::ModuleOp"> {
+  let summary = "Turn the arguments and results of @main into buffers of the caller";
+  let description = [{
+    ```mlir
+    func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+      ...
+      return %y : tensor<4xf32>
+    }
+    // becomes
+    func.func @main(%run: !llvm.ptr) -> i32 {
+      %0 = dlc.input 0 : memref<4xf32>
+      %x = bufferization.to_tensor %0 restrict : memref<4xf32> to tensor<4xf32>
+      ...
+      %1 = dlc.output 0 : memref<4xf32>
+      bufferization.materialize_in_destination %y in restrict writable %1
+      return %c0 : i32
+    }
+    ```
+    The interface is kept in the module's attributes `dlc.inputs` and
+    `dlc.outputs`.
+  }];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect",
+                           "::mlir::LLVM::LLVMDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
+def CopyToLoops : Pass<"dlc-copy-to-linalg", "::mlir::ModuleOp"> {
+  let summary = "Turn memref.copy into linalg.generic, so that it becomes a kernel";
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def PlaceWeights : Pass<"dlc-place-weights", "::mlir::ModuleOp"> {
+  let summary = "Replace global constants by offsets into the object's weights";
+  let description = [{
+    Equal constants share one place. The module's attribute `dlc.weights` then
+    lists `[offset, value]` pairs, and `dlc.weights_size` gives the bytes.
+  }];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
+def PlanMemory : Pass<"dlc-plan-memory", "::mlir::ModuleOp"> {
+  let summary = "Place the buffers of static size in one arena by their lifetimes";
+  let description = [{
+    `memref.alloc` of static size in @main becomes `dlc.arena`; one of dynamic
+    size becomes `dlc.alloc` and, behind its last use, `dlc.free`. The size of
+    the arena is the module's attribute `dlc.workspace`.
+  }];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
+def OutlineKernels : Pass<"dlc-outline-kernels", "::mlir::ModuleOp"> {
+  let summary = "Move each computation of @main into a function; equal ones share it";
+  let description = [{
+    A kernel is a linalg op or a contraction. Constants move inside; buffers
+    and sizes become arguments. Layers of equal shapes then share their code,
+    and LLVM sees many small functions instead of a huge one. Buffer arguments
+    that nothing else aliases are marked `llvm.noalias`.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
+}
+
+#endif

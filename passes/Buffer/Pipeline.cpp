@@ -1,0 +1,33 @@
+// The phase `buffer`, in order.
+
+#include "passes/Buffer/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/OneShotAnalysis.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+void dlc::buildBufferPipeline(OpPassManager &pm) {
+  // The interface first, so that results are computed in the caller's buffers.
+  pm.addPass(createBindInterface());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  // Producers write where insert_slice would have copied to (padding, concat).
+  pm.addPass(bufferization::createEmptyTensorEliminationPass());
+  bufferization::OneShotBufferizePassOptions options;
+  options.bufferAlignment = 64;
+  options.functionBoundaryTypeConversion =
+      bufferization::LayoutMapOption::IdentityLayoutMap;
+  pm.addPass(bufferization::createOneShotBufferizePass(options));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(bufferization::createBufferLoopHoistingPass());
+  // Copies become kernels like any other.
+  pm.addPass(createCopyToLoops());
+  pm.addPass(createPlaceWeights());
+  pm.addPass(createPlanMemory());
+  pm.addPass(createOutlineKernels());
+}

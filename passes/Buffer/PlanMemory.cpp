@@ -1,0 +1,152 @@
+// Places the buffers of @main: static ones in one arena, by their lifetimes.
+
+#include "dialects/Dlc/Dlc.h"
+#include "passes/Buffer/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_PLANMEMORY
+#include "passes/Buffer/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+namespace {
+
+/// A static buffer that lives from position `begin` to `end` of the top-level
+/// block, both inclusive.
+struct Lifetime {
+  memref::AllocOp op;
+  int64_t begin, end, size, offset = 0;
+};
+
+struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
+  void runOnOperation() override {
+    auto main = getOperation().lookupSymbol<func::FuncOp>("main");
+    if (!main)
+      return;
+    Block &entry = main.front();
+    DenseMap<Operation *, int64_t> position;
+    for (auto [i, op] : llvm::enumerate(entry))
+      position[&op] = i;
+    BufferViewFlowAnalysis flow(main);
+
+    SmallVector<Lifetime> lifetimes;
+    SmallVector<memref::AllocOp> dynamic;
+    main.walk([&](memref::AllocOp op) {
+      if (!op.getType().hasStaticShape()) {
+        dynamic.push_back(op);
+        return;
+      }
+      // A buffer inside a loop lives as long as the whole loop.
+      Operation *top = entry.findAncestorOpInBlock(*op);
+      Lifetime life{op, position[top], position[top], sizeOf(op.getType())};
+      for (Value alias : flow.resolve(op.getResult()))
+        for (Operation *user : alias.getUsers())
+          life.end = std::max(life.end,
+                              position[entry.findAncestorOpInBlock(*user)]);
+      lifetimes.push_back(life);
+    });
+    int64_t workspace = place(lifetimes);
+    for (Lifetime &life : lifetimes) {
+      OpBuilder b(life.op);
+      life.op.replaceAllUsesWith(
+          ArenaOp::create(b, life.op.getLoc(), life.op.getType(), life.offset)
+              .getResult());
+      life.op.erase();
+    }
+    for (memref::AllocOp op : dynamic)
+      placeDynamic(op, flow);
+    getOperation()->setAttr(
+        "dlc.workspace",
+        Builder(&getContext()).getI64IntegerAttr(workspace));
+  }
+
+  static int64_t sizeOf(MemRefType type) {
+    Type element = type.getElementType();
+    int64_t bits = 8;
+    if (auto complex = dyn_cast<ComplexType>(element))
+      bits = 2 * complex.getElementType().getIntOrFloatBitWidth();
+    else if (element.isIntOrFloat())
+      bits = element.getIntOrFloatBitWidth();
+    else if (isa<IndexType>(element))
+      bits = 64;
+    return type.getNumElements() * llvm::divideCeil(bits, 8);
+  }
+
+  /// Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep
+  /// Neural Net Inference", 2020): the largest first, each at the lowest
+  /// offset that is free during its lifetime. Returns the arena's size.
+  static int64_t place(MutableArrayRef<Lifetime> lifetimes) {
+    SmallVector<Lifetime *> order;
+    for (Lifetime &life : lifetimes)
+      order.push_back(&life);
+    llvm::stable_sort(order, [](Lifetime *a, Lifetime *b) {
+      return a->size > b->size;
+    });
+    int64_t total = 0;
+    SmallVector<Lifetime *> placed;   // by offset
+    for (Lifetime *life : order) {
+      int64_t offset = 0;
+      for (Lifetime *other : placed) {
+        if (other->end < life->begin || other->begin > life->end)
+          continue;
+        if (other->offset >= offset + life->size)
+          break;
+        offset = std::max(
+            offset, int64_t(llvm::alignTo(other->offset + other->size, 64)));
+      }
+      life->offset = offset;
+      total = std::max(total, offset + life->size);
+      placed.insert(llvm::upper_bound(placed, life,
+                                      [](Lifetime *a, Lifetime *b) {
+                                        return a->offset < b->offset;
+                                      }),
+                    life);
+    }
+    return llvm::alignTo(total, 64);
+  }
+
+  /// memref.alloc -> dlc.alloc, freed behind the last use in its block. One
+  /// that leaves its block stays until the end of the run.
+  static void placeDynamic(memref::AllocOp op, BufferViewFlowAnalysis &flow) {
+    OpBuilder b(op);
+    Block *block = op->getBlock();
+    Operation *last = op;
+    bool escapes = false;
+    for (Value alias : flow.resolve(op.getResult())) {
+      if (alias.getParentBlock() != block)
+        escapes |= !block->findAncestorOpInBlock(
+            *(alias.getDefiningOp() ? alias.getDefiningOp()
+                                    : alias.getParentBlock()->getParentOp()));
+      for (Operation *user : alias.getUsers()) {
+        Operation *ancestor = block->findAncestorOpInBlock(*user);
+        if (!ancestor) {
+          escapes = true;
+          continue;
+        }
+        escapes |= ancestor->hasTrait<OpTrait::IsTerminator>();
+        if (last->isBeforeInBlock(ancestor))
+          last = ancestor;
+      }
+    }
+    Value buffer = AllocOp::create(b, op.getLoc(), op.getType(),
+                                   op.getDynamicSizes());
+    op.getResult().replaceAllUsesWith(buffer);
+    if (last == op)
+      last = buffer.getDefiningOp();
+    if (!escapes) {
+      b.setInsertionPointAfter(last);
+      FreeOp::create(b, op.getLoc(), buffer);
+    }
+    op.erase();
+  }
+};
+
+} // namespace

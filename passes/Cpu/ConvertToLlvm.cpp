@@ -1,0 +1,351 @@
+// Converts everything to the LLVM dialect: MLIR's patterns, and those for the
+// ops of the run.
+
+#include "dialects/Dlc/Dlc.h"
+#include "passes/Cpu/Passes.h"
+#include "mlir/Analysis/DataLayoutAnalysis.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
+#include "mlir/Conversion/IndexToLLVM/IndexToLLVM.h"
+#include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
+#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
+#include "mlir/Conversion/LLVMCommon/Pattern.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/FunctionCallUtils.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_CONVERTTOLLVM
+#include "passes/Cpu/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+/// The status code of a failed check; `DLC_ERROR_SHAPE` of the C interface.
+static constexpr int32_t kShapeError = 3;
+
+namespace {
+
+/// The fields of `struct dlc_rt_ctx` that generated code reads, in order.
+enum RunField { Inputs, InputShapes, Outputs, Arena };
+
+/// What the lowerings of the run's ops share.
+template <typename OpTy>
+struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
+  using ConvertOpToLLVMPattern<OpTy>::ConvertOpToLLVMPattern;
+  using OpAdaptor = typename OpTy::Adaptor;
+
+  static Type pointerType(OpBuilder &b) {
+    return LLVM::LLVMPointerType::get(b.getContext());
+  }
+
+  /// The run's context: the first argument of the function.
+  static Value getRun(Operation *op) {
+    return op->getParentOfType<FunctionOpInterface>().getArgument(0);
+  }
+
+  static Value loadPointer(OpBuilder &b, Location loc, Value base,
+                           int64_t index) {
+    Value address =
+        LLVM::GEPOp::create(b, loc, pointerType(b), pointerType(b), base,
+                            ArrayRef<LLVM::GEPArg>{int32_t(index)});
+    return LLVM::LoadOp::create(b, loc, pointerType(b), address);
+  }
+
+  static Value loadField(OpBuilder &b, Location loc, Operation *op,
+                         RunField field) {
+    return loadPointer(b, loc, getRun(op), field);
+  }
+
+  Value integer(OpBuilder &b, Location loc, Type type, int64_t value) const {
+    return LLVM::ConstantOp::create(b, loc, type,
+                                    b.getIntegerAttr(type, value));
+  }
+
+  /// Calls a function of the runtime, declaring it at its first use.
+  Value callRuntime(ConversionPatternRewriter &b, Operation *op, StringRef name,
+                    Type result, ValueRange arguments) const {
+    auto module = op->getParentOfType<ModuleOp>();
+    FailureOr<LLVM::LLVMFuncOp> function = LLVM::lookupOrCreateFn(
+        b, module, name, llvm::to_vector(arguments.getTypes()), result);
+    return LLVM::CallOp::create(b, op->getLoc(), *function, arguments)
+        .getResult();
+  }
+
+  /// Ends the run with the status `fail()` unless `condition` holds.
+  void endRunUnless(ConversionPatternRewriter &b, Operation *op, Value condition,
+                    function_ref<Value(OpBuilder &)> fail) const {
+    Location loc = op->getLoc();
+    Block *before = b.getInsertionBlock();
+    Block *after = b.splitBlock(before, b.getInsertionPoint());
+    Block *failed = b.createBlock(before->getParent(), before->getParent()->end());
+    Value status = fail(b);
+    LLVM::ReturnOp::create(b, loc, status);
+    b.setInsertionPointToEnd(before);
+    LLVM::CondBrOp::create(b, loc, condition, after, failed);
+    b.setInsertionPointToStart(after);
+  }
+
+  /// Ends the run with the recorded status if `pointer` is null.
+  void endRunIfNull(ConversionPatternRewriter &b, Operation *op,
+                    Value pointer) const {
+    Location loc = op->getLoc();
+    Value null = LLVM::ZeroOp::create(b, loc, pointerType(b));
+    Value isThere = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::ne,
+                                         pointer, null);
+    endRunUnless(b, op, isThere, [&](OpBuilder &) {
+      return callRuntime(b, op, "dlc_rt_status", b.getI32Type(), getRun(op));
+    });
+  }
+
+  /// The descriptor of a contiguous buffer; `dynamic` are its dynamic sizes.
+  Value describe(ConversionPatternRewriter &b, Location loc, MemRefType type,
+                 Value pointer, ValueRange dynamic) const {
+    SmallVector<Value> sizes, strides;
+    Value bytes;
+    this->getMemRefDescriptorSizes(loc, type, dynamic, b, sizes, strides, bytes);
+    return this->createMemRefDescriptor(loc, type, pointer, pointer, sizes,
+                                        strides, b);
+  }
+
+  Value bytesOf(ConversionPatternRewriter &b, Location loc, MemRefType type,
+                ValueRange dynamic) const {
+    SmallVector<Value> sizes, strides;
+    Value bytes;
+    this->getMemRefDescriptorSizes(loc, type, dynamic, b, sizes, strides, bytes);
+    // Pointers count bytes as addresses do.
+    bytes = LLVM::PtrToIntOp::create(
+        b, loc, this->getIndexType(),
+        LLVM::IntToPtrOp::create(b, loc, pointerType(b), bytes));
+    return this->getIndexType() == b.getI64Type()
+               ? bytes
+               : Value(LLVM::ZExtOp::create(b, loc, b.getI64Type(), bytes));
+  }
+};
+
+struct LowerInput : RunOpLowering<InputOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult
+  matchAndRewrite(InputOp op, OpAdaptor,
+                  ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getType());
+    Value pointer =
+        loadPointer(b, loc, loadField(b, loc, op, Inputs), op.getIndex());
+    SmallVector<Value> dynamic;
+    if (!type.hasStaticShape()) {
+      Value shape =
+          loadPointer(b, loc, loadField(b, loc, op, InputShapes), op.getIndex());
+      for (int64_t i = 0; i < type.getRank(); ++i) {
+        if (!type.isDynamicDim(i))
+          continue;
+        Value address =
+            LLVM::GEPOp::create(b, loc, pointerType(b), b.getI64Type(), shape,
+                                ArrayRef<LLVM::GEPArg>{int32_t(i)});
+        Value size = LLVM::LoadOp::create(b, loc, b.getI64Type(), address);
+        if (getIndexType() != b.getI64Type())
+          size = LLVM::TruncOp::create(b, loc, getIndexType(), size);
+        dynamic.push_back(size);
+      }
+    }
+    b.replaceOp(op, describe(b, loc, type, pointer, dynamic));
+    return success();
+  }
+};
+
+struct LowerOutput : RunOpLowering<OutputOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult
+  matchAndRewrite(OutputOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getType());
+    Value pointer;
+    if (type.hasStaticShape()) {
+      pointer =
+          loadPointer(b, loc, loadField(b, loc, op, Outputs), op.getIndex());
+    } else {
+      SmallVector<Value> sizes, strides;
+      Value bytes;
+      getMemRefDescriptorSizes(loc, type, adaptor.getDynamicSizes(), b, sizes,
+                               strides, bytes);
+      Value shape = LLVM::AllocaOp::create(
+          b, loc, pointerType(b), b.getI64Type(),
+          integer(b, loc, b.getI32Type(), type.getRank()));
+      for (auto [i, size] : llvm::enumerate(sizes)) {
+        Value address =
+            LLVM::GEPOp::create(b, loc, pointerType(b), b.getI64Type(), shape,
+                                ArrayRef<LLVM::GEPArg>{int32_t(i)});
+        if (size.getType() != b.getI64Type())
+          size = LLVM::ZExtOp::create(b, loc, b.getI64Type(), size);
+        LLVM::StoreOp::create(b, loc, size, address);
+      }
+      pointer = callRuntime(
+          b, op, "dlc_rt_output", pointerType(b),
+          {getRun(op), integer(b, loc, b.getI32Type(), op.getIndex()), shape,
+           bytesOf(b, loc, type, adaptor.getDynamicSizes())});
+      endRunIfNull(b, op, pointer);
+    }
+    b.replaceOp(op,
+                describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
+    return success();
+  }
+};
+
+struct LowerArena : RunOpLowering<ArenaOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult
+  matchAndRewrite(ArenaOp op, OpAdaptor,
+                  ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    Value base = loadField(b, loc, op, Arena);
+    Value offset = integer(b, loc, getIndexType(), op.getOffset());
+    Value pointer = LLVM::GEPOp::create(b, loc, pointerType(b), b.getI8Type(),
+                                        base, offset);
+    b.replaceOp(op, describe(b, loc, cast<MemRefType>(op.getType()), pointer, {}));
+    return success();
+  }
+};
+
+struct LowerWeight : RunOpLowering<WeightOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult
+  matchAndRewrite(WeightOp op, OpAdaptor,
+                  ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    auto module = op->getParentOfType<ModuleOp>();
+    std::string name =
+        (cast<StringAttr>(module->getAttr("dlc.name")).getValue() + "_weights")
+            .str();
+    Value base = LLVM::AddressOfOp::create(b, loc, pointerType(b), name);
+    Value offset = integer(b, loc, b.getI64Type(), op.getOffset());
+    Value pointer = LLVM::GEPOp::create(b, loc, pointerType(b), b.getI8Type(),
+                                        base, offset);
+    b.replaceOp(op, describe(b, loc, cast<MemRefType>(op.getType()), pointer, {}));
+    return success();
+  }
+};
+
+struct LowerAlloc : RunOpLowering<AllocOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult
+  matchAndRewrite(AllocOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getType());
+    Value pointer = callRuntime(
+        b, op, "dlc_rt_alloc", pointerType(b),
+        {getRun(op), bytesOf(b, loc, type, adaptor.getDynamicSizes())});
+    endRunIfNull(b, op, pointer);
+    b.replaceOp(op,
+                describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
+    return success();
+  }
+};
+
+struct LowerFree : RunOpLowering<FreeOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult
+  matchAndRewrite(FreeOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &b) const override {
+    MemRefDescriptor buffer(adaptor.getBuffer());
+    callRuntime(b, op, "dlc_rt_free", LLVM::LLVMVoidType::get(getContext()),
+                {getRun(op), buffer.allocatedPtr(b, op.getLoc())});
+    b.eraseOp(op);
+    return success();
+  }
+  /// The call has no result.
+  Value callRuntime(ConversionPatternRewriter &b, Operation *op, StringRef name,
+                    Type result, ValueRange arguments) const {
+    auto module = op->getParentOfType<ModuleOp>();
+    FailureOr<LLVM::LLVMFuncOp> function = LLVM::lookupOrCreateFn(
+        b, module, name, llvm::to_vector(arguments.getTypes()), result);
+    LLVM::CallOp::create(b, op->getLoc(), *function, arguments);
+    return {};
+  }
+};
+
+/// A failed check ends the run with a status and the check's message.
+struct LowerAssert : RunOpLowering<cf::AssertOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult
+  matchAndRewrite(cf::AssertOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    auto module = op->getParentOfType<ModuleOp>();
+    std::string text = op.getMsg().str();
+    text.push_back('\0');
+    // One global a message; equal messages share it.
+    std::string name =
+        llvm::formatv("dlc_message_{0:x}", llvm::hash_value(StringRef(text)).operator size_t());
+    if (!module.lookupSymbol(name)) {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(module.getBody());
+      LLVM::GlobalOp::create(
+          b, module.getLoc(), LLVM::LLVMArrayType::get(b.getI8Type(), text.size()),
+          /*isConstant=*/true, LLVM::Linkage::Private, name,
+          b.getStringAttr(text));
+    }
+    Operation *anchor = op;
+    endRunUnless(b, op, adaptor.getArg(), [&](OpBuilder &) {
+      Value message = LLVM::AddressOfOp::create(b, loc, pointerType(b), name);
+      return callRuntime(
+          b, anchor, "dlc_rt_fail", b.getI32Type(),
+          {getRun(anchor), integer(b, loc, b.getI32Type(), kShapeError), message});
+    });
+    b.eraseOp(op);
+    return success();
+  }
+};
+
+struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
+  using ConvertToLlvmBase::ConvertToLlvmBase;
+  void runOnOperation() override {
+    MLIRContext *context = &getContext();
+    ModuleOp module = getOperation();
+    LowerToLLVMOptions options(context);
+    options.overrideIndexBitwidth(indexBits);
+    LLVMTypeConverter converter(context, options);
+    RewritePatternSet patterns(context);
+    SymbolTableCollection symbols;
+    arith::populateArithToLLVMConversionPatterns(converter, patterns);
+    cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
+    populateFuncToLLVMConversionPatterns(converter, patterns, &symbols);
+    populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
+    populateMathToLLVMConversionPatterns(converter, patterns);
+    populateVectorToLLVMConversionPatterns(converter, patterns);
+    index::populateIndexToLLVMConversionPatterns(converter, patterns);
+    ub::populateUBToLLVMConversionPatterns(converter, patterns);
+    patterns.add<LowerInput, LowerOutput, LowerArena, LowerWeight, LowerAlloc,
+                 LowerFree, LowerAssert>(converter);
+    declareWeights(module);
+    LLVMConversionTarget target(*context);
+    target.addLegalOp<ModuleOp>();
+    if (failed(applyPartialConversion(module, target, std::move(patterns))))
+      signalPassFailure();
+  }
+
+  /// `@<name>_weights`, which codegen fills and places.
+  static void declareWeights(ModuleOp module) {
+    auto size = module->getAttrOfType<IntegerAttr>("dlc.weights_size");
+    auto name = module->getAttrOfType<StringAttr>("dlc.name");
+    if (!size || !name)
+      return;
+    OpBuilder b(module.getBodyRegion());
+    LLVM::GlobalOp::create(
+        b, module.getLoc(),
+        LLVM::LLVMArrayType::get(b.getI8Type(), size.getInt()),
+        /*isConstant=*/true, LLVM::Linkage::External,
+        (name.getValue() + "_weights").str(), Attribute());
+  }
+};
+
+} // namespace

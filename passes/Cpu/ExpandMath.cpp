@@ -1,0 +1,54 @@
+// Expands math functions inline, or turns them into calls of libm.
+
+#include "passes/Cpu/Passes.h"
+#include "mlir/Conversion/MathToLibm/MathToLibm.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_EXPANDMATH
+#include "passes/Cpu/Passes.h.inc"
+} // namespace dlc
+
+namespace {
+
+struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
+  void runOnOperation() override {
+    RewritePatternSet expansions(&getContext());
+    // The polynomials of MLIR for f32, named by op.
+    auto chosen = [](StringRef name) {
+      return llvm::is_contained({"math.tanh", "math.log", "math.erf",
+                                 "math.exp", "math.log1p", "math.expm1"},
+                                name);
+    };
+    populateMathPolynomialApproximationPatterns(expansions, chosen);
+    math::populateExpansionPatterns(expansions, {"sinh", "cosh", "tan",
+                                                 "asinh", "acosh", "atanh"});
+    if (failed(applyPatternsGreedily(getOperation(), std::move(expansions))))
+      return signalPassFailure();
+    // What every target has as an instruction, or LLVM expands well, stays.
+    SmallVector<Operation *> functions;
+    getOperation().walk([&](Operation *op) {
+      if (isa<math::MathDialect>(op->getDialect()) &&
+          !isa<math::SqrtOp, math::FmaOp, math::FloorOp, math::CeilOp,
+               math::TruncOp, math::RoundEvenOp, math::AbsFOp, math::AbsIOp,
+               math::CopySignOp>(op))
+        functions.push_back(op);
+    });
+    RewritePatternSet calls(&getContext());
+    populateMathToLibmConversionPatterns(calls);
+    GreedyRewriteConfig config;
+    config.setStrictness(GreedyRewriteStrictness::ExistingAndNewOps);
+    if (failed(applyOpPatternsGreedily(functions, std::move(calls), config)))
+      return signalPassFailure();
+  }
+};
+
+} // namespace

@@ -1,0 +1,292 @@
+// matmul and conv -> dlc.contract; pool -> linalg.generic. Padding becomes an
+// explicit padded buffer, into which the producer writes.
+
+#include "passes/Tensor/Lowering.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace dlc;
+
+/// The type in which products are summed.
+static Type getSumType(Type resultType) { return getComputeType(resultType); }
+
+/// A contraction without an epilogue but the rounding to its result's type.
+static Value createContract(OpBuilder &b, Location loc, Value lhs, Value rhs,
+                            ArrayRef<OpFoldResult> sizes, Type element,
+                            ArrayRef<AffineMap> maps, bool lhsUnsigned,
+                            bool rhsUnsigned) {
+  Value empty = createEmpty(b, loc, sizes, element);
+  auto op = ContractOp::create(b, loc, empty.getType(), lhs, rhs, ValueRange(),
+                               empty, b.getAffineMapArrayAttr(maps),
+                               lhsUnsigned, rhsUnsigned);
+  OpBuilder::InsertionGuard guard(b);
+  Type sumType = getSumType(element);
+  Block *block = b.createBlock(&op.getEpilogue(), {}, sumType, loc);
+  Value sum = block->getArgument(0);
+  if (sumType != element)
+    sum = arith::TruncFOp::create(b, loc, element, sum);
+  YieldOp::create(b, loc, sum);
+  return op.getResult();
+}
+
+static bool isUnsigned(Value value) {
+  return getElementTypeOrSelf(value).isUnsignedInteger();
+}
+
+/// `x` in a border of `value`: low and high amounts of each dimension.
+static Value padWith(OpBuilder &b, Location loc, Value original, Value x,
+                     ArrayRef<int64_t> low, ArrayRef<int64_t> high,
+                     Value value) {
+  if (llvm::all_of(low, [](int64_t n) { return n == 0; }) &&
+      llvm::all_of(high, [](int64_t n) { return n == 0; }))
+    return x;
+  SmallVector<OpFoldResult> inner = getDims(b, loc, original), sizes, offsets;
+  for (auto [i, size] : llvm::enumerate(inner)) {
+    sizes.push_back(
+        addSizes(b, loc, size, b.getIndexAttr(low[i] + high[i])));
+    offsets.push_back(b.getIndexAttr(low[i]));
+  }
+  SmallVector<OpFoldResult> strides(inner.size(), b.getIndexAttr(1));
+  Value filled = createFilled(b, loc, sizes, value);
+  auto [shape, dynamic] = decomposeMixedValues(inner);
+  x = castTo(b, loc, x,
+             RankedTensorType::get(shape, getElementTypeOrSelf(x)));
+  return tensor::InsertSliceOp::create(b, loc, x, filled, offsets, inner,
+                                       strides);
+}
+
+/// Padding of the spatial dimensions of `[n, spatial..., c]`.
+static Value padSpatial(OpBuilder &b, Location loc, Value original, Value x,
+                        ArrayRef<int64_t> pads, Value value) {
+  size_t spatial = pads.size() / 2;
+  SmallVector<int64_t> low{0}, high{0};
+  llvm::append_range(low, pads.take_front(spatial));
+  llvm::append_range(high, pads.take_back(spatial));
+  low.push_back(0);
+  high.push_back(0);
+  return padWith(b, loc, original, x, low, high, value);
+}
+
+namespace {
+
+struct LowerMatMul : OpConversionPattern<MatMulOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(MatMulOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type = cast<RankedTensorType>(
+        getTypeConverter()->convertType(op.getType()));
+    int64_t rank = type.getRank(), batch = rank - 2;
+    // Iteration space: batch..., m, n, k.
+    SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
+    auto mapOf = [&](Value original, AffineExpr row,
+                     AffineExpr column) -> AffineMap {
+      auto operandType = cast<RankedTensorType>(original.getType());
+      int64_t skipped = rank - operandType.getRank();
+      SmallVector<AffineExpr> exprs;
+      for (int64_t i = 0; i < operandType.getRank() - 2; ++i) {
+        OpFoldResult size = getDim(rewriter, loc, original, i);
+        bool repeats = operandType.getDimSize(i) == 1 &&
+                       !isConstantIntValue(sizes[skipped + i], 1);
+        if (!repeats && !areEqualSizes(size, sizes[skipped + i])) {
+          Value equal = arith::CmpIOp::create(
+              rewriter, loc, arith::CmpIPredicate::eq,
+              getValueOrCreateConstantIndexOp(rewriter, loc, size),
+              getValueOrCreateConstantIndexOp(rewriter, loc,
+                                              sizes[skipped + i]));
+          createCheck(rewriter, loc, equal,
+                      "expected matrices with equal batch dimensions");
+        }
+        exprs.push_back(repeats ? rewriter.getAffineConstantExpr(0)
+                                : rewriter.getAffineDimExpr(skipped + i));
+      }
+      exprs.push_back(row);
+      exprs.push_back(column);
+      return AffineMap::get(rank + 1, 0, exprs, rewriter.getContext());
+    };
+    AffineExpr m = rewriter.getAffineDimExpr(batch);
+    AffineExpr n = rewriter.getAffineDimExpr(batch + 1);
+    AffineExpr k = rewriter.getAffineDimExpr(batch + 2);
+    auto rankOf = [](Value v) {
+      return cast<RankedTensorType>(v.getType()).getRank();
+    };
+    OpFoldResult kl = getDim(rewriter, loc, op.getLhs(), rankOf(op.getLhs()) - 1);
+    OpFoldResult kr = getDim(rewriter, loc, op.getRhs(), rankOf(op.getRhs()) - 2);
+    if (!areEqualSizes(kl, kr))
+      createCheck(rewriter, loc,
+                  arith::CmpIOp::create(
+                      rewriter, loc, arith::CmpIPredicate::eq,
+                      getValueOrCreateConstantIndexOp(rewriter, loc, kl),
+                      getValueOrCreateConstantIndexOp(rewriter, loc, kr)),
+                  "expected as many columns on the left as rows on the right");
+    SmallVector<AffineMap> maps{
+        mapOf(op.getLhs(), m, k), mapOf(op.getRhs(), k, n),
+        rewriter.getMultiDimIdentityMap(rank + 1).dropResult(rank)};
+    Value result = createContract(rewriter, loc, adaptor.getLhs(),
+                                  adaptor.getRhs(), sizes,
+                                  type.getElementType(), maps,
+                                  isUnsigned(op.getLhs()),
+                                  isUnsigned(op.getRhs()));
+    rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
+    return success();
+  }
+};
+
+/// With groups, the last dimension of weights and result is taken apart into
+/// `[group, m / group]`; with one input channel a group (depthwise) the group
+/// is a batch dimension of its own.
+struct LowerConv : OpConversionPattern<ConvOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(ConvOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type = cast<RankedTensorType>(
+        getTypeConverter()->convertType(op.getType()));
+    Value weights = adaptor.getWeights();
+    auto weightsType = cast<RankedTensorType>(weights.getType());
+    int64_t spatial = type.getRank() - 2, group = op.getGroup();
+    int64_t channels = weightsType.getDimSize(spatial);
+    int64_t columns = weightsType.getDimSize(spatial + 1);
+    if (group != 1 && (ShapedType::isDynamic(channels) ||
+                       ShapedType::isDynamic(columns)))
+      return op.emitError("expected weights of static shape for a grouped "
+                          "convolution, found ")
+             << weightsType;
+    Value zero = createScalar(rewriter, loc,
+                              getElementTypeOrSelf(adaptor.getX()), 0);
+    Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(),
+                         op.getPads(), zero);
+
+    // Iteration space: n, output..., [group,] column, kernel..., channel.
+    bool grouped = group != 1;
+    int64_t groupDim = 1 + spatial, columnDim = groupDim + grouped;
+    int64_t kernelDim = columnDim + 1, channelDim = kernelDim + spatial;
+    int64_t dims = channelDim + 1;
+    auto dim = [&](int64_t i) { return rewriter.getAffineDimExpr(i); };
+    SmallVector<AffineExpr> xExprs{dim(0)}, wExprs, yExprs{dim(0)};
+    for (int64_t i = 0; i < spatial; ++i) {
+      xExprs.push_back(dim(1 + i) * op.getStrides()[i] +
+                       dim(kernelDim + i) * op.getDilations()[i]);
+      wExprs.push_back(dim(kernelDim + i));
+      yExprs.push_back(dim(1 + i));
+    }
+    xExprs.push_back(grouped ? dim(groupDim) * channels + dim(channelDim)
+                             : dim(channelDim));
+    wExprs.push_back(dim(channelDim));
+    SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
+    SmallVector<OpFoldResult> wholeSizes = sizes;
+    if (grouped) {
+      SmallVector<OpFoldResult> apart = getAsIndexOpFoldResult(
+          rewriter.getContext(), weightsType.getShape());
+      apart.back() = rewriter.getIndexAttr(group);
+      apart.push_back(rewriter.getIndexAttr(columns / group));
+      weights = createReshape(rewriter, loc, weights, apart);
+      wExprs.push_back(dim(groupDim));
+      yExprs.push_back(dim(groupDim));
+      sizes.back() = rewriter.getIndexAttr(group);
+      sizes.push_back(rewriter.getIndexAttr(columns / group));
+    }
+    wExprs.push_back(dim(columnDim));
+    yExprs.push_back(dim(columnDim));
+    auto map = [&](ArrayRef<AffineExpr> exprs) {
+      return AffineMap::get(dims, 0, exprs, rewriter.getContext());
+    };
+    Value result = createContract(
+        rewriter, loc, x, weights, sizes, type.getElementType(),
+        {map(xExprs), map(wExprs), map(yExprs)}, isUnsigned(op.getX()),
+        isUnsigned(op.getWeights()));
+    if (grouped)
+      result = createReshape(rewriter, loc, result, wholeSizes);
+    rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
+    return success();
+  }
+};
+
+struct LowerPool : OpConversionPattern<PoolOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(PoolOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type = cast<RankedTensorType>(
+        getTypeConverter()->convertType(op.getType()));
+    Type element = type.getElementType();
+    bool isMax = op.getKind() == PoolKind::Max;
+    bool unsignedElements = isUnsigned(op.getX());
+    int64_t spatial = type.getRank() - 2;
+    Value neutral;
+    if (auto floatType = dyn_cast<FloatType>(element); floatType && isMax)
+      neutral = arith::ConstantOp::create(
+          rewriter, loc,
+          rewriter.getFloatAttr(element,
+                                llvm::APFloat::getInf(
+                                    floatType.getFloatSemantics(), true)));
+    else if (isMax && !unsignedElements)
+      neutral = arith::ConstantOp::create(
+          rewriter, loc,
+          rewriter.getIntegerAttr(
+              element, llvm::APInt::getSignedMinValue(
+                           element.getIntOrFloatBitWidth())));
+    else
+      neutral = createScalar(rewriter, loc, element, 0);
+    Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(),
+                         op.getPads(), neutral);
+
+    // Iteration space: n, output..., kernel..., c: channels innermost.
+    int64_t dims = 2 + 2 * spatial;
+    auto dim = [&](int64_t i) { return rewriter.getAffineDimExpr(i); };
+    SmallVector<AffineExpr> xExprs{dim(0)}, windowExprs, yExprs{dim(0)};
+    for (int64_t i = 0; i < spatial; ++i) {
+      xExprs.push_back(dim(1 + i) * op.getStrides()[i] +
+                       dim(1 + spatial + i) * op.getDilations()[i]);
+      windowExprs.push_back(dim(1 + spatial + i));
+      yExprs.push_back(dim(1 + i));
+    }
+    xExprs.push_back(dim(dims - 1));
+    yExprs.push_back(dim(dims - 1));
+    auto map = [&](ArrayRef<AffineExpr> exprs) {
+      return AffineMap::get(dims, 0, exprs, rewriter.getContext());
+    };
+    SmallVector<AffineMap> maps{map(xExprs), map(windowExprs), map(yExprs)};
+    SmallVector<utils::IteratorType> iterators(dims,
+                                               utils::IteratorType::parallel);
+    for (int64_t i = 0; i < spatial; ++i)
+      iterators[1 + spatial + i] = utils::IteratorType::reduction;
+    // Only its shape is used.
+    Value window = createEmpty(
+        rewriter, loc,
+        getAsIndexOpFoldResult(rewriter.getContext(), op.getKernel()), element);
+    Value init = createFilled(
+        rewriter, loc, getDims(rewriter, loc, op.getResult()), neutral);
+    auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
+      Value value = args[0], acc = args[2], next;
+      if (isa<FloatType>(element))
+        next = isMax ? Value(arith::MaximumFOp::create(b, loc, acc, value))
+                     : Value(arith::AddFOp::create(b, loc, acc, value));
+      else if (!isMax)
+        next = arith::AddIOp::create(b, loc, acc, value);
+      else if (unsignedElements)
+        next = arith::MaxUIOp::create(b, loc, acc, value);
+      else
+        next = arith::MaxSIOp::create(b, loc, acc, value);
+      linalg::YieldOp::create(b, loc, next);
+    };
+    Value result = linalg::GenericOp::create(
+                       rewriter, loc, init.getType(), ValueRange{x, window},
+                       ValueRange{init}, maps, iterators, body)
+                       .getResult(0);
+    rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
+    return success();
+  }
+};
+
+} // namespace
+
+void dlc::populateContractionLowering(const TypeConverter &converter,
+                                      RewritePatternSet &patterns) {
+  patterns.add<LowerMatMul, LowerConv, LowerPool>(converter,
+                                                  patterns.getContext());
+}

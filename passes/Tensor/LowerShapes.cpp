@@ -1,0 +1,289 @@
+// Ops that move elements without computing: reshape, broadcast, transpose,
+// concat, slice, pad, gather.
+
+#include "passes/Tensor/Lowering.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/IndexingUtils.h"
+
+using namespace mlir;
+using namespace dlc;
+
+static Value asValue(OpBuilder &b, Location loc, OpFoldResult size) {
+  return getValueOrCreateConstantIndexOp(b, loc, size);
+}
+
+namespace {
+
+struct LowerReshape : OpConversionPattern<ReshapeOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(ReshapeOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    SmallVector<OpFoldResult> sizes = getMixedValues(
+        op.getType().getShape(), adaptor.getDynamicSizes(), rewriter);
+    Value result = createReshape(rewriter, op.getLoc(), adaptor.getX(), sizes);
+    rewriter.replaceOp(op, castTo(rewriter, op.getLoc(), result,
+                                  getTypeConverter()->convertType(op.getType())));
+    return success();
+  }
+};
+
+/// Repetition is a map with constant 0, or index arithmetic where an operand
+/// dimension is 1 or not only at run time.
+struct LowerBroadcast : OpConversionPattern<BroadcastOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(BroadcastOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    Value x = adaptor.getX();
+    auto from = cast<RankedTensorType>(x.getType());
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
+    SmallVector<OpFoldResult> sizes = getMixedValues(
+        type.getShape(), adaptor.getDynamicSizes(), rewriter);
+    int64_t skipped = type.getRank() - from.getRank();
+    Value result = createFromIndices(
+        rewriter, loc, sizes, type.getElementType(),
+        [&](OpBuilder &b, Location loc, ValueRange indices) -> Value {
+          Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+          Value one = arith::ConstantIndexOp::create(b, loc, 1);
+          SmallVector<Value> at;
+          for (int64_t i = 0; i < from.getRank(); ++i) {
+            Value size = b.createOrFold<tensor::DimOp>(loc, x, i);
+            Value isOne = b.createOrFold<arith::CmpIOp>(
+                loc, arith::CmpIPredicate::eq, size, one);
+            at.push_back(b.createOrFold<arith::SelectOp>(
+                loc, isOne, zero, indices[skipped + i]));
+          }
+          return tensor::ExtractOp::create(b, loc, x, at);
+        });
+    rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
+    return success();
+  }
+};
+
+struct LowerTranspose : OpConversionPattern<TransposeOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(TransposeOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getX());
+    sizes = applyPermutation(ArrayRef<OpFoldResult>(sizes), op.getPermutation());
+    Value empty = createEmpty(rewriter, loc, sizes,
+                              getElementTypeOrSelf(adaptor.getX()));
+    Value result = linalg::TransposeOp::create(rewriter, loc, adaptor.getX(),
+                                               empty, op.getPermutation())
+                       ->getResult(0);
+    rewriter.replaceOp(op, castTo(rewriter, loc, result,
+                                  getTypeConverter()->convertType(op.getType())));
+    return success();
+  }
+};
+
+/// An empty tensor into which each operand is inserted.
+struct LowerConcat : OpConversionPattern<ConcatOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(ConcatOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
+    int64_t axis = op.getAxis(), rank = type.getRank();
+    SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
+    Value result = createEmpty(rewriter, loc, sizes, type.getElementType());
+    OpFoldResult position = rewriter.getIndexAttr(0);
+    SmallVector<OpFoldResult> strides(rank, rewriter.getIndexAttr(1));
+    for (auto [original, input] :
+         llvm::zip(op.getInputs(), adaptor.getInputs())) {
+      SmallVector<OpFoldResult> partSizes = sizes;
+      partSizes[axis] = getDim(rewriter, loc, original, axis);
+      // The inserted tensor's type must show the sizes that are known.
+      auto [shape, dynamic] = decomposeMixedValues(partSizes);
+      Value part = castTo(rewriter, loc, input,
+                          RankedTensorType::get(shape, type.getElementType()));
+      SmallVector<OpFoldResult> offsets(rank, rewriter.getIndexAttr(0));
+      offsets[axis] = position;
+      result = tensor::InsertSliceOp::create(rewriter, loc, part, result,
+                                             offsets, partSizes, strides);
+      position = addSizes(rewriter, loc, position, partSizes[axis]);
+    }
+    rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
+    return success();
+  }
+};
+
+struct LowerSlice : OpConversionPattern<SliceOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(SliceOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
+    SmallVector<OpFoldResult> offsets = getMixedValues(
+        op.getStaticOffsets(), adaptor.getOffsets(), rewriter);
+    SmallVector<OpFoldResult> sizes =
+        getMixedValues(op.getStaticSizes(), adaptor.getSizes(), rewriter);
+    Value x = adaptor.getX(), result;
+    if (llvm::all_of(op.getStrides(), [](int64_t s) { return s > 0; })) {
+      SmallVector<OpFoldResult> strides =
+          getAsIndexOpFoldResult(rewriter.getContext(), op.getStrides());
+      result = tensor::ExtractSliceOp::create(rewriter, loc, x, offsets, sizes,
+                                              strides);
+    } else {
+      result = createFromIndices(
+          rewriter, loc, sizes, type.getElementType(),
+          [&](OpBuilder &b, Location loc, ValueRange indices) -> Value {
+            SmallVector<Value> at;
+            for (auto [i, index] : llvm::enumerate(indices)) {
+              Value stride = arith::ConstantIndexOp::create(
+                  b, loc, op.getStrides()[i]);
+              Value step = b.createOrFold<arith::MulIOp>(loc, index, stride);
+              at.push_back(b.createOrFold<arith::AddIOp>(
+                  loc, asValue(b, loc, offsets[i]), step));
+            }
+            return tensor::ExtractOp::create(b, loc, x, at);
+          });
+    }
+    rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
+    return success();
+  }
+};
+
+/// The mode `constant` fills the borders and lets the producer write into the
+/// middle; the others read the element that a border position stands for.
+struct LowerPad : OpConversionPattern<PadOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(PadOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    Value x = adaptor.getX();
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
+    SmallVector<OpFoldResult> low =
+        getMixedValues(op.getStaticLow(), adaptor.getLow(), rewriter);
+    SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
+    SmallVector<OpFoldResult> inner = getDims(rewriter, loc, op.getX());
+    Value result;
+    if (op.getMode() == PadMode::Constant) {
+      Value scalar = tensor::ExtractOp::create(rewriter, loc,
+                                               adaptor.getValue(), ValueRange());
+      Value filled = createFilled(rewriter, loc, sizes, scalar);
+      SmallVector<OpFoldResult> strides(type.getRank(),
+                                        rewriter.getIndexAttr(1));
+      auto [shape, dynamic] = decomposeMixedValues(inner);
+      x = castTo(rewriter, loc, x,
+                 RankedTensorType::get(shape, type.getElementType()));
+      result = tensor::InsertSliceOp::create(rewriter, loc, x, filled, low,
+                                             inner, strides);
+    } else {
+      result = createFromIndices(
+          rewriter, loc, sizes, type.getElementType(),
+          [&](OpBuilder &b, Location loc, ValueRange indices) -> Value {
+            SmallVector<Value> at;
+            for (auto [i, index] : llvm::enumerate(indices)) {
+              Value shifted = b.createOrFold<arith::SubIOp>(
+                  loc, index, asValue(b, loc, low[i]));
+              at.push_back(source(b, loc, shifted, asValue(b, loc, inner[i]),
+                                  op.getMode()));
+            }
+            return tensor::ExtractOp::create(b, loc, x, at);
+          });
+    }
+    rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
+    return success();
+  }
+
+  /// The position in [0, size) that `index` (negative before it, or size and
+  /// more behind it) stands for.
+  static Value source(OpBuilder &b, Location loc, Value index, Value size,
+                      PadMode mode) {
+    Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+    Value one = arith::ConstantIndexOp::create(b, loc, 1);
+    Value last = b.createOrFold<arith::SubIOp>(loc, size, one);
+    if (mode == PadMode::Edge) {
+      Value above = b.createOrFold<arith::MaxSIOp>(loc, index, zero);
+      return b.createOrFold<arith::MinSIOp>(loc, above, last);
+    }
+    // Modulo the period: size, or 2 * (size - 1) for reflection.
+    Value period = size;
+    if (mode == PadMode::Reflect)
+      period = b.createOrFold<arith::MaxSIOp>(
+          loc, b.createOrFold<arith::AddIOp>(loc, last, last), one);
+    Value rem = b.createOrFold<arith::RemSIOp>(loc, index, period);
+    Value isNegative = b.createOrFold<arith::CmpIOp>(
+        loc, arith::CmpIPredicate::slt, rem, zero);
+    Value moved = b.createOrFold<arith::AddIOp>(loc, rem, period);
+    rem = b.createOrFold<arith::SelectOp>(loc, isNegative, moved, rem);
+    if (mode == PadMode::Wrap)
+      return rem;
+    Value mirrored = b.createOrFold<arith::SubIOp>(loc, period, rem);
+    return b.createOrFold<arith::MinSIOp>(loc, rem, mirrored);
+  }
+};
+
+/// Indices count from the end where negative, and are clamped to the axis, so
+/// that a wrong one never reads outside.
+struct LowerGather : OpConversionPattern<GatherOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(GatherOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
+    SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
+    Value x = adaptor.getX(), chosen = adaptor.getIndices();
+    int64_t axis = op.getAxis(), rank = type.getRank();
+    int64_t indexRank = cast<RankedTensorType>(chosen.getType()).getRank();
+    SmallVector<AffineExpr> exprs;
+    for (int64_t i = 0; i < indexRank; ++i)
+      exprs.push_back(rewriter.getAffineDimExpr(axis + i));
+    SmallVector<AffineMap> maps{
+        AffineMap::get(rank, 0, exprs, rewriter.getContext()),
+        rewriter.getMultiDimIdentityMap(rank)};
+    SmallVector<utils::IteratorType> iterators(rank,
+                                               utils::IteratorType::parallel);
+    Value empty = createEmpty(rewriter, loc, sizes, type.getElementType());
+    auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
+      SmallVector<Value> at;
+      for (int64_t i = 0; i < axis; ++i)
+        at.push_back(linalg::IndexOp::create(b, loc, i));
+      Value index = arith::IndexCastOp::create(b, loc, b.getIndexType(), args[0]);
+      Value size = b.createOrFold<tensor::DimOp>(loc, x, axis);
+      Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+      Value one = arith::ConstantIndexOp::create(b, loc, 1);
+      Value isNegative = arith::CmpIOp::create(
+          b, loc, arith::CmpIPredicate::slt, index, zero);
+      Value fromEnd = arith::AddIOp::create(b, loc, index, size);
+      index = arith::SelectOp::create(b, loc, isNegative, fromEnd, index);
+      Value last = b.createOrFold<arith::SubIOp>(loc, size, one);
+      index = arith::MinSIOp::create(b, loc, index, last);
+      at.push_back(arith::MaxSIOp::create(b, loc, index, zero));
+      for (int64_t i = axis + indexRank; i < rank; ++i)
+        at.push_back(linalg::IndexOp::create(b, loc, i));
+      Value element = tensor::ExtractOp::create(b, loc, x, at);
+      linalg::YieldOp::create(b, loc, element);
+    };
+    Value result = linalg::GenericOp::create(rewriter, loc, empty.getType(),
+                                             chosen, empty, maps, iterators,
+                                             body)
+                       .getResult(0);
+    rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
+    return success();
+  }
+};
+
+} // namespace
+
+void dlc::populateShapeLowering(const TypeConverter &converter,
+                                RewritePatternSet &patterns) {
+  patterns.add<LowerReshape, LowerBroadcast, LowerTranspose, LowerConcat,
+               LowerSlice, LowerPad, LowerGather>(converter,
+                                                  patterns.getContext());
+}

@@ -1,0 +1,233 @@
+// Lowers the dlc dialect to linalg: the pass, its type conversion and the
+// helpers of the pattern files.
+
+#include "passes/Tensor/Lowering.h"
+#include "passes/Tensor/Passes.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Func/Transforms/FuncConversions.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/SCF/Transforms/Patterns.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_LOWERTOLINALG
+#include "passes/Tensor/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+Value dlc::createEmpty(OpBuilder &builder, Location loc,
+                       ArrayRef<OpFoldResult> sizes, Type elementType) {
+  return tensor::EmptyOp::create(builder, loc, sizes, elementType);
+}
+
+Value dlc::createFilled(OpBuilder &builder, Location loc,
+                        ArrayRef<OpFoldResult> sizes, Value scalar) {
+  Value empty = createEmpty(builder, loc, sizes, scalar.getType());
+  return linalg::FillOp::create(builder, loc, scalar, empty).getResult(0);
+}
+
+Value dlc::createScalar(OpBuilder &builder, Location loc, Type type,
+                        double value) {
+  TypedAttr attr =
+      isa<FloatType>(type)
+          ? TypedAttr(builder.getFloatAttr(type, value))
+          : TypedAttr(builder.getIntegerAttr(type, int64_t(value)));
+  return arith::ConstantOp::create(builder, loc, attr);
+}
+
+Value dlc::createFromIndices(
+    OpBuilder &builder, Location loc, ArrayRef<OpFoldResult> sizes,
+    Type elementType,
+    function_ref<Value(OpBuilder &, Location, ValueRange)> body) {
+  Value empty = createEmpty(builder, loc, sizes, elementType);
+  SmallVector<AffineMap> maps{builder.getMultiDimIdentityMap(sizes.size())};
+  SmallVector<utils::IteratorType> iterators(sizes.size(),
+                                             utils::IteratorType::parallel);
+  return linalg::GenericOp::create(
+             builder, loc, empty.getType(), ValueRange(), empty, maps,
+             iterators,
+             [&](OpBuilder &b, Location loc, ValueRange) {
+               SmallVector<Value> indices;
+               for (size_t i = 0; i < sizes.size(); ++i)
+                 indices.push_back(linalg::IndexOp::create(b, loc, i));
+               Value result = body(b, loc, indices);
+               linalg::YieldOp::create(b, loc, result);
+             })
+      .getResult(0);
+}
+
+Value dlc::castTo(OpBuilder &builder, Location loc, Value tensor, Type type) {
+  if (tensor.getType() == type)
+    return tensor;
+  return tensor::CastOp::create(builder, loc, type, tensor);
+}
+
+Value dlc::createReshape(OpBuilder &builder, Location loc, Value tensor,
+                         ArrayRef<OpFoldResult> sizes) {
+  auto type = cast<RankedTensorType>(tensor.getType());
+  auto [shape, dynamic] = decomposeMixedValues(sizes);
+  auto resultType = RankedTensorType::get(shape, type.getElementType());
+  if (type == resultType && type.hasStaticShape())
+    return tensor;
+  if (type.hasStaticShape() && resultType.hasStaticShape()) {
+    if (auto groups = getReassociationIndicesForReshape(type, resultType)) {
+      if (type.getRank() > resultType.getRank())
+        return tensor::CollapseShapeOp::create(builder, loc, resultType, tensor,
+                                               *groups);
+      if (type.getRank() < resultType.getRank())
+        return tensor::ExpandShapeOp::create(builder, loc, resultType, tensor,
+                                             *groups);
+    }
+  }
+  // Through one dimension.
+  Value flat = tensor;
+  if (type.getRank() == 0) {
+    flat = tensor::ExpandShapeOp::create(
+        builder, loc, RankedTensorType::get({1}, type.getElementType()), tensor,
+        ArrayRef<ReassociationIndices>{});
+  } else if (type.getRank() > 1) {
+    ReassociationIndices all = llvm::to_vector(
+        llvm::seq<int64_t>(0, type.getRank()));
+    flat = tensor::CollapseShapeOp::create(builder, loc, tensor,
+                                           ArrayRef<ReassociationIndices>{all});
+  }
+  int64_t rank = resultType.getRank();
+  if (rank == 1)
+    return castTo(builder, loc, flat, resultType);
+  if (rank == 0) {
+    flat = castTo(builder, loc, flat,
+                  RankedTensorType::get({1}, type.getElementType()));
+    return tensor::CollapseShapeOp::create(builder, loc, resultType, flat,
+                                           ArrayRef<ReassociationIndices>{});
+  }
+  // The flat size must be static where all of the result's are.
+  if (resultType.hasStaticShape())
+    flat = castTo(builder, loc, flat,
+                  RankedTensorType::get({resultType.getNumElements()},
+                                        type.getElementType()));
+  else
+    flat = castTo(builder, loc, flat,
+                  RankedTensorType::get({ShapedType::kDynamic},
+                                        type.getElementType()));
+  ReassociationIndices all = llvm::to_vector(llvm::seq<int64_t>(0, rank));
+  return tensor::ExpandShapeOp::create(builder, loc, resultType, flat,
+                                       ArrayRef<ReassociationIndices>{all},
+                                       sizes);
+}
+
+Type dlc::getComputeType(Type type) {
+  if (isa<FloatType>(type) && type.getIntOrFloatBitWidth() < 32)
+    return Float32Type::get(type.getContext());
+  return type;
+}
+
+void dlc::createCheck(OpBuilder &builder, Location loc, Value condition,
+                      const Twine &message) {
+  if (matchPattern(condition, m_One()))
+    return;
+  cf::AssertOp::create(builder, loc, condition,
+                       builder.getStringAttr(message));
+}
+
+namespace {
+
+/// `ui8` -> `i8` and so on, in tensors.
+struct SignlessTypeConverter : TypeConverter {
+  SignlessTypeConverter() {
+    addConversion([](Type type) { return type; });
+    addConversion([](RankedTensorType type) -> Type {
+      return getSignlessType(type);
+    });
+    addConversion([](IntegerType type) -> Type {
+      return getSignlessType(type);
+    });
+    auto materialize = [](OpBuilder &builder, Type type, ValueRange inputs,
+                          Location loc) -> Value {
+      return UnrealizedConversionCastOp::create(builder, loc, type, inputs)
+          .getResult(0);
+    };
+    addSourceMaterialization(materialize);
+    addTargetMaterialization(materialize);
+  }
+};
+
+/// dlc.constant -> arith.constant over the same bytes.
+struct LowerConstant : OpConversionPattern<ConstantOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(ConstantOp op, OpAdaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    auto type = cast<RankedTensorType>(
+        getTypeConverter()->convertType(op.getType()));
+    ElementsAttr value = op.getValue();
+    if (value.getType() != type) {
+      if (auto dense = dyn_cast<DenseElementsAttr>(value))
+        value = DenseElementsAttr::getFromRawBuffer(type, dense.getRawData());
+      else if (auto resource = dyn_cast<DenseResourceElementsAttr>(value))
+        value = DenseResourceElementsAttr::get(type, resource.getRawHandle());
+      else
+        return op.emitError("expected dense elements, found ") << value;
+    }
+    rewriter.replaceOpWithNewOp<arith::ConstantOp>(op, cast<TypedAttr>(value));
+    return success();
+  }
+};
+
+struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
+  void runOnOperation() override {
+    MLIRContext *context = &getContext();
+    SignlessTypeConverter converter;
+    RewritePatternSet patterns(context);
+    patterns.add<LowerConstant>(converter, context);
+    populateElementwiseLowering(converter, patterns);
+    populateCastLowering(converter, patterns);
+    populateShapeLowering(converter, patterns);
+    populateReductionLowering(converter, patterns);
+    populateContractionLowering(converter, patterns);
+    populateFunctionOpInterfaceTypeConversionPattern<func::FuncOp>(patterns,
+                                                                   converter);
+    populateReturnOpTypeConversionPattern(patterns, converter);
+
+    ConversionTarget target(*context);
+    scf::populateSCFStructuralTypeConversionsAndLegality(converter, patterns,
+                                                         target);
+    target.addIllegalDialect<DlcDialect>();
+    target.addLegalOp<ContractOp, YieldOp>();
+    target.addDynamicallyLegalOp<func::FuncOp>([&](func::FuncOp op) {
+      return converter.isSignatureLegal(op.getFunctionType());
+    });
+    target.markUnknownOpDynamicallyLegal(
+        [&](Operation *op) { return converter.isLegal(op); });
+    // Any other op on tensors of unsigned integers only changes its types.
+    struct Retype : ConversionPattern {
+      Retype(const TypeConverter &converter, MLIRContext *context)
+          : ConversionPattern(converter, MatchAnyOpTypeTag(), 1, context) {}
+      LogicalResult
+      matchAndRewrite(Operation *op, ArrayRef<Value> operands,
+                      ConversionPatternRewriter &rewriter) const override {
+        if (isa<DlcDialect>(op->getDialect()) || op->getNumRegions())
+          return failure();
+        SmallVector<Type> types;
+        if (failed(getTypeConverter()->convertTypes(op->getResultTypes(),
+                                                    types)))
+          return failure();
+        OperationState state(op->getLoc(), op->getName(), operands, types,
+                             op->getAttrs());
+        rewriter.replaceOp(op, rewriter.create(state));
+        return success();
+      }
+    };
+    patterns.add<Retype>(converter, context);
+    if (failed(applyFullConversion(getOperation(), target, std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace

@@ -1,0 +1,66 @@
+/// \file
+/// What the pattern files of dlc-lower-to-linalg share.
+#ifndef DLC_PASSES_TENSOR_LOWERING_H
+#define DLC_PASSES_TENSOR_LOWERING_H
+
+#include "dialects/Dlc/Dims.h"
+#include "dialects/Dlc/Dlc.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Transforms/DialectConversion.h"
+
+namespace dlc {
+
+/// Every file of patterns is named here and called in LowerToLinalg.cpp.
+void populateElementwiseLowering(const mlir::TypeConverter &converter,
+                                 mlir::RewritePatternSet &patterns);
+void populateCastLowering(const mlir::TypeConverter &converter,
+                          mlir::RewritePatternSet &patterns);
+void populateShapeLowering(const mlir::TypeConverter &converter,
+                           mlir::RewritePatternSet &patterns);
+void populateReductionLowering(const mlir::TypeConverter &converter,
+                               mlir::RewritePatternSet &patterns);
+void populateContractionLowering(const mlir::TypeConverter &converter,
+                                 mlir::RewritePatternSet &patterns);
+
+/// An uninitialised tensor.
+mlir::Value createEmpty(mlir::OpBuilder &builder, mlir::Location loc,
+                        mlir::ArrayRef<mlir::OpFoldResult> sizes,
+                        mlir::Type elementType);
+
+/// A tensor of one value.
+mlir::Value createFilled(mlir::OpBuilder &builder, mlir::Location loc,
+                         mlir::ArrayRef<mlir::OpFoldResult> sizes,
+                         mlir::Value scalar);
+
+/// A zero, or any other number, as a scalar of `type`.
+mlir::Value createScalar(mlir::OpBuilder &builder, mlir::Location loc,
+                         mlir::Type type, double value);
+
+/// A tensor each of whose elements is computed from its index:
+/// `body(builder, loc, indices) -> scalar`.
+mlir::Value createFromIndices(
+    mlir::OpBuilder &builder, mlir::Location loc,
+    mlir::ArrayRef<mlir::OpFoldResult> sizes, mlir::Type elementType,
+    llvm::function_ref<mlir::Value(mlir::OpBuilder &, mlir::Location,
+                                   mlir::ValueRange)>
+        body);
+
+/// The same tensor in another shape of as many elements.
+mlir::Value createReshape(mlir::OpBuilder &builder, mlir::Location loc,
+                          mlir::Value tensor,
+                          mlir::ArrayRef<mlir::OpFoldResult> sizes);
+
+/// `tensor.cast` to `type` where it is not that already.
+mlir::Value castTo(mlir::OpBuilder &builder, mlir::Location loc,
+                   mlir::Value tensor, mlir::Type type);
+
+/// The float type in which `type` is computed: f32 for those of fewer bits.
+mlir::Type getComputeType(mlir::Type type);
+
+/// Fails the run with `message` unless `condition` holds.
+void createCheck(mlir::OpBuilder &builder, mlir::Location loc,
+                 mlir::Value condition, const llvm::Twine &message);
+
+} // namespace dlc
+
+#endif
