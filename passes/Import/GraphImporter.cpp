@@ -1,0 +1,126 @@
+// Imports graphs node by node.
+
+#include "passes/Import/GraphImporter.h"
+#include "lib/OnnxReader/OnnxReader.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+
+using namespace mlir;
+using namespace dlc;
+
+Type dlc::convertOnnxType(Type type) {
+  if (auto tensor = dyn_cast<RankedTensorType>(type)) {
+    Type element = convertOnnxType(tensor.getElementType());
+    return element ? tensor.clone(element) : Type();
+  }
+  if (isa<onnx::StringType>(type))
+    return StringType::get(type.getContext());
+  if (auto seq = dyn_cast<onnx::SeqType>(type)) {
+    Type element = convertOnnxType(seq.getElementType());
+    return element ? SequenceType::get(type.getContext(), element) : Type();
+  }
+  if (auto optional = dyn_cast<onnx::OptionalType>(type)) {
+    Type element = convertOnnxType(optional.getElementType());
+    return element ? OptionalType::get(type.getContext(), element) : Type();
+  }
+  if (isa<IntegerType, FloatType, ComplexType>(type))
+    return type;
+  return {};
+}
+
+/// A table of a value's type for messages: `tensor<1x3xf32>`.
+static void describeOperands(InFlightDiagnostic &diag, onnx::NodeOp node) {
+  diag << " on (";
+  llvm::interleaveComma(node.getOperandTypes(), diag,
+                        [&](Type type) { diag << type; });
+  diag << ")";
+}
+
+LogicalResult GraphImporter::importInitializer(onnx::InitializerOp op) {
+  ElementsAttr value = op.getElements();
+  if (!value)
+    return op.emitError("expected a dense initializer, found a sparse one");
+  Type type = convertOnnxType(op.getType());
+  auto tensor = dyn_cast_if_present<RankedTensorType>(type);
+  if (!tensor || !tensor.getElementType().isIntOrFloat())
+    return op.emitError("expected an initializer of numbers, found ")
+           << op.getType();
+  values[op.getResult()] = ConstantOp::create(b, op.getLoc(), value);
+  return success();
+}
+
+LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
+  auto fail = [&](const Twine &reason) {
+    InFlightDiagnostic diag = emitError(node.getLoc());
+    diag << "operator ";
+    if (!node.getDomain().empty())
+      diag << node.getDomain() << ".";
+    diag << node.getOpType() << " of opset " << node.getOpset();
+    describeOperands(diag, node);
+    diag << " is not supported: " << reason;
+    return diag;
+  };
+  const OpRow *row = findOpRow(node.getDomain(), node.getOpType());
+  if (!row)
+    return fail("dlc has no lowering for it");
+  int version =
+      getSinceVersion(node.getDomain(), node.getOpType(), node.getOpset());
+  if (version && version < row->sinceVersion)
+    return fail("expected version " + Twine(row->sinceVersion) +
+                " or newer, and ONNX cannot convert version " +
+                Twine(version));
+  NodeImport import(*this, b, node);
+  for (unsigned i = 0; i < import.numInputs(); ++i)
+    if (node.getInput(i) && !import.input(i))
+      return fail("the type of input " + Twine(i) + " is not known");
+  ImportResult results = failure();
+  if (std::optional<Value> value = importShapeArithmetic(import))
+    results = import.result(*value);
+  else
+    results = row->import(import);
+  if (failed(results)) {
+    if (!import.hasFailed)
+      return fail("this form is not implemented");
+    return failure();
+  }
+  for (auto [i, value] : llvm::enumerate(*results)) {
+    if (i >= node.getNumResults() || !node.getOutput(i))
+      continue;
+    if (!value)
+      return fail("output " + Twine(i) + " is not implemented");
+    values[node.getOutput(i)] = value;
+  }
+  for (unsigned i = results->size(); i < node.getNumResults(); ++i)
+    if (node.getOutput(i))
+      return fail("output " + Twine(i) + " is not implemented");
+  return success();
+}
+
+LogicalResult GraphImporter::importBlock(Block &block,
+                                         SmallVectorImpl<Value> &results) {
+  bool allImported = true;
+  for (Operation &op : block.without_terminator()) {
+    LogicalResult imported = success();
+    if (auto node = dyn_cast<onnx::NodeOp>(op))
+      imported = importNode(node);
+    else if (auto initializer = dyn_cast<onnx::InitializerOp>(op))
+      imported = importInitializer(initializer);
+    if (succeeded(imported))
+      continue;
+    // Go on with values of the inferred types, to find all problems at once.
+    allImported = false;
+    for (Value result : op.getResults())
+      if (Type type = convertOnnxType(result.getType()))
+        values[result] = ub::PoisonOp::create(b, op.getLoc(), type);
+  }
+  if (!allImported)
+    return failure();
+  for (Value value : block.getTerminator()->getOperands()) {
+    Value result = values.lookup(value);
+    if (!result)
+      return block.getTerminator()->emitError(
+          "expected a value for every output");
+    results.push_back(result);
+  }
+  return success();
+}

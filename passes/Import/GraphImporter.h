@@ -1,0 +1,55 @@
+/// \file
+/// Imports a graph, node by node.
+#ifndef DLC_PASSES_IMPORT_GRAPHIMPORTER_H
+#define DLC_PASSES_IMPORT_GRAPHIMPORTER_H
+
+#include "passes/Import/OpTable.h"
+
+namespace dlc {
+
+/// Imports the nodes of a block and of the subgraphs in it.
+class GraphImporter {
+public:
+  explicit GraphImporter(mlir::OpBuilder &builder) : b(builder) {}
+
+  /// Imports every node of `block`, whose arguments are mapped already, up to
+  /// its terminator. Reports every node that cannot be imported. On success
+  /// `results` are the values that it returns.
+  mlir::LogicalResult importBlock(mlir::Block &block,
+                                  llvm::SmallVectorImpl<mlir::Value> &results);
+
+  /// The dlc value of a value of the onnx dialect; null for an absent one.
+  mlir::Value lookup(mlir::Value value) { return values.lookup(value); }
+  void map(mlir::Value onnxValue, mlir::Value value) {
+    values[onnxValue] = value;
+  }
+
+  /// What is known of the elements of an integer tensor.
+  void setElements(mlir::Value value, Elements elements) {
+    knownElements[value] = std::move(elements);
+  }
+  const Elements *getElements(mlir::Value value) {
+    auto it = knownElements.find(value);
+    return it == knownElements.end() ? nullptr : &it->second;
+  }
+
+private:
+  mlir::LogicalResult importNode(onnx::NodeOp node);
+  mlir::LogicalResult importInitializer(onnx::InitializerOp op);
+
+  mlir::OpBuilder &b;
+  llvm::DenseMap<mlir::Value, mlir::Value> values;
+  llvm::DenseMap<mlir::Value, Elements> knownElements;
+};
+
+/// The type of a value of the onnx dialect in the dlc dialect, null when it
+/// has none (an unknown rank or type).
+mlir::Type convertOnnxType(mlir::Type type);
+
+/// Evaluates nodes on small integer tensors (what exporters compute shapes
+/// with) element by element; std::nullopt for any other node.
+std::optional<mlir::Value> importShapeArithmetic(NodeImport &node);
+
+} // namespace dlc
+
+#endif

@@ -1,0 +1,123 @@
+// The pass that imports a model's graph.
+
+#include "passes/Import/GraphImporter.h"
+#include "passes/Import/Passes.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_IMPORTONNX
+#include "passes/Import/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+/// One entry of `dlc.inputs` or `dlc.outputs`.
+static Attribute describe(Builder &b, StringRef name, Type type,
+                          ArrayAttr dimNames) {
+  SmallVector<NamedAttribute> entries{
+      b.getNamedAttr("name", b.getStringAttr(name)),
+      b.getNamedAttr("type", TypeAttr::get(type))};
+  if (dimNames)
+    entries.push_back(b.getNamedAttr("dims", dimNames));
+  return b.getDictionaryAttr(entries);
+}
+
+namespace {
+
+struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
+  void getDependentDialects(DialectRegistry &registry) const override {
+    ImportOnnxBase::getDependentDialects(registry);
+    registry.insert<ub::UBDialect>();
+  }
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto graph = module.lookupSymbol<onnx::GraphOp>("main");
+    if (!graph) {
+      module.emitError("expected a graph @main");
+      return signalPassFailure();
+    }
+    OpBuilder b(module.getBodyRegion());
+    Block &body = *graph.getBodyBlock();
+
+    // An input with a default (an initializer of the same name) is a constant.
+    llvm::DenseSet<unsigned> defaults;
+    for (auto op : body.getOps<onnx::InitializerOp>())
+      if (op.getInput())
+        defaults.insert(*op.getInput());
+
+    SmallVector<Type> inputTypes;
+    SmallVector<Attribute> inputs;
+    SmallVector<BlockArgument> arguments;
+    bool isGood = true;
+    for (BlockArgument argument : body.getArguments()) {
+      unsigned i = argument.getArgNumber();
+      if (defaults.contains(i))
+        continue;
+      Type type = convertOnnxType(argument.getType());
+      if (!isa_and_nonnull<RankedTensorType>(type)) {
+        emitError(graph.getLoc())
+            << "input '" << graph.getInputName(i)
+            << "': expected a tensor of known rank, found "
+            << argument.getType();
+        isGood = false;
+        continue;
+      }
+      inputTypes.push_back(type);
+      arguments.push_back(argument);
+      inputs.push_back(
+          describe(b, graph.getInputName(i), type, graph.getInputDimNames(i)));
+    }
+    if (!isGood)
+      return signalPassFailure();
+
+    auto function = func::FuncOp::create(b, graph.getLoc(), "main_imported",
+                                         b.getFunctionType(inputTypes, {}));
+    Block *entry = function.addEntryBlock();
+    b.setInsertionPointToStart(entry);
+    GraphImporter importer(b);
+    for (auto [argument, value] : llvm::zip(arguments, entry->getArguments())) {
+      unsigned i = argument.getArgNumber();
+      importer.map(argument, value);
+      function.setArgAttr(value.getArgNumber(), "dlc.name",
+                          b.getStringAttr(graph.getInputName(i)));
+      if (ArrayAttr names = graph.getInputDimNames(i))
+        function.setArgAttr(value.getArgNumber(), "dlc.dim_names", names);
+    }
+    SmallVector<Value> results;
+    if (failed(importer.importBlock(body, results)))
+      return signalPassFailure();
+
+    SmallVector<Attribute> outputs;
+    SmallVector<Type> resultTypes;
+    for (auto [i, value] : llvm::enumerate(results)) {
+      if (!isa<RankedTensorType>(value.getType())) {
+        emitError(graph.getLoc()) << "output '" << graph.getOutputName(i)
+                                  << "': expected a tensor, found "
+                                  << value.getType();
+        return signalPassFailure();
+      }
+      resultTypes.push_back(value.getType());
+      outputs.push_back(describe(b, graph.getOutputName(i), value.getType(),
+                                 graph.getOutputDimNames(i)));
+    }
+    func::ReturnOp::create(b, graph.getLoc(), results);
+    function.setFunctionType(b.getFunctionType(inputTypes, resultTypes));
+    for (unsigned i = 0; i < results.size(); ++i)
+      function.setResultAttr(i, "dlc.name",
+                             b.getStringAttr(graph.getOutputName(i)));
+    graph.erase();
+    function.setName("main");
+    module->setAttr("dlc.inputs", b.getArrayAttr(inputs));
+    module->setAttr("dlc.outputs", b.getArrayAttr(outputs));
+  }
+};
+
+} // namespace

@@ -1,0 +1,415 @@
+// The table of operators, and what a row builds its ops with.
+
+#include "passes/Import/OpTable.h"
+#include "passes/Import/GraphImporter.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/IndexingUtils.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+#include <map>
+
+using namespace mlir;
+using namespace dlc;
+
+//===----------------------------------------------------------------------===//
+// The table
+//===----------------------------------------------------------------------===//
+
+using Table = std::map<std::pair<StringRef, StringRef>, OpRow>;
+
+static Table &getTable() {
+  static Table table;
+  return table;
+}
+
+OpRows::OpRows(std::initializer_list<OpRow> rows) {
+  for (const OpRow &row : rows) {
+    bool isNew = getTable().insert({{row.domain, row.name}, row}).second;
+    assert(isNew && "two rows for one operator");
+    (void)isNew;
+  }
+}
+
+const OpRow *dlc::findOpRow(StringRef domain, StringRef name) {
+  auto it = getTable().find({domain, name});
+  return it == getTable().end() ? nullptr : &it->second;
+}
+
+SmallVector<const OpRow *> dlc::listOpRows() {
+  SmallVector<const OpRow *> rows;
+  for (const auto &[key, row] : getTable())
+    rows.push_back(&row);
+  return rows;
+}
+
+//===----------------------------------------------------------------------===//
+// The node
+//===----------------------------------------------------------------------===//
+
+Value NodeImport::input(unsigned i) {
+  Value value = node.getInput(i);
+  return value ? graph.lookup(value) : Value();
+}
+
+Type NodeImport::inferredType(unsigned i) {
+  Value output = node.getOutput(i);
+  return output ? convertOnnxType(output.getType()) : Type();
+}
+
+InFlightDiagnostic NodeImport::error() {
+  hasFailed = true;
+  return emitError(loc);
+}
+
+int64_t NodeImport::normalizeAxis(int64_t axis, int64_t rank) {
+  int64_t normal = axis < 0 ? axis + rank : axis;
+  if (normal >= 0 && normal < rank)
+    return normal;
+  if (!hasFailed)
+    error() << "expected an axis in [" << -rank << ", " << rank << "), found "
+            << axis;
+  return 0;
+}
+
+//===----------------------------------------------------------------------===//
+// Building ops
+//===----------------------------------------------------------------------===//
+
+Value NodeImport::createInferred(OperationState &state) {
+  // Types are in the state when `build` inferred them.
+  if (hasFailed)
+    return {};
+  if (state.types.empty()) {
+    SmallVector<Type> types;
+    auto info = state.name.getInterface<InferTypeOpInterface>();
+    if (!info ||
+        failed(info->inferReturnTypes(b.getContext(), loc, state.operands,
+                                      state.attributes.getDictionary(
+                                          b.getContext()),
+                                      state.getRawProperties(), {}, types))) {
+      hasFailed = true;
+      return {};
+    }
+    state.addTypes(types);
+  }
+  return b.create(state)->getResult(0);
+}
+
+Value NodeImport::scalar(double value, Type elementType) {
+  auto type = RankedTensorType::get({}, elementType);
+  Attribute attr;
+  if (auto floatType = dyn_cast<FloatType>(elementType)) {
+    attr = b.getFloatAttr(floatType, value);
+  } else {
+    auto integer = cast<IntegerType>(elementType);
+    attr = IntegerAttr::get(
+        integer, llvm::APInt(64, int64_t(value), /*isSigned=*/true)
+                     .sextOrTrunc(integer.getWidth()));
+  }
+  return constant(DenseElementsAttr::get(type, attr));
+}
+
+Value NodeImport::integers(ArrayRef<int64_t> values) {
+  return constant(DenseElementsAttr::get(
+      RankedTensorType::get(values.size(), b.getI64Type()), values));
+}
+
+Value NodeImport::constant(ElementsAttr value) {
+  return ConstantOp::create(b, loc, value);
+}
+
+Value NodeImport::cast(Value x, Type elementType, bool saturate) {
+  if (!x)
+    return {};
+  return create<CastOp>(type(x).clone(elementType), x, saturate);
+}
+
+/// A size as a value, cloned out of the attribute where it is static.
+static std::pair<RankedTensorType, SmallVector<Value>>
+sizedType(Value x, ArrayRef<OpFoldResult> sizes) {
+  SmallVector<int64_t> shape;
+  SmallVector<Value> dynamic;
+  for (OpFoldResult size : sizes) {
+    if (std::optional<int64_t> constant = getConstantIntValue(size)) {
+      shape.push_back(*constant);
+      continue;
+    }
+    shape.push_back(ShapedType::kDynamic);
+    dynamic.push_back(llvm::cast<Value>(size));
+  }
+  return {RankedTensorType::get(shape, getElementTypeOrSelf(x)), dynamic};
+}
+
+Value NodeImport::reshape(Value x, ArrayRef<OpFoldResult> sizes) {
+  if (!x || hasFailed)
+    return {};
+  auto [resultType, dynamic] = sizedType(x, sizes);
+  if (type(x).hasStaticShape() && resultType.hasStaticShape() &&
+      type(x).getNumElements() != resultType.getNumElements()) {
+    error() << "expected a shape of " << type(x).getNumElements()
+            << " elements, found " << resultType.getNumElements();
+    return {};
+  }
+  return create<ReshapeOp>(resultType, x, dynamic);
+}
+
+Value NodeImport::broadcast(Value x, ArrayRef<OpFoldResult> sizes) {
+  if (!x || hasFailed)
+    return {};
+  auto [resultType, dynamic] = sizedType(x, sizes);
+  return create<BroadcastOp>(resultType, x, dynamic);
+}
+
+Value NodeImport::transpose(Value x, ArrayRef<int64_t> permutation) {
+  if (!x || hasFailed)
+    return {};
+  if (!isPermutationVector(permutation) ||
+      int64_t(permutation.size()) != rank(x)) {
+    error() << "expected a permutation of " << rank(x) << " dimensions";
+    return {};
+  }
+  return create<TransposeOp>(x, permutation);
+}
+
+Value NodeImport::unsqueeze(Value x, ArrayRef<int64_t> axes) {
+  if (!x)
+    return {};
+  int64_t resultRank = rank(x) + axes.size();
+  Elements sizes;
+  for (int64_t i = 0, next = 0; i < resultRank; ++i)
+    sizes.push_back(llvm::is_contained(axes, i) ? index(1) : dim(x, next++));
+  return reshape(x, sizes);
+}
+
+Value NodeImport::squeeze(Value x, ArrayRef<int64_t> axes) {
+  if (!x)
+    return {};
+  Elements sizes;
+  for (int64_t i = 0; i < rank(x); ++i)
+    if (!llvm::is_contained(axes, i))
+      sizes.push_back(dim(x, i));
+  return reshape(x, sizes);
+}
+
+Value NodeImport::slice(Value x, ArrayRef<OpFoldResult> offsets,
+                        ArrayRef<OpFoldResult> sizes,
+                        ArrayRef<int64_t> strides) {
+  if (!x || hasFailed)
+    return {};
+  auto [resultType, dynamic] = sizedType(x, sizes);
+  SmallVector<OpFoldResult> folded;
+  for (OpFoldResult offset : offsets)
+    folded.push_back(getConstantIntValue(offset)
+                         ? OpFoldResult(index(*getConstantIntValue(offset)))
+                         : offset);
+  auto [staticOffsets, dynamicOffsets] = decomposeMixedValues(folded);
+  return create<SliceOp>(resultType, x, dynamicOffsets, dynamic, staticOffsets,
+                         resultType.getShape(), strides);
+}
+
+Value NodeImport::sliceAxis(Value x, int64_t axis, OpFoldResult begin,
+                            OpFoldResult size) {
+  Elements offsets(rank(x), index(0)), sizes = dims(x);
+  offsets[axis] = begin;
+  sizes[axis] = size;
+  return slice(x, offsets, sizes, SmallVector<int64_t>(rank(x), 1));
+}
+
+Value NodeImport::concat(ValueRange inputs, int64_t axis) {
+  if (llvm::is_contained(inputs, Value()) || hasFailed)
+    return {};
+  if (inputs.size() == 1)
+    return inputs.front();
+  return infer<ConcatOp>(inputs, axis);
+}
+
+Value NodeImport::reduce(ReduceKind kind, Value x, ArrayRef<int64_t> axes) {
+  if (!x || hasFailed)
+    return {};
+  if (axes.empty())
+    return x;
+  return create<ReduceOp>(kind, x, axes);
+}
+
+Value NodeImport::matmul(Value lhs, Value rhs, Type elementType) {
+  if (!lhs || !rhs || hasFailed)
+    return {};
+  ArrayRef<int64_t> left = type(lhs).getShape(), right = type(rhs).getShape();
+  FailureOr<SmallVector<int64_t>> shape =
+      broadcastShapes({left.drop_back(2), right.drop_back(2)}, loc);
+  if (failed(shape)) {
+    hasFailed = true;
+    return {};
+  }
+  int64_t k = left.back(), rows = right[right.size() - 2];
+  if (ShapedType::isStatic(k) && ShapedType::isStatic(rows) && k != rows) {
+    error() << "expected as many columns on the left as rows on the right, "
+               "found "
+            << k << " and " << rows;
+    return {};
+  }
+  shape->push_back(left[left.size() - 2]);
+  shape->push_back(right.back());
+  return create<MatMulOp>(RankedTensorType::get(*shape, elementType), lhs, rhs);
+}
+
+Value NodeImport::toChannelsLast(Value x) {
+  SmallVector<int64_t> permutation{0};
+  for (int64_t i = 2; i < rank(x); ++i)
+    permutation.push_back(i);
+  permutation.push_back(1);
+  return transpose(x, permutation);
+}
+
+Value NodeImport::toChannelsFirst(Value x) {
+  if (!x)
+    return {};
+  SmallVector<int64_t> permutation{0, rank(x) - 1};
+  for (int64_t i = 1; i < rank(x) - 1; ++i)
+    permutation.push_back(i);
+  return transpose(x, permutation);
+}
+
+Value NodeImport::countAlong(Value x, ArrayRef<int64_t> axes,
+                             Type elementType) {
+  OpFoldResult count = index(1);
+  for (int64_t axis : axes)
+    count = mulSizes(b, loc, count, dim(x, axis));
+  if (std::optional<int64_t> constant = getConstantIntValue(count))
+    return scalar(*constant, elementType);
+  return cast(fromElements(count, b.getI64Type(), /*isScalar=*/true),
+              elementType);
+}
+
+//===----------------------------------------------------------------------===//
+// Values known while importing
+//===----------------------------------------------------------------------===//
+
+ElementsAttr NodeImport::constantValue(Value x) {
+  auto op = x ? x.getDefiningOp<ConstantOp>() : ConstantOp();
+  return op ? op.getValue() : ElementsAttr();
+}
+
+/// The integers of a constant, where there are few enough.
+static std::optional<SmallVector<int64_t>> integersOf(ElementsAttr value) {
+  constexpr int64_t most = 1 << 16;
+  auto type = dyn_cast<RankedTensorType>(value.getShapedType());
+  auto element = type ? dyn_cast<IntegerType>(type.getElementType())
+                      : IntegerType();
+  if (!element || type.getNumElements() > most)
+    return std::nullopt;
+  SmallVector<int64_t> numbers;
+  if (auto dense = dyn_cast<DenseElementsAttr>(value)) {
+    for (const llvm::APInt &number : dense.getValues<llvm::APInt>())
+      numbers.push_back(element.isUnsigned() || element.getWidth() == 1
+                            ? int64_t(number.getZExtValue())
+                            : number.getSExtValue());
+    return numbers;
+  }
+  auto resource = dyn_cast<DenseResourceElementsAttr>(value);
+  AsmResourceBlob *blob =
+      resource ? resource.getRawHandle().getBlob() : nullptr;
+  unsigned width = element.getWidth() == 1 ? 8 : element.getWidth();
+  if (!blob || width % 8)
+    return std::nullopt;
+  ArrayRef<char> data = blob->getData();
+  for (int64_t i = 0, e = type.getNumElements(); i < e; ++i) {
+    uint64_t bits = 0;
+    std::memcpy(&bits, data.data() + i * (width / 8), width / 8);
+    llvm::APInt number(64, bits);
+    number = number.trunc(width);
+    numbers.push_back(element.isUnsigned() ? int64_t(number.getZExtValue())
+                                           : number.getSExtValue());
+  }
+  return numbers;
+}
+
+std::optional<Elements> NodeImport::elements(Value x, bool read) {
+  if (!x)
+    return std::nullopt;
+  auto xType = dyn_cast<RankedTensorType>(x.getType());
+  if (!xType || xType.getRank() > 1 ||
+      !isa<IntegerType>(xType.getElementType()))
+    return std::nullopt;
+  if (const Elements *known = graph.getElements(x))
+    return *known;
+  if (ElementsAttr value = constantValue(x)) {
+    std::optional<SmallVector<int64_t>> numbers = integersOf(value);
+    if (!numbers)
+      return std::nullopt;
+    Elements result;
+    for (int64_t number : *numbers)
+      result.push_back(index(number));
+    return result;
+  }
+  if (!read || !xType.hasStaticShape())
+    return std::nullopt;
+  Elements result;
+  for (int64_t i = 0, e = xType.getNumElements(); i < e; ++i) {
+    SmallVector<Value> at;
+    if (xType.getRank() == 1)
+      at.push_back(arith::ConstantIndexOp::create(b, loc, i));
+    Value element = tensor::ExtractOp::create(b, loc, x, at);
+    result.push_back(
+        b.createOrFold<arith::IndexCastOp>(loc, b.getIndexType(), element));
+  }
+  return result;
+}
+
+std::optional<SmallVector<int64_t>> NodeImport::constants(Value x) {
+  if (ElementsAttr value = constantValue(x))
+    return integersOf(value);
+  std::optional<Elements> known = elements(x);
+  if (!known)
+    return std::nullopt;
+  return getConstantIntValues(*known);
+}
+
+std::optional<double> NodeImport::constantFloat(Value x) {
+  auto dense = dyn_cast_if_present<DenseElementsAttr>(constantValue(x));
+  if (!dense || dense.getNumElements() != 1)
+    return std::nullopt;
+  if (isa<FloatType>(dense.getElementType())) {
+    llvm::APFloat value = *dense.getValues<llvm::APFloat>().begin();
+    bool losesInfo;
+    value.convert(llvm::APFloat::IEEEdouble(),
+                  llvm::APFloat::rmNearestTiesToEven, &losesInfo);
+    return value.convertToDouble();
+  }
+  if (std::optional<SmallVector<int64_t>> numbers = integersOf(dense))
+    return double(numbers->front());
+  return std::nullopt;
+}
+
+Value NodeImport::fromElements(ArrayRef<OpFoldResult> elements,
+                               Type elementType, bool isScalar) {
+  auto integer = llvm::cast<IntegerType>(elementType);
+  SmallVector<int64_t> shape;
+  if (!isScalar)
+    shape.push_back(elements.size());
+  auto resultType = RankedTensorType::get(shape, elementType);
+  Value result;
+  if (std::optional<SmallVector<int64_t>> numbers =
+          getConstantIntValues(elements)) {
+    SmallVector<llvm::APInt> values;
+    for (int64_t number : *numbers)
+      values.push_back(llvm::APInt(64, number, /*isSigned=*/true)
+                           .sextOrTrunc(integer.getWidth()));
+    result = constant(DenseElementsAttr::get(resultType, values));
+  } else {
+    SmallVector<Value> scalars;
+    auto signless = IntegerType::get(b.getContext(), integer.getWidth());
+    for (OpFoldResult element : elements) {
+      Value value = getValueOrCreateConstantIndexOp(b, loc, element);
+      scalars.push_back(
+          b.createOrFold<arith::IndexCastOp>(loc, signless, value));
+    }
+    result = tensor::FromElementsOp::create(
+        b, loc, RankedTensorType::get(shape, signless), scalars);
+    if (signless != elementType)
+      result = UnrealizedConversionCastOp::create(b, loc, resultType, result)
+                   .getResult(0);
+  }
+  graph.setElements(result, llvm::to_vector(elements));
+  return result;
+}

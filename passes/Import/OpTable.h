@@ -1,0 +1,218 @@
+/// \file
+/// The table of ONNX operators that dlc imports, and what a row sees of the
+/// node that it imports.
+///
+/// An operator is one function and one line in the table of its file:
+///
+///   static ImportResult importSoftmax(NodeImport &node) {
+///     Value x = node.input(0);
+///     int64_t axis = node.axis("axis", -1, x);
+///     return node.result(node.create<SoftmaxOp>(x, axis));
+///   }
+///   static OpRows rows{{"", "Softmax", 13, importSoftmax}};
+#ifndef DLC_PASSES_IMPORT_OPTABLE_H
+#define DLC_PASSES_IMPORT_OPTABLE_H
+
+#include "dialects/Dlc/Dims.h"
+#include "dialects/Dlc/Dlc.h"
+#include "dialects/Onnx/Onnx.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+namespace dlc {
+
+class NodeImport;
+class GraphImporter;
+
+/// The node's results, one for each that it has; failure after an error.
+using ImportResult = llvm::FailureOr<llvm::SmallVector<mlir::Value>>;
+
+/// A row of the table. It is right for the operator's versions from
+/// `sinceVersion` on.
+struct OpRow {
+  llvm::StringRef domain, name;
+  int sinceVersion;
+  ImportResult (*import)(NodeImport &);
+};
+
+/// Registers rows; a static object in the file of an operator family.
+struct OpRows {
+  OpRows(std::initializer_list<OpRow> rows);
+};
+
+/// The row of an operator, or null.
+const OpRow *findOpRow(llvm::StringRef domain, llvm::StringRef name);
+/// Every row, sorted by domain and name.
+llvm::SmallVector<const OpRow *> listOpRows();
+
+/// The elements of a small integer tensor whose values are known as attributes
+/// (of type `index`) or SSA values of type `index`.
+using Elements = llvm::SmallVector<mlir::OpFoldResult>;
+
+/// One node while it is imported: its inputs as dlc values, its attributes,
+/// and builders of ops.
+class NodeImport {
+public:
+  NodeImport(GraphImporter &graph, mlir::OpBuilder &builder,
+             onnx::NodeOp node)
+      : graph(graph), b(builder), node(node), loc(node.getLoc()) {}
+
+  GraphImporter &graph;
+  mlir::OpBuilder &b;
+  onnx::NodeOp node;
+  mlir::Location loc;
+
+  //===--------------------------------------------------------------------===//
+  // The node
+  //===--------------------------------------------------------------------===//
+
+  unsigned numInputs() { return node.getOperands().size(); }
+  unsigned numOutputs() { return node.getNumResults(); }
+  /// Input i, or null where it is absent.
+  mlir::Value input(unsigned i);
+  bool hasInput(unsigned i) { return bool(input(i)); }
+  bool hasOutput(unsigned i) { return bool(node.getOutput(i)); }
+  mlir::RankedTensorType type(mlir::Value value) {
+    return mlir::cast<mlir::RankedTensorType>(value.getType());
+  }
+  int64_t rank(mlir::Value value) { return type(value).getRank(); }
+  mlir::Type elementType(mlir::Value value) {
+    return type(value).getElementType();
+  }
+  /// The type that ONNX inferred for output i, in the types of the dlc dialect.
+  mlir::Type inferredType(unsigned i);
+
+  int64_t getInt(llvm::StringRef name, int64_t otherwise) {
+    return node.getInt(name, otherwise);
+  }
+  double getFloat(llvm::StringRef name, double otherwise) {
+    return node.getFloat(name, otherwise);
+  }
+  llvm::StringRef getString(llvm::StringRef name, llvm::StringRef otherwise) {
+    return node.getString(name, otherwise);
+  }
+  std::optional<llvm::SmallVector<int64_t>> getInts(llvm::StringRef name) {
+    return node.getInts(name);
+  }
+
+  /// The attribute `name` as an axis of `value`: negative ones count from the
+  /// end. Axes out of range are errors: see `failed`.
+  int64_t axis(llvm::StringRef name, int64_t otherwise, mlir::Value value) {
+    return normalizeAxis(node.getInt(name, otherwise), rank(value));
+  }
+  /// An axis in [0, rank); records an error when it is out of range.
+  int64_t normalizeAxis(int64_t axis, int64_t rank);
+
+  /// An error at the node: "expected ..., found ...".
+  mlir::InFlightDiagnostic error();
+  /// True after normalizeAxis or another helper reported an error.
+  bool hasFailed = false;
+
+  //===--------------------------------------------------------------------===//
+  // Results
+  //===--------------------------------------------------------------------===//
+
+  ImportResult result(mlir::Value value) {
+    if (hasFailed || !value)
+      return mlir::failure();
+    return llvm::SmallVector<mlir::Value>{value};
+  }
+  ImportResult results(llvm::ArrayRef<mlir::Value> values) {
+    if (hasFailed)
+      return mlir::failure();
+    return llvm::SmallVector<mlir::Value>(values);
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Building ops
+  //===--------------------------------------------------------------------===//
+
+  template <typename OpTy, typename... Args>
+  mlir::Value create(Args &&...args) {
+    return b.createOrFold<OpTy>(loc, std::forward<Args>(args)...);
+  }
+  /// An op whose types are inferred from its operands; null, and an error,
+  /// when they do not fit.
+  template <typename OpTy, typename... Args>
+  mlir::Value infer(Args &&...args) {
+    mlir::OperationState state(loc, OpTy::getOperationName());
+    OpTy::build(b, state, std::forward<Args>(args)...);
+    return createInferred(state);
+  }
+  /// An elementwise op on operands of one element type, null when their
+  /// shapes do not broadcast.
+  template <typename OpTy> mlir::Value map(mlir::ValueRange operands) {
+    mlir::SmallVector<mlir::Type> types;
+    if (llvm::is_contained(operands, mlir::Value()) || hasFailed)
+      return {};
+    if (mlir::failed(inferElementwise(OpTy::getOperationName(), loc, operands,
+                                      OpTy::isPredicate(), types))) {
+      hasFailed = true;
+      return {};
+    }
+    return b.createOrFold<OpTy>(loc, types, operands);
+  }
+
+  /// A constant of rank 0 of `like`'s element type.
+  mlir::Value scalar(double value, mlir::Type elementType);
+  mlir::Value scalarLike(double value, mlir::Value like) {
+    return scalar(value, elementType(like));
+  }
+  /// A constant tensor of `i64`.
+  mlir::Value integers(llvm::ArrayRef<int64_t> values);
+  mlir::Value constant(mlir::ElementsAttr value);
+  mlir::Value cast(mlir::Value x, mlir::Type elementType, bool saturate = true);
+
+  mlir::OpFoldResult dim(mlir::Value x, int64_t i) {
+    return getDim(b, loc, x, i);
+  }
+  Elements dims(mlir::Value x) { return getDims(b, loc, x); }
+  mlir::OpFoldResult index(int64_t value) { return b.getIndexAttr(value); }
+
+  mlir::Value reshape(mlir::Value x, llvm::ArrayRef<mlir::OpFoldResult> sizes);
+  mlir::Value broadcast(mlir::Value x, llvm::ArrayRef<mlir::OpFoldResult> sizes);
+  mlir::Value transpose(mlir::Value x, llvm::ArrayRef<int64_t> permutation);
+  /// Adds dimensions of size 1 so that they stand at `axes` of the result.
+  mlir::Value unsqueeze(mlir::Value x, llvm::ArrayRef<int64_t> axes);
+  /// Takes out the dimensions `axes`, of size 1.
+  mlir::Value squeeze(mlir::Value x, llvm::ArrayRef<int64_t> axes);
+  mlir::Value slice(mlir::Value x, llvm::ArrayRef<mlir::OpFoldResult> offsets,
+                    llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                    llvm::ArrayRef<int64_t> strides);
+  /// Elements [begin, begin + size) of one axis.
+  mlir::Value sliceAxis(mlir::Value x, int64_t axis, mlir::OpFoldResult begin,
+                        mlir::OpFoldResult size);
+  mlir::Value concat(mlir::ValueRange inputs, int64_t axis);
+  mlir::Value reduce(ReduceKind kind, mlir::Value x,
+                     llvm::ArrayRef<int64_t> axes);
+  mlir::Value matmul(mlir::Value lhs, mlir::Value rhs, mlir::Type elementType);
+  /// [n, c, spatial...] -> [n, spatial..., c], and back.
+  mlir::Value toChannelsLast(mlir::Value x);
+  mlir::Value toChannelsFirst(mlir::Value x);
+  /// The number of elements along `axes`, as a rank-0 tensor.
+  mlir::Value countAlong(mlir::Value x, llvm::ArrayRef<int64_t> axes,
+                         mlir::Type elementType);
+
+  //===--------------------------------------------------------------------===//
+  // Values known while importing
+  //===--------------------------------------------------------------------===//
+
+  /// The elements of an integer tensor of rank 0 or 1, where each is a
+  /// constant or a size; also, with `read`, those of any other tensor of
+  /// static size, read at run time.
+  std::optional<Elements> elements(mlir::Value x, bool read = false);
+  /// The elements as numbers, where all are constants.
+  std::optional<llvm::SmallVector<int64_t>> constants(mlir::Value x);
+  /// The value of a constant tensor, null otherwise.
+  mlir::ElementsAttr constantValue(mlir::Value x);
+  std::optional<double> constantFloat(mlir::Value x);
+  /// An `i64` (or other integer) tensor of the given elements.
+  mlir::Value fromElements(llvm::ArrayRef<mlir::OpFoldResult> elements,
+                           mlir::Type elementType, bool isScalar = false);
+
+private:
+  mlir::Value createInferred(mlir::OperationState &state);
+};
+
+} // namespace dlc
+
+#endif
