@@ -37,3 +37,21 @@ macro(dlc_tablegen_done name)
   add_public_tablegen_target(dlc-${name}-inc)
   add_dependencies(dlc-headers dlc-${name}-inc)
 endmacro()
+
+# dlc_tool(name EXPORT_NAME export)
+#
+# Compiles the .cpp files of the current folder into the program `name`, which
+# links libdlc.so, and installs it; other projects know it as dlc::export. The
+# target is called name-tool, for `dlc` is the library's.
+function(dlc_tool name)
+  cmake_parse_arguments(ARG "" "EXPORT_NAME" "" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS *.cpp)
+  add_executable(${name}-tool ${sources})
+  target_link_libraries(${name}-tool PRIVATE dlc)
+  # The precompiled header is made with -fPIC, not with the -fPIE of programs.
+  target_compile_options(${name}-tool PRIVATE -fPIC)
+  target_precompile_headers(${name}-tool REUSE_FROM dlc-pch)
+  set_target_properties(${name}-tool PROPERTIES OUTPUT_NAME ${name}
+                        EXPORT_NAME ${ARG_EXPORT_NAME})
+  install(TARGETS ${name}-tool EXPORT dlcTools)
+endfunction()
