@@ -53,6 +53,93 @@ static void fixResize(Nodes &nodes) {
   }
 }
 
+/// Whether a graph has the Scan of operator set 8, with its batch dimension.
+static bool hasScan(const Nodes &nodes) {
+  return llvm::any_of(nodes, [](const pb::NodeProto &node) {
+    return (node.domain().empty() && node.op_type() == "Scan") ||
+           llvm::any_of(node.attribute(), [](const pb::AttributeProto &attribute) {
+             return attribute.has_g() && hasScan(attribute.g().node());
+           });
+  });
+}
+
+/// Up to operator set 12 Hardmax worked on its input flattened to a matrix;
+/// the converter forgets that. Before: `y = Hardmax(x) {axis}`, after:
+/// `y = Reshape(Hardmax(Flatten(x) {axis}) {axis = 1}, Shape(x))`.
+static void fixHardmax(Nodes &nodes) {
+  Nodes result;
+  for (pb::NodeProto &node : nodes) {
+    for (pb::AttributeProto &attribute : *node.mutable_attribute())
+      if (attribute.has_g())
+        fixHardmax(*attribute.mutable_g()->mutable_node());
+    if (!node.domain().empty() || node.op_type() != "Hardmax" ||
+        node.input_size() != 1 || node.output_size() != 1) {
+      result.Add()->Swap(&node);
+      continue;
+    }
+    int64_t axis = 1;
+    for (const pb::AttributeProto &attribute : node.attribute())
+      if (attribute.name() == "axis")
+        axis = attribute.i();
+    const std::string x = node.input(0), y = node.output(0);
+    auto add = [&](StringRef op, std::vector<std::string> inputs, std::string output,
+                   std::optional<int64_t> axis) {
+      pb::NodeProto *added = result.Add();
+      added->set_op_type(op.str());
+      added->set_name(node.name());
+      added->set_doc_string(node.doc_string());
+      for (std::string &input : inputs)
+        added->add_input(std::move(input));
+      added->add_output(std::move(output));
+      if (!axis)
+        return;
+      pb::AttributeProto *attribute = added->add_attribute();
+      attribute->set_name("axis");
+      attribute->set_type(pb::AttributeProto::INT);
+      attribute->set_i(*axis);
+    };
+    add("Flatten", {x}, y + ".matrix", axis);
+    add("Hardmax", {y + ".matrix"}, y + ".hardmax", 1);
+    add("Shape", {x}, y + ".shape", std::nullopt);
+    add("Reshape", {y + ".hardmax", y + ".shape"}, y, std::nullopt);
+  }
+  nodes.Swap(&result);
+}
+
+/// Up to operator set 6 a PRelu had one slope a channel; the converter leaves
+/// it to broadcast along the last dimension. Makes it [C, 1, ...].
+static void fixPRelu(Model &model) {
+  pb::GraphProto &graph = *model.proto.mutable_graph();
+  llvm::StringMap<int> ranks;
+  for (const auto *list : {&graph.value_info(), &graph.input(), &graph.output()})
+    for (const pb::ValueInfoProto &value : *list)
+      if (value.type().tensor_type().has_shape())
+        ranks[value.name()] = value.type().tensor_type().shape().dim_size();
+  llvm::StringMap<pb::TensorProto *> tensors;
+  for (pb::TensorProto &tensor : *graph.mutable_initializer())
+    tensors[tensor.name()] = &tensor;
+  for (int i = 0, n = graph.node_size(); i < n; ++i) {
+    pb::NodeProto &node = *graph.mutable_node(i);
+    if (!node.domain().empty() || node.op_type() != "PRelu")
+      continue;
+    pb::TensorProto *slope = tensors.lookup(node.input(1));
+    int rank = ranks.lookup(node.input(0));
+    if (!slope || slope->dims_size() != 1 || slope->dims(0) == 1 || rank < 3)
+      continue;
+    pb::TensorProto *wide = graph.add_initializer();
+    *wide = *slope;
+    wide->set_name(slope->name() + ".channels" + std::to_string(i));
+    for (int d = 2; d < rank; ++d)
+      wide->add_dims(1);
+    node.set_input(1, wide->name());
+  }
+}
+
+void dlc::reader::fixConverted(Model &model) {
+  if (model.originalOpset && model.originalOpset < 7)
+    fixPRelu(model);
+}
+
 void dlc::reader::convertToNewest(Model &model) {
   pb::ModelProto &proto = model.proto;
   pb::OperatorSetIdProto *import = defaultImport(proto);
@@ -60,6 +147,11 @@ void dlc::reader::convertToNewest(Model &model) {
   if (!import || import->version() >= newest)
     return;
   int oldest = int(import->version());
+  if (oldest == 8 && hasScan(proto.graph().node())) {
+    model.notes.push_back("stays at operator set 8: ONNX's converter does not "
+                          "know the batch dimension of Scan-8");
+    return;
+  }
 
   // The converter does not know sparse initializers: to it they are inputs.
   pb::ModelProto copy = proto;
@@ -73,6 +165,9 @@ void dlc::reader::convertToNewest(Model &model) {
         tensor.values().data_type());
   }
   graph.clear_sparse_initializer();
+
+  if (oldest < 13)
+    fixHardmax(*graph.mutable_node());
 
   // The newest set that the converter reaches: one step that fails stops it.
   std::string reason;

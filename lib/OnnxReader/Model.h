@@ -91,12 +91,20 @@ mlir::LogicalResult checkModel(Model &model, bool full);
 /// Raises the model; see ReadOptions::raise.
 mlir::LogicalResult raiseModel(Model &model, const ReadOptions &options);
 
-/// The steps of raiseModel.
+/// The steps of raiseModel. Conversion notes where it has to stop, and
+/// fixConverted mends, once types are known, what the converter gets wrong.
 mlir::LogicalResult inlineFunctions(Model &model);
-void convertToNewest(Model &model);
 mlir::LogicalResult applyShapes(Model &model, const ReadOptions &options);
 mlir::LogicalResult expandFunctionBodies(Model &model, const ReadOptions &options);
-mlir::LogicalResult inferTypes(Model &model, bool overridden);
+void convertToNewest(Model &model);
+void fixConverted(Model &model);
+/// Infers the types of all values. Strict inference fails on a contradiction;
+/// with `why` it then leaves the model as it is and tells the reason there,
+/// otherwise it reports errors at the nodes. `overridden`: declared
+/// shapes of outputs may be stale.
+enum class Strictness { Strict, Lenient };
+mlir::LogicalResult inferTypes(Model &model, bool overridden, Strictness mode,
+                               std::string *why);
 
 /// Makes the module.
 mlir::OwningOpRef<mlir::ModuleOp> buildModule(const Model &model);

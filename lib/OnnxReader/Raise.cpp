@@ -73,11 +73,21 @@ LogicalResult dlc::reader::raiseModel(Model &model, const ReadOptions &options) 
   // The converter loses functions.
   if (failed(inlineFunctions(model)))
     return failure();
-  convertToNewest(model);
   // Types before the expansion, which depends on them, and again after it.
   bool overridden = !options.shapes.empty() || !options.dims.empty();
-  if (failed(inferTypes(model, overridden)))
-    return failure();
+  pb::ModelProto unconverted = model.proto;
+  convertToNewest(model);
+  std::string why;
+  if (failed(inferTypes(model, overridden, Strictness::Strict, &why))) {
+    // The model's own fault, or the converter's?
+    model.proto.Swap(&unconverted);
+    if (failed(inferTypes(model, overridden, Strictness::Strict, nullptr)))
+      return failure();
+    model.notes.push_back("stays at operator set " +
+                          std::to_string(model.originalOpset) +
+                          ": ONNX converts it to a model that contradicts itself: " + why);
+  }
+  fixConverted(model);
   if (options.hasRow && failed(expandFunctionBodies(model, options)))
     return failure();
   return success();

@@ -235,17 +235,21 @@ static void reportInference(const Model &model, StringRef message,
         << describe(message);
 }
 
+static const pb::OpSchema *schemaOf(const pb::ModelProto &proto,
+                                    const pb::NodeProto &node) {
+  int opset = 0;
+  for (const pb::OperatorSetIdProto &import : proto.opset_import())
+    if (import.domain() == node.domain())
+      opset = int(import.version());
+  return pb::OpSchemaRegistry::Schema(node.op_type(), opset, node.domain());
+}
+
 /// Whether every operator has a schema.
 static bool allKnown(pb::ModelProto &proto) {
   bool known = true;
   forEachGraph(*proto.mutable_graph(), [&](pb::GraphProto &graph) {
-    for (const pb::NodeProto &node : graph.node()) {
-      int opset = 0;
-      for (const pb::OperatorSetIdProto &import : proto.opset_import())
-        if (import.domain() == node.domain())
-          opset = int(import.version());
-      known &= pb::OpSchemaRegistry::Schema(node.op_type(), opset, node.domain()) != nullptr;
-    }
+    for (const pb::NodeProto &node : graph.node())
+      known &= schemaOf(proto, node) != nullptr;
   });
   return known;
 }
@@ -262,17 +266,17 @@ static std::string shapeText(const pb::TensorShapeProto &shape) {
 }
 
 /// Compares the declared shape of an output with the inferred one, and keeps
-/// the names of its dimensions.
-static LogicalResult mergeOutput(const Model &model, pb::ValueInfoProto &output,
-                                 const pb::TypeProto &declared, bool overridden) {
+/// the names of its dimensions. Returns what is wrong, "" when nothing is.
+static std::string mergeOutput(pb::ValueInfoProto &output,
+                               const pb::TypeProto &declared, bool overridden) {
   if (!declared.has_tensor_type() || !declared.tensor_type().has_shape() ||
       !output.type().has_tensor_type())
-    return success();
+    return "";
   const pb::TensorShapeProto &expected = declared.tensor_type().shape();
   auto &type = *output.mutable_type()->mutable_tensor_type();
   if (!type.has_shape()) {
     *type.mutable_shape() = expected;
-    return success();
+    return "";
   }
   pb::TensorShapeProto &found = *type.mutable_shape();
   bool same = found.dim_size() == expected.dim_size();
@@ -286,60 +290,34 @@ static LogicalResult mergeOutput(const Model &model, pb::ValueInfoProto &output,
     if (!other.denotation().empty())
       dim.set_denotation(other.denotation());
   }
-  if (!same && !overridden)
-    return emitError(model.namedLoc(output.name()), "output '")
-           << output.name() << "' is declared with the shape " << shapeText(expected)
-           << ", but the graph computes " << shapeText(found);
-  return success();
+  if (same || overridden)
+    return "";
+  return "output '" + output.name() + "' is declared with the shape " +
+         shapeText(expected) + ", but the graph computes " + shapeText(found);
 }
 
-LogicalResult dlc::reader::inferTypes(Model &model, bool overridden) {
-  pb::ModelProto &proto = model.proto;
-  pb::GraphProto &graph = *proto.mutable_graph();
-  bool known = allKnown(proto);
-  for (Values *values : {graph.mutable_value_info(), graph.mutable_output()})
-    for (pb::ValueInfoProto &value : *values)
-      model.declared[value.name()] = value.type();
-
-  // What files say of inner values is often stale: infer it, where possible.
-  pb::ModelProto fresh = proto;
-  if (known)
-    forEachGraph(*fresh.mutable_graph(),
-                 [](pb::GraphProto &inner) { inner.clear_value_info(); });
-  for (pb::ValueInfoProto &output : *fresh.mutable_graph()->mutable_output())
-    clearShape(*output.mutable_type());
-
-  pb::ModelProto result = fresh;
-  std::vector<const pb::NodeProto *> nodes = numberNodes(result, graph);
-  std::optional<std::string> error = infer(result, /*strict=*/true, /*propagate=*/true);
-  if (error) {
-    // Propagation of values is the less proven part: it alone may not fail.
-    pb::ModelProto again = fresh;
-    numberNodes(again, graph);
-    if (std::optional<std::string> without = infer(again, true, false)) {
-      reportInference(model, *without, nodes);
-      return failure();
+/// Adds the default values of attributes to operators that are functions:
+/// the inference in their bodies does not know them.
+static void addDefaultAttributes(pb::ModelProto &proto) {
+  forEachGraph(*proto.mutable_graph(), [&](pb::GraphProto &graph) {
+    for (pb::NodeProto &node : *graph.mutable_node()) {
+      const pb::OpSchema *schema = schemaOf(proto, node);
+      if (!schema || !schema->HasFunction())
+        continue;
+      for (const auto &[name, attribute] : schema->attributes())
+        if (attribute.default_value.has_name() &&
+            llvm::none_of(node.attribute(), [&, &name = name](const auto &given) {
+              return given.name() == name;
+            }))
+          *node.add_attribute() = attribute.default_value;
     }
-    result = std::move(again);
-  }
-  // Restore the names.
-  size_t i = 0;
-  std::vector<std::string> names;
-  for (const pb::NodeProto *node : nodes)
-    names.push_back(node->name());
-  forEachGraph(*result.mutable_graph(), [&](pb::GraphProto &inner) {
-    for (pb::NodeProto &node : *inner.mutable_node())
-      node.set_name(names[i++]);
   });
-  proto.Swap(&result);
+}
 
-  bool ok = true;
-  pb::GraphProto &inferred = *proto.mutable_graph();
-  for (pb::ValueInfoProto &output : *inferred.mutable_output())
-    ok &= succeeded(mergeOutput(model, output, model.declared[output.name()], overridden));
-  // Where inference knows nothing, the file's word counts.
+/// Where inference knows no shape, the file's word counts.
+static void addDeclared(const Model &model, pb::GraphProto &graph) {
   llvm::StringMap<bool> typed;
-  for (pb::ValueInfoProto &value : *inferred.mutable_value_info()) {
+  for (pb::ValueInfoProto &value : *graph.mutable_value_info()) {
     typed[value.name()] = true;
     auto it = model.declared.find(value.name());
     if (it != model.declared.end() && value.type().has_tensor_type() &&
@@ -347,15 +325,77 @@ LogicalResult dlc::reader::inferTypes(Model &model, bool overridden) {
         it->second.tensor_type().elem_type() == value.type().tensor_type().elem_type())
       *value.mutable_type() = it->second;
   }
-  for (const pb::ValueInfoProto &output : inferred.output())
+  for (const pb::ValueInfoProto &output : graph.output())
     typed[output.name()] = true;
-  for (const pb::NodeProto &node : inferred.node())
+  for (const pb::NodeProto &node : graph.node())
     for (const std::string &output : node.output())
       if (auto it = model.declared.find(output);
           it != model.declared.end() && !typed.contains(output)) {
-        pb::ValueInfoProto *value = inferred.add_value_info();
+        pb::ValueInfoProto *value = graph.add_value_info();
         value->set_name(output);
         *value->mutable_type() = it->second;
       }
-  return success(ok);
+}
+
+LogicalResult dlc::reader::inferTypes(Model &model, bool overridden, Strictness mode,
+                                      std::string *why) {
+  pb::ModelProto &proto = model.proto;
+  pb::GraphProto &graph = *proto.mutable_graph();
+  bool known = allKnown(proto);
+  llvm::StringMap<pb::TypeProto> outputs;
+  for (pb::ValueInfoProto &value : *graph.mutable_value_info())
+    model.declared[value.name()] = value.type();
+  for (pb::ValueInfoProto &value : *graph.mutable_output())
+    outputs[value.name()] = model.declared[value.name()] = value.type();
+
+  // What files say of inner values is often stale: infer it, where possible.
+  pb::ModelProto fresh = proto;
+  addDefaultAttributes(fresh);
+  if (known)
+    forEachGraph(*fresh.mutable_graph(),
+                 [](pb::GraphProto &inner) { inner.clear_value_info(); });
+  for (pb::ValueInfoProto &output : *fresh.mutable_graph()->mutable_output())
+    clearShape(*output.mutable_type());
+
+  // Propagation of values is the less proven part: it alone may not fail.
+  std::vector<const pb::NodeProto *> nodes;
+  pb::ModelProto result;
+  std::optional<std::string> error;
+  for (bool propagate : {true, false}) {
+    result = fresh;
+    nodes = numberNodes(result, graph);
+    error = infer(result, mode == Strictness::Strict, propagate);
+    if (!error)
+      break;
+  }
+  if (error && why)
+    return *why = describe(*error), failure();
+  if (error)
+    return reportInference(model, *error, nodes), failure();
+
+  for (pb::ValueInfoProto &output : *result.mutable_graph()->mutable_output()) {
+    std::string wrong =
+        mergeOutput(output, outputs[output.name()],
+                    overridden || mode == Strictness::Lenient);
+    if (wrong.empty())
+      continue;
+    if (why)
+      return *why = wrong, failure();
+    emitError(model.namedLoc(output.name())) << wrong;
+    error = wrong;
+  }
+  if (error)
+    return failure();
+
+  std::vector<std::string> names; // numberNodes has replaced them
+  for (const pb::NodeProto *node : nodes)
+    names.push_back(node->name());
+  size_t i = 0;
+  forEachGraph(*result.mutable_graph(), [&](pb::GraphProto &inner) {
+    for (pb::NodeProto &node : *inner.mutable_node())
+      node.set_name(names[i++]);
+  });
+  proto.Swap(&result);
+  addDeclared(model, *proto.mutable_graph());
+  return success();
 }
