@@ -1,0 +1,49 @@
+/// \file
+/// From a module of the LLVM dialect to an optimised llvm::Module and to the
+/// bytes of an object; shared by the file outputs and the JIT.
+#ifndef DLC_LIB_CODEGEN_LOWER_H
+#define DLC_LIB_CODEGEN_LOWER_H
+
+#include "lib/Codegen/Codegen.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+
+namespace dlc {
+
+/// Where NAME_weights is.
+enum class WeightsPlace {
+  Declared, ///< nowhere: a declaration (assembly and LLVM IR for reading)
+  Section,  ///< a section without contents, which placeWeights() gives some
+  Address,  ///< anywhere in memory: a symbol that the JIT defines
+};
+
+/// A model as LLVM IR: the runtime linked in, the entry functions made, all
+/// else internal, optimised.
+struct LoweredModule {
+  ModelInterface model;
+  std::unique_ptr<llvm::LLVMContext> context;
+  std::unique_ptr<llvm::TargetMachine> machine;
+  std::unique_ptr<llvm::Module> module;
+};
+
+/// Emits errors at the module's location.
+mlir::FailureOr<LoweredModule> lowerModule(mlir::ModuleOp module,
+                                           const TargetSpec &spec,
+                                           const CodegenOptions &options,
+                                           const WeightTable &weights);
+
+/// Makes the object file or the assembly text of a module in memory.
+llvm::Expected<llvm::SmallVector<char, 0>>
+emitCode(const LoweredModule &lowered, WeightsPlace place,
+         llvm::CodeGenFileType type);
+
+/// The name under which LLVM makes the section of NAME_weights.
+inline constexpr llvm::StringRef emptySection = ".bss.dlc_wt";
+
+/// Above this the weights are addressed with 64-bit offsets where the code
+/// model would else keep all data within 2 GiB of the code.
+inline constexpr int64_t largeWeights = int64_t(256) << 20;
+
+} // namespace dlc
+
+#endif
