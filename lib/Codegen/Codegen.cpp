@@ -43,6 +43,17 @@ Error Emitter::writeText(StringRef path, StringRef text) {
   });
 }
 
+/// Where the weights end up in a program. Read-only data stands between the code
+/// and what must be near it (.eh_frame), so large weights go elsewhere: on
+/// x86-64 to .lrodata, on others, which have no such section, behind .data.
+static WeightSection weightsSection(const TargetSpec &spec, int64_t size) {
+  if (size < largeWeights)
+    return {".rodata.dlc", /*writable=*/false};
+  if (spec.arch->hasLargeSections)
+    return {".lrodata.wt", /*writable=*/false};
+  return {".data.dlcwt", /*writable=*/true};
+}
+
 Error Emitter::writeObjectTo(StringRef path, OutputFiles &to) {
   if (object.empty()) {
     Expected<llvm::SmallVector<char, 0>> bytes =
@@ -54,10 +65,8 @@ Error Emitter::writeObjectTo(StringRef path, OutputFiles &to) {
   }
   llvm::SmallVector<char, 0> copy(object);
   return to.write(path, [&](llvm::raw_fd_ostream &os) {
-    // Linkers put .lrodata behind all that is addressed with 32 bits.
-    bool large = weights.size() >= largeWeights;
     return writeObject(copy, emptySection,
-                       large ? ".lrodata.wt" : ".rodata.dlc", weights, os);
+                       weightsSection(spec, weights.size()), weights, os);
   });
 }
 

@@ -27,6 +27,9 @@ public:
     Constant *&known = strings[text];
     if (!known)
       known = global("str", ConstantDataArray::getString(context, text));
+    auto *var = cast<GlobalVariable>(known);
+    var->setLinkage(GlobalValue::PrivateLinkage);
+    var->setUnnamedAddr(GlobalValue::UnnamedAddr::Global);
     return known;
   }
 

@@ -5,14 +5,18 @@
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Verifier.h"
 #include "llvm/Linker/Linker.h"
+#include "llvm/Object/ObjectFile.h"
 #include "llvm/Passes/PassBuilder.h"
+#include "llvm/Transforms/IPO/GlobalDCE.h"
 #include "llvm/Transforms/IPO/Internalize.h"
 #include "llvm/Transforms/Utils/Cloning.h"
+#include "llvm/Transforms/Utils/ModuleUtils.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -176,6 +180,7 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
     module.addModuleFlag(llvm::Module::Error, "target-abi",
                          llvm::MDString::get(*lowered.context, spec.abi));
 
+  lowered.builtins = builtinsBitcode(spec.arch->name);
   setTargetAttributes(module, spec);
   if (llvm::Error error = linkRuntime(module, spec))
     return fail(std::move(error));
@@ -234,17 +239,102 @@ static void placeGlobal(llvm::Module &module, const ModelInterface &model,
   global->eraseFromParent();
 }
 
-Expected<llvm::SmallVector<char, 0>>
-dlc::emitCode(const LoweredModule &lowered, WeightsPlace place,
-              llvm::CodeGenFileType type) {
-  std::unique_ptr<llvm::Module> module = llvm::CloneModule(*lowered.module);
-  placeGlobal(*module, lowered.model, place);
-  llvm::SmallVector<char, 0> bytes;
+using Bytes = llvm::SmallVector<char, 0>;
+
+static Expected<Bytes> runBackEnd(const llvm::Module &module,
+                                  llvm::TargetMachine &machine,
+                                  llvm::CodeGenFileType type) {
+  // Code generation changes the module.
+  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(module);
+  Bytes bytes;
   llvm::raw_svector_ostream os(bytes);
   llvm::legacy::PassManager passes;
-  if (lowered.machine->addPassesToEmitFile(passes, os, nullptr, type))
+  if (machine.addPassesToEmitFile(passes, os, nullptr, type))
     return llvm::createStringError("LLVM cannot make this kind of file for " +
-                                   lowered.machine->getTargetTriple().str());
-  passes.run(*module);
+                                   machine.getTargetTriple().str());
+  passes.run(*copy);
   return bytes;
+}
+
+/// Finds the functions that the back end called on its own and that `builtins`
+/// defines: they are undefined symbols of the object.
+static Expected<std::vector<Function *>> findBuiltins(const Bytes &object,
+                                                      llvm::Module &builtins) {
+  auto file = llvm::object::ObjectFile::createObjectFile(
+      llvm::MemoryBufferRef(StringRef(object.data(), object.size()), ""));
+  if (!file)
+    return file.takeError();
+  std::vector<Function *> found;
+  for (const llvm::object::SymbolRef &symbol : (*file)->symbols()) {
+    Expected<uint32_t> flags = symbol.getFlags();
+    Expected<StringRef> name = symbol.getName();
+    if (!flags)
+      return flags.takeError();
+    if (!name)
+      return name.takeError();
+    Function *function = builtins.getFunction(*name);
+    if ((*flags & llvm::object::SymbolRef::SF_Undefined) && function &&
+        !function->isDeclaration())
+      found.push_back(function);
+  }
+  return found;
+}
+
+/// Gives the object its own division and conversion functions where the back
+/// end asks for them, so that it needs no library of a compiler. They are
+/// local; the back end's calls find them by name.
+static Expected<bool> addBuiltins(llvm::Module &module, const Bytes &object,
+                                  StringRef bitcode) {
+  if (bitcode.empty())
+    return false;
+  Expected<std::unique_ptr<llvm::Module>> builtins =
+      readBitcode(bitcode, "builtins", module.getContext());
+  if (!builtins)
+    return builtins.takeError();
+  Expected<std::vector<Function *>> found = findBuiltins(object, **builtins);
+  if (!found)
+    return found.takeError();
+  if (found->empty())
+    return false;
+  llvm::StringSet<> names;
+  for (Function *function : *found)
+    names.insert(function->getName());
+  auto isWanted = [&](const llvm::GlobalValue &value) {
+    return names.contains(value.getName());
+  };
+  llvm::internalizeModule(**builtins, isWanted);
+  llvm::ModuleAnalysisManager analyses;
+  llvm::PassBuilder().registerModuleAnalyses(analyses);
+  llvm::GlobalDCEPass().run(**builtins, analyses);
+  (*builtins)->setTargetTriple(module.getTargetTriple());
+  (*builtins)->setDataLayout(module.getDataLayout());
+  if (llvm::Linker::linkModules(module, std::move(*builtins)))
+    return llvm::createStringError("cannot link the runtime's builtins");
+  llvm::SmallVector<llvm::GlobalValue *> used;
+  for (const auto &name : names) {
+    Function *function = module.getFunction(name.getKey());
+    function->setLinkage(llvm::GlobalValue::InternalLinkage);
+    function->setVisibility(llvm::GlobalValue::DefaultVisibility);
+    used.push_back(function);
+  }
+  llvm::sort(used, [](auto *a, auto *b) { return a->getName() < b->getName(); });
+  llvm::appendToCompilerUsed(module, used);
+  return true;
+}
+
+Expected<Bytes> dlc::emitCode(const LoweredModule &lowered, WeightsPlace place,
+                              llvm::CodeGenFileType type) {
+  std::unique_ptr<llvm::Module> module = llvm::CloneModule(*lowered.module);
+  placeGlobal(*module, lowered.model, place);
+  while (true) {
+    Expected<Bytes> bytes = runBackEnd(*module, *lowered.machine, type);
+    if (!bytes || type != llvm::CodeGenFileType::ObjectFile)
+      return bytes;
+    // A builtin may need another one; there are few.
+    Expected<bool> added = addBuiltins(*module, *bytes, lowered.builtins);
+    if (!added)
+      return added.takeError();
+    if (!*added)
+      return bytes;
+  }
 }

@@ -24,6 +24,7 @@ struct LoweredModule {
   std::unique_ptr<llvm::LLVMContext> context;
   std::unique_ptr<llvm::TargetMachine> machine;
   std::unique_ptr<llvm::Module> module;
+  llvm::StringRef builtins; ///< bitcode of the target's builtins
 };
 
 /// Emits errors at the module's location.
@@ -40,9 +41,9 @@ emitCode(const LoweredModule &lowered, WeightsPlace place,
 /// The name under which LLVM makes the section of NAME_weights.
 inline constexpr llvm::StringRef emptySection = ".bss.dlc_wt";
 
-/// Above this the weights are addressed with 64-bit offsets where the code
-/// model would else keep all data within 2 GiB of the code.
-inline constexpr int64_t largeWeights = int64_t(256) << 20;
+/// From this size on the weights go behind everything that must be near the
+/// code, and x86-64 code addresses them with 64-bit offsets.
+inline constexpr int64_t largeWeights = int64_t(512) << 20;
 
 } // namespace dlc
 

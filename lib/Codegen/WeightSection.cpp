@@ -11,7 +11,7 @@ using namespace dlc;
 /// file on. Returns the offset of these, or 0 when there is no such section.
 template <typename ELFT>
 static Expected<uint64_t> placeSection(SmallVectorImpl<char> &object,
-                                       StringRef empty, StringRef name,
+                                       StringRef empty, WeightSection to,
                                        uint64_t size) {
   StringRef bytes(object.data(), object.size());
   Expected<object::ELFFile<ELFT>> file = object::ELFFile<ELFT>::create(bytes);
@@ -27,7 +27,7 @@ static Expected<uint64_t> placeSection(SmallVectorImpl<char> &object,
     if (*found != empty)
       continue;
     if (section.sh_type != ELF::SHT_NOBITS || section.sh_size != size ||
-        name.size() != empty.size())
+        to.name.size() != empty.size())
       return createStringError("internal: section " + empty +
                                " is not as expected");
     uint64_t offset = alignTo(object.size(), WeightTable::maxAlignment);
@@ -36,25 +36,26 @@ static Expected<uint64_t> placeSection(SmallVectorImpl<char> &object,
     auto &header = const_cast<typename ELFT::Shdr &>(section);
     header.sh_type = ELF::SHT_PROGBITS;
     header.sh_offset = offset;
-    header.sh_flags =
-        header.sh_flags & ~typename ELFT::uint(ELF::SHF_WRITE);
-    llvm::copy(name, const_cast<char *>(found->data()));
+    if (!to.writable)
+      header.sh_flags =
+          header.sh_flags & ~typename ELFT::uint(ELF::SHF_WRITE);
+    llvm::copy(to.name, const_cast<char *>(found->data()));
     return offset;
   }
   return 0;
 }
 
 Error dlc::writeObject(SmallVectorImpl<char> &object, StringRef empty,
-                       StringRef name, const WeightTable &weights,
+                       WeightSection section, const WeightTable &weights,
                        raw_fd_ostream &os) {
   uint64_t start = 0;
   if (!weights.empty()) {
     bool is64 = object.size() > ELF::EI_CLASS &&
                 object[ELF::EI_CLASS] == ELF::ELFCLASS64;
     Expected<uint64_t> offset =
-        is64 ? placeSection<object::ELF64LE>(object, empty, name,
+        is64 ? placeSection<object::ELF64LE>(object, empty, section,
                                              weights.size())
-             : placeSection<object::ELF32LE>(object, empty, name,
+             : placeSection<object::ELF32LE>(object, empty, section,
                                              weights.size());
     if (!offset)
       return offset.takeError();

@@ -75,6 +75,7 @@ static const TargetArch arch = {
     needs,
     /*needsLinux=*/true,
     /*signExtendsInts=*/false,
+    /*hasLargeSections=*/false,
     /*maxImageLog2=*/32,
     vectorUnit,
     initialize,

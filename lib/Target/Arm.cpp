@@ -67,6 +67,7 @@ static const TargetArch arch = {
     needs,
     /*needsLinux=*/true,
     /*signExtendsInts=*/false,
+    /*hasLargeSections=*/false,
     /*maxImageLog2=*/31,
     vectorUnit,
     initialize,

@@ -59,6 +59,7 @@ static const TargetArch arch = {
     needs,
     /*needsLinux=*/true,
     /*signExtendsInts=*/true,
+    /*hasLargeSections=*/false,
     /*maxImageLog2=*/31,
     vectorUnit,
     initialize,

@@ -75,6 +75,7 @@ struct TargetArch {
   llvm::ArrayRef<CpuNeed> needs;
   bool needsLinux;       ///< the check asks the C library of Linux
   bool signExtendsInts;  ///< the C ABI passes `int` sign-extended
+  bool hasLargeSections; ///< x86-64's code model for data above 2 GiB
   unsigned maxImageLog2; ///< an object's data may have 2^this bytes
   VectorUnit (*vectorUnit)(const TargetSpec &);
   void (*initialize)();  ///< registers LLVM's back end

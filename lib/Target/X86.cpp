@@ -110,6 +110,7 @@ static const TargetArch arch = {
     needs,
     /*needsLinux=*/false,
     /*signExtendsInts=*/false,
+    /*hasLargeSections=*/true,
     /*maxImageLog2=*/62,
     vectorUnit,
     initialize,
