@@ -1,0 +1,110 @@
+/*
+ * What every object made by dlc offers, in C99 and C++. This text stands in
+ * each generated header, under one guard, so that a program needs no file of
+ * dlc's. docs/CInterface.md is its manual.
+ */
+#ifndef DLC_ABI_VERSION
+#define DLC_ABI_VERSION 1
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a run returns. */
+enum dlc_status {
+  DLC_OK = 0,
+  DLC_ERROR_NULL_POINTER = 1, /* a pointer that must be given is NULL */
+  DLC_ERROR_OPTIONS = 2,      /* dlc_options.size is no known size */
+  DLC_ERROR_SHAPE = 3,        /* a dimension of an input is wrong */
+  DLC_ERROR_CAPACITY = 4,     /* a buffer is too small */
+  DLC_ERROR_WORKSPACE = 5,    /* the workspace is too small or not aligned */
+  DLC_ERROR_MEMORY = 6,       /* malloc returned NULL */
+  DLC_ERROR_CPU = 7,          /* made for a CPU that can more than this one */
+  DLC_ERROR_VALUE = 8,        /* a value that the model does not allow */
+  DLC_ERROR_INTERNAL = 9      /* a mistake of dlc's */
+};
+
+/* Element types, numbered as in ONNX, with the C type of one element. */
+enum dlc_dtype {
+  DLC_FLOAT32 = 1,      /* float */
+  DLC_UINT8 = 2,        /* uint8_t */
+  DLC_INT8 = 3,         /* int8_t */
+  DLC_UINT16 = 4,       /* uint16_t */
+  DLC_INT16 = 5,        /* int16_t */
+  DLC_INT32 = 6,        /* int32_t */
+  DLC_INT64 = 7,        /* int64_t */
+  DLC_STRING = 8,       /* const char *, UTF-8, ends with a 0 byte */
+  DLC_BOOL = 9,         /* uint8_t, 0 or 1 */
+  DLC_FLOAT16 = 10,     /* uint16_t, the bits of an IEEE half */
+  DLC_FLOAT64 = 11,     /* double */
+  DLC_UINT32 = 12,      /* uint32_t */
+  DLC_UINT64 = 13,      /* uint64_t */
+  DLC_COMPLEX64 = 14,   /* two floats */
+  DLC_COMPLEX128 = 15,  /* two doubles */
+  DLC_BFLOAT16 = 16,    /* uint16_t, the upper half of a float's bits */
+  DLC_FLOAT8E4M3FN = 17,   /* uint8_t, bits; likewise the next three */
+  DLC_FLOAT8E4M3FNUZ = 18,
+  DLC_FLOAT8E5M2 = 19,
+  DLC_FLOAT8E5M2FNUZ = 20,
+  DLC_UINT4 = 21,       /* uint8_t, 0 to 15, one element a byte */
+  DLC_INT4 = 22,        /* uint8_t, low 4 bits, one element a byte */
+  DLC_FLOAT4E2M1 = 23,  /* uint8_t, low 4 bits, one element a byte */
+  DLC_FLOAT8E8M0 = 24,  /* uint8_t, bits */
+  DLC_UINT2 = 25,       /* uint8_t, 0 to 3, one element a byte */
+  DLC_INT2 = 26         /* uint8_t, low 2 bits, one element a byte */
+};
+
+/* The alignment that a workspace must have. */
+#define DLC_WORKSPACE_ALIGNMENT 64
+
+/* How to run. Fill with zeros, set `size`, then what you want to give. */
+typedef struct dlc_options {
+  size_t size;           /* sizeof(dlc_options) */
+  void *workspace;       /* NULL: the run allocates one and frees it */
+  size_t workspace_size; /* bytes at `workspace` */
+  char *error;           /* NULL, or where a failed run says why */
+  size_t error_size;     /* bytes at `error` */
+} dlc_options;
+
+/* A tensor for dlc_model.run: dense, row-major. */
+typedef struct dlc_tensor {
+  void *data;
+  size_t capacity; /* bytes at `data` */
+  int64_t *shape;  /* one number a dimension; may be NULL when all are fixed */
+} dlc_tensor;
+
+/* What is known of an input or output before a run. */
+typedef struct dlc_tensor_info {
+  const char *name;             /* in the ONNX model */
+  const char *c_name;           /* in the generated structs */
+  int32_t dtype;                /* enum dlc_dtype */
+  int32_t rank;
+  const int64_t *dims;          /* -1: dynamic; NULL when rank is 0 */
+  const char *const *dim_names; /* "" where a dimension has no name */
+} dlc_tensor_info;
+
+/* A compiled model, for programs that do not know it beforehand. */
+typedef struct dlc_model {
+  int32_t abi_version;   /* DLC_ABI_VERSION of the compiler */
+  int32_t size;          /* sizeof(dlc_model) of the compiler */
+  const char *name;
+  const char *target;    /* LLVM triple and CPU */
+  size_t workspace_size; /* bytes that dlc_options.workspace must have */
+  int32_t num_inputs;
+  int32_t num_outputs;
+  const dlc_tensor_info *inputs;
+  const dlc_tensor_info *outputs;
+  /* Inputs: data, capacity, shape. Outputs: likewise; the run fills `shape`;
+     where the shape is dynamic and `data` is NULL the run allocates it with
+     malloc and sets `data` and `capacity`, and the caller frees it. */
+  int (*run)(const dlc_tensor *inputs, dlc_tensor *outputs,
+             const dlc_options *options);
+  const char *(*status_string)(int status);
+} dlc_model;
+
+#ifdef __cplusplus
+}
+#endif
+#elif DLC_ABI_VERSION != 1
+#error "headers made by versions of dlc whose interfaces differ"
+#endif /* DLC_ABI_VERSION */

@@ -1,0 +1,133 @@
+// Writes the outputs that a compile asked for.
+#include "lib/Codegen/Codegen.h"
+#include "lib/Codegen/Header.h"
+#include "lib/Codegen/LinkShared.h"
+#include "lib/Codegen/Lower.h"
+#include "lib/Codegen/OutputFiles.h"
+#include "lib/Codegen/WeightSection.h"
+
+using namespace mlir;
+using namespace dlc;
+using llvm::Error;
+using llvm::Expected;
+using llvm::StringRef;
+
+namespace {
+/// One call of emitOutputs().
+class Emitter {
+public:
+  Emitter(const LoweredModule &lowered, const TargetSpec &spec,
+          const WeightTable &weights)
+      : lowered(lowered), spec(spec), weights(weights) {}
+
+  Error emit(const Output &output);
+
+  OutputFiles files;
+
+private:
+  Error writeText(StringRef path, StringRef text);
+  Error writeObjectTo(StringRef path, OutputFiles &to);
+  Error writeShared(StringRef path);
+
+  const LoweredModule &lowered;
+  const TargetSpec &spec;
+  const WeightTable &weights;
+  llvm::SmallVector<char, 0> object; // made once
+};
+} // namespace
+
+Error Emitter::writeText(StringRef path, StringRef text) {
+  return files.write(path, [&](llvm::raw_fd_ostream &os) {
+    os << text;
+    return Error::success();
+  });
+}
+
+/// Where the weights end up in a program. Read-only data stands between the code
+/// and what must be near it (.eh_frame), so large weights go elsewhere: on
+/// x86-64 to .lrodata, on others, which have no such section, behind .data.
+static WeightSection weightsSection(const TargetSpec &spec, int64_t size) {
+  if (size < largeWeights)
+    return {".rodata.dlc", /*writable=*/false};
+  if (spec.arch->hasLargeSections)
+    return {".lrodata.wt", /*writable=*/false};
+  return {".data.dlcwt", /*writable=*/true};
+}
+
+Error Emitter::writeObjectTo(StringRef path, OutputFiles &to) {
+  if (object.empty()) {
+    Expected<llvm::SmallVector<char, 0>> bytes =
+        emitCode(lowered, WeightsPlace::Section,
+                 llvm::CodeGenFileType::ObjectFile);
+    if (!bytes)
+      return bytes.takeError();
+    object = std::move(*bytes);
+  }
+  llvm::SmallVector<char, 0> copy(object);
+  return to.write(path, [&](llvm::raw_fd_ostream &os) {
+    return writeObject(copy, emptySection,
+                       weightsSection(spec, weights.size()), weights, os);
+  });
+}
+
+Error Emitter::writeShared(StringRef path) {
+  OutputFiles parts;
+  std::string part = (path + ".o").str();
+  Expected<std::string> name = parts.reserve(part);
+  if (!name)
+    return name.takeError();
+  OutputFiles inPlace;
+  if (Error error = writeObjectTo(*name, inPlace))
+    return error;
+  if (Error error = inPlace.commit())
+    return error;
+  Expected<std::string> result = files.reserve(path);
+  if (!result)
+    return result.takeError();
+  return linkShared(spec, *name, *result);
+}
+
+Error Emitter::emit(const Output &output) {
+  switch (output.kind) {
+  case OutputKind::Object:
+    return writeObjectTo(output.path, files);
+  case OutputKind::Header:
+    return writeText(output.path, generateHeader(lowered.model, spec.triple +
+                                                                    " " +
+                                                                    spec.cpu));
+  case OutputKind::LLVMIR: {
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    lowered.module->print(os, nullptr);
+    return writeText(output.path, text);
+  }
+  case OutputKind::Assembly: {
+    Expected<llvm::SmallVector<char, 0>> text =
+        emitCode(lowered, WeightsPlace::Declared,
+                 llvm::CodeGenFileType::AssemblyFile);
+    if (!text)
+      return text.takeError();
+    return writeText(output.path, StringRef(text->data(), text->size()));
+  }
+  case OutputKind::Shared:
+    return writeShared(output.path);
+  }
+  return Error::success();
+}
+
+LogicalResult dlc::emitOutputs(ModuleOp module, const TargetSpec &spec,
+                               const CodegenOptions &options,
+                               const WeightTable &weights,
+                               llvm::ArrayRef<Output> outputs) {
+  FailureOr<LoweredModule> lowered =
+      lowerModule(module, spec, options, weights);
+  if (failed(lowered))
+    return failure();
+  Emitter emitter(*lowered, spec, weights);
+  for (const Output &output : outputs)
+    if (Error error = emitter.emit(output))
+      return module.emitError() << llvm::toString(std::move(error));
+  if (Error error = emitter.files.commit())
+    return module.emitError() << llvm::toString(std::move(error));
+  return success();
+}

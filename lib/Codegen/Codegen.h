@@ -1,0 +1,45 @@
+/// \file
+/// From a module of the LLVM dialect to an object file, a header and what else
+/// --emit= names. See docs/CInterface.md for what the object offers.
+#ifndef DLC_LIB_CODEGEN_CODEGEN_H
+#define DLC_LIB_CODEGEN_CODEGEN_H
+
+#include "dlc/Api.h"
+#include "lib/Codegen/Interface.h"
+#include "lib/Codegen/WeightTable.h"
+#include "lib/Target/Target.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/DialectRegistry.h"
+
+namespace dlc {
+
+enum class OutputKind { Object, Header, Assembly, LLVMIR, Shared };
+
+/// A file to write; "-" is the standard output.
+struct Output {
+  OutputKind kind;
+  std::string path;
+};
+
+struct CodegenOptions {
+  unsigned optLevel = 3; ///< 0 to 3
+};
+
+/// Registers what translates the LLVM dialect; add it to the context before
+/// emitOutputs() or jitCompile(), outside of any pass.
+DLC_API void registerCodegenTranslations(mlir::DialectRegistry &registry);
+
+/// Writes the outputs of a module in the llvm phase, which defines
+/// `llvm.func @NAME_main(!llvm.ptr) -> i32`, may refer to an external global
+/// `@NAME_weights`, and has the attributes that readInterface() reads. All files
+/// appear together at the end; on failure, which is reported at the module's
+/// location, none does. `module` is not changed.
+DLC_API mlir::LogicalResult emitOutputs(mlir::ModuleOp module,
+                                        const TargetSpec &spec,
+                                        const CodegenOptions &options,
+                                        const WeightTable &weights,
+                                        llvm::ArrayRef<Output> outputs);
+
+} // namespace dlc
+
+#endif

@@ -1,0 +1,303 @@
+// Emits a model's tables (struct dlc_rt_desc and dlc_model) as LLVM globals,
+// and the functions that hand them to the runtime.
+#include "lib/Codegen/Descriptor.h"
+#include <stddef.h>
+#include <stdint.h>
+#include "dlc/Model.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/IR/IRBuilder.h"
+
+using namespace llvm;
+using namespace dlc;
+
+namespace {
+/// Makes constant tables. Everything is internal; equal strings are one global.
+class Tables {
+public:
+  Tables(Module &module, const ModelInterface &model)
+      : module(module), model(model), context(module.getContext()),
+        pointer(PointerType::getUnqual(context)),
+        i32(Type::getInt32Ty(context)), i64(Type::getInt64Ty(context)),
+        size(module.getDataLayout().getIntPtrType(context)),
+        null(ConstantPointerNull::get(pointer)) {}
+
+  Constant *int32(int32_t value) { return ConstantInt::getSigned(i32, value); }
+
+  Constant *string(StringRef text) {
+    Constant *&known = strings[text];
+    if (!known)
+      known = global("str", ConstantDataArray::getString(context, text));
+    auto *var = cast<GlobalVariable>(known);
+    var->setLinkage(GlobalValue::PrivateLinkage);
+    var->setUnnamedAddr(GlobalValue::UnnamedAddr::Global);
+    return known;
+  }
+
+  GlobalVariable *global(StringRef suffix, Constant *value,
+                         bool constant = true) {
+    auto *var = new GlobalVariable(
+        module, value->getType(), constant, GlobalValue::InternalLinkage, value,
+        model.symbol(suffix));
+    return var;
+  }
+
+  /// A table of `values`, or NULL when there are none.
+  Constant *array(StringRef suffix, Type *type, ArrayRef<Constant *> values) {
+    if (values.empty())
+      return null;
+    return global(suffix,
+                  ConstantArray::get(ArrayType::get(type, values.size()),
+                                     values));
+  }
+  template <typename T> Constant *ints(StringRef suffix, ArrayRef<T> values) {
+    Type *type = sizeof(T) == 8 ? i64 : i32;
+    SmallVector<Constant *> constants;
+    for (T value : values)
+      constants.push_back(ConstantInt::getSigned(type, value));
+    return array(suffix, type, constants);
+  }
+
+  Constant *record(ArrayRef<Constant *> values) {
+    return ConstantStruct::getAnon(context, values);
+  }
+
+  Constant *tensors(StringRef suffix, ArrayRef<TensorInterface> list);
+  StructType *layout(ArrayRef<StructField> fields,
+                     ArrayRef<TensorInterface> tensors);
+
+  Module &module;
+  const ModelInterface &model;
+  LLVMContext &context;
+  PointerType *pointer;
+  Type *i32, *i64, *size;
+  Constant *null;
+  StringMap<Constant *> strings;
+};
+} // namespace
+
+/// An array of dlc_tensor_info.
+Constant *Tables::tensors(StringRef suffix, ArrayRef<TensorInterface> list) {
+  SmallVector<Constant *> infos;
+  for (const TensorInterface &tensor : list) {
+    SmallVector<Constant *> names;
+    for (const std::string &name : tensor.dimNames)
+      names.push_back(string(name));
+    infos.push_back(record({string(tensor.name), string(tensor.cName),
+                            int32(tensor.dtype), int32(tensor.dims.size()),
+                            ints<int64_t>("dims", tensor.dims),
+                            array("dim_names", pointer, names)}));
+  }
+  if (infos.empty())
+    return null;
+  return array(suffix, infos.front()->getType(), infos);
+}
+
+/// The C layout of a generated struct.
+StructType *Tables::layout(ArrayRef<StructField> fields,
+                           ArrayRef<TensorInterface> tensors) {
+  SmallVector<Type *> types;
+  for (const StructField &field : fields) {
+    switch (field.kind) {
+    case StructField::Pointer:
+      types.push_back(pointer);
+      break;
+    case StructField::Dim:
+      types.push_back(i64);
+      break;
+    case StructField::Capacity:
+      types.push_back(size);
+      break;
+    case StructField::Shape:
+      types.push_back(
+          ArrayType::get(i64, tensors[field.tensor].dims.size()));
+      break;
+    }
+  }
+  return StructType::get(context, types);
+}
+
+static constexpr int32_t noField = -1;
+
+/// Where the members of a generated struct are: for each tensor, by kind.
+static void fieldOffsets(Tables &tables, const ModelInterface &model,
+                         SmallVectorImpl<int32_t> &inputFields,
+                         SmallVectorImpl<int32_t> &dimFields,
+                         SmallVectorImpl<int32_t> &dimSame,
+                         SmallVectorImpl<int32_t> &outputFields) {
+  const DataLayout &layout = tables.module.getDataLayout();
+  SmallVector<unsigned> firstDim;
+  unsigned flat = 0;
+  for (const TensorInterface &tensor : model.inputs) {
+    firstDim.push_back(flat);
+    flat += tensor.dims.size();
+  }
+  inputFields.resize(model.inputs.size());
+  dimFields.resize(flat, noField);
+  dimSame.resize(flat, -1);
+  outputFields.resize(3 * model.outputs.size(), noField);
+
+  const StructLayout *in = layout.getStructLayout(
+      tables.layout(model.inputFields, model.inputs));
+  for (auto [i, field] : enumerate(model.inputFields)) {
+    int32_t offset = in->getElementOffset(i).getFixedValue();
+    if (field.kind == StructField::Pointer)
+      inputFields[field.tensor] = offset;
+    else
+      dimFields[firstDim[field.tensor] + field.dim] = offset;
+  }
+  // Later dimensions of a name take the field of the first one.
+  StringMap<unsigned> first;
+  for (auto [i, tensor] : enumerate(model.inputs)) {
+    for (auto [d, name] : enumerate(tensor.dimNames)) {
+      if (name.empty())
+        continue;
+      unsigned here = firstDim[i] + d;
+      auto [it, isNew] = first.try_emplace(name, here);
+      if (isNew)
+        continue;
+      dimSame[here] = it->second;
+      dimFields[here] = dimFields[it->second];
+    }
+  }
+  const StructLayout *out = layout.getStructLayout(
+      tables.layout(model.outputFields, model.outputs));
+  for (auto [i, field] : enumerate(model.outputFields)) {
+    unsigned kind = field.kind == StructField::Pointer    ? 0
+                    : field.kind == StructField::Capacity ? 1
+                                                          : 2;
+    outputFields[3 * field.tensor + kind] =
+        out->getElementOffset(i).getFixedValue();
+  }
+}
+
+/// Adds an exported or internal function that ends in a call of a runtime
+/// function with `desc` (when given) and its own arguments.
+static Function *forward(Tables &tables, const Twine &name, Type *result,
+                         ArrayRef<Type *> parameters, StringRef callee,
+                         Constant *desc, GlobalValue::LinkageTypes linkage) {
+  Module &module = tables.module;
+  // The name is the model's: whatever internal thing has it gives way.
+  if (GlobalValue *other = module.getNamedValue(name.str()))
+    other->setName(name + ".internal");
+  Function *target = module.getFunction(callee);
+  Function *function =
+      Function::Create(FunctionType::get(result, parameters, false), linkage,
+                       name, module);
+  function->setDSOLocal(true);
+  function->copyAttributesFrom(target);
+  function->setLinkage(linkage);
+  function->setVisibility(GlobalValue::DefaultVisibility);
+  function->setAttributes(
+      AttributeList::get(tables.context, target->getAttributes().getFnAttrs(),
+                         {}, {}));
+  IRBuilder<> builder(BasicBlock::Create(tables.context, "", function));
+  SmallVector<Value *> arguments;
+  if (desc)
+    arguments.push_back(desc);
+  for (Argument &argument : function->args())
+    arguments.push_back(&argument);
+  CallInst *call = builder.CreateCall(target, arguments);
+  call->setTailCall();
+  builder.CreateRet(call);
+  return function;
+}
+
+/// The CPU features of the model's code that its baseline does not have.
+static Constant *emitNeeds(Tables &tables, const TargetSpec &spec,
+                           unsigned &count) {
+  SmallVector<Constant *> needs;
+  if (!spec.arch->needsLinux || Triple(spec.triple).isOSLinux()) {
+    for (const CpuNeed &need : spec.arch->needs) {
+      if (!spec.hasFeature(need.feature))
+        continue;
+      SmallVector<Constant *> where;
+      for (int32_t number : need.where)
+        where.push_back(tables.int32(number));
+      needs.push_back(tables.record(
+          {tables.string(need.feature),
+           ConstantArray::get(ArrayType::get(tables.i32, 4), where)}));
+    }
+  }
+  count = needs.size();
+  return needs.empty()
+             ? tables.null
+             : tables.array("needs", needs.front()->getType(), needs);
+}
+
+void dlc::emitDescriptor(Module &module, const ModelInterface &model,
+                         const TargetSpec &spec) {
+  Tables tables(module, model);
+  SmallVector<int32_t> inputFields, dimFields, dimSame, outputFields;
+  fieldOffsets(tables, model, inputFields, dimFields, dimSame, outputFields);
+  SmallVector<int64_t> dimMax;
+  unsigned outputDims = 0;
+  for (const TensorInterface &tensor : model.inputs)
+    append_range(dimMax, tensor.dimMax);
+  for (const TensorInterface &tensor : model.outputs)
+    outputDims += tensor.dims.size();
+  bool bounded = any_of(dimMax, [](int64_t max) { return max >= 0; });
+
+  // The tables point to each other: declare both, then fill them.
+  PointerType *ptr = tables.pointer;
+  StructType *descType = StructType::get(
+      tables.context, {ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, tables.i32,
+                       tables.i32, tables.i32});
+  auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
+                                  GlobalValue::InternalLinkage, nullptr,
+                                  model.symbol("desc"));
+  Function *statusString = forward(
+      tables, model.symbol("status_string"), ptr, {tables.i32},
+      "dlc_rt_status_string", nullptr, GlobalValue::ExternalLinkage);
+  Function *run = forward(tables, model.symbol("run_tensors"), tables.i32,
+                          {ptr, ptr, ptr}, "dlc_rt_run", desc,
+                          GlobalValue::InternalLinkage);
+  forward(tables, model.symbol("run"), tables.i32, {ptr, ptr, ptr},
+          "dlc_rt_run_typed", desc, GlobalValue::ExternalLinkage);
+
+  Constant *target =
+      tables.string((Twine(spec.triple) + " " + spec.cpu).str());
+  SmallVector<Constant *> fields = {
+      tables.int32(DLC_ABI_VERSION),
+      nullptr,
+      tables.string(model.name),
+      target,
+      ConstantInt::get(tables.size, model.workspace),
+      tables.int32(model.inputs.size()),
+      tables.int32(model.outputs.size()),
+      tables.tensors("inputs", model.inputs),
+      tables.tensors("outputs", model.outputs),
+      run,
+      statusString};
+  fields[1] = tables.int32(0);
+  uint64_t bytes =
+      module.getDataLayout().getTypeAllocSize(tables.record(fields)->getType());
+  fields[1] = tables.int32(bytes);
+  GlobalVariable *info = tables.global("info", tables.record(fields));
+
+  unsigned numNeeds = 0;
+  Constant *needs = emitNeeds(tables, spec, numNeeds);
+  Constant *state = tables.global("cpu_state", tables.int32(0),
+                                  /*constant=*/false);
+  desc->setInitializer(ConstantStruct::get(
+      descType,
+      {info, module.getFunction(model.symbol("main")),
+       tables.ints<int32_t>("input_fields", inputFields),
+       tables.ints<int32_t>("dim_fields", dimFields),
+       tables.ints<int32_t>("dim_same", dimSame),
+       bounded ? tables.ints<int64_t>("dim_max", dimMax) : tables.null,
+       tables.ints<int32_t>("output_fields", outputFields), needs, state,
+       tables.int32(numNeeds), tables.int32(dimMax.size()),
+       tables.int32(outputDims)}));
+
+  // NAME_model() returns the address of the table.
+  std::string name = model.symbol("model");
+  if (GlobalValue *other = module.getNamedValue(name))
+    other->setName(name + ".internal");
+  Function *getter = Function::Create(FunctionType::get(ptr, false),
+                                      GlobalValue::ExternalLinkage, name,
+                                      module);
+  getter->setDSOLocal(true);
+  getter->setAttributes(statusString->getAttributes());
+  IRBuilder<> builder(BasicBlock::Create(tables.context, "", getter));
+  builder.CreateRet(info);
+}

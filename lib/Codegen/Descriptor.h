@@ -1,0 +1,20 @@
+/// \file
+/// The tables and entry functions that an object exports.
+#ifndef DLC_LIB_CODEGEN_DESCRIPTOR_H
+#define DLC_LIB_CODEGEN_DESCRIPTOR_H
+
+#include "lib/Codegen/Interface.h"
+#include "lib/Target/Target.h"
+#include "llvm/IR/Module.h"
+
+namespace dlc {
+
+/// Adds NAME_run, NAME_model and NAME_status_string to a module into which the
+/// runtime is linked and which defines NAME_main, together with the constant
+/// tables of lib/Runtime/rt/dlc_rt.h that they hand to the runtime.
+void emitDescriptor(llvm::Module &module, const ModelInterface &model,
+                    const TargetSpec &spec);
+
+} // namespace dlc
+
+#endif

@@ -1,0 +1,178 @@
+// Reads the interface of a model from the attributes of its module.
+#include "lib/Codegen/Interface.h"
+#include <stddef.h>
+#include <stdint.h>
+#include "dlc/Model.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace dlc;
+
+bool TensorInterface::isDynamic() const { return llvm::is_contained(dims, -1); }
+
+bool ModelInterface::hasDynamicOutput() const {
+  return llvm::any_of(outputs, [](const auto &t) { return t.isDynamic(); });
+}
+
+/// Returns the code of an element type, or 0 if C has no way to pass it.
+static int32_t dtypeOf(Type type) {
+  if (auto integer = dyn_cast<IntegerType>(type)) {
+    bool isUnsigned = integer.isUnsigned();
+    switch (integer.getWidth()) {
+    case 1: return DLC_BOOL;
+    case 2: return isUnsigned ? DLC_UINT2 : DLC_INT2;
+    case 4: return isUnsigned ? DLC_UINT4 : DLC_INT4;
+    case 8: return isUnsigned ? DLC_UINT8 : DLC_INT8;
+    case 16: return isUnsigned ? DLC_UINT16 : DLC_INT16;
+    case 32: return isUnsigned ? DLC_UINT32 : DLC_INT32;
+    case 64: return isUnsigned ? DLC_UINT64 : DLC_INT64;
+    }
+    return 0;
+  }
+  if (isa<Float16Type>(type)) return DLC_FLOAT16;
+  if (isa<BFloat16Type>(type)) return DLC_BFLOAT16;
+  if (isa<Float32Type>(type)) return DLC_FLOAT32;
+  if (isa<Float64Type>(type)) return DLC_FLOAT64;
+  if (isa<Float8E4M3FNType>(type)) return DLC_FLOAT8E4M3FN;
+  if (isa<Float8E4M3FNUZType>(type)) return DLC_FLOAT8E4M3FNUZ;
+  if (isa<Float8E5M2Type>(type)) return DLC_FLOAT8E5M2;
+  if (isa<Float8E5M2FNUZType>(type)) return DLC_FLOAT8E5M2FNUZ;
+  if (isa<Float8E8M0FNUType>(type)) return DLC_FLOAT8E8M0;
+  if (isa<Float4E2M1FNType>(type)) return DLC_FLOAT4E2M1;
+  if (auto pair = dyn_cast<ComplexType>(type)) {
+    if (pair.getElementType().isF32()) return DLC_COMPLEX64;
+    if (pair.getElementType().isF64()) return DLC_COMPLEX128;
+    return 0;
+  }
+  // By its text: this library does without the dlc dialect.
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return text == "!dlc.string" ? DLC_STRING : 0;
+}
+
+static FailureOr<TensorInterface> readTensor(ModuleOp module, StringRef list,
+                                             unsigned index, Attribute attr) {
+  auto fail = [&]() {
+    return module.emitError() << "'" << list << "' entry " << index << ": ";
+  };
+  auto dict = dyn_cast<DictionaryAttr>(attr);
+  auto name = dict ? dict.getAs<StringAttr>("name") : StringAttr();
+  auto type = dict ? dict.getAs<TypeAttr>("type") : TypeAttr();
+  if (!name || !type)
+    return fail() << "expected {name = \"...\", type = tensor<...>}, found "
+                  << attr;
+  auto tensor = dyn_cast<RankedTensorType>(type.getValue());
+  if (!tensor)
+    return fail() << "expected a ranked tensor, found " << type;
+
+  TensorInterface result;
+  result.name = name.str();
+  result.dtype = dtypeOf(tensor.getElementType());
+  if (!result.dtype)
+    return fail() << "the C interface has no element type for '"
+                  << name.getValue() << "' of " << type;
+  auto names = dict.getAs<ArrayAttr>("dims");
+  auto bounds = dict.getAs<DenseI64ArrayAttr>("max_dims");
+  unsigned rank = tensor.getRank();
+  if ((names && names.size() != rank) ||
+      (bounds && bounds.size() != int64_t(rank)))
+    return fail() << "expected one name and one bound for each of " << rank
+                  << " dimensions";
+  for (unsigned d = 0; d < rank; ++d) {
+    bool dynamic = tensor.isDynamicDim(d);
+    auto dimName = names ? dyn_cast<StringAttr>(names[d]) : StringAttr();
+    result.dims.push_back(dynamic ? -1 : tensor.getDimSize(d));
+    result.dimNames.push_back(dynamic && dimName ? dimName.str() : "");
+    result.dimMax.push_back(dynamic && bounds ? bounds[d] : -1);
+  }
+  return result;
+}
+
+static LogicalResult readTensors(ModuleOp module, StringRef list,
+                                 std::vector<TensorInterface> &tensors) {
+  auto entries = module->getAttrOfType<ArrayAttr>(list);
+  if (!entries)
+    return module.emitError() << "expected the attribute '" << list << "'";
+  LogicalResult result = success();
+  for (auto [i, attr] : llvm::enumerate(entries)) {
+    FailureOr<TensorInterface> tensor = readTensor(module, list, i, attr);
+    if (failed(tensor))
+      result = failure();
+    else
+      tensors.push_back(*tensor);
+  }
+  return result;
+}
+
+/// Makes `name` different from all of `taken` by appending _2, _3, ...
+static std::string makeUnique(std::string name, llvm::StringSet<> &taken) {
+  std::string result = name;
+  StringRef separator = StringRef(name).ends_with("_") ? "" : "_";
+  for (unsigned i = 2; !taken.insert(result).second; ++i)
+    result = (name + separator + Twine(i)).str();
+  return result;
+}
+
+/// Inputs: pointers get their names first, then each new dynamic dimension
+/// gets a field right after the pointer whose shape mentions it.
+static void nameInputs(ModelInterface &model) {
+  llvm::StringSet<> taken, dims;
+  for (TensorInterface &tensor : model.inputs)
+    tensor.cName = makeUnique(toCIdentifier(tensor.name), taken);
+  for (auto [i, tensor] : llvm::enumerate(model.inputs)) {
+    unsigned index = i;
+    model.inputFields.push_back({StructField::Pointer, index, 0, tensor.cName});
+    for (unsigned d = 0; d < tensor.dims.size(); ++d) {
+      const std::string &name = tensor.dimNames[d];
+      if (tensor.dims[d] >= 0 || (!name.empty() && !dims.insert(name).second))
+        continue;
+      std::string field = name.empty() ? tensor.cName + "_dim" + std::to_string(d)
+                                       : toCIdentifier(name);
+      model.inputFields.push_back(
+          {StructField::Dim, index, d, makeUnique(field, taken)});
+    }
+  }
+}
+
+static void nameOutputs(ModelInterface &model) {
+  llvm::StringSet<> taken;
+  for (TensorInterface &tensor : model.outputs)
+    tensor.cName = makeUnique(toCIdentifier(tensor.name), taken);
+  for (auto [i, tensor] : llvm::enumerate(model.outputs)) {
+    unsigned index = i;
+    model.outputFields.push_back(
+        {StructField::Pointer, index, 0, tensor.cName});
+    if (!tensor.isDynamic())
+      continue;
+    for (auto [kind, suffix] : {std::pair(StructField::Capacity, "capacity"),
+                                std::pair(StructField::Shape, "shape")}) {
+      std::string field = toCIdentifier(tensor.cName + "_" + suffix);
+      model.outputFields.push_back({kind, index, 0, makeUnique(field, taken)});
+    }
+  }
+}
+
+FailureOr<ModelInterface> dlc::readInterface(ModuleOp module) {
+  ModelInterface model;
+  auto name = module->getAttrOfType<StringAttr>("dlc.name");
+  if (!name)
+    return module.emitError("expected the attribute 'dlc.name'");
+  if (toModelName(name.getValue()) != name.getValue())
+    return module.emitError() << "'dlc.name' expected a C identifier like '"
+                              << toModelName(name.getValue()) << "', found '"
+                              << name.getValue() << "'";
+  model.name = name.str();
+  LogicalResult inputs = readTensors(module, "dlc.inputs", model.inputs);
+  LogicalResult outputs = readTensors(module, "dlc.outputs", model.outputs);
+  if (failed(inputs) || failed(outputs))
+    return failure();
+  if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.workspace"))
+    model.workspace = bytes.getInt();
+  if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.weights_size"))
+    model.weightsSize = bytes.getInt();
+  nameInputs(model);
+  nameOutputs(model);
+  return model;
+}

@@ -1,0 +1,60 @@
+/// \file
+/// The interface of a compiled model as its module's attributes tell it, with
+/// the C names that the header and the descriptor share.
+#ifndef DLC_LIB_CODEGEN_INTERFACE_H
+#define DLC_LIB_CODEGEN_INTERFACE_H
+
+#include "dlc/Api.h"
+#include "mlir/IR/BuiltinOps.h"
+#include <string>
+#include <vector>
+
+namespace dlc {
+
+/// One input or output.
+struct TensorInterface {
+  std::string name;                     ///< in the ONNX model
+  std::string cName;                    ///< in the generated struct
+  int32_t dtype = 0;                    ///< enum dlc_dtype
+  std::vector<int64_t> dims;            ///< -1: dynamic
+  std::vector<std::string> dimNames;    ///< "" where there is none
+  std::vector<int64_t> dimMax;          ///< -1: no bound
+
+  bool isDynamic() const;
+};
+
+/// One member of the generated inputs or outputs struct.
+struct StructField {
+  enum Kind { Pointer, Dim, Capacity, Shape } kind;
+  unsigned tensor;   ///< index of the input or output
+  unsigned dim;      ///< of a Dim: the dimension that names it first
+  std::string cName;
+};
+
+struct ModelInterface {
+  std::string name; ///< a C identifier; every global symbol begins with it
+  std::vector<TensorInterface> inputs, outputs;
+  std::vector<StructField> inputFields, outputFields;
+  int64_t workspace = 0;   ///< bytes of the static arena
+  int64_t weightsSize = 0; ///< bytes of NAME_weights
+
+  bool hasDynamicOutput() const;
+  std::string symbol(llvm::StringRef suffix) const {
+    return (name + "_" + suffix).str();
+  }
+};
+
+/// Reads `dlc.name`, `dlc.inputs`, `dlc.outputs`, `dlc.workspace` and
+/// `dlc.weights_size` of a module. Emits an error for whatever is missing or
+/// has a type that no C interface can have.
+DLC_API mlir::FailureOr<ModelInterface> readInterface(mlir::ModuleOp module);
+
+/// Maps any name to one that C and C++ allow: see docs/CInterface.md.
+DLC_API std::string toCIdentifier(llvm::StringRef name);
+
+/// Maps a file's stem or --name to the prefix of a model's symbols.
+DLC_API std::string toModelName(llvm::StringRef stem);
+
+} // namespace dlc
+
+#endif

@@ -1,0 +1,110 @@
+// Loads a model's object into this process with LLVM's ORC.
+#include "lib/Codegen/Jit.h"
+#include "lib/Codegen/Lower.h"
+#include <stddef.h>
+#include <stdint.h>
+#include "dlc/Model.h"
+#include "llvm/ExecutionEngine/Orc/AbsoluteSymbols.h"
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/Support/Memory.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+using namespace mlir;
+using namespace dlc;
+using llvm::Error;
+using llvm::Expected;
+using llvm::StringRef;
+using llvm::sys::Memory;
+using llvm::sys::MemoryBlock;
+
+struct JitModel::Impl {
+  ~Impl() {
+    jit.reset();
+    if (weights.base())
+      Memory::releaseMappedMemory(weights);
+  }
+
+  std::unique_ptr<llvm::orc::LLJIT> jit;
+  MemoryBlock weights;
+  const dlc_model *descriptor = nullptr;
+};
+
+JitModel::JitModel(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
+JitModel::~JitModel() = default;
+
+const dlc_model *JitModel::descriptor() const { return impl->descriptor; }
+
+/// Copies the weights to fresh pages and makes these read-only.
+static Error copyWeights(const WeightTable &table, MemoryBlock &block) {
+  std::error_code code;
+  block = Memory::allocateMappedMemory(
+      table.size(), nullptr, Memory::MF_READ | Memory::MF_WRITE, code);
+  if (code)
+    return llvm::errorCodeToError(code);
+  table.copyTo(static_cast<char *>(block.base()));
+  return llvm::errorCodeToError(
+      Memory::protectMappedMemory(block, Memory::MF_READ));
+}
+
+/// Loads `object` and looks up the model's descriptor in it.
+static Error load(StringRef object, const ModelInterface &model,
+                  const LoweredModule &lowered, const void *weights,
+                  std::unique_ptr<llvm::orc::LLJIT> &jit,
+                  const dlc_model *&descriptor) {
+  llvm::orc::JITTargetMachineBuilder builder(
+      lowered.machine->getTargetTriple());
+  auto created = llvm::orc::LLJITBuilder()
+                     .setJITTargetMachineBuilder(std::move(builder))
+                     .create();
+  if (!created)
+    return created.takeError();
+  jit = std::move(*created);
+  if (weights) {
+    llvm::orc::SymbolMap symbols;
+    symbols[jit->mangleAndIntern(model.symbol("weights"))] = {
+        llvm::orc::ExecutorAddr::fromPtr(weights),
+        llvm::JITSymbolFlags::Exported};
+    if (Error error = jit->getMainJITDylib().define(
+            llvm::orc::absoluteSymbols(std::move(symbols))))
+      return error;
+  }
+  if (Error error = jit->addObjectFile(
+          llvm::MemoryBuffer::getMemBufferCopy(object, model.name)))
+    return error;
+  Expected<llvm::orc::ExecutorAddr> address =
+      jit->lookup(model.symbol("model"));
+  if (!address)
+    return address.takeError();
+  descriptor = address->toPtr<const dlc_model *(*)()>()();
+  return Error::success();
+}
+
+FailureOr<std::unique_ptr<JitModel>>
+dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
+                const CodegenOptions &options, const WeightTable &weights) {
+  if (!spec.isNative())
+    return module.emitError() << "compiled for " << spec.triple << " "
+                              << spec.cpu << ", which this machine cannot run";
+  FailureOr<LoweredModule> lowered =
+      lowerModule(module, spec, options, weights);
+  if (failed(lowered))
+    return failure();
+  auto fail = [&](Error error) {
+    return module.emitError() << "cannot be loaded into this process: "
+                              << llvm::toString(std::move(error));
+  };
+  Expected<llvm::SmallVector<char, 0>> object =
+      emitCode(*lowered, WeightsPlace::Address,
+               llvm::CodeGenFileType::ObjectFile);
+  if (!object)
+    return fail(object.takeError());
+  auto impl = std::make_unique<JitModel::Impl>();
+  if (!weights.empty())
+    if (Error error = copyWeights(weights, impl->weights))
+      return fail(std::move(error));
+  if (Error error = load(StringRef(object->data(), object->size()),
+                         lowered->model, *lowered, impl->weights.base(),
+                         impl->jit, impl->descriptor))
+    return fail(std::move(error));
+  return std::unique_ptr<JitModel>(new JitModel(std::move(impl)));
+}

@@ -1,0 +1,340 @@
+// Translates, links the runtime, optimises, and makes machine code.
+#include "lib/Codegen/Lower.h"
+#include "lib/Codegen/Descriptor.h"
+#include "lib/Runtime/Bitcode.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/Linker/Linker.h"
+#include "llvm/Object/ObjectFile.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Transforms/IPO/GlobalDCE.h"
+#include "llvm/Transforms/IPO/Internalize.h"
+#include "llvm/Transforms/Utils/Cloning.h"
+#include "llvm/Transforms/Utils/ModuleUtils.h"
+
+using namespace mlir;
+using namespace dlc;
+using llvm::Expected;
+using llvm::Function;
+using llvm::StringRef;
+
+void dlc::registerCodegenTranslations(DialectRegistry &registry) {
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+}
+
+/// Checks NAME_main and NAME_weights against what the table will hold.
+static LogicalResult checkModule(ModuleOp op, const ModelInterface &model,
+                                 const WeightTable &weights,
+                                 const TargetSpec &spec) {
+  auto main = op.lookupSymbol<LLVM::LLVMFuncOp>(model.symbol("main"));
+  if (!main || main.isExternal())
+    return op.emitError() << "expected a definition of '"
+                          << model.symbol("main") << "'";
+  auto type = main.getFunctionType();
+  if (type.getNumParams() != 1 ||
+      !isa<LLVM::LLVMPointerType>(type.getParamType(0)) ||
+      !type.getReturnType().isInteger(32))
+    return main.emitError() << "'" << main.getName()
+                            << "' expected the type (!llvm.ptr) -> i32, found "
+                            << type;
+  if (model.weightsSize != weights.size())
+    return op.emitError() << "'dlc.weights_size' is " << model.weightsSize
+                          << ", but the weights have " << weights.size()
+                          << " bytes";
+  if (weights.size() >> spec.arch->maxImageLog2)
+    return op.emitError() << "the weights have " << weights.size()
+                          << " bytes; an object for " << spec.arch->name
+                          << " can hold less than 2^"
+                          << spec.arch->maxImageLog2;
+  return success();
+}
+
+/// Gives the model's own functions the CPU to make code for. The runtime keeps
+/// the baseline, so that its check of the CPU runs everywhere.
+static void setTargetAttributes(llvm::Module &module, const TargetSpec &spec) {
+  for (Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr("target-cpu", spec.cpu);
+    if (!spec.features.empty())
+      function.addFnAttr("target-features", spec.features);
+    if (spec.hasFeature("avx512f"))
+      function.addFnAttr("prefer-vector-width", "512");
+    function.setDoesNotThrow();
+  }
+}
+
+static Expected<std::unique_ptr<llvm::Module>>
+readBitcode(StringRef bytes, StringRef name, llvm::LLVMContext &context) {
+  Expected<std::unique_ptr<llvm::Module>> module = llvm::parseBitcodeFile(
+      llvm::MemoryBufferRef(bytes, name), context);
+  if (!module)
+    return module.takeError();
+  for (Function &function : **module) {
+    // The model's code has builtins; without this nothing could be inlined.
+    function.removeFnAttr("no-builtins");
+    function.removeFnAttr("tune-cpu");
+    if (!function.isDeclaration())
+      function.setDoesNotThrow();
+  }
+  return module;
+}
+
+/// Where the C ABI passes `int` sign-extended, says so on every i32.
+static void signExtendInts(llvm::Module &module) {
+  auto fix = [](auto &callable, llvm::FunctionType *type) {
+    if (type->getReturnType()->isIntegerTy(32))
+      callable.addRetAttr(llvm::Attribute::SExt);
+    for (unsigned i = 0; i < type->getNumParams(); ++i)
+      if (type->getParamType(i)->isIntegerTy(32))
+        callable.addParamAttr(i, llvm::Attribute::SExt);
+  };
+  for (Function &function : module) {
+    if (function.isIntrinsic())
+      continue;
+    fix(function, function.getFunctionType());
+    for (llvm::BasicBlock &block : function)
+      for (llvm::Instruction &inst : block)
+        if (auto *call = dyn_cast<llvm::CallBase>(&inst))
+          if (!isa<llvm::IntrinsicInst>(call))
+            fix(*call, call->getFunctionType());
+  }
+}
+
+static llvm::Error linkRuntime(llvm::Module &module, const TargetSpec &spec) {
+  Expected<std::unique_ptr<llvm::Module>> runtime = readBitcode(
+      runtimeBitcode(spec.arch->name), "runtime", module.getContext());
+  if (!runtime)
+    return runtime.takeError();
+  // Another OS or environment than the one the runtime was compiled for.
+  (*runtime)->setTargetTriple(module.getTargetTriple());
+  (*runtime)->setDataLayout(module.getDataLayout());
+  if (llvm::Linker::linkModules(module, std::move(*runtime)))
+    return llvm::createStringError("cannot link the runtime");
+  return llvm::Error::success();
+}
+
+static void optimise(llvm::Module &module, llvm::TargetMachine &machine,
+                     unsigned level) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager sccs;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = level > 1;
+  tuning.SLPVectorization = level > 1;
+  llvm::PassBuilder builder(&machine, tuning);
+  functions.registerPass([&] {
+    return llvm::TargetLibraryAnalysis(
+        llvm::TargetLibraryInfoImpl(module.getTargetTriple()));
+  });
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(sccs);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, sccs, modules);
+  static const llvm::OptimizationLevel levels[] = {
+      llvm::OptimizationLevel::O0, llvm::OptimizationLevel::O1,
+      llvm::OptimizationLevel::O2, llvm::OptimizationLevel::O3};
+  llvm::ModulePassManager passes =
+      level == 0 ? builder.buildO0DefaultPipeline(levels[0])
+                 : builder.buildPerModuleDefaultPipeline(levels[level]);
+  passes.run(module, modules);
+}
+
+FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
+                                          const CodegenOptions &options,
+                                          const WeightTable &weights) {
+  LoweredModule lowered;
+  FailureOr<ModelInterface> model = readInterface(op);
+  if (failed(model) || failed(checkModule(op, *model, weights, spec)))
+    return failure();
+  lowered.model = std::move(*model);
+  auto fail = [&](llvm::Error error) {
+    return op.emitError() << llvm::toString(std::move(error));
+  };
+
+  Expected<std::unique_ptr<llvm::TargetMachine>> machine =
+      createTargetMachine(spec, options.optLevel);
+  if (!machine)
+    return fail(machine.takeError());
+  lowered.machine = std::move(*machine);
+  lowered.context = std::make_unique<llvm::LLVMContext>();
+  lowered.module =
+      translateModuleToLLVMIR(op, *lowered.context, lowered.model.name);
+  if (!lowered.module)
+    return op.emitError("cannot be translated to LLVM IR");
+  llvm::Module &module = *lowered.module;
+  module.setSourceFileName(lowered.model.name);
+  module.setTargetTriple(lowered.machine->getTargetTriple());
+  module.setDataLayout(lowered.machine->createDataLayout());
+  module.setPICLevel(llvm::PICLevel::BigPIC);
+  if (!spec.abi.empty())
+    module.addModuleFlag(llvm::Module::Error, "target-abi",
+                         llvm::MDString::get(*lowered.context, spec.abi));
+
+  lowered.builtins = builtinsBitcode(spec.arch->name);
+  setTargetAttributes(module, spec);
+  if (llvm::Error error = linkRuntime(module, spec))
+    return fail(std::move(error));
+  emitDescriptor(module, lowered.model, spec);
+  if (spec.arch->signExtendsInts)
+    signExtendInts(module);
+  llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {
+    return value.getName() == lowered.model.symbol("run") ||
+           value.getName() == lowered.model.symbol("model") ||
+           value.getName() == lowered.model.symbol("status_string");
+  });
+  if (auto *global = module.getNamedGlobal(lowered.model.symbol("weights"))) {
+    global->setConstant(true);
+    global->setAlignment(llvm::Align(WeightTable::maxAlignment));
+  }
+
+  std::string message;
+  llvm::raw_string_ostream os(message);
+  if (llvm::verifyModule(module, &os))
+    return op.emitError() << "became invalid LLVM IR: " << message;
+  optimise(module, *lowered.machine, options.optLevel);
+  return lowered;
+}
+
+//===----------------------------------------------------------------------===//
+// Machine code
+//===----------------------------------------------------------------------===//
+
+static void placeGlobal(llvm::Module &module, const ModelInterface &model,
+                        WeightsPlace place) {
+  llvm::GlobalVariable *global =
+      module.getNamedGlobal(model.symbol("weights"));
+  if (!global || place == WeightsPlace::Declared)
+    return;
+  if (place == WeightsPlace::Address) {
+    // Through the GOT, since it may be anywhere.
+    global->setVisibility(llvm::GlobalValue::DefaultVisibility);
+    global->setDSOLocal(false);
+    return;
+  }
+  // Not constant only here, behind the optimiser, so that LLVM makes a section
+  // without contents of it, whose bytes it need not know. It does that for
+  // names that begin with .bss only.
+  auto *type = llvm::ArrayType::get(
+      llvm::Type::getInt8Ty(module.getContext()), model.weightsSize);
+  auto *definition = new llvm::GlobalVariable(
+      module, type, /*isConstant=*/false, llvm::GlobalValue::InternalLinkage,
+      llvm::ConstantAggregateZero::get(type), "");
+  definition->setAlignment(llvm::Align(WeightTable::maxAlignment));
+  definition->setSection(emptySection);
+  if (model.weightsSize >= largeWeights &&
+      module.getTargetTriple().getArch() == llvm::Triple::x86_64)
+    definition->setCodeModel(llvm::CodeModel::Large);
+  definition->takeName(global);
+  global->replaceAllUsesWith(definition);
+  global->eraseFromParent();
+}
+
+using Bytes = llvm::SmallVector<char, 0>;
+
+static Expected<Bytes> runBackEnd(const llvm::Module &module,
+                                  llvm::TargetMachine &machine,
+                                  llvm::CodeGenFileType type) {
+  // Code generation changes the module.
+  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(module);
+  Bytes bytes;
+  llvm::raw_svector_ostream os(bytes);
+  llvm::legacy::PassManager passes;
+  if (machine.addPassesToEmitFile(passes, os, nullptr, type))
+    return llvm::createStringError("LLVM cannot make this kind of file for " +
+                                   machine.getTargetTriple().str());
+  passes.run(*copy);
+  return bytes;
+}
+
+/// Finds the functions that the back end called on its own and that `builtins`
+/// defines: they are undefined symbols of the object.
+static Expected<std::vector<Function *>> findBuiltins(const Bytes &object,
+                                                      llvm::Module &builtins) {
+  auto file = llvm::object::ObjectFile::createObjectFile(
+      llvm::MemoryBufferRef(StringRef(object.data(), object.size()), ""));
+  if (!file)
+    return file.takeError();
+  std::vector<Function *> found;
+  for (const llvm::object::SymbolRef &symbol : (*file)->symbols()) {
+    Expected<uint32_t> flags = symbol.getFlags();
+    Expected<StringRef> name = symbol.getName();
+    if (!flags)
+      return flags.takeError();
+    if (!name)
+      return name.takeError();
+    Function *function = builtins.getFunction(*name);
+    if ((*flags & llvm::object::SymbolRef::SF_Undefined) && function &&
+        !function->isDeclaration())
+      found.push_back(function);
+  }
+  return found;
+}
+
+/// Gives the object its own division and conversion functions where the back
+/// end asks for them, so that it needs no library of a compiler. They are
+/// local; the back end's calls find them by name.
+static Expected<bool> addBuiltins(llvm::Module &module, const Bytes &object,
+                                  StringRef bitcode) {
+  if (bitcode.empty())
+    return false;
+  Expected<std::unique_ptr<llvm::Module>> builtins =
+      readBitcode(bitcode, "builtins", module.getContext());
+  if (!builtins)
+    return builtins.takeError();
+  Expected<std::vector<Function *>> found = findBuiltins(object, **builtins);
+  if (!found)
+    return found.takeError();
+  if (found->empty())
+    return false;
+  llvm::StringSet<> names;
+  for (Function *function : *found)
+    names.insert(function->getName());
+  auto isWanted = [&](const llvm::GlobalValue &value) {
+    return names.contains(value.getName());
+  };
+  llvm::internalizeModule(**builtins, isWanted);
+  llvm::ModuleAnalysisManager analyses;
+  llvm::PassBuilder().registerModuleAnalyses(analyses);
+  llvm::GlobalDCEPass().run(**builtins, analyses);
+  (*builtins)->setTargetTriple(module.getTargetTriple());
+  (*builtins)->setDataLayout(module.getDataLayout());
+  if (llvm::Linker::linkModules(module, std::move(*builtins)))
+    return llvm::createStringError("cannot link the runtime's builtins");
+  llvm::SmallVector<llvm::GlobalValue *> used;
+  for (const auto &name : names) {
+    Function *function = module.getFunction(name.getKey());
+    function->setLinkage(llvm::GlobalValue::InternalLinkage);
+    function->setVisibility(llvm::GlobalValue::DefaultVisibility);
+    used.push_back(function);
+  }
+  llvm::sort(used, [](auto *a, auto *b) { return a->getName() < b->getName(); });
+  llvm::appendToCompilerUsed(module, used);
+  return true;
+}
+
+Expected<Bytes> dlc::emitCode(const LoweredModule &lowered, WeightsPlace place,
+                              llvm::CodeGenFileType type) {
+  std::unique_ptr<llvm::Module> module = llvm::CloneModule(*lowered.module);
+  placeGlobal(*module, lowered.model, place);
+  while (true) {
+    Expected<Bytes> bytes = runBackEnd(*module, *lowered.machine, type);
+    if (!bytes || type != llvm::CodeGenFileType::ObjectFile)
+      return bytes;
+    // A builtin may need another one; there are few.
+    Expected<bool> added = addBuiltins(*module, *bytes, lowered.builtins);
+    if (!added)
+      return added.takeError();
+    if (!*added)
+      return bytes;
+  }
+}

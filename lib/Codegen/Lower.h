@@ -1,0 +1,50 @@
+/// \file
+/// From a module of the LLVM dialect to an optimised llvm::Module and to the
+/// bytes of an object; shared by the file outputs and the JIT.
+#ifndef DLC_LIB_CODEGEN_LOWER_H
+#define DLC_LIB_CODEGEN_LOWER_H
+
+#include "lib/Codegen/Codegen.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+
+namespace dlc {
+
+/// Where NAME_weights is.
+enum class WeightsPlace {
+  Declared, ///< nowhere: a declaration (assembly and LLVM IR for reading)
+  Section,  ///< a section without contents, which placeWeights() gives some
+  Address,  ///< anywhere in memory: a symbol that the JIT defines
+};
+
+/// A model as LLVM IR: the runtime linked in, the entry functions made, all
+/// else internal, optimised.
+struct LoweredModule {
+  ModelInterface model;
+  std::unique_ptr<llvm::LLVMContext> context;
+  std::unique_ptr<llvm::TargetMachine> machine;
+  std::unique_ptr<llvm::Module> module;
+  llvm::StringRef builtins; ///< bitcode of the target's builtins
+};
+
+/// Emits errors at the module's location.
+mlir::FailureOr<LoweredModule> lowerModule(mlir::ModuleOp module,
+                                           const TargetSpec &spec,
+                                           const CodegenOptions &options,
+                                           const WeightTable &weights);
+
+/// Makes the object file or the assembly text of a module in memory.
+llvm::Expected<llvm::SmallVector<char, 0>>
+emitCode(const LoweredModule &lowered, WeightsPlace place,
+         llvm::CodeGenFileType type);
+
+/// The name under which LLVM makes the section of NAME_weights.
+inline constexpr llvm::StringRef emptySection = ".bss.dlc_wt";
+
+/// From this size on the weights go behind everything that must be near the
+/// code, and x86-64 code addresses them with 64-bit offsets.
+inline constexpr int64_t largeWeights = int64_t(512) << 20;
+
+} // namespace dlc
+
+#endif

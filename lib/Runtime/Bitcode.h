@@ -1,0 +1,23 @@
+/// \file
+/// The runtime that is linked into every object, as LLVM bitcode, and the text
+/// of include/dlc/Model.h that stands in every generated header.
+#ifndef DLC_LIB_RUNTIME_BITCODE_H
+#define DLC_LIB_RUNTIME_BITCODE_H
+
+#include "llvm/ADT/StringRef.h"
+
+namespace dlc {
+
+/// The runtime's bitcode for a target's short name; empty if there is none.
+llvm::StringRef runtimeBitcode(llvm::StringRef target);
+
+/// Functions that a back end may call and that only a compiler's own library
+/// would define (64-bit division on armv7, half conversions), as bitcode.
+llvm::StringRef builtinsBitcode(llvm::StringRef target);
+
+/// The C text of include/dlc/Model.h.
+llvm::StringRef modelHeader();
+
+} // namespace dlc
+
+#endif

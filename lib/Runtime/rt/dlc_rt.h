@@ -1,0 +1,88 @@
+/* The runtime: a small freestanding C library that is compiled to bitcode for
+ * each target when dlc is built, and linked into the module of every model.
+ * It uses no header of the target and only malloc, free and memcpy of libc
+ * (and getauxval on Linux on Arm and RISC-V). */
+#ifndef DLC_RT_H
+#define DLC_RT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../../include/dlc/Model.h"
+
+/* The state of one run, as generated code sees it. passes/Cpu knows the first
+ * four fields by index; keep their order. */
+struct dlc_rt_ctx {
+  const void *const *inputs;           /* data, one an input */
+  const int64_t *const *input_shapes;  /* rank entries, one array an input */
+  void *const *outputs;                /* of static shape: the caller's data */
+  char *arena;                         /* the static workspace */
+  /* The rest is the runtime's own. */
+  const dlc_options *options;
+  const struct dlc_rt_desc *desc;
+  dlc_tensor *out;
+  struct dlc_rt_block *blocks;  /* from dlc_rt_alloc, not yet freed */
+  unsigned char *allocated;     /* for each output: data is from malloc */
+  int32_t status;
+};
+
+/* One CPU feature that the object uses; see lib/Target for `where`. */
+struct dlc_rt_need {
+  const char *feature;
+  int32_t where[4];
+};
+
+#define DLC_RT_NO_FIELD (-1)
+
+/* The constant tables of a model; lib/Codegen/Descriptor.cpp emits them. Flat
+ * arrays have one entry for each dimension of each input, in order. */
+struct dlc_rt_desc {
+  const dlc_model *model;
+  int32_t (*main)(struct dlc_rt_ctx *);
+  const int32_t *input_fields;  /* where an input's pointer is in the struct */
+  const int32_t *dim_fields;    /* flat: where the int64_t is, or NO_FIELD */
+  const int32_t *dim_same;      /* flat: first dimension of that name, or -1 */
+  const int64_t *dim_max;       /* flat: largest value, or -1 */
+  const int32_t *output_fields; /* pointer, capacity, shape: three an output */
+  const struct dlc_rt_need *needs;
+  int32_t *cpu_state;           /* 0: not checked, 1: good, 2+i: lacks need i */
+  int32_t num_needs;
+  int32_t num_input_dims;       /* length of the flat arrays */
+  int32_t num_output_dims;
+};
+
+/* For generated code. */
+void *dlc_rt_alloc(struct dlc_rt_ctx *ctx, int64_t bytes);
+void dlc_rt_free(struct dlc_rt_ctx *ctx, void *data);
+void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index,
+                    const int64_t *shape, int64_t bytes);
+int32_t dlc_rt_fail(struct dlc_rt_ctx *ctx, int32_t code, const char *message);
+int32_t dlc_rt_status(struct dlc_rt_ctx *ctx);
+
+/* For the functions that an object exports. */
+int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
+               dlc_tensor *outputs, const dlc_options *options);
+int dlc_rt_run_typed(const struct dlc_rt_desc *desc, const void *inputs,
+                     void *outputs, const dlc_options *options);
+const char *dlc_rt_status_string(int status);
+
+/* Between the runtime's files. */
+void dlc_rt_free_all(struct dlc_rt_ctx *ctx);
+
+/* Returns -1 when the CPU has all features, else
+ * the index of the first that it lacks. */
+int32_t dlc_rt_cpu_lacks(const struct dlc_rt_need *needs, int32_t count);
+
+/* A message for the caller, cut to the buffer that the options give. */
+struct dlc_rt_text {
+  char *at, *end;
+};
+struct dlc_rt_text dlc_rt_text_open(const dlc_options *options);
+void dlc_rt_text_add(struct dlc_rt_text *text, const char *words);
+void dlc_rt_text_add_int(struct dlc_rt_text *text, int64_t number);
+
+void *malloc(size_t size);
+void free(void *data);
+void *memcpy(void *to, const void *from, size_t size);
+
+#endif

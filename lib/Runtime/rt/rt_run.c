@@ -1,0 +1,356 @@
+/* A run from outside: checks what the caller gave, then calls the model. All
+ * of it is driven by the tables of dlc_rt_desc. */
+#include "dlc_rt.h"
+
+/* A newer program may give options that this object does not know; it ignores
+ * them as long as they are zero. */
+enum { largest_options = 4096 };
+
+static const char *const dtype_words[] = {
+    "?",        "float",   "uint8",  "int8",   "uint16",   "int16", "int32",
+    "int64",    "string",  "bool",   "float16", "double",  "uint32", "uint64",
+    "complex64", "complex128", "bfloat16"};
+
+static size_t dtype_size(int32_t dtype) {
+  switch (dtype) {
+  case DLC_STRING:
+    return sizeof(char *);
+  case DLC_UINT16:
+  case DLC_INT16:
+  case DLC_FLOAT16:
+  case DLC_BFLOAT16:
+    return 2;
+  case DLC_FLOAT32:
+  case DLC_INT32:
+  case DLC_UINT32:
+    return 4;
+  case DLC_INT64:
+  case DLC_UINT64:
+  case DLC_FLOAT64:
+  case DLC_COMPLEX64:
+    return 8;
+  case DLC_COMPLEX128:
+    return 16;
+  }
+  return 1;
+}
+
+/* Starts the message "model: input 'x' (float[-1,3]): ". */
+static struct dlc_rt_text say(const struct dlc_rt_desc *desc,
+                              const dlc_options *options, const char *kind,
+                              const dlc_tensor_info *info) {
+  struct dlc_rt_text text = dlc_rt_text_open(options);
+  dlc_rt_text_add(&text, desc->model->name);
+  dlc_rt_text_add(&text, ": ");
+  if (!info)
+    return text;
+  dlc_rt_text_add(&text, kind);
+  dlc_rt_text_add(&text, " '");
+  dlc_rt_text_add(&text, info->name);
+  dlc_rt_text_add(&text, "' (");
+  if (info->dtype < (int32_t)(sizeof dtype_words / sizeof *dtype_words))
+    dlc_rt_text_add(&text, dtype_words[info->dtype]);
+  dlc_rt_text_add(&text, "[");
+  for (int32_t d = 0; d < info->rank; ++d) {
+    if (d)
+      dlc_rt_text_add(&text, ",");
+    if (info->dims[d] >= 0)
+      dlc_rt_text_add_int(&text, info->dims[d]);
+    else
+      dlc_rt_text_add(&text, info->dim_names[d][0] ? info->dim_names[d] : "?");
+  }
+  dlc_rt_text_add(&text, "]): ");
+  return text;
+}
+
+static int fail(const struct dlc_rt_desc *desc, const dlc_options *options,
+                const char *kind, const dlc_tensor_info *info, int code,
+                const char *words) {
+  struct dlc_rt_text text = say(desc, options, kind, info);
+  dlc_rt_text_add(&text, words);
+  return code;
+}
+
+static int check_options(const struct dlc_rt_desc *desc,
+                         const dlc_options *options) {
+  if (!options)
+    return DLC_OK;
+  /* Without a size that is known, `error` may not be there: say nothing. */
+  if (options->size < sizeof(dlc_options) || options->size > largest_options)
+    return DLC_ERROR_OPTIONS;
+  const char *bytes = (const char *)options;
+  for (size_t i = sizeof(dlc_options); i < options->size; ++i)
+    if (bytes[i])
+      return fail(desc, options, NULL, NULL, DLC_ERROR_OPTIONS,
+                  "dlc_options has fields that this object does not know");
+  return DLC_OK;
+}
+
+static int check_cpu(const struct dlc_rt_desc *desc,
+                     const dlc_options *options) {
+  if (desc->num_needs == 0)
+    return DLC_OK;
+  int32_t state = __atomic_load_n(desc->cpu_state, __ATOMIC_RELAXED);
+  if (state == 0) {
+    int32_t lacks = dlc_rt_cpu_lacks(desc->needs, desc->num_needs);
+    state = lacks < 0 ? 1 : 2 + lacks;
+    __atomic_store_n(desc->cpu_state, state, __ATOMIC_RELAXED);
+  }
+  if (state == 1)
+    return DLC_OK;
+  struct dlc_rt_text text = dlc_rt_text_open(options);
+  dlc_rt_text_add(&text, desc->model->name);
+  dlc_rt_text_add(&text, ": compiled for ");
+  dlc_rt_text_add(&text, desc->model->target);
+  dlc_rt_text_add(&text, ", but this CPU lacks ");
+  dlc_rt_text_add(&text, desc->needs[state - 2].feature);
+  return DLC_ERROR_CPU;
+}
+
+/* Bytes of a tensor, or SIZE_MAX when no memory could hold them. */
+static size_t tensor_bytes(const dlc_tensor_info *info, const int64_t *shape) {
+  size_t bytes = dtype_size(info->dtype);
+  int empty = 0;
+  for (int32_t d = 0; d < info->rank; ++d) {
+    if (shape[d] == 0)
+      empty = 1;
+    else if ((uint64_t)shape[d] > SIZE_MAX >> 1 ||
+             __builtin_mul_overflow(bytes, (size_t)shape[d], &bytes))
+      bytes = SIZE_MAX >> 1;
+  }
+  if (empty)
+    return 0;
+  return bytes >= SIZE_MAX >> 1 ? SIZE_MAX : bytes;
+}
+
+static int wrong_dim(const struct dlc_rt_desc *desc, const dlc_options *options,
+                     const dlc_tensor_info *info, int32_t d, int64_t found,
+                     const char *expected, int64_t limit) {
+  struct dlc_rt_text text = say(desc, options, "input", info);
+  dlc_rt_text_add(&text, "dimension ");
+  dlc_rt_text_add_int(&text, d);
+  dlc_rt_text_add(&text, " is ");
+  dlc_rt_text_add_int(&text, found);
+  dlc_rt_text_add(&text, ", expected ");
+  dlc_rt_text_add(&text, expected);
+  dlc_rt_text_add_int(&text, limit);
+  return DLC_ERROR_SHAPE;
+}
+
+/* Checks input `i`, whose dimensions are at `flat` of the flat arrays, and
+ * writes its dimensions to `sizes` and its data to the context's arrays. */
+static int check_input(const struct dlc_rt_desc *desc,
+                       const dlc_options *options, int32_t i, int32_t flat,
+                       const dlc_tensor *given, int64_t *sizes) {
+  const dlc_tensor_info *info = &desc->model->inputs[i];
+  for (int32_t d = 0; d < info->rank; ++d) {
+    int64_t fixed = info->dims[d];
+    int64_t size = given->shape ? given->shape[d] : fixed;
+    if (!given->shape && fixed < 0)
+      return fail(desc, options, "input", info, DLC_ERROR_NULL_POINTER,
+                  "its shape is dynamic, but dlc_tensor.shape is NULL");
+    if (fixed >= 0 && size != fixed)
+      return wrong_dim(desc, options, info, d, size, "", fixed);
+    if (size < 0)
+      return wrong_dim(desc, options, info, d, size, "at least ", 0);
+    int64_t max = desc->dim_max ? desc->dim_max[flat + d] : -1;
+    if (max >= 0 && size > max)
+      return wrong_dim(desc, options, info, d, size, "at most ", max);
+    int32_t same = desc->dim_same[flat + d];
+    sizes[flat + d] = size;
+    if (same >= 0 && sizes[same] != size)
+      return wrong_dim(desc, options, info, d, size,
+                       "the size that it has in another place: ", sizes[same]);
+  }
+  size_t bytes = tensor_bytes(info, sizes + flat);
+  if (bytes == SIZE_MAX)
+    return fail(desc, options, "input", info, DLC_ERROR_SHAPE,
+                "more bytes than this machine can address");
+  if (!given->data && bytes)
+    return fail(desc, options, "input", info, DLC_ERROR_NULL_POINTER,
+                "its pointer is NULL");
+  if (given->capacity < bytes) {
+    struct dlc_rt_text text = say(desc, options, "input", info);
+    dlc_rt_text_add(&text, "expected ");
+    dlc_rt_text_add_int(&text, (int64_t)bytes);
+    dlc_rt_text_add(&text, " bytes, its capacity is ");
+    dlc_rt_text_add_int(&text, (int64_t)given->capacity);
+    return DLC_ERROR_CAPACITY;
+  }
+  return DLC_OK;
+}
+
+static int is_dynamic(const dlc_tensor_info *info) {
+  for (int32_t d = 0; d < info->rank; ++d)
+    if (info->dims[d] < 0)
+      return 1;
+  return 0;
+}
+
+static int check_output(const struct dlc_rt_desc *desc,
+                        const dlc_options *options, int32_t i,
+                        dlc_tensor *given) {
+  const dlc_tensor_info *info = &desc->model->outputs[i];
+  if (is_dynamic(info)) {
+    if (!given->shape)
+      return fail(desc, options, "output", info, DLC_ERROR_NULL_POINTER,
+                  "its shape is dynamic, but dlc_tensor.shape is NULL");
+    return DLC_OK;
+  }
+  size_t bytes = tensor_bytes(info, info->dims);
+  if (!given->data && bytes)
+    return fail(desc, options, "output", info, DLC_ERROR_NULL_POINTER,
+                "its pointer is NULL");
+  if (given->shape)
+    for (int32_t d = 0; d < info->rank; ++d)
+      given->shape[d] = info->dims[d];
+  if (given->capacity < bytes) {
+    struct dlc_rt_text text = say(desc, options, "output", info);
+    dlc_rt_text_add(&text, "needs ");
+    dlc_rt_text_add_int(&text, (int64_t)bytes);
+    dlc_rt_text_add(&text, " bytes, its capacity is ");
+    dlc_rt_text_add_int(&text, (int64_t)given->capacity);
+    return DLC_ERROR_CAPACITY;
+  }
+  return DLC_OK;
+}
+
+static int find_arena(struct dlc_rt_ctx *ctx) {
+  size_t bytes = ctx->desc->model->workspace_size;
+  const dlc_options *options = ctx->options;
+  if (bytes == 0)
+    return DLC_OK;
+  if (!options || !options->workspace) {
+    ctx->arena = dlc_rt_alloc(ctx, (int64_t)bytes);
+    return ctx->status;
+  }
+  if (options->workspace_size < bytes) {
+    struct dlc_rt_text text = say(ctx->desc, options, NULL, NULL);
+    dlc_rt_text_add(&text, "the workspace has ");
+    dlc_rt_text_add_int(&text, (int64_t)options->workspace_size);
+    dlc_rt_text_add(&text, " bytes, expected ");
+    dlc_rt_text_add_int(&text, (int64_t)bytes);
+    return DLC_ERROR_WORKSPACE;
+  }
+  if ((uintptr_t)options->workspace % DLC_WORKSPACE_ALIGNMENT)
+    return fail(ctx->desc, options, NULL, NULL, DLC_ERROR_WORKSPACE,
+                "the workspace's address is no multiple of 64");
+  ctx->arena = options->workspace;
+  return DLC_OK;
+}
+
+int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
+               dlc_tensor *outputs, const dlc_options *options) {
+  const dlc_model *model = desc->model;
+  int status = check_options(desc, options);
+  if (status == DLC_OK)
+    status = check_cpu(desc, options);
+  if (status != DLC_OK)
+    return status;
+  if ((!inputs && model->num_inputs) || (!outputs && model->num_outputs))
+    return fail(desc, options, NULL, NULL, DLC_ERROR_NULL_POINTER,
+                inputs ? "the outputs are NULL" : "the inputs are NULL");
+
+  const void *data[model->num_inputs + 1];
+  const int64_t *shapes[model->num_inputs + 1];
+  int64_t sizes[desc->num_input_dims + 1];
+  void *results[model->num_outputs + 1];
+  unsigned char allocated[model->num_outputs + 1];
+
+  int32_t flat = 0;
+  for (int32_t i = 0; i < model->num_inputs; ++i) {
+    status = check_input(desc, options, i, flat, &inputs[i], sizes);
+    if (status != DLC_OK)
+      return status;
+    data[i] = inputs[i].data;
+    shapes[i] = sizes + flat;
+    flat += model->inputs[i].rank;
+  }
+  for (int32_t i = 0; i < model->num_outputs; ++i) {
+    status = check_output(desc, options, i, &outputs[i]);
+    if (status != DLC_OK)
+      return status;
+    results[i] = outputs[i].data;
+    allocated[i] = 0;
+  }
+
+  struct dlc_rt_ctx ctx;
+  ctx.inputs = data;
+  ctx.input_shapes = shapes;
+  ctx.outputs = results;
+  ctx.arena = NULL;
+  ctx.options = options;
+  ctx.desc = desc;
+  ctx.out = outputs;
+  ctx.blocks = NULL;
+  ctx.allocated = allocated;
+  ctx.status = DLC_OK;
+
+  status = find_arena(&ctx);
+  if (status == DLC_OK)
+    status = desc->main(&ctx);
+  if (ctx.status != DLC_OK)
+    status = ctx.status;
+  dlc_rt_free_all(&ctx);
+  if (status != DLC_OK)
+    for (int32_t i = 0; i < model->num_outputs; ++i)
+      if (allocated[i]) {
+        free(outputs[i].data);
+        outputs[i].data = NULL;
+        outputs[i].capacity = 0;
+      }
+  return status;
+}
+
+/* Reads the pointer at a field of a generated struct. */
+static void *pointer_at(const void *fields, int32_t offset) {
+  void *pointer;
+  memcpy(&pointer, (const char *)fields + offset, sizeof pointer);
+  return pointer;
+}
+
+int dlc_rt_run_typed(const struct dlc_rt_desc *desc, const void *inputs,
+                     void *outputs, const dlc_options *options) {
+  const dlc_model *model = desc->model;
+  if ((!inputs && model->num_inputs) || (!outputs && model->num_outputs))
+    return dlc_rt_run(desc, inputs, outputs, options);
+  dlc_tensor in[model->num_inputs + 1];
+  dlc_tensor out[model->num_outputs + 1];
+  int64_t sizes[desc->num_input_dims + 1];
+
+  int32_t flat = 0;
+  for (int32_t i = 0; i < model->num_inputs; ++i) {
+    const dlc_tensor_info *info = &model->inputs[i];
+    in[i].data = pointer_at(inputs, desc->input_fields[i]);
+    in[i].capacity = SIZE_MAX;
+    in[i].shape = sizes + flat;
+    for (int32_t d = 0; d < info->rank; ++d, ++flat) {
+      int32_t field = desc->dim_fields[flat];
+      if (field == DLC_RT_NO_FIELD)
+        sizes[flat] = info->dims[d];
+      else
+        memcpy(&sizes[flat], (const char *)inputs + field, sizeof(int64_t));
+    }
+  }
+  for (int32_t i = 0; i < model->num_outputs; ++i) {
+    const int32_t *field = desc->output_fields + 3 * i;
+    out[i].data = pointer_at(outputs, field[0]);
+    out[i].capacity = SIZE_MAX;
+    out[i].shape = NULL;
+    if (field[1] != DLC_RT_NO_FIELD) {
+      memcpy(&out[i].capacity, (char *)outputs + field[1], sizeof(size_t));
+      out[i].shape = (int64_t *)((char *)outputs + field[2]);
+    }
+  }
+
+  int status = dlc_rt_run(desc, in, out, options);
+
+  for (int32_t i = 0; i < model->num_outputs; ++i) {
+    const int32_t *field = desc->output_fields + 3 * i;
+    if (field[1] != DLC_RT_NO_FIELD) {
+      memcpy((char *)outputs + field[0], &out[i].data, sizeof(void *));
+      memcpy((char *)outputs + field[1], &out[i].capacity, sizeof(size_t));
+    }
+  }
+  return status;
+}
