@@ -7,24 +7,38 @@ include "dialects/Dlc/DlcBase.td"
 include "mlir/Interfaces/DestinationStyleOpInterface.td"
 
 def Dlc_ContractOp : Dlc_Op<"contract", [
-    AttrSizedOperandSegments, SingleBlock,
-    DeclareOpInterfaceMethods<DestinationStyleOpInterface, ["getDpsInitsMutable"]>,
+    SingleBlock,
+    DeclareOpInterfaceMethods<DestinationStyleOpInterface>,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "sum of products over reduction dimensions, with an epilogue";
   let description = [{
     `C[c(d)] = epilogue(sum_k A[a(d)] * B[b(d)], extras[e(d)]...)`
 
     The maps are those of `linalg.generic`: from the iteration space to each
-    of A, B, the extras and C. A dimension in A and C is a row (M), in B and C
-    a column (N), in A and B alone a reduction (K), in all three a batch. A's
-    map may be any linear expression with non-negative coefficients (the
-    window of a convolution); B's may be packed in panels of columns,
-    `(n floordiv 64, k..., n mod 64)`, padded with zeros to whole panels; C's
-    and the extras' are projected permutations.
+    of A, B, the extras and C, in this order. A dimension in A and C is a row
+    (M), in B and C a column (N), in all three a batch; one that is not in C
+    is summed over (K). A's and B's maps may be any linear expressions with
+    non-negative coefficients (the window of a convolution); B's may be packed
+    in panels of columns, `(n floordiv 64, k..., n mod 64)`, padded with zeros
+    to whole panels; C's is a projected permutation, the extras' are made of
+    dimensions and constants.
 
-    The sum has the type of the epilogue's first argument; `aUnsigned` and
-    `bUnsigned` say how integers are extended to it. The init operand is
-    written, never read.
+    The sum has the type of the epilogue's first argument; the others are the
+    extras' elements. `aUnsigned` and `bUnsigned` say how integers are
+    extended to it. The epilogue's ops have no side effects and use nothing
+    defined outside it. Every element of the init operand is written, and
+    none is read.
+
+    ```mlir
+    %r = dlc.contract %a, %b extras %bias : tensor<8xf32> outs %init
+        [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>,
+         affine_map<(m, n, k) -> (n)>, affine_map<(m, n, k) -> (m, n)>]
+        : tensor<4x6xf32>, tensor<6x8xf32>, tensor<4x8xf32> -> tensor<4x8xf32> {
+    ^bb0(%sum: f32, %e: f32):
+      %0 = arith.addf %sum, %e : f32
+      dlc.yield %0 : f32
+    }
+    ```
   }];
   let arguments = (ins AnyShaped:$a, AnyShaped:$b, Variadic<AnyShaped>:$extras,
                        AnyShaped:$init, AffineMapArrayAttr:$indexingMaps,
@@ -32,9 +46,38 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasVerifier = 1;
+  let hasRegionVerifier = 1;
   let assemblyFormat = [{
     $a `,` $b (`extras` $extras^ `:` type($extras))? `outs` $init $indexingMaps attr-dict
     `:` type($a) `,` type($b) `,` type($init) (`->` type($result)^)? $epilogue
+  }];
+  let extraClassDeclaration = [{
+    /// What an iteration dimension is: in A, B and C; in A and C (or in C
+    /// alone); in B and C; not in C.
+    enum class DimKind { Batch, Row, Column, Sum };
+
+    ::mlir::AffineMap getMap(unsigned operand) {
+      return ::llvm::cast<::mlir::AffineMapAttr>(getIndexingMaps()[operand])
+          .getValue();
+    }
+    ::mlir::AffineMap getAMap() { return getMap(0); }
+    ::mlir::AffineMap getBMap() { return getMap(1); }
+    ::mlir::AffineMap getExtraMap(unsigned i) { return getMap(2 + i); }
+    ::mlir::AffineMap getCMap() { return getMap(getIndexingMaps().size() - 1); }
+
+    unsigned getNumDims() { return getAMap().getNumDims(); }
+    DimKind getDimKind(unsigned dim);
+    /// The dimensions of one kind, in the order of the iteration space.
+    ::llvm::SmallVector<unsigned> getDims(DimKind kind);
+    /// An operand and a position in its shape that hold the extent of `dim`
+    /// (a static one where there is one).
+    ::std::pair<::mlir::Value, unsigned> getExtent(unsigned dim);
+    /// The static extent of `dim`, or ShapedType::kDynamic.
+    int64_t getStaticExtent(unsigned dim);
+
+    ::mlir::Block *getBody() { return &getEpilogue().front(); }
+    ::mlir::Type getSumType() { return getBody()->getArgument(0).getType(); }
+    bool hasTensors() { return getNumResults() == 1; }
   }];
 }
 

@@ -1,0 +1,242 @@
+// dlc.contract: verifier, kinds of iteration dimensions, effects.
+#include "dialects/Dlc/Dlc.h"
+
+using namespace mlir;
+using namespace dlc;
+
+//===----------------------------------------------------------------------===//
+// Iteration space
+//===----------------------------------------------------------------------===//
+
+ContractOp::DimKind ContractOp::getDimKind(unsigned dim) {
+  if (!getCMap().isFunctionOfDim(dim))
+    return DimKind::Sum;
+  if (!getBMap().isFunctionOfDim(dim))
+    return DimKind::Row;
+  return getAMap().isFunctionOfDim(dim) ? DimKind::Batch : DimKind::Column;
+}
+
+SmallVector<unsigned> ContractOp::getDims(DimKind kind) {
+  SmallVector<unsigned> dims;
+  for (unsigned dim = 0, e = getNumDims(); dim < e; ++dim)
+    if (getDimKind(dim) == kind)
+      dims.push_back(dim);
+  return dims;
+}
+
+std::pair<Value, unsigned> ContractOp::getExtent(unsigned dim) {
+  std::pair<Value, unsigned> found;
+  unsigned count = getIndexingMaps().size();
+  // C first: its extents are what the user sees. Extras may be broadcast, but
+  // not along a dimension that their map names.
+  SmallVector<unsigned> order{count - 1, 1, 0};
+  for (unsigned operand = 2; operand + 1 < count; ++operand)
+    order.push_back(operand);
+  for (unsigned operand : order) {
+    std::optional<unsigned> position =
+        getMap(operand).getResultPosition(getAffineDimExpr(dim, getContext()));
+    if (!position)
+      continue;
+    Value value = getOperation()->getOperand(operand);
+    if (!cast<ShapedType>(value.getType()).isDynamicDim(*position))
+      return {value, *position};
+    if (!found.first)
+      found = {value, *position};
+  }
+  return found;
+}
+
+int64_t ContractOp::getStaticExtent(unsigned dim) {
+  auto [value, position] = getExtent(dim);
+  return cast<ShapedType>(value.getType()).getDimSize(position);
+}
+
+//===----------------------------------------------------------------------===//
+// Interfaces
+//===----------------------------------------------------------------------===//
+
+MutableOperandRange ContractOp::getDpsInitsMutable() {
+  return getInitMutable();
+}
+
+void ContractOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  for (OpOperand &operand : getOperation()->getOpOperands()) {
+    if (!isa<BaseMemRefType>(operand.get().getType()))
+      continue;
+    if (isDpsInit(&operand))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Verifier
+//===----------------------------------------------------------------------===//
+
+/// True if `expr` is a sum of dimensions times non-negative constants.
+static bool isLinear(AffineExpr expr) {
+  if (isa<AffineDimExpr>(expr))
+    return true;
+  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
+    return constant.getValue() >= 0;
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!binary)
+    return false;
+  if (binary.getKind() == AffineExprKind::Add)
+    return isLinear(binary.getLHS()) && isLinear(binary.getRHS());
+  if (binary.getKind() != AffineExprKind::Mul)
+    return false;
+  return isLinear(binary.getLHS()) && isLinear(binary.getRHS()) &&
+         isa<AffineConstantExpr>(binary.getRHS());
+}
+
+/// True if `expr` is `dim floordiv c` or `dim mod c` with c > 0.
+static bool isPanel(AffineExpr expr) {
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!binary || !isa<AffineDimExpr>(binary.getLHS()))
+    return false;
+  auto width = dyn_cast<AffineConstantExpr>(binary.getRHS());
+  return width && width.getValue() > 0 &&
+         (binary.getKind() == AffineExprKind::FloorDiv ||
+          binary.getKind() == AffineExprKind::Mod);
+}
+
+static std::string operandName(ContractOp op, unsigned operand) {
+  unsigned count = op.getIndexingMaps().size();
+  if (operand == 0 || operand == 1)
+    return operand == 0 ? "a" : "b";
+  return operand + 1 == count ? "init"
+                              : llvm::formatv("extra {0}", operand - 2).str();
+}
+
+static std::string toString(AffineExpr expr) {
+  std::string text;
+  llvm::raw_string_ostream(text) << expr;
+  return text;
+}
+
+static LogicalResult verifyMap(ContractOp op, unsigned operand) {
+  AffineMap map = op.getMap(operand);
+  std::string name = operandName(op, operand);
+  auto type = cast<ShapedType>(op->getOperand(operand).getType());
+  if (map.getNumSymbols())
+    return op.emitOpError("expected the map of ") << name << " without symbols";
+  if (map.getNumDims() != op.getNumDims())
+    return op.emitOpError("expected all maps to have ")
+           << op.getNumDims() << " dimensions, that of " << name << " has "
+           << map.getNumDims();
+  if (!type.hasRank() || type.getRank() != map.getNumResults())
+    return op.emitOpError("expected ")
+           << name << " of rank " << map.getNumResults()
+           << " as its map has results, found " << type;
+  bool isInit = operand + 1 == op.getIndexingMaps().size();
+  if (isInit && !map.isProjectedPermutation())
+    return op.emitOpError(
+        "expected the map of init to be a projected permutation");
+  for (AffineExpr expr : map.getResults()) {
+    if (operand >= 2 && !isInit && !isa<AffineDimExpr, AffineConstantExpr>(expr))
+      return op.emitOpError("expected dimensions and constants in the map of ")
+             << name << ", found " << toString(expr);
+    if (operand < 2 && !isLinear(expr) && !(operand == 1 && isPanel(expr)))
+      return op.emitOpError("expected linear expressions")
+             << (operand == 1 ? " or panels" : "") << " in the map of " << name
+             << ", found " << toString(expr);
+  }
+  for (unsigned dim = 0; operand >= 2 && dim < op.getNumDims(); ++dim)
+    if (map.isFunctionOfDim(dim) && !op.getCMap().isFunctionOfDim(dim))
+      return op.emitOpError("expected no summed dimension in the map of ")
+             << name << ", found d" << dim;
+  return success();
+}
+
+/// Every static size that a map reaches must fit its operand.
+static LogicalResult verifyShapes(ContractOp op) {
+  for (unsigned operand = 0, e = op.getIndexingMaps().size(); operand < e;
+       ++operand) {
+    auto type = cast<ShapedType>(op->getOperand(operand).getType());
+    for (auto [i, expr] : llvm::enumerate(op.getMap(operand).getResults())) {
+      auto dim = dyn_cast<AffineDimExpr>(expr);
+      if (!dim || type.isDynamicDim(i))
+        continue;
+      int64_t extent = op.getStaticExtent(dim.getPosition());
+      if (!ShapedType::isDynamic(extent) && extent != type.getDimSize(i))
+        return op.emitOpError("expected dimension ")
+               << i << " of " << operandName(op, operand) << " to be " << extent
+               << " as d" << dim.getPosition() << " is elsewhere, found "
+               << type.getDimSize(i);
+    }
+  }
+  return success();
+}
+
+LogicalResult ContractOp::verify() {
+  unsigned count = 3 + getExtras().size();
+  if (getIndexingMaps().size() != count)
+    return emitOpError("expected ")
+           << count << " maps, found " << getIndexingMaps().size();
+  bool isTensor = isa<TensorType>(getInit().getType());
+  for (auto [i, operand] : llvm::enumerate(getOperands()))
+    if (isa<TensorType>(operand.getType()) != isTensor)
+      return emitOpError("expected all operands to be tensors or all memrefs, "
+                         "found ")
+             << operandName(*this, i) << " of " << operand.getType();
+  if (isTensor != hasTensors())
+    return emitOpError(isTensor ? "expected a result for tensors"
+                                : "expected no result for memrefs");
+  if (isTensor && getResult().getType() != getInit().getType())
+    return emitOpError("expected a result of init's type ")
+           << getInit().getType() << ", found " << getResult().getType();
+  for (unsigned operand = 0; operand < count; ++operand)
+    if (failed(verifyMap(*this, operand)))
+      return failure();
+  for (unsigned dim = 0, e = getNumDims(); dim < e; ++dim)
+    if (!getExtent(dim).first)
+      return emitOpError("expected the extent of d")
+             << dim << " to be a dimension of an operand";
+  return verifyShapes(*this);
+}
+
+LogicalResult ContractOp::verifyRegions() {
+  Block *body = getBody();
+  if (body->getNumArguments() != 1 + getExtras().size())
+    return emitOpError("expected an epilogue of ")
+           << 1 + getExtras().size() << " arguments (the sum, the extras), found "
+           << body->getNumArguments();
+  Type sum = getSumType();
+  Type a = getElementTypeOrSelf(getA().getType());
+  Type b = getElementTypeOrSelf(getB().getType());
+  if (!(isa<FloatType>(a) && isa<FloatType>(b) && isa<FloatType>(sum)) &&
+      !(isa<IntegerType>(a) && isa<IntegerType>(b) && isa<IntegerType>(sum)))
+    return emitOpError("expected a, b and the sum to be all floats or all "
+                       "integers, found ")
+           << a << ", " << b << " and " << sum;
+  if (!sum.isIntOrFloat() ||
+      sum.getIntOrFloatBitWidth() < a.getIntOrFloatBitWidth() ||
+      sum.getIntOrFloatBitWidth() < b.getIntOrFloatBitWidth())
+    return emitOpError("expected a sum no narrower than its operands, found ")
+           << sum;
+  for (auto [i, extra] : llvm::enumerate(getExtras()))
+    if (body->getArgument(1 + i).getType() !=
+        getElementTypeOrSelf(extra.getType()))
+      return emitOpError("expected argument ")
+             << 1 + i << " of the epilogue to have the type of extra " << i
+             << "'s elements";
+  auto yield = dyn_cast<YieldOp>(body->getTerminator());
+  if (!yield || yield.getNumOperands() != 1 ||
+      yield.getOperand(0).getType() != getElementTypeOrSelf(getInit().getType()))
+    return emitOpError("expected the epilogue to yield one ")
+           << getElementTypeOrSelf(getInit().getType());
+  for (Operation &inner : *body) {
+    if (!isMemoryEffectFree(&inner))
+      return emitOpError("expected no side effects in the epilogue, found '")
+             << inner.getName() << "'";
+    for (Value operand : inner.getOperands())
+      if (operand.getParentBlock() != body)
+        return emitOpError("expected the epilogue to use nothing defined "
+                           "outside it");
+  }
+  return success();
+}
