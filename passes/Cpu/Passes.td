@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 // The passes of the phase `llvm` for CPUs.
 #ifndef DLC_PASSES_CPU
 #define DLC_PASSES_CPU
@@ -28,6 +29,52 @@ def ConvertToLlvm : Pass<"dlc-convert-to-llvm", "::mlir::ModuleOp"> {
     Option<"indexBits", "index-bits", "unsigned", "64", "width of an index">
   ];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+=======
+// The passes of the CPU phase.
+#ifndef DLC_CPU_PASSES
+#define DLC_CPU_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def LowerContract : Pass<"dlc-lower-contract"> {
+  let summary = "turn dlc.contract on memrefs into kernels of vector code";
+  let description = [{
+    Each contraction becomes a nest of `scf` loops around a tile of sums that
+    stays in registers, in the first form of a list (best first) that fits it:
+    channels-wise (depthwise), register-tiled product, dot products along the
+    summed dimension, loops over single elements. The epilogue is applied to
+    the sums before they are stored.
+
+    ```mlir
+    dlc.contract %a, %b outs %c [...] : memref<?x8xf32>, memref<8x64xf32>, memref<?x64xf32> {...}
+    ```
+    becomes, with 64-byte vectors and six rows a tile,
+    ```mlir
+    scf.for %row = ... step 6 {
+      %sums:24 = scf.for %k = %c0 to %c8 step %c1 iter_args(...) -> (vector<16xf32>, ...) {
+        %b0 = vector.load %bflat[...]
+        %a0 = memref.load %aflat[...]
+        %x = vector.broadcast %a0 : f32 to vector<16xf32>
+        %s = math.fma %x, %b0, %sum : vector<16xf32>
+        ...
+    ```
+    Needs memrefs with strided layouts for the fast forms; afterwards no
+    dlc.contract is left.
+  }];
+  let options = [
+    Option<"vectorBytes", "vector-bytes", "int64_t", "32",
+           "bytes of a vector register; 64 and 32 imply masked access">,
+    Option<"registers", "registers", "int64_t", "16", "vector registers">,
+    Option<"pointers", "pointers", "int64_t", "8",
+           "row addresses that fit the general registers">,
+    Option<"l2Bytes", "l2-bytes", "int64_t", "1048576", "size of the L2 cache">,
+    Option<"fma", "fma", "bool", "true",
+           "the CPU has a fused multiply-add instruction">];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+>>>>>>> kernels
 }
 
 #endif

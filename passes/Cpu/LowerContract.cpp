@@ -1,0 +1,60 @@
+// dlc.contract on memrefs -> scf, vector and arith: the choice of the kernel.
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Cpu/ContractEmit.h"
+#include "passes/Cpu/Passes.h"
+
+namespace dlc {
+#define GEN_PASS_DEF_LOWERCONTRACT
+#include "passes/Cpu/Passes.h.inc"
+} // namespace dlc
+
+using namespace mlir;
+using namespace dlc;
+
+/// The generators with a condition of their own, best first.
+static bool (*const generators[])(ContractEmitter &) = {emitDepthwise, emitGemm,
+                                                        emitDot};
+
+static void lowerContract(ContractOp op, const CpuIsa &isa) {
+  ImplicitLocOpBuilder b(op.getLoc(), op);
+  if (hasVectorEpilogue(op)) {
+    FailureOr<ContractLoops> loops = ContractLoops::analyse(op, b);
+    if (succeeded(loops)) {
+      ContractEmitter emitter(*loops, isa, b);
+      for (auto generator : generators)
+        if (generator(emitter))
+          return op.erase();
+    }
+  }
+  emitScalar(op, b);
+  op.erase();
+}
+
+namespace {
+struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
+  using LowerContractBase::LowerContractBase;
+
+  void runOnOperation() override {
+    CpuIsa isa;
+    isa.vectorBytes = vectorBytes;
+    isa.registers = registers;
+    isa.pointers = pointers;
+    isa.l2Bytes = l2Bytes;
+    isa.fma = fma;
+    SmallVector<ContractOp> ops;
+    getOperation()->walk([&](ContractOp op) { ops.push_back(op); });
+    for (ContractOp op : ops) {
+      if (op.hasTensors()) {
+        op.emitError("expected a contraction of memrefs: bufferize first");
+        return signalPassFailure();
+      }
+      lowerContract(op, isa);
+    }
+  }
+};
+} // namespace

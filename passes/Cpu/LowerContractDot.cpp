@@ -1,0 +1,2 @@
+#include "passes/Cpu/ContractEmit.h"
+bool dlc::emitDot(ContractEmitter &) { return false; }

@@ -1,0 +1,96 @@
+// The form of last resort of a contraction: loops over single elements, with
+// the op's maps applied as they are. Slow, and right for everything.
+#include "passes/Cpu/ContractEmit.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace dlc;
+
+/// `value` as the type of the sum.
+static Value extendTo(Type type, Value value, bool isUnsigned,
+                      ImplicitLocOpBuilder &b) {
+  if (value.getType() == type)
+    return value;
+  if (isa<FloatType>(type))
+    return arith::ExtFOp::create(b, type, value);
+  if (isUnsigned)
+    return arith::ExtUIOp::create(b, type, value);
+  return arith::ExtSIOp::create(b, type, value);
+}
+
+void dlc::emitScalar(ContractOp op, ImplicitLocOpBuilder &b) {
+  Type sumType = op.getSumType();
+  SmallVector<unsigned> outer, sums;
+  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
+    (op.getDimKind(dim) == ContractOp::DimKind::Sum ? sums : outer)
+        .push_back(dim);
+  SmallVector<Value> extents, index(op.getNumDims());
+  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim) {
+    auto [value, position] = op.getExtent(dim);
+    extents.push_back(
+        b.createOrFold<memref::DimOp>(value, int64_t(position)));
+  }
+  Value zero = arith::ConstantIndexOp::create(b, 0);
+  Value one = arith::ConstantIndexOp::create(b, 1);
+  for (Value &i : index)
+    i = zero;
+  OpBuilder::InsertionGuard guard(b);
+  for (unsigned dim : outer) {
+    auto loop = scf::ForOp::create(b, zero, extents[dim], one);
+    b.setInsertionPointToStart(loop.getBody());
+    index[dim] = loop.getInductionVar();
+  }
+
+  auto indicesOf = [&](unsigned operand) {
+    SmallVector<Value> indices;
+    AffineMap map = op.getMap(operand);
+    for (AffineExpr expr : map.getResults())
+      indices.push_back(affine::makeComposedAffineApply(
+          b, b.getLoc(), AffineMap::get(map.getNumDims(), 0, expr),
+          getAsOpFoldResult(index)));
+    return indices;
+  };
+  Value sum = arith::ConstantOp::create(b, b.getZeroAttr(sumType));
+  SmallVector<scf::ForOp> nest;
+  for (unsigned dim : sums) {
+    auto loop = scf::ForOp::create(b, zero, extents[dim], one, sum);
+    if (!nest.empty())
+      scf::YieldOp::create(b, loop.getResult(0));
+    nest.push_back(loop);
+    b.setInsertionPointToStart(loop.getBody());
+    index[dim] = loop.getInductionVar();
+    sum = loop.getRegionIterArg(0);
+  }
+  Value x = extendTo(sumType,
+                     memref::LoadOp::create(b, op.getA(), indicesOf(0)),
+                     op.getAUnsigned(), b);
+  Value y = extendTo(sumType,
+                     memref::LoadOp::create(b, op.getB(), indicesOf(1)),
+                     op.getBUnsigned(), b);
+  if (isa<FloatType>(sumType))
+    sum = arith::AddFOp::create(b, arith::MulFOp::create(b, x, y), sum);
+  else
+    sum = arith::AddIOp::create(b, arith::MulIOp::create(b, x, y), sum);
+  if (!nest.empty()) {
+    scf::YieldOp::create(b, sum);
+    sum = nest.front().getResult(0);
+    b.setInsertionPointAfter(nest.front());
+    for (unsigned dim : sums)
+      index[dim] = zero;
+  }
+
+  IRMapping mapping;
+  mapping.map(op.getBody()->getArgument(0), sum);
+  for (auto [i, extra] : llvm::enumerate(op.getExtras()))
+    mapping.map(op.getBody()->getArgument(1 + i),
+                memref::LoadOp::create(b, extra, indicesOf(2 + i)));
+  for (Operation &inner : op.getBody()->without_terminator())
+    b.clone(inner, mapping);
+  unsigned last = op.getIndexingMaps().size() - 1;
+  memref::StoreOp::create(
+      b, mapping.lookup(op.getBody()->getTerminator()->getOperand(0)),
+      op.getInit(), indicesOf(last));
+}
