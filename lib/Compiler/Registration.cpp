@@ -1,9 +1,13 @@
 // Registers dialects, their interfaces and passes.
 
 #include "dlc/Registration.h"
+#include "dialects/Dlc/ContractBufferization.h"
 #include "dialects/Dlc/Dlc.h"
+#include "dialects/Onnx/Onnx.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Graph/Passes.h"
+#include "passes/Import/Passes.h"
 #include "passes/Tensor/Passes.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -12,11 +16,13 @@
 void dlc::registerDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
-  registry.insert<DlcDialect>();
+  registry.insert<DlcDialect, onnx::OnnxDialect>();
+  registerContractBufferization(registry);
 }
 
 void dlc::registerPasses() {
   mlir::registerAllPasses();
+  registerDlcImportPasses();
   registerDlcTensorPasses();
   registerDlcBufferPasses();
   registerDlcCpuPasses();

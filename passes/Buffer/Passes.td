@@ -39,7 +39,8 @@ def PlaceWeights : Pass<"dlc-place-weights", "::mlir::ModuleOp"> {
   let summary = "Replace global constants by offsets into the object's weights";
   let description = [{
     Equal constants share one place. The module's attribute `dlc.weights` then
-    lists `[offset, value]` pairs, and `dlc.weights_size` gives the bytes.
+    lists the values in the order in which they enter the weight table, and
+    `dlc.weights_size` gives the bytes.
   }];
   let dependentDialects = ["::dlc::DlcDialect"];
 }

@@ -1,6 +1,7 @@
 // Places the buffers of @main: static ones in one arena, by their lifetimes.
 
 #include "dialects/Dlc/Dlc.h"
+#include "lib/Codegen/ElementBytes.h"
 #include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
@@ -69,15 +70,7 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
   }
 
   static int64_t sizeOf(MemRefType type) {
-    Type element = type.getElementType();
-    int64_t bits = 8;
-    if (auto complex = dyn_cast<ComplexType>(element))
-      bits = 2 * complex.getElementType().getIntOrFloatBitWidth();
-    else if (element.isIntOrFloat())
-      bits = element.getIntOrFloatBitWidth();
-    else if (isa<IndexType>(element))
-      bits = 64;
-    return type.getNumElements() * llvm::divideCeil(bits, 8);
+    return type.getNumElements() * getElementBytes(type.getElementType());
   }
 
   /// Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep

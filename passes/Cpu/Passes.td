@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 // The passes of the phase `llvm` for CPUs.
 #ifndef DLC_PASSES_CPU
 #define DLC_PASSES_CPU
@@ -29,12 +28,7 @@ def ConvertToLlvm : Pass<"dlc-convert-to-llvm", "::mlir::ModuleOp"> {
     Option<"indexBits", "index-bits", "unsigned", "64", "width of an index">
   ];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
-=======
-// The passes of the CPU phase.
-#ifndef DLC_CPU_PASSES
-#define DLC_CPU_PASSES
-
-include "mlir/Pass/PassBase.td"
+}
 
 def LowerContract : Pass<"dlc-lower-contract"> {
   let summary = "turn dlc.contract on memrefs into kernels of vector code";
@@ -74,7 +68,6 @@ def LowerContract : Pass<"dlc-lower-contract"> {
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
->>>>>>> kernels
 }
 
 #endif

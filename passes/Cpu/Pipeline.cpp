@@ -1,5 +1,6 @@
 // The phase `llvm` for CPUs, in order.
 
+#include "lib/Target/Target.h"
 #include "passes/Cpu/Passes.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
@@ -11,8 +12,15 @@
 
 using namespace mlir;
 
-void dlc::buildCpuPipeline(OpPassManager &pm) {
-  // Everything that is not a contraction: plain loops, which LLVM vectorises.
+void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target) {
+  VectorUnit unit = target.vectorUnit();
+  // Contractions: register-tiled kernels.
+  LowerContractOptions contract;
+  contract.vectorBytes = unit.bytes;
+  contract.registers = unit.registers;
+  contract.fma = unit.fma;
+  pm.addPass(createLowerContract(contract));
+  // Everything else: plain loops, which LLVM vectorises.
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   pm.addPass(createConvertMathToFuncs());
   pm.addPass(createExpandMath());
@@ -22,6 +30,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm) {
   pm.addPass(arith::createArithExpandOpsPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
-  pm.addPass(createConvertToLlvm());
+  ConvertToLlvmOptions llvm;
+  llvm.indexBits = target.pointerBits();
+  pm.addPass(createConvertToLlvm(llvm));
   pm.addPass(createReconcileUnrealizedCastsPass());
 }

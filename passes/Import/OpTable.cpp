@@ -101,7 +101,7 @@ Value NodeImport::scalar(double value, Type elementType) {
   if (auto floatType = dyn_cast<FloatType>(elementType)) {
     attr = b.getFloatAttr(floatType, value);
   } else {
-    auto integer = cast<IntegerType>(elementType);
+    auto integer = llvm::cast<IntegerType>(elementType);
     attr = IntegerAttr::get(
         integer, llvm::APInt(64, int64_t(value), /*isSigned=*/true)
                      .sextOrTrunc(integer.getWidth()));

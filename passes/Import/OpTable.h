@@ -16,6 +16,7 @@
 #include "dialects/Dlc/Dims.h"
 #include "dialects/Dlc/Dlc.h"
 #include "dialects/Onnx/Onnx.h"
+#include "dlc/Api.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 namespace dlc {
@@ -40,9 +41,9 @@ struct OpRows {
 };
 
 /// The row of an operator, or null.
-const OpRow *findOpRow(llvm::StringRef domain, llvm::StringRef name);
+DLC_API const OpRow *findOpRow(llvm::StringRef domain, llvm::StringRef name);
 /// Every row, sorted by domain and name.
-llvm::SmallVector<const OpRow *> listOpRows();
+DLC_API llvm::SmallVector<const OpRow *> listOpRows();
 
 /// The elements of a small integer tensor whose values are known as attributes
 /// (of type `index`) or SSA values of type `index`.

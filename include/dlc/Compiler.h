@@ -1,0 +1,95 @@
+/// \file
+/// The compiler as a library: what the command `dlc` and the Python package
+/// are made of.
+#ifndef DLC_COMPILER_H
+#define DLC_COMPILER_H
+
+#include "dlc/Api.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dlc {
+
+class WeightTable;
+struct TargetSpec;
+
+/// The phases of a compilation, in order. `--to=` names them.
+enum class Phase { Onnx, Import, Graph, Tensor, Buffer, Llvm, Obj };
+
+/// The phase of that name, if there is one.
+DLC_API std::optional<Phase> parsePhase(llvm::StringRef name);
+DLC_API llvm::StringRef getPhaseName(Phase phase);
+
+/// What a user asks of a compilation; see docs/CommandLine.md.
+struct CompileOptions {
+  /// -target, -mcpu, -mattr. All empty: this machine.
+  std::string target, cpu, features;
+  /// Prefix of the symbols; empty: from the model's file name.
+  std::string name;
+  /// Shapes of inputs by name (-1 is dynamic), sizes of named dimensions.
+  llvm::StringMap<llvm::SmallVector<int64_t>> shapes;
+  llvm::StringMap<int64_t> dims;
+  /// 0 to 3.
+  unsigned optLevel = 3;
+  /// Names of passes (as in --print-pipeline) that are left out.
+  std::vector<std::string> disabledPasses;
+  /// Called for each pass manager before it runs: timing, printing.
+  std::function<void(mlir::PassManager &)> configure;
+  /// Told what is being done, for progress on long work.
+  std::function<void(llvm::StringRef)> progress;
+};
+
+/// A context with every dialect that dlc uses, ready to compile in.
+DLC_API std::unique_ptr<mlir::MLIRContext> createContext();
+
+/// Reads an ONNX file: as it is, or raised for the import.
+DLC_API mlir::OwningOpRef<mlir::ModuleOp>
+readModel(llvm::StringRef path, mlir::MLIRContext &context,
+          const CompileOptions &options, bool raise);
+/// The same from memory; `name` stands for the file.
+DLC_API mlir::OwningOpRef<mlir::ModuleOp>
+readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, llvm::StringRef name,
+          mlir::MLIRContext &context, const CompileOptions &options,
+          bool raise);
+
+/// Takes a module that has gone through the phases up to `from` to the end of
+/// phase `to` (at most Llvm).
+DLC_API mlir::LogicalResult runPhases(mlir::ModuleOp module, Phase from,
+                                      Phase to, const CompileOptions &options,
+                                      const TargetSpec &target);
+
+/// Fills `pm` with the passes of one phase.
+DLC_API void buildPhase(mlir::OpPassManager &pm, Phase phase,
+                        const TargetSpec &target);
+
+/// The constants of a module in the phase llvm. `table` refers to them, so
+/// the module must outlive it.
+DLC_API mlir::LogicalResult collectWeights(mlir::ModuleOp module,
+                                           WeightTable &table);
+
+/// Prints diagnostics the way compilers do, naming nodes:
+/// `model.onnx: node 'conv1': error: ...`. Counts the errors.
+class DLC_API DiagnosticPrinter {
+public:
+  DiagnosticPrinter(mlir::MLIRContext &context, llvm::raw_ostream &os);
+  ~DiagnosticPrinter();
+  unsigned numErrors() const { return errors; }
+
+private:
+  mlir::MLIRContext &context;
+  mlir::DiagnosticEngine::HandlerID id;
+  unsigned errors = 0;
+};
+
+} // namespace dlc
+
+#endif

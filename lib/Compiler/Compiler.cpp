@@ -1,0 +1,137 @@
+// The phases of a compilation.
+
+#include "dlc/Compiler.h"
+#include "dlc/Registration.h"
+#include "lib/Codegen/Codegen.h"
+#include "lib/Codegen/ElementBytes.h"
+#include "lib/Codegen/WeightTable.h"
+#include "lib/OnnxReader/OnnxReader.h"
+#include "lib/Target/Target.h"
+#include "passes/Buffer/Passes.h"
+#include "passes/Cpu/Passes.h"
+#include "passes/Graph/Passes.h"
+#include "passes/Import/OpTable.h"
+#include "passes/Import/Passes.h"
+#include "passes/Tensor/Passes.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace dlc;
+
+static constexpr StringLiteral kPhaseNames[] = {
+    "onnx", "import", "graph", "tensor", "buffer", "llvm", "obj"};
+
+std::optional<Phase> dlc::parsePhase(StringRef name) {
+  for (auto [i, known] : llvm::enumerate(kPhaseNames))
+    if (known == name)
+      return Phase(i);
+  return std::nullopt;
+}
+
+StringRef dlc::getPhaseName(Phase phase) { return kPhaseNames[size_t(phase)]; }
+
+std::unique_ptr<MLIRContext> dlc::createContext() {
+  DialectRegistry registry;
+  registerDialects(registry);
+  registerCodegenTranslations(registry);
+  auto context = std::make_unique<MLIRContext>(
+      registry, MLIRContext::Threading::DISABLED);
+  context->loadAllAvailableDialects();
+  return context;
+}
+
+static ReadOptions toReadOptions(const CompileOptions &options, bool raise) {
+  ReadOptions read;
+  read.shapes = options.shapes;
+  read.dims = options.dims;
+  read.raise = raise;
+  read.hasRow = [](StringRef domain, StringRef op) {
+    return findOpRow(domain, op) != nullptr;
+  };
+  return read;
+}
+
+OwningOpRef<ModuleOp> dlc::readModel(StringRef path, MLIRContext &context,
+                                     const CompileOptions &options,
+                                     bool raise) {
+  OwningOpRef<ModuleOp> module =
+      readOnnx(path, context, toReadOptions(options, raise));
+  if (module)
+    (*module)->setAttr(
+        "dlc.name",
+        StringAttr::get(&context,
+                        options.name.empty()
+                            ? toModelName(llvm::sys::path::stem(path))
+                            : toModelName(options.name)));
+  return module;
+}
+
+OwningOpRef<ModuleOp>
+dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, StringRef name,
+               MLIRContext &context, const CompileOptions &options,
+               bool raise) {
+  OwningOpRef<ModuleOp> module = readOnnx(std::move(buffer), name, "", context,
+                                          toReadOptions(options, raise));
+  if (module)
+    (*module)->setAttr(
+        "dlc.name",
+        StringAttr::get(&context, toModelName(options.name.empty()
+                                                  ? name
+                                                  : StringRef(options.name))));
+  return module;
+}
+
+void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target) {
+  switch (phase) {
+  case Phase::Onnx:
+  case Phase::Obj:
+    return;
+  case Phase::Import:
+    return buildImportPipeline(pm);
+  case Phase::Graph:
+    return buildGraphPipeline(pm);
+  case Phase::Tensor:
+    return buildTensorPipeline(pm);
+  case Phase::Buffer:
+    return buildBufferPipeline(pm);
+  case Phase::Llvm:
+    return buildCpuPipeline(pm, target);
+  }
+}
+
+LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
+                             const CompileOptions &options,
+                             const TargetSpec &target) {
+  for (int i = int(from) + 1; i <= std::min(int(to), int(Phase::Llvm)); ++i) {
+    if (options.progress)
+      options.progress(getPhaseName(Phase(i)));
+    PassManager pm(module.getContext());
+    buildPhase(pm, Phase(i), target);
+    if (options.configure)
+      options.configure(pm);
+    if (failed(pm.run(module)))
+      return failure();
+  }
+  if (to >= Phase::Llvm) {
+    // The entry that codegen looks for.
+    auto name = module->getAttrOfType<StringAttr>("dlc.name");
+    if (auto main = module.lookupSymbol("main"))
+      SymbolTable::setSymbolName(main, (name.getValue() + "_main").str());
+  }
+  return success();
+}
+
+LogicalResult dlc::collectWeights(ModuleOp module, WeightTable &table) {
+  auto weights = module->getAttrOfType<ArrayAttr>("dlc.weights");
+  if (!weights)
+    return success();
+  for (Attribute value : weights) {
+    std::vector<char> storage;
+    ArrayRef<char> data = getElementData(cast<ElementsAttr>(value), storage);
+    if (storage.empty())
+      table.add(data);
+    else
+      table.add(std::move(storage));
+  }
+  return success();
+}

@@ -1,0 +1,36 @@
+/// \file
+/// The attributes that convolutions and pools share.
+#ifndef DLC_PASSES_IMPORT_OPS_WINDOWS_H
+#define DLC_PASSES_IMPORT_OPS_WINDOWS_H
+
+#include "passes/Import/OpTable.h"
+
+namespace dlc {
+
+/// Strides, dilations and pads (`[begin..., end...]`) of a sliding window.
+struct Window {
+  llvm::SmallVector<int64_t> kernel, strides, dilations, pads;
+  /// auto_pad = SAME_* on dimensions of dynamic size: amounts known at run
+  /// time only.
+  bool isSame = false, isSameUpper = false;
+
+  /// Pads `x` ([n, spatial..., c]) with `value` (0 when it is null) where the
+  /// amounts are dynamic; `pads` holds all others.
+  mlir::Value padDynamically(NodeImport &node, mlir::Value x,
+                             mlir::Value value = {});
+};
+
+/// Reads the attributes of a node whose input `x` is [n, c, spatial...];
+/// nullopt after an error.
+std::optional<Window> readWindow(NodeImport &node, mlir::Value x,
+                                 llvm::ArrayRef<int64_t> kernel);
+
+/// The convolution of `x` [n, c, spatial...] with ONNX's weights by the node's
+/// attributes, as [n, spatial..., m]; null after an error. Products are summed
+/// in `resultType`.
+mlir::Value importConvolution(NodeImport &node, mlir::Value x,
+                              mlir::Value weights, mlir::Type resultType);
+
+} // namespace dlc
+
+#endif
