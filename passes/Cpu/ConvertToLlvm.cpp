@@ -19,6 +19,9 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/FunctionCallUtils.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
+#include "mlir/Dialect/Vector/Transforms/VectorRewritePatterns.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 using namespace mlir;
 
@@ -311,6 +314,16 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     ModuleOp module = getOperation();
+    // Vector ops that have no direct counterpart become ones that do.
+    RewritePatternSet vectors(context);
+    vector::populateVectorMaskOpLoweringPatterns(vectors);
+    vector::populateVectorBroadcastLoweringPatterns(vectors);
+    vector::populateVectorShapeCastLoweringPatterns(vectors);
+    vector::populateVectorMaskMaterializationPatterns(
+        vectors, /*force32BitVectorIndices=*/true);
+    if (failed(applyPatternsGreedily(module, std::move(vectors))))
+      return signalPassFailure();
+
     LowerToLLVMOptions options(context);
     options.overrideIndexBitwidth(indexBits);
     LLVMTypeConverter converter(context, options);

@@ -12,6 +12,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/Timing.h"
+#include "llvm/Pass.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -81,9 +82,6 @@ static cl::opt<std::string>
     fromPhase("from",
               cl::desc("The input is IR as --to=phase printed it"),
               cl::value_desc("phase"), cl::cat(developerCategory));
-static cl::opt<bool> timePasses("time-passes",
-                                cl::desc("Report the time of each pass"),
-                                cl::cat(developerCategory));
 static cl::opt<bool> printPipelineFlag("print-pipeline",
                                        cl::desc("Print the passes of each phase"),
                                        cl::cat(developerCategory));
@@ -168,6 +166,11 @@ static int printSupportedOps() {
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::SetVersionPrinter(printVersion);
+  // LLVM's own option, which times the passes of MLIR as well.
+  cl::Option *timePasses = cl::getRegisteredOptions()["time-passes"];
+  timePasses->addCategory(developerCategory);
+  timePasses->setDescription("Report the time of each pass");
+  timePasses->setHiddenFlag(cl::NotHidden);
   cl::HideUnrelatedOptions({&generalCategory, &modelCategory, &targetCategory,
                             &developerCategory});
   cl::ParseCommandLineOptions(
@@ -234,13 +237,13 @@ int main(int argc, char **argv) {
   };
   DefaultTimingManager timing;
   TimingScope scope;
-  if (timePasses) {
+  if (llvm::TimePassesIsEnabled) {
     timing.setEnabled(true);
     scope = timing.getRootScope();
   }
   options.configure = [&](PassManager &pm) {
     pm.enableVerifier(true);
-    if (timePasses)
+    if (llvm::TimePassesIsEnabled)
       pm.enableTiming(scope);
     if (!printAfter.empty())
       pm.enableIRPrinting(
