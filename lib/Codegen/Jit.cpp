@@ -81,8 +81,10 @@ FailureOr<std::unique_ptr<JitModel>>
 dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
                 const CodegenOptions &options, const WeightTable &weights) {
   if (!spec.isNative())
-    return module.emitError() << "compiled for " << spec.triple << " "
-                              << spec.cpu << ", which this machine cannot run";
+    return module.emitError()
+           << "compiled for " << spec.triple << " " << spec.cpu
+           << ": this machine is another one, or lacks an instruction set of "
+              "it";
   FailureOr<LoweredModule> lowered =
       lowerModule(module, spec, options, weights);
   if (failed(lowered))

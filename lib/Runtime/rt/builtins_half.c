@@ -110,6 +110,7 @@ float __extendhfsf2(_Float16 value) {
   } both = {float_bits_of(from.u)};
   return both.f;
 }
+#endif
 
 static uint16_t bfloat_of(uint32_t bits) {
   if ((bits & 0x7fffffff) > 0x7f800000)
@@ -130,4 +131,3 @@ __bf16 __truncdfbf2(double value) {
   bfloat both = {bfloat_of(odd_float_bits(value))};
   return both.f;
 }
-#endif

@@ -22,19 +22,20 @@ static const int64_t bs[] = {1,
                              -0x7000000000000003LL};
 static const struct {
   float value;
-  uint16_t half, tenth; /* of value, of value * 0.1 */
-} fs[] = {{0, 0, 0},
-          {1, 0x3c00, 0x2e66},
-          {-1.5f, 0xbe00, 0xb0cd},
-          {65504, 0x7bff, 0x6e66},
-          {65519.99f, 0x7bff, 0x6e66},
-          {65520, 0x7c00, 0x6e66},
-          {-1e30f, 0xfc00, 0xfc00},
-          {2.9802322e-8f, 0, 0},            /* half the smallest: to even */
-          {2.99e-8f, 1, 0},                 /* a little more */
-          {6.1e-5f, 0x03ff, 0x0066},        /* subnormal */
-          {1.00048828125f, 0x3c00, 0x2e67}, /* halfway: to even */
-          {1.00146484375f, 0x3c02, 0x2e69}};
+  uint16_t half, half_tenth, bfloat, bfloat_tenth; /* of it and its tenth */
+} fs[] = {
+    {0, 0, 0, 0x0000, 0x0000},
+    {1, 0x3c00, 0x2e66, 0x3f80, 0x3dcd},
+    {-1.5f, 0xbe00, 0xb0cd, 0xbfc0, 0xbe1a},
+    {65504, 0x7bff, 0x6e66, 0x4780, 0x45cd},
+    {65519.99f, 0x7bff, 0x6e66, 0x4780, 0x45cd},
+    {65520, 0x7c00, 0x6e66, 0x4780, 0x45cd},
+    {-1e30f, 0xfc00, 0xfc00, 0xf14a, 0xefa2},
+    {2.9802322e-8f, 0, 0, 0x3300, 0x314d},     /* half the smallest: to even */
+    {2.99e-8f, 1, 0, 0x3300, 0x314d},          /* a little more */
+    {6.1e-5f, 0x03ff, 0x0066, 0x3880, 0x36cd}, /* subnormal */
+    {1.00048828125f, 0x3c00, 0x2e67, 0x3f80, 0x3dcd}, /* halfway: to even */
+    {1.00146484375f, 0x3c02, 0x2e69, 0x3f80, 0x3dcd}};
 
 int main(void) {
   int failed = 0;
@@ -46,7 +47,7 @@ int main(void) {
         int32_t a32 = (int32_t)a, b32 = (int32_t)b;
         float f = fs[k].value, floats[4];
         double doubles[2];
-        uint16_t half[2];
+        uint16_t half[2], bfloat[2];
         builtins_inputs in;
         builtins_outputs out;
         int good;
@@ -57,6 +58,7 @@ int main(void) {
         out.floats = floats;
         out.half = half;
         out.doubles = doubles;
+        out.bfloat = bfloat;
         if (builtins_run(&in, &out, NULL))
           return 2;
         good = ints[0] == a / b && ints[1] == a % b &&
@@ -67,10 +69,12 @@ int main(void) {
                (f < -1e18f || ints[7] == (int64_t)f) && floats[0] == (float)a &&
                floats[1] == (float)(uint64_t)a && doubles[0] == (double)a &&
                doubles[1] == (double)(uint64_t)a && half[0] == fs[k].half &&
-               half[1] == fs[k].tenth;
+               half[1] == fs[k].half_tenth && bfloat[0] == fs[k].bfloat &&
+               bfloat[1] == fs[k].bfloat_tenth;
         if (!good) {
-          printf("wrong for %lld, %lld, %g: %04x %04x\n", (long long)a,
-                 (long long)b, f, half[0], half[1]);
+          printf("wrong for %lld, %lld, %g: %04x %04x %04x %04x\n",
+                 (long long)a, (long long)b, f, half[0], half[1], bfloat[0],
+                 bfloat[1]);
           ++failed;
         }
       }
