@@ -6,6 +6,9 @@
 #ifndef DLC_ABI_VERSION
 #define DLC_ABI_VERSION 1
 
+#include <stddef.h>
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -8,6 +8,7 @@
 
 using namespace mlir;
 using namespace dlc;
+using llvm::APInt;
 using llvm::Error;
 using llvm::Expected;
 using llvm::StringRef;
@@ -43,8 +44,8 @@ Error Emitter::writeText(StringRef path, StringRef text) {
   });
 }
 
-/// Where the weights end up in a program. Read-only data stands between the code
-/// and what must be near it (.eh_frame), so large weights go elsewhere: on
+/// Where the weights end up in a program. Read-only data stands between the
+/// code and what must be near it (.eh_frame), so large weights go elsewhere: on
 /// x86-64 to .lrodata, on others, which have no such section, behind .data.
 static WeightSection weightsSection(const TargetSpec &spec, int64_t size) {
   if (size < largeWeights)
@@ -56,17 +57,16 @@ static WeightSection weightsSection(const TargetSpec &spec, int64_t size) {
 
 Error Emitter::writeObjectTo(StringRef path, OutputFiles &to) {
   if (object.empty()) {
-    Expected<llvm::SmallVector<char, 0>> bytes =
-        emitCode(lowered, WeightsPlace::Section,
-                 llvm::CodeGenFileType::ObjectFile);
+    Expected<llvm::SmallVector<char, 0>> bytes = emitCode(
+        lowered, WeightsPlace::Section, llvm::CodeGenFileType::ObjectFile);
     if (!bytes)
       return bytes.takeError();
     object = std::move(*bytes);
   }
   llvm::SmallVector<char, 0> copy(object);
   return to.write(path, [&](llvm::raw_fd_ostream &os) {
-    return writeObject(copy, emptySection,
-                       weightsSection(spec, weights.size()), weights, os);
+    return writeObject(copy, emptySection, weightsSection(spec, weights.size()),
+                       weights, os);
   });
 }
 
@@ -92,9 +92,8 @@ Error Emitter::emit(const Output &output) {
   case OutputKind::Object:
     return writeObjectTo(output.path, files);
   case OutputKind::Header:
-    return writeText(output.path, generateHeader(lowered.model, spec.triple +
-                                                                    " " +
-                                                                    spec.cpu));
+    return writeText(output.path, generateHeader(lowered.model,
+                                                 spec.triple + " " + spec.cpu));
   case OutputKind::LLVMIR: {
     std::string text;
     llvm::raw_string_ostream os(text);
@@ -102,9 +101,8 @@ Error Emitter::emit(const Output &output) {
     return writeText(output.path, text);
   }
   case OutputKind::Assembly: {
-    Expected<llvm::SmallVector<char, 0>> text =
-        emitCode(lowered, WeightsPlace::Declared,
-                 llvm::CodeGenFileType::AssemblyFile);
+    Expected<llvm::SmallVector<char, 0>> text = emitCode(
+        lowered, WeightsPlace::Declared, llvm::CodeGenFileType::AssemblyFile);
     if (!text)
       return text.takeError();
     return writeText(output.path, StringRef(text->data(), text->size()));
@@ -113,6 +111,23 @@ Error Emitter::emit(const Output &output) {
     return writeShared(output.path);
   }
   return Error::success();
+}
+
+LogicalResult dlc::readWeightsAttribute(ModuleOp module, WeightTable &weights) {
+  Attribute attr = module->getAttr("dlc.weights");
+  if (!attr)
+    return success();
+  auto dense = dyn_cast<DenseElementsAttr>(attr);
+  if (!dense || !dense.getElementType().isInteger(8))
+    return module.emitError("'dlc.weights' expected dense<...> : tensor<Nxi8>");
+  if (dense.isSplat() && dense.getSplatValue<APInt>().isZero())
+    weights.addZeros(dense.getNumElements());
+  else if (dense.isSplat())
+    weights.add(std::vector<char>(dense.getNumElements(),
+                                  dense.getSplatValue<APInt>().getZExtValue()));
+  else
+    weights.add(dense.getRawData());
+  return success();
 }
 
 LogicalResult dlc::emitOutputs(ModuleOp module, const TargetSpec &spec,

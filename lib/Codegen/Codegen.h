@@ -29,11 +29,17 @@ struct CodegenOptions {
 /// emitOutputs() or jitCompile(), outside of any pass.
 DLC_API void registerCodegenTranslations(mlir::DialectRegistry &registry);
 
+/// Adds the bytes of the module attribute `dlc.weights`, a dense tensor of i8,
+/// to an empty table: how a module in text form brings its constants. A splat
+/// of zeros takes no memory. Does nothing without the attribute.
+DLC_API mlir::LogicalResult readWeightsAttribute(mlir::ModuleOp module,
+                                                 WeightTable &weights);
+
 /// Writes the outputs of a module in the llvm phase, which defines
 /// `llvm.func @NAME_main(!llvm.ptr) -> i32`, may refer to an external global
-/// `@NAME_weights`, and has the attributes that readInterface() reads. All files
-/// appear together at the end; on failure, which is reported at the module's
-/// location, none does. `module` is not changed.
+/// `@NAME_weights`, and has the attributes that readInterface() reads. All
+/// files appear together at the end; on failure, which is reported at the
+/// module's location, none does. `module` is not changed.
 DLC_API mlir::LogicalResult emitOutputs(mlir::ModuleOp module,
                                         const TargetSpec &spec,
                                         const CodegenOptions &options,

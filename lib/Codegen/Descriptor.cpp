@@ -1,8 +1,6 @@
 // Emits a model's tables (struct dlc_rt_desc and dlc_model) as LLVM globals,
 // and the functions that hand them to the runtime.
 #include "lib/Codegen/Descriptor.h"
-#include <stddef.h>
-#include <stdint.h>
 #include "dlc/Model.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/IR/IRBuilder.h"
@@ -35,9 +33,9 @@ public:
 
   GlobalVariable *global(StringRef suffix, Constant *value,
                          bool constant = true) {
-    auto *var = new GlobalVariable(
-        module, value->getType(), constant, GlobalValue::InternalLinkage, value,
-        model.symbol(suffix));
+    auto *var = new GlobalVariable(module, value->getType(), constant,
+                                   GlobalValue::InternalLinkage, value,
+                                   model.symbol(suffix));
     return var;
   }
 
@@ -45,9 +43,8 @@ public:
   Constant *array(StringRef suffix, Type *type, ArrayRef<Constant *> values) {
     if (values.empty())
       return null;
-    return global(suffix,
-                  ConstantArray::get(ArrayType::get(type, values.size()),
-                                     values));
+    return global(suffix, ConstantArray::get(
+                              ArrayType::get(type, values.size()), values));
   }
   template <typename T> Constant *ints(StringRef suffix, ArrayRef<T> values) {
     Type *type = sizeof(T) == 8 ? i64 : i32;
@@ -82,10 +79,10 @@ Constant *Tables::tensors(StringRef suffix, ArrayRef<TensorInterface> list) {
     SmallVector<Constant *> names;
     for (const std::string &name : tensor.dimNames)
       names.push_back(string(name));
-    infos.push_back(record({string(tensor.name), string(tensor.cName),
-                            int32(tensor.dtype), int32(tensor.dims.size()),
-                            ints<int64_t>("dims", tensor.dims),
-                            array("dim_names", pointer, names)}));
+    infos.push_back(
+        record({string(tensor.name), string(tensor.cName), int32(tensor.dtype),
+                int32(tensor.dims.size()), ints<int64_t>("dims", tensor.dims),
+                array("dim_names", pointer, names)}));
   }
   if (infos.empty())
     return null;
@@ -108,8 +105,7 @@ StructType *Tables::layout(ArrayRef<StructField> fields,
       types.push_back(size);
       break;
     case StructField::Shape:
-      types.push_back(
-          ArrayType::get(i64, tensors[field.tensor].dims.size()));
+      types.push_back(ArrayType::get(i64, tensors[field.tensor].dims.size()));
       break;
     }
   }
@@ -136,8 +132,8 @@ static void fieldOffsets(Tables &tables, const ModelInterface &model,
   dimSame.resize(flat, -1);
   outputFields.resize(3 * model.outputs.size(), noField);
 
-  const StructLayout *in = layout.getStructLayout(
-      tables.layout(model.inputFields, model.inputs));
+  const StructLayout *in =
+      layout.getStructLayout(tables.layout(model.inputFields, model.inputs));
   for (auto [i, field] : enumerate(model.inputFields)) {
     int32_t offset = in->getElementOffset(i).getFixedValue();
     if (field.kind == StructField::Pointer)
@@ -159,8 +155,8 @@ static void fieldOffsets(Tables &tables, const ModelInterface &model,
       dimFields[here] = dimFields[it->second];
     }
   }
-  const StructLayout *out = layout.getStructLayout(
-      tables.layout(model.outputFields, model.outputs));
+  const StructLayout *out =
+      layout.getStructLayout(tables.layout(model.outputFields, model.outputs));
   for (auto [i, field] : enumerate(model.outputFields)) {
     unsigned kind = field.kind == StructField::Pointer    ? 0
                     : field.kind == StructField::Capacity ? 1
@@ -180,16 +176,14 @@ static Function *forward(Tables &tables, const Twine &name, Type *result,
   if (GlobalValue *other = module.getNamedValue(name.str()))
     other->setName(name + ".internal");
   Function *target = module.getFunction(callee);
-  Function *function =
-      Function::Create(FunctionType::get(result, parameters, false), linkage,
-                       name, module);
+  Function *function = Function::Create(
+      FunctionType::get(result, parameters, false), linkage, name, module);
   function->setDSOLocal(true);
   function->copyAttributesFrom(target);
   function->setLinkage(linkage);
   function->setVisibility(GlobalValue::DefaultVisibility);
-  function->setAttributes(
-      AttributeList::get(tables.context, target->getAttributes().getFnAttrs(),
-                         {}, {}));
+  function->setAttributes(AttributeList::get(
+      tables.context, target->getAttributes().getFnAttrs(), {}, {}));
   IRBuilder<> builder(BasicBlock::Create(tables.context, "", function));
   SmallVector<Value *> arguments;
   if (desc)
@@ -219,9 +213,8 @@ static Constant *emitNeeds(Tables &tables, const TargetSpec &spec,
     }
   }
   count = needs.size();
-  return needs.empty()
-             ? tables.null
-             : tables.array("needs", needs.front()->getType(), needs);
+  return needs.empty() ? tables.null
+                       : tables.array("needs", needs.front()->getType(), needs);
 }
 
 void dlc::emitDescriptor(Module &module, const ModelInterface &model,
@@ -245,17 +238,16 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
                                   model.symbol("desc"));
-  Function *statusString = forward(
-      tables, model.symbol("status_string"), ptr, {tables.i32},
-      "dlc_rt_status_string", nullptr, GlobalValue::ExternalLinkage);
-  Function *run = forward(tables, model.symbol("run_tensors"), tables.i32,
-                          {ptr, ptr, ptr}, "dlc_rt_run", desc,
-                          GlobalValue::InternalLinkage);
+  Function *statusString =
+      forward(tables, model.symbol("status_string"), ptr, {tables.i32},
+              "dlc_rt_status_string", nullptr, GlobalValue::ExternalLinkage);
+  Function *run =
+      forward(tables, model.symbol("run_tensors"), tables.i32, {ptr, ptr, ptr},
+              "dlc_rt_run", desc, GlobalValue::InternalLinkage);
   forward(tables, model.symbol("run"), tables.i32, {ptr, ptr, ptr},
           "dlc_rt_run_typed", desc, GlobalValue::ExternalLinkage);
 
-  Constant *target =
-      tables.string((Twine(spec.triple) + " " + spec.cpu).str());
+  Constant *target = tables.string((Twine(spec.triple) + " " + spec.cpu).str());
   SmallVector<Constant *> fields = {
       tables.int32(DLC_ABI_VERSION),
       nullptr,
@@ -293,9 +285,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   std::string name = model.symbol("model");
   if (GlobalValue *other = module.getNamedValue(name))
     other->setName(name + ".internal");
-  Function *getter = Function::Create(FunctionType::get(ptr, false),
-                                      GlobalValue::ExternalLinkage, name,
-                                      module);
+  Function *getter =
+      Function::Create(FunctionType::get(ptr, false),
+                       GlobalValue::ExternalLinkage, name, module);
   getter->setDSOLocal(true);
   getter->setAttributes(statusString->getAttributes());
   IRBuilder<> builder(BasicBlock::Create(tables.context, "", getter));

@@ -1,9 +1,7 @@
 // Writes the C header of a model.
 #include "lib/Codegen/Header.h"
-#include "lib/Runtime/Bitcode.h"
-#include <stddef.h>
-#include <stdint.h>
 #include "dlc/Model.h"
+#include "lib/Runtime/Bitcode.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -14,39 +12,65 @@ using namespace dlc;
 
 namespace {
 struct CType {
-  StringRef type;  // of one element
-  StringRef note;  // for the comment, where the type does not say it
+  StringRef type; // of one element
+  StringRef note; // for the comment, where the type does not say it
 };
 } // namespace
 
 static CType cType(int32_t dtype) {
   switch (dtype) {
-  case DLC_FLOAT32: return {"float", ""};
-  case DLC_FLOAT64: return {"double", ""};
-  case DLC_UINT8: return {"uint8_t", ""};
-  case DLC_INT8: return {"int8_t", ""};
-  case DLC_UINT16: return {"uint16_t", ""};
-  case DLC_INT16: return {"int16_t", ""};
-  case DLC_UINT32: return {"uint32_t", ""};
-  case DLC_INT32: return {"int32_t", ""};
-  case DLC_UINT64: return {"uint64_t", ""};
-  case DLC_INT64: return {"int64_t", ""};
-  case DLC_STRING: return {"char *", "string"};
-  case DLC_BOOL: return {"uint8_t", "bool, 0 or 1"};
-  case DLC_FLOAT16: return {"uint16_t", "float16 bits"};
-  case DLC_BFLOAT16: return {"uint16_t", "bfloat16 bits"};
-  case DLC_COMPLEX64: return {"float", "complex64, two floats an element"};
-  case DLC_COMPLEX128: return {"double", "complex128, two doubles an element"};
-  case DLC_FLOAT8E4M3FN: return {"uint8_t", "float8e4m3fn bits"};
-  case DLC_FLOAT8E4M3FNUZ: return {"uint8_t", "float8e4m3fnuz bits"};
-  case DLC_FLOAT8E5M2: return {"uint8_t", "float8e5m2 bits"};
-  case DLC_FLOAT8E5M2FNUZ: return {"uint8_t", "float8e5m2fnuz bits"};
-  case DLC_FLOAT8E8M0: return {"uint8_t", "float8e8m0 bits"};
-  case DLC_FLOAT4E2M1: return {"uint8_t", "float4e2m1, one element a byte"};
-  case DLC_UINT4: return {"uint8_t", "uint4, one element a byte"};
-  case DLC_INT4: return {"uint8_t", "int4 in the low bits, one element a byte"};
-  case DLC_UINT2: return {"uint8_t", "uint2, one element a byte"};
-  case DLC_INT2: return {"uint8_t", "int2 in the low bits, one element a byte"};
+  case DLC_FLOAT32:
+    return {"float", ""};
+  case DLC_FLOAT64:
+    return {"double", ""};
+  case DLC_UINT8:
+    return {"uint8_t", ""};
+  case DLC_INT8:
+    return {"int8_t", ""};
+  case DLC_UINT16:
+    return {"uint16_t", ""};
+  case DLC_INT16:
+    return {"int16_t", ""};
+  case DLC_UINT32:
+    return {"uint32_t", ""};
+  case DLC_INT32:
+    return {"int32_t", ""};
+  case DLC_UINT64:
+    return {"uint64_t", ""};
+  case DLC_INT64:
+    return {"int64_t", ""};
+  case DLC_STRING:
+    return {"char *", "string"};
+  case DLC_BOOL:
+    return {"uint8_t", "bool, 0 or 1"};
+  case DLC_FLOAT16:
+    return {"uint16_t", "float16 bits"};
+  case DLC_BFLOAT16:
+    return {"uint16_t", "bfloat16 bits"};
+  case DLC_COMPLEX64:
+    return {"float", "complex64, two floats an element"};
+  case DLC_COMPLEX128:
+    return {"double", "complex128, two doubles an element"};
+  case DLC_FLOAT8E4M3FN:
+    return {"uint8_t", "float8e4m3fn bits"};
+  case DLC_FLOAT8E4M3FNUZ:
+    return {"uint8_t", "float8e4m3fnuz bits"};
+  case DLC_FLOAT8E5M2:
+    return {"uint8_t", "float8e5m2 bits"};
+  case DLC_FLOAT8E5M2FNUZ:
+    return {"uint8_t", "float8e5m2fnuz bits"};
+  case DLC_FLOAT8E8M0:
+    return {"uint8_t", "float8e8m0 bits"};
+  case DLC_FLOAT4E2M1:
+    return {"uint8_t", "float4e2m1, one element a byte"};
+  case DLC_UINT4:
+    return {"uint8_t", "uint4, one element a byte"};
+  case DLC_INT4:
+    return {"uint8_t", "int4 in the low bits, one element a byte"};
+  case DLC_UINT2:
+    return {"uint8_t", "uint2, one element a byte"};
+  case DLC_INT2:
+    return {"uint8_t", "int2 in the low bits, one element a byte"};
   }
   return {"void", "unknown"};
 }
@@ -71,8 +95,8 @@ static std::string shapeText(const TensorInterface &tensor) {
     if (i)
       text += ",";
     StringRef name = tensor.dimNames[i];
-    text += dim >= 0 ? std::to_string(dim)
-                     : (name.empty() ? "?" : inComment(name));
+    text +=
+        dim >= 0 ? std::to_string(dim) : (name.empty() ? "?" : inComment(name));
   }
   return text + "]";
 }
@@ -159,8 +183,7 @@ std::string dlc::generateHeader(const ModelInterface &model, StringRef target) {
   std::string upper = StringRef(model.name).upper();
   os << formatv("/* {0}.h: made by dlc together with the object for {1}.\n"
                 "   C99 and C++; needs no other file of dlc's. */\n"
-                "#ifndef {0}_MODEL_H\n#define {0}_MODEL_H\n\n"
-                "#include <stddef.h>\n#include <stdint.h>\n\n",
+                "#ifndef {0}_MODEL_H\n#define {0}_MODEL_H\n\n",
                 model.name, target);
   os << modelHeader() << "\n";
   os << "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"

@@ -7,8 +7,8 @@
 
 namespace dlc {
 
-/// The text of NAME.h: C99 and C++17, needs no file of dlc's. docs/CInterface.md
-/// describes it. `target` goes into a comment.
+/// The text of NAME.h: C99 and C++17, needs no file of dlc's.
+/// docs/CInterface.md describes it. `target` goes into a comment.
 std::string generateHeader(const ModelInterface &model, llvm::StringRef target);
 
 } // namespace dlc

@@ -1,7 +1,5 @@
 // Reads the interface of a model from the attributes of its module.
 #include "lib/Codegen/Interface.h"
-#include <stddef.h>
-#include <stdint.h>
 #include "dlc/Model.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/StringSet.h"
@@ -21,29 +19,48 @@ static int32_t dtypeOf(Type type) {
   if (auto integer = dyn_cast<IntegerType>(type)) {
     bool isUnsigned = integer.isUnsigned();
     switch (integer.getWidth()) {
-    case 1: return DLC_BOOL;
-    case 2: return isUnsigned ? DLC_UINT2 : DLC_INT2;
-    case 4: return isUnsigned ? DLC_UINT4 : DLC_INT4;
-    case 8: return isUnsigned ? DLC_UINT8 : DLC_INT8;
-    case 16: return isUnsigned ? DLC_UINT16 : DLC_INT16;
-    case 32: return isUnsigned ? DLC_UINT32 : DLC_INT32;
-    case 64: return isUnsigned ? DLC_UINT64 : DLC_INT64;
+    case 1:
+      return DLC_BOOL;
+    case 2:
+      return isUnsigned ? DLC_UINT2 : DLC_INT2;
+    case 4:
+      return isUnsigned ? DLC_UINT4 : DLC_INT4;
+    case 8:
+      return isUnsigned ? DLC_UINT8 : DLC_INT8;
+    case 16:
+      return isUnsigned ? DLC_UINT16 : DLC_INT16;
+    case 32:
+      return isUnsigned ? DLC_UINT32 : DLC_INT32;
+    case 64:
+      return isUnsigned ? DLC_UINT64 : DLC_INT64;
     }
     return 0;
   }
-  if (isa<Float16Type>(type)) return DLC_FLOAT16;
-  if (isa<BFloat16Type>(type)) return DLC_BFLOAT16;
-  if (isa<Float32Type>(type)) return DLC_FLOAT32;
-  if (isa<Float64Type>(type)) return DLC_FLOAT64;
-  if (isa<Float8E4M3FNType>(type)) return DLC_FLOAT8E4M3FN;
-  if (isa<Float8E4M3FNUZType>(type)) return DLC_FLOAT8E4M3FNUZ;
-  if (isa<Float8E5M2Type>(type)) return DLC_FLOAT8E5M2;
-  if (isa<Float8E5M2FNUZType>(type)) return DLC_FLOAT8E5M2FNUZ;
-  if (isa<Float8E8M0FNUType>(type)) return DLC_FLOAT8E8M0;
-  if (isa<Float4E2M1FNType>(type)) return DLC_FLOAT4E2M1;
+  if (isa<Float16Type>(type))
+    return DLC_FLOAT16;
+  if (isa<BFloat16Type>(type))
+    return DLC_BFLOAT16;
+  if (isa<Float32Type>(type))
+    return DLC_FLOAT32;
+  if (isa<Float64Type>(type))
+    return DLC_FLOAT64;
+  if (isa<Float8E4M3FNType>(type))
+    return DLC_FLOAT8E4M3FN;
+  if (isa<Float8E4M3FNUZType>(type))
+    return DLC_FLOAT8E4M3FNUZ;
+  if (isa<Float8E5M2Type>(type))
+    return DLC_FLOAT8E5M2;
+  if (isa<Float8E5M2FNUZType>(type))
+    return DLC_FLOAT8E5M2FNUZ;
+  if (isa<Float8E8M0FNUType>(type))
+    return DLC_FLOAT8E8M0;
+  if (isa<Float4E2M1FNType>(type))
+    return DLC_FLOAT4E2M1;
   if (auto pair = dyn_cast<ComplexType>(type)) {
-    if (pair.getElementType().isF32()) return DLC_COMPLEX64;
-    if (pair.getElementType().isF64()) return DLC_COMPLEX128;
+    if (pair.getElementType().isF32())
+      return DLC_COMPLEX64;
+    if (pair.getElementType().isF64())
+      return DLC_COMPLEX128;
     return 0;
   }
   // By its text: this library does without the dlc dialect.
@@ -128,8 +145,9 @@ static void nameInputs(ModelInterface &model) {
       const std::string &name = tensor.dimNames[d];
       if (tensor.dims[d] >= 0 || (!name.empty() && !dims.insert(name).second))
         continue;
-      std::string field = name.empty() ? tensor.cName + "_dim" + std::to_string(d)
-                                       : toCIdentifier(name);
+      std::string field = name.empty()
+                              ? tensor.cName + "_dim" + std::to_string(d)
+                              : toCIdentifier(name);
       model.inputFields.push_back(
           {StructField::Dim, index, d, makeUnique(field, taken)});
     }

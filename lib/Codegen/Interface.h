@@ -13,12 +13,12 @@ namespace dlc {
 
 /// One input or output.
 struct TensorInterface {
-  std::string name;                     ///< in the ONNX model
-  std::string cName;                    ///< in the generated struct
-  int32_t dtype = 0;                    ///< enum dlc_dtype
-  std::vector<int64_t> dims;            ///< -1: dynamic
-  std::vector<std::string> dimNames;    ///< "" where there is none
-  std::vector<int64_t> dimMax;          ///< -1: no bound
+  std::string name;                  ///< in the ONNX model
+  std::string cName;                 ///< in the generated struct
+  int32_t dtype = 0;                 ///< enum dlc_dtype
+  std::vector<int64_t> dims;         ///< -1: dynamic
+  std::vector<std::string> dimNames; ///< "" where there is none
+  std::vector<int64_t> dimMax;       ///< -1: no bound
 
   bool isDynamic() const;
 };
@@ -26,8 +26,8 @@ struct TensorInterface {
 /// One member of the generated inputs or outputs struct.
 struct StructField {
   enum Kind { Pointer, Dim, Capacity, Shape } kind;
-  unsigned tensor;   ///< index of the input or output
-  unsigned dim;      ///< of a Dim: the dimension that names it first
+  unsigned tensor; ///< index of the input or output
+  unsigned dim;    ///< of a Dim: the dimension that names it first
   std::string cName;
 };
 

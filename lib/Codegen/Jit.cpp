@@ -1,9 +1,7 @@
 // Loads a model's object into this process with LLVM's ORC.
 #include "lib/Codegen/Jit.h"
-#include "lib/Codegen/Lower.h"
-#include <stddef.h>
-#include <stdint.h>
 #include "dlc/Model.h"
+#include "lib/Codegen/Lower.h"
 #include "llvm/ExecutionEngine/Orc/AbsoluteSymbols.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/Support/Memory.h"
@@ -83,8 +81,10 @@ FailureOr<std::unique_ptr<JitModel>>
 dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
                 const CodegenOptions &options, const WeightTable &weights) {
   if (!spec.isNative())
-    return module.emitError() << "compiled for " << spec.triple << " "
-                              << spec.cpu << ", which this machine cannot run";
+    return module.emitError()
+           << "compiled for " << spec.triple << " " << spec.cpu
+           << ": this machine is another one, or lacks an instruction set of "
+              "it";
   FailureOr<LoweredModule> lowered =
       lowerModule(module, spec, options, weights);
   if (failed(lowered))
@@ -93,18 +93,17 @@ dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
     return module.emitError() << "cannot be loaded into this process: "
                               << llvm::toString(std::move(error));
   };
-  Expected<llvm::SmallVector<char, 0>> object =
-      emitCode(*lowered, WeightsPlace::Address,
-               llvm::CodeGenFileType::ObjectFile);
+  Expected<llvm::SmallVector<char, 0>> object = emitCode(
+      *lowered, WeightsPlace::Address, llvm::CodeGenFileType::ObjectFile);
   if (!object)
     return fail(object.takeError());
   auto impl = std::make_unique<JitModel::Impl>();
   if (!weights.empty())
     if (Error error = copyWeights(weights, impl->weights))
       return fail(std::move(error));
-  if (Error error = load(StringRef(object->data(), object->size()),
-                         lowered->model, *lowered, impl->weights.base(),
-                         impl->jit, impl->descriptor))
+  if (Error error =
+          load(StringRef(object->data(), object->size()), lowered->model,
+               *lowered, impl->weights.base(), impl->jit, impl->descriptor))
     return fail(std::move(error));
   return std::unique_ptr<JitModel>(new JitModel(std::move(impl)));
 }

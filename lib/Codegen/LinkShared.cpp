@@ -47,8 +47,8 @@ Error dlc::linkShared(const TargetSpec &spec, StringRef object,
           sys::fs::createTemporaryFile("dlc-link", "txt", log))
     return errorCodeToError(code);
   FileRemover remover(log);
-  std::vector<StringRef> arguments = {program, "-shared", "-nostartfiles",
-                                      "-o",    result,    object,
+  std::vector<StringRef> arguments = {program, "-shared",  "-nostartfiles",
+                                      "-o",    result,     object,
                                       "-lm",   "-lpthread"};
   std::optional<StringRef> redirects[] = {StringRef(""), StringRef(log),
                                           StringRef(log)};

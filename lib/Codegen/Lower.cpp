@@ -41,9 +41,9 @@ static LogicalResult checkModule(ModuleOp op, const ModelInterface &model,
   if (type.getNumParams() != 1 ||
       !isa<LLVM::LLVMPointerType>(type.getParamType(0)) ||
       !type.getReturnType().isInteger(32))
-    return main.emitError() << "'" << main.getName()
-                            << "' expected the type (!llvm.ptr) -> i32, found "
-                            << type;
+    return main.emitError()
+           << "'" << main.getName()
+           << "' expected the type (!llvm.ptr) -> i32, found " << type;
   if (model.weightsSize != weights.size())
     return op.emitError() << "'dlc.weights_size' is " << model.weightsSize
                           << ", but the weights have " << weights.size()
@@ -73,8 +73,8 @@ static void setTargetAttributes(llvm::Module &module, const TargetSpec &spec) {
 
 static Expected<std::unique_ptr<llvm::Module>>
 readBitcode(StringRef bytes, StringRef name, llvm::LLVMContext &context) {
-  Expected<std::unique_ptr<llvm::Module>> module = llvm::parseBitcodeFile(
-      llvm::MemoryBufferRef(bytes, name), context);
+  Expected<std::unique_ptr<llvm::Module>> module =
+      llvm::parseBitcodeFile(llvm::MemoryBufferRef(bytes, name), context);
   if (!module)
     return module.takeError();
   for (Function &function : **module) {
@@ -194,6 +194,7 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
   });
   if (auto *global = module.getNamedGlobal(lowered.model.symbol("weights"))) {
     global->setConstant(true);
+    global->setVisibility(llvm::GlobalValue::HiddenVisibility);
     global->setAlignment(llvm::Align(WeightTable::maxAlignment));
   }
 
@@ -211,8 +212,7 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
 
 static void placeGlobal(llvm::Module &module, const ModelInterface &model,
                         WeightsPlace place) {
-  llvm::GlobalVariable *global =
-      module.getNamedGlobal(model.symbol("weights"));
+  llvm::GlobalVariable *global = module.getNamedGlobal(model.symbol("weights"));
   if (!global || place == WeightsPlace::Declared)
     return;
   if (place == WeightsPlace::Address) {
@@ -224,8 +224,8 @@ static void placeGlobal(llvm::Module &module, const ModelInterface &model,
   // Not constant only here, behind the optimiser, so that LLVM makes a section
   // without contents of it, whose bytes it need not know. It does that for
   // names that begin with .bss only.
-  auto *type = llvm::ArrayType::get(
-      llvm::Type::getInt8Ty(module.getContext()), model.weightsSize);
+  auto *type = llvm::ArrayType::get(llvm::Type::getInt8Ty(module.getContext()),
+                                    model.weightsSize);
   auto *definition = new llvm::GlobalVariable(
       module, type, /*isConstant=*/false, llvm::GlobalValue::InternalLinkage,
       llvm::ConstantAggregateZero::get(type), "");
@@ -317,7 +317,8 @@ static Expected<bool> addBuiltins(llvm::Module &module, const Bytes &object,
     function->setVisibility(llvm::GlobalValue::DefaultVisibility);
     used.push_back(function);
   }
-  llvm::sort(used, [](auto *a, auto *b) { return a->getName() < b->getName(); });
+  llvm::sort(used,
+             [](auto *a, auto *b) { return a->getName() < b->getName(); });
   llvm::appendToCompilerUsed(module, used);
   return true;
 }

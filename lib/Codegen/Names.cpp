@@ -24,7 +24,10 @@ static bool isReserved(StringRef word) {
       "template", "this", "thread_local", "throw", "true", "try", "typedef",
       "typeid", "typename", "typeof", "typeof_unqual", "union", "unix",
       "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while",
-      "xor", "xor_eq", "EOF", "I", "NULL", "NAN", "INFINITY"};
+      "xor", "xor_eq", "EOF", "I", "NULL", "NAN", "INFINITY",
+      // Types of the members that may stand beside it in a struct.
+      "int8_t", "int16_t", "int32_t", "int64_t", "uint8_t", "uint16_t",
+      "uint32_t", "uint64_t", "size_t"};
   return words.contains(word);
 }
 

@@ -27,9 +27,9 @@ static Error finish(raw_fd_ostream &os, StringRef path) {
 Error OutputFiles::write(StringRef path,
                          function_ref<Error(raw_fd_ostream &)> writer) {
   sys::fs::file_status status;
-  bool special = path == "-" || (!sys::fs::status(path, status) &&
-                                 sys::fs::exists(status) &&
-                                 !sys::fs::is_regular_file(status));
+  bool special = path == "-" ||
+                 (!sys::fs::status(path, status) && sys::fs::exists(status) &&
+                  !sys::fs::is_regular_file(status));
   if (special) {
     std::error_code code;
     raw_fd_ostream os(path, code);

@@ -32,13 +32,13 @@ static Expected<uint64_t> placeSection(SmallVectorImpl<char> &object,
                                " is not as expected");
     uint64_t offset = alignTo(object.size(), WeightTable::maxAlignment);
     if (!ELFT::Is64Bits && offset + size > UINT32_MAX)
-      return createStringError("an ELF file of 32 bits cannot hold the weights");
+      return createStringError(
+          "an ELF file of 32 bits cannot hold the weights");
     auto &header = const_cast<typename ELFT::Shdr &>(section);
     header.sh_type = ELF::SHT_PROGBITS;
     header.sh_offset = offset;
     if (!to.writable)
-      header.sh_flags =
-          header.sh_flags & ~typename ELFT::uint(ELF::SHF_WRITE);
+      header.sh_flags = header.sh_flags & ~typename ELFT::uint(ELF::SHF_WRITE);
     llvm::copy(to.name, const_cast<char *>(found->data()));
     return offset;
   }

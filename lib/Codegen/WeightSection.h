@@ -19,9 +19,9 @@ struct WeightSection {
 
 /// Writes `object`, an ELF file in which the section `empty` has a size and no
 /// contents, to `os` with the table's bytes as its contents and with the name,
-/// of the same length, and flags of `section`. LLVM sees neither the bytes nor their zeros,
-/// so their number costs no memory here. An object that has no such section is
-/// written as it is.
+/// of the same length, and flags of `section`. LLVM sees neither the bytes nor
+/// their zeros, so their number costs no memory here. An object that has no
+/// such section is written as it is.
 llvm::Error writeObject(llvm::SmallVectorImpl<char> &object,
                         llvm::StringRef empty, WeightSection section,
                         const WeightTable &weights, llvm::raw_fd_ostream &os);

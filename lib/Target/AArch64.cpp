@@ -29,8 +29,7 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
   unit.fp16 = spec.hasFeature("fullfp16");
   unit.bf16 = spec.hasFeature("bf16");
   if (spec.hasFeature("dotprod")) {
-    unit.dot =
-        spec.hasFeature("i8mm") ? DotProduct::I8mm : DotProduct::SDot;
+    unit.dot = spec.hasFeature("i8mm") ? DotProduct::I8mm : DotProduct::SDot;
     unit.dotBytes = 16;
   }
   return unit;
@@ -40,24 +39,15 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
 // Documentation/arch/arm64/elf_hwcaps.rst.
 enum : int32_t { Hwcap = 16, Hwcap2 = 26 };
 static const CpuNeed needs[] = {
-    {"aes", {Hwcap, 3, 0, 0}},
-    {"crc", {Hwcap, 7, 0, 0}},
-    {"lse", {Hwcap, 8, 0, 0}},
-    {"fullfp16", {Hwcap, 10, 0, 0}},
-    {"rdm", {Hwcap, 12, 0, 0}},
-    {"jsconv", {Hwcap, 13, 0, 0}},
-    {"complxnum", {Hwcap, 14, 0, 0}},
-    {"rcpc", {Hwcap, 15, 0, 0}},
-    {"sha3", {Hwcap, 17, 0, 0}},
-    {"dotprod", {Hwcap, 20, 0, 0}},
-    {"sve", {Hwcap, 22, 0, 0}},
-    {"fp16fml", {Hwcap, 23, 0, 0}},
-    {"rcpc-immo", {Hwcap, 26, 0, 0}},
-    {"pauth", {Hwcap, 30, 0, 0}},
-    {"sve2", {Hwcap2, 1, 0, 0}},
-    {"fptoint", {Hwcap2, 8, 0, 0}},
-    {"i8mm", {Hwcap2, 13, 0, 0}},
-    {"bf16", {Hwcap2, 14, 0, 0}},
+    {"aes", {Hwcap, 3, 0, 0}},        {"crc", {Hwcap, 7, 0, 0}},
+    {"lse", {Hwcap, 8, 0, 0}},        {"fullfp16", {Hwcap, 10, 0, 0}},
+    {"rdm", {Hwcap, 12, 0, 0}},       {"jsconv", {Hwcap, 13, 0, 0}},
+    {"complxnum", {Hwcap, 14, 0, 0}}, {"rcpc", {Hwcap, 15, 0, 0}},
+    {"sha3", {Hwcap, 17, 0, 0}},      {"dotprod", {Hwcap, 20, 0, 0}},
+    {"sve", {Hwcap, 22, 0, 0}},       {"fp16fml", {Hwcap, 23, 0, 0}},
+    {"rcpc-immo", {Hwcap, 26, 0, 0}}, {"pauth", {Hwcap, 30, 0, 0}},
+    {"sve2", {Hwcap2, 1, 0, 0}},      {"fptoint", {Hwcap2, 8, 0, 0}},
+    {"i8mm", {Hwcap2, 13, 0, 0}},     {"bf16", {Hwcap2, 14, 0, 0}},
     {"sme", {Hwcap2, 23, 0, 0}},
 };
 

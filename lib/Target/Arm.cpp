@@ -29,8 +29,7 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
   unit.fp16 = spec.hasFeature("fullfp16");
   unit.bf16 = spec.hasFeature("bf16");
   if (spec.hasFeature("dotprod")) {
-    unit.dot =
-        spec.hasFeature("i8mm") ? DotProduct::I8mm : DotProduct::SDot;
+    unit.dot = spec.hasFeature("i8mm") ? DotProduct::I8mm : DotProduct::SDot;
     unit.dotBytes = 16;
   }
   return unit;
@@ -40,16 +39,11 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
 // arch/arm/include/uapi/asm/hwcap.h.
 enum : int32_t { Hwcap = 16, Hwcap2 = 26 };
 static const CpuNeed needs[] = {
-    {"neon", {Hwcap, 12, 0, 0}},
-    {"vfp4", {Hwcap, 16, 0, 0}},
-    {"hwdiv-arm", {Hwcap, 17, 0, 0}},
-    {"d32", {Hwcap, 19, 0, 0}},
-    {"fullfp16", {Hwcap, 23, 0, 0}},
-    {"dotprod", {Hwcap, 24, 0, 0}},
-    {"fp16fml", {Hwcap, 25, 0, 0}},
-    {"bf16", {Hwcap, 26, 0, 0}},
-    {"i8mm", {Hwcap, 27, 0, 0}},
-    {"aes", {Hwcap2, 0, 0, 0}},
+    {"neon", {Hwcap, 12, 0, 0}},      {"vfp4", {Hwcap, 16, 0, 0}},
+    {"hwdiv-arm", {Hwcap, 17, 0, 0}}, {"d32", {Hwcap, 19, 0, 0}},
+    {"fullfp16", {Hwcap, 23, 0, 0}},  {"dotprod", {Hwcap, 24, 0, 0}},
+    {"fp16fml", {Hwcap, 25, 0, 0}},   {"bf16", {Hwcap, 26, 0, 0}},
+    {"i8mm", {Hwcap, 27, 0, 0}},      {"aes", {Hwcap2, 0, 0, 0}},
     {"crc", {Hwcap2, 4, 0, 0}},
 };
 

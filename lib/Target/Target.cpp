@@ -93,11 +93,10 @@ static Expected<const TargetArch *> findTarget(StringRef word, Triple &triple) {
                 word, suggest(word, known), join(names, ", ")));
   }
   if (!triple.isOSBinFormatELF())
-    return createStringError(
-        formatv("target '{0}': expected a triple whose objects are ELF files, "
-                "found {1}",
-                word,
-                Triple::getObjectFormatTypeName(triple.getObjectFormat())));
+    return createStringError(formatv(
+        "target '{0}': expected a triple whose objects are ELF files, "
+        "found {1}",
+        word, Triple::getObjectFormatTypeName(triple.getObjectFormat())));
   if (!triple.isLittleEndian())
     return createStringError(
         formatv("target '{0}': expected a little-endian triple", word));
@@ -127,8 +126,8 @@ static Error checkFeatures(const MCSubtargetInfo &any, StringRef features,
     if (word.empty())
       continue;
     if (word.front() != '+' && word.front() != '-')
-      return createStringError(formatv(
-          "-mattr: expected '+{0}' or '-{0}', found '{0}'", word));
+      return createStringError(
+          formatv("-mattr: expected '+{0}' or '-{0}', found '{0}'", word));
     StringRef name = word.drop_front();
     if (!is_contained(known, name))
       return createStringError(
@@ -279,9 +278,9 @@ dlc::createTargetMachine(const TargetSpec &spec, unsigned optLevel) {
   options.FunctionSections = true;
   options.MCOptions.ABIName = spec.abi;
   CodeGenOptLevel level = static_cast<CodeGenOptLevel>(optLevel);
-  std::unique_ptr<TargetMachine> machine((*target)->createTargetMachine(
-      triple, spec.cpu, spec.features, options, Reloc::PIC_, std::nullopt,
-      level));
+  std::unique_ptr<TargetMachine> machine(
+      (*target)->createTargetMachine(triple, spec.cpu, spec.features, options,
+                                     Reloc::PIC_, std::nullopt, level));
   if (!machine)
     return createStringError(
         formatv("LLVM cannot make code for '{0}'", spec.triple));

@@ -22,21 +22,21 @@ struct TargetArch;
 /// of four accumulated into int32 lanes.
 enum class DotProduct {
   None,
-  Vnni,  ///< x86 vpdpbusd: unsigned by signed
-  SDot,  ///< Arm sdot/udot: equal signs
-  I8mm,  ///< Arm sdot and smmla/usdot
+  Vnni, ///< x86 vpdpbusd: unsigned by signed
+  SDot, ///< Arm sdot/udot: equal signs
+  I8mm, ///< Arm sdot and smmla/usdot
 };
 
 /// What the kernel generator must know of a vector unit.
 struct VectorUnit {
-  unsigned bytes = 16;    ///< of one register
+  unsigned bytes = 16;     ///< of one register
   unsigned registers = 16; ///< how many the register allocator has
   bool fma = false;        ///< fused multiply-add of f32
   bool byElement = false;  ///< multiply-add by one lane of a register (Arm)
   bool fp16 = false;       ///< f16 arithmetic
   bool bf16 = false;       ///< bf16 dot product into f32
   DotProduct dot = DotProduct::None;
-  unsigned dotBytes = 0;   ///< register width of the dot product
+  unsigned dotBytes = 0; ///< register width of the dot product
 };
 
 /// A machine to make code for. Made by resolveTarget() only.
@@ -64,12 +64,12 @@ struct CpuNeed {
 
 /// What a target's file tells about it.
 struct TargetArch {
-  llvm::StringRef name;                     ///< short name: -target=NAME
-  llvm::ArrayRef<llvm::StringRef> aliases;  ///< other spellings
+  llvm::StringRef name;                    ///< short name: -target=NAME
+  llvm::ArrayRef<llvm::StringRef> aliases; ///< other spellings
   llvm::ArrayRef<llvm::Triple::ArchType> archs;
   llvm::StringRef description;
-  llvm::StringRef triple;                   ///< of the short name
-  llvm::StringRef cpu, features, abi;       ///< without -mcpu and -mattr
+  llvm::StringRef triple;             ///< of the short name
+  llvm::StringRef cpu, features, abi; ///< without -mcpu and -mattr
   /// Instruction sets whose absence can be found at run time. Features that
   /// the runtime's own code needs already (the baseline) are not listed.
   llvm::ArrayRef<CpuNeed> needs;
@@ -78,7 +78,7 @@ struct TargetArch {
   bool hasLargeSections; ///< x86-64's code model for data above 2 GiB
   unsigned maxImageLog2; ///< an object's data may have 2^this bytes
   VectorUnit (*vectorUnit)(const TargetSpec &);
-  void (*initialize)();  ///< registers LLVM's back end
+  void (*initialize)(); ///< registers LLVM's back end
 };
 
 /// Registers a target; one static object in each target's file.

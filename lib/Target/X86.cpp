@@ -42,8 +42,18 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
 // 2 for AVX-512, 3 for AMX. Leaves above 0x80000000 are written with 0x80 in
 // bits 16 to 23. Only features that the code generator uses unasked.
 enum : int32_t {
-  Leaf1 = 1, Leaf7 = 7, Leaf7_1 = 7 | 1 << 8, Ext1 = 1 | 0x80 << 16,
-  A = 0, B = 1, C = 2, D = 3, Any = 0, Avx = 1, Avx512 = 2, Amx = 3
+  Leaf1 = 1,
+  Leaf7 = 7,
+  Leaf7_1 = 7 | 1 << 8,
+  Ext1 = 1 | 0x80 << 16,
+  A = 0,
+  B = 1,
+  C = 2,
+  D = 3,
+  Any = 0,
+  Avx = 1,
+  Avx512 = 2,
+  Amx = 3
 };
 static const CpuNeed needs[] = {
     {"sse3", {Leaf1, C, 0, Any}},

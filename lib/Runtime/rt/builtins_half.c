@@ -2,7 +2,10 @@
 #include <stdint.h>
 
 static uint32_t float_bits(float value) {
-  union { float f; uint32_t u; } both = {value};
+  union {
+    float f;
+    uint32_t u;
+  } both = {value};
   return both.u;
 }
 
@@ -30,7 +33,10 @@ static uint16_t half_of(uint32_t bits) {
 /* A float that rounds to the same half as the double: cut, with the last bit
  * set when anything was cut off. */
 static uint32_t odd_float_bits(double value) {
-  union { double d; uint64_t u; } both = {value};
+  union {
+    double d;
+    uint64_t u;
+  } both = {value};
   uint32_t sign = (uint32_t)(both.u >> 32) & 0x80000000;
   uint32_t exponent = (uint32_t)(both.u >> 52) & 0x7ff;
   uint64_t mantissa = both.u & 0xfffffffffffffull;
@@ -74,12 +80,18 @@ AAPCS uint16_t __aeabi_d2h(double value) {
   return half_of(odd_float_bits(value));
 }
 AAPCS float __aeabi_h2f(uint16_t value) {
-  union { uint32_t u; float f; } both = {float_bits_of(value)};
+  union {
+    uint32_t u;
+    float f;
+  } both = {float_bits_of(value)};
   return both.f;
 }
 AAPCS float __gnu_h2f_ieee(uint16_t value) { return __aeabi_h2f(value); }
 #else
-typedef union { uint16_t u; _Float16 f; } half;
+typedef union {
+  uint16_t u;
+  _Float16 f;
+} half;
 
 _Float16 __truncsfhf2(float value) {
   half both = {half_of(float_bits(value))};
@@ -92,9 +104,13 @@ _Float16 __truncdfhf2(double value) {
 float __extendhfsf2(_Float16 value) {
   half from;
   from.f = value;
-  union { uint32_t u; float f; } both = {float_bits_of(from.u)};
+  union {
+    uint32_t u;
+    float f;
+  } both = {float_bits_of(from.u)};
   return both.f;
 }
+#endif
 
 static uint16_t bfloat_of(uint32_t bits) {
   if ((bits & 0x7fffffff) > 0x7f800000)
@@ -102,7 +118,10 @@ static uint16_t bfloat_of(uint32_t bits) {
   return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-typedef union { uint16_t u; __bf16 f; } bfloat;
+typedef union {
+  uint16_t u;
+  __bf16 f;
+} bfloat;
 
 __bf16 __truncsfbf2(float value) {
   bfloat both = {bfloat_of(float_bits(value))};
@@ -112,4 +131,3 @@ __bf16 __truncdfbf2(double value) {
   bfloat both = {bfloat_of(odd_float_bits(value))};
   return both.f;
 }
-#endif

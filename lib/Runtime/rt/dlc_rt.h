@@ -5,24 +5,21 @@
 #ifndef DLC_RT_H
 #define DLC_RT_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include "../../../include/dlc/Model.h"
 
 /* The state of one run, as generated code sees it. passes/Cpu knows the first
  * four fields by index; keep their order. */
 struct dlc_rt_ctx {
-  const void *const *inputs;           /* data, one an input */
-  const int64_t *const *input_shapes;  /* rank entries, one array an input */
-  void *const *outputs;                /* of static shape: the caller's data */
-  char *arena;                         /* the static workspace */
+  const void *const *inputs;          /* data, one an input */
+  const int64_t *const *input_shapes; /* rank entries, one array an input */
+  void *const *outputs;               /* of static shape: the caller's data */
+  char *arena;                        /* the static workspace */
   /* The rest is the runtime's own. */
   const dlc_options *options;
   const struct dlc_rt_desc *desc;
   dlc_tensor *out;
-  struct dlc_rt_block *blocks;  /* from dlc_rt_alloc, not yet freed */
-  unsigned char *allocated;     /* for each output: data is from malloc */
+  struct dlc_rt_block *blocks; /* from dlc_rt_alloc, not yet freed */
+  unsigned char *allocated;    /* for each output: data is from malloc */
   int32_t status;
 };
 
@@ -45,17 +42,17 @@ struct dlc_rt_desc {
   const int64_t *dim_max;       /* flat: largest value, or -1 */
   const int32_t *output_fields; /* pointer, capacity, shape: three an output */
   const struct dlc_rt_need *needs;
-  int32_t *cpu_state;           /* 0: not checked, 1: good, 2+i: lacks need i */
+  int32_t *cpu_state; /* 0: not checked, 1: good, 2+i: lacks need i */
   int32_t num_needs;
-  int32_t num_input_dims;       /* length of the flat arrays */
+  int32_t num_input_dims; /* length of the flat arrays */
   int32_t num_output_dims;
 };
 
 /* For generated code. */
 void *dlc_rt_alloc(struct dlc_rt_ctx *ctx, int64_t bytes);
 void dlc_rt_free(struct dlc_rt_ctx *ctx, void *data);
-void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index,
-                    const int64_t *shape, int64_t bytes);
+void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index, const int64_t *shape,
+                    int64_t bytes);
 int32_t dlc_rt_fail(struct dlc_rt_ctx *ctx, int32_t code, const char *message);
 int32_t dlc_rt_status(struct dlc_rt_ctx *ctx);
 

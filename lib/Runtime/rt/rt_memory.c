@@ -16,8 +16,8 @@ void *dlc_rt_alloc(struct dlc_rt_ctx *ctx, int64_t bytes) {
     dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory");
     return NULL;
   }
-  uintptr_t data = ((uintptr_t)start + extra) &
-                   ~(uintptr_t)(DLC_WORKSPACE_ALIGNMENT - 1);
+  uintptr_t data =
+      ((uintptr_t)start + extra) & ~(uintptr_t)(DLC_WORKSPACE_ALIGNMENT - 1);
   struct dlc_rt_block *block = (struct dlc_rt_block *)data - 1;
   block->start = start;
   block->next = ctx->blocks;
@@ -44,8 +44,8 @@ void dlc_rt_free_all(struct dlc_rt_ctx *ctx) {
     dlc_rt_free(ctx, ctx->blocks + 1);
 }
 
-void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index,
-                    const int64_t *shape, int64_t bytes) {
+void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index, const int64_t *shape,
+                    int64_t bytes) {
   const dlc_tensor_info *info = &ctx->desc->model->outputs[index];
   dlc_tensor *out = &ctx->out[index];
   for (int32_t d = 0; d < info->rank; ++d)
@@ -78,8 +78,7 @@ void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index,
   return out->data;
 }
 
-int32_t dlc_rt_fail(struct dlc_rt_ctx *ctx, int32_t code,
-                    const char *message) {
+int32_t dlc_rt_fail(struct dlc_rt_ctx *ctx, int32_t code, const char *message) {
   /* The first failure is the cause of those that follow. */
   if (ctx->status != DLC_OK)
     return ctx->status;

@@ -7,9 +7,9 @@
 enum { largest_options = 4096 };
 
 static const char *const dtype_words[] = {
-    "?",        "float",   "uint8",  "int8",   "uint16",   "int16", "int32",
-    "int64",    "string",  "bool",   "float16", "double",  "uint32", "uint64",
-    "complex64", "complex128", "bfloat16"};
+    "?",      "float",  "uint8",     "int8",       "uint16",  "int16",
+    "int32",  "int64",  "string",    "bool",       "float16", "double",
+    "uint32", "uint64", "complex64", "complex128", "bfloat16"};
 
 static size_t dtype_size(int32_t dtype) {
   switch (dtype) {

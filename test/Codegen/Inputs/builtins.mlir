@@ -1,5 +1,5 @@
 // Arithmetic that small CPUs leave to functions of a compiler's library:
-// q = a / b and r = a % b in i64 and i32, f32 -> f16 -> f32, i64 <-> f32 and
+// q = a / b and r = a % b in i64 and i32, f32 -> f16 -> f32, f32 and f64 -> bf16, i64 <-> f32 and
 // f64. Every element is written to its own place of the outputs.
 module attributes {
   dlc.name = "builtins",
@@ -9,7 +9,8 @@ module attributes {
   dlc.outputs = [{name = "ints", type = tensor<8xi64>},
                  {name = "floats", type = tensor<4xf32>},
                  {name = "half", type = tensor<2xf16>},
-                 {name = "doubles", type = tensor<2xf64>}]
+                 {name = "doubles", type = tensor<2xf64>},
+                 {name = "bfloat", type = tensor<2xbf16>}]
 } {
   llvm.func @builtins_main(%ctx: !llvm.ptr) -> i32 {
     %ins = llvm.load %ctx : !llvm.ptr -> !llvm.ptr
@@ -28,6 +29,8 @@ module attributes {
     %half = llvm.load %pp2 : !llvm.ptr -> !llvm.ptr
     %pp3 = llvm.getelementptr %outs[3] : (!llvm.ptr) -> !llvm.ptr, !llvm.ptr
     %doubles = llvm.load %pp3 : !llvm.ptr -> !llvm.ptr
+    %pp4 = llvm.getelementptr %outs[4] : (!llvm.ptr) -> !llvm.ptr, !llvm.ptr
+    %bfloat = llvm.load %pp4 : !llvm.ptr -> !llvm.ptr
     %a = llvm.load %pa : !llvm.ptr -> i64
     %b = llvm.load %pb : !llvm.ptr -> i64
     %f = llvm.load %pf : !llvm.ptr -> f32
@@ -83,6 +86,11 @@ module attributes {
     llvm.store %hd, %h1 : f16, !llvm.ptr
     llvm.store %ad, %doubles : f64, !llvm.ptr
     llvm.store %aud, %d1 : f64, !llvm.ptr
+    %bf = llvm.fptrunc %f : f32 to bf16
+    %bd = llvm.fptrunc %fdt : f64 to bf16
+    %b1 = llvm.getelementptr %bfloat[1] : (!llvm.ptr) -> !llvm.ptr, bf16
+    llvm.store %bf, %bfloat : bf16, !llvm.ptr
+    llvm.store %bd, %b1 : bf16, !llvm.ptr
     %ok = llvm.mlir.constant(0 : i32) : i32
     llvm.return %ok : i32
   }
