@@ -1,6 +1,6 @@
 // Operators that make, take apart and move tensors without computing.
 
-#include "passes/Import/OpTable.h"
+#include "passes/Import/GraphImporter.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
