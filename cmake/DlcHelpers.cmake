@@ -42,16 +42,21 @@ endmacro()
 #
 # Compiles the .cpp files of the current folder into the program `name`, which
 # links libdlc.so, and installs it; other projects know it as dlc::export. The
-# target is called name-tool, for `dlc` is the library's.
+# target has the program's name, except dlc-tool, for `dlc` is the library's.
 function(dlc_tool name)
   cmake_parse_arguments(ARG "" "EXPORT_NAME" "" ${ARGN})
+  set(target ${name})
+  if(TARGET ${name})
+    set(target ${name}-tool)
+  endif()
   file(GLOB sources CONFIGURE_DEPENDS *.cpp)
-  add_executable(${name}-tool ${sources})
-  target_link_libraries(${name}-tool PRIVATE dlc)
+  add_executable(${target} ${sources})
+  add_dependencies(${target} dlc-headers)
+  target_link_libraries(${target} PRIVATE dlc)
   # The precompiled header is made with -fPIC, not with the -fPIE of programs.
-  target_compile_options(${name}-tool PRIVATE -fPIC)
-  target_precompile_headers(${name}-tool REUSE_FROM dlc-pch)
-  set_target_properties(${name}-tool PROPERTIES OUTPUT_NAME ${name}
+  target_compile_options(${target} PRIVATE -fPIC)
+  target_precompile_headers(${target} REUSE_FROM dlc-pch)
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
                         EXPORT_NAME ${ARG_EXPORT_NAME})
-  install(TARGETS ${name}-tool EXPORT dlcTools)
+  install(TARGETS ${target} EXPORT dlcTools)
 endfunction()
