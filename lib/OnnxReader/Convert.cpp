@@ -20,8 +20,8 @@ static pb::OperatorSetIdProto *defaultImport(pb::ModelProto &proto) {
 }
 
 /// Converts to `target`; nullopt and the reason when the converter cannot.
-static std::optional<pb::ModelProto> tryConvert(const pb::ModelProto &proto,
-                                                int target, std::string &reason) {
+static std::optional<pb::ModelProto>
+tryConvert(const pb::ModelProto &proto, int target, std::string &reason) {
   try {
     return pb::version_conversion::ConvertVersion(proto, target);
   } catch (const std::exception &e) {
@@ -57,9 +57,10 @@ static void fixResize(Nodes &nodes) {
 static bool hasScan(const Nodes &nodes) {
   return llvm::any_of(nodes, [](const pb::NodeProto &node) {
     return (node.domain().empty() && node.op_type() == "Scan") ||
-           llvm::any_of(node.attribute(), [](const pb::AttributeProto &attribute) {
-             return attribute.has_g() && hasScan(attribute.g().node());
-           });
+           llvm::any_of(
+               node.attribute(), [](const pb::AttributeProto &attribute) {
+                 return attribute.has_g() && hasScan(attribute.g().node());
+               });
   });
 }
 
@@ -82,8 +83,8 @@ static void fixHardmax(Nodes &nodes) {
       if (attribute.name() == "axis")
         axis = attribute.i();
     const std::string x = node.input(0), y = node.output(0);
-    auto add = [&](StringRef op, std::vector<std::string> inputs, std::string output,
-                   std::optional<int64_t> axis) {
+    auto add = [&](StringRef op, std::vector<std::string> inputs,
+                   std::string output, std::optional<int64_t> axis) {
       pb::NodeProto *added = result.Add();
       added->set_op_type(op.str());
       added->set_name(node.name());
@@ -111,7 +112,8 @@ static void fixHardmax(Nodes &nodes) {
 static void fixPRelu(Model &model) {
   pb::GraphProto &graph = *model.proto.mutable_graph();
   llvm::StringMap<int> ranks;
-  for (const auto *list : {&graph.value_info(), &graph.input(), &graph.output()})
+  for (const auto *list :
+       {&graph.value_info(), &graph.input(), &graph.output()})
     for (const pb::ValueInfoProto &value : *list)
       if (value.type().tensor_type().has_shape())
         ranks[value.name()] = value.type().tensor_type().shape().dim_size();
@@ -177,14 +179,16 @@ void dlc::reader::convertToNewest(Model &model) {
     while (high - low > 1) {
       int middle = (low + high) / 2;
       std::string ignored;
-      if (std::optional<pb::ModelProto> result = tryConvert(copy, middle, ignored)) {
+      if (std::optional<pb::ModelProto> result =
+              tryConvert(copy, middle, ignored)) {
         best = std::move(result);
         low = middle;
       } else {
         high = middle;
       }
     }
-    model.notes.push_back(llvm::formatv("stays at operator set {0}: {1}", low, reason));
+    model.notes.push_back(
+        llvm::formatv("stays at operator set {0}: {1}", low, reason));
     if (!best)
       return;
   }
