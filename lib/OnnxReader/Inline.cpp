@@ -8,6 +8,7 @@
 #include "onnx/defs/schema.h"
 #include "onnx/inliner/inliner.h"
 #include "onnx/shape_inference/implementation.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -70,12 +71,11 @@ static void collectTypes(const pb::GraphProto &graph,
 }
 
 /// Gives every value of the model a value_info in the main graph, since
-/// the inliner looks for types only there. Returns how many it had before.
-static int addTypes(pb::ModelProto &proto) {
+/// the inliner looks for types only there.
+static void addTypes(pb::ModelProto &proto) {
   llvm::StringMap<pb::TypeProto> types;
   collectTypes(proto.graph(), types);
   pb::GraphProto &graph = *proto.mutable_graph();
-  int before = graph.value_info_size();
   llvm::StringMap<bool> known;
   for (const auto *list :
        {&graph.value_info(), &graph.output(), &graph.input()})
@@ -96,7 +96,6 @@ static int addTypes(pb::ModelProto &proto) {
     names.insert(names.end(), node.output().begin(), node.output().end());
   });
   llvm::for_each(names, add);
-  return before;
 }
 
 /// Removes the value_infos that say nothing and those of initializers.
@@ -111,6 +110,35 @@ static void dropEmptyTypes(pb::ModelProto &proto) {
         !initializers.contains(value.name()))
       kept.Add()->Swap(&value);
   graph.mutable_value_info()->Swap(&kept);
+}
+
+/// Removes copies of constants: the inliner leaves one beside every function
+/// that it converts and that uses the constant.
+static void dropCopies(Nodes &nodes, llvm::StringSet<> defined) {
+  Nodes kept;
+  for (pb::NodeProto &node : nodes) {
+    if (node.domain().empty() && node.op_type() == "Constant" &&
+        node.output_size() == 1 && defined.contains(node.output(0)))
+      continue;
+    for (const std::string &output : node.output())
+      defined.insert(output);
+    for (pb::AttributeProto &attribute : *node.mutable_attribute()) {
+      if (attribute.has_g())
+        dropCopies(*attribute.mutable_g()->mutable_node(), defined);
+      for (pb::GraphProto &graph : *attribute.mutable_graphs())
+        dropCopies(*graph.mutable_node(), defined);
+    }
+    kept.Add()->Swap(&node);
+  }
+  nodes.Swap(&kept);
+}
+
+/// Inlines all functions of the model, with conversion to its operator sets.
+static void inlineConverted(pb::ModelProto &proto) {
+  addTypes(proto);
+  pb::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
+  dropEmptyTypes(proto);
+  dropCopies(*proto.mutable_graph()->mutable_node(), {});
 }
 
 //===----------------------------------------------------------------------===//
@@ -206,11 +234,10 @@ LogicalResult dlc::reader::inlineFunctions(Model &model) {
   try {
     if (convert) {
       pb::shape_inference::InferShapes(proto);
-      addTypes(proto);
+      inlineConverted(proto);
+    } else {
+      pb::inliner::InlineLocalFunctions(proto);
     }
-    pb::inliner::InlineLocalFunctions(proto, /*convert_version=*/convert);
-    if (convert)
-      dropEmptyTypes(proto);
   } catch (const std::exception &e) {
     return emitError(model.fileLoc(),
                      "cannot inline the model-local functions: ")
@@ -329,9 +356,7 @@ LogicalResult dlc::reader::expandFunctionBodies(Model &model,
     for (pb::FunctionProto &body : bodies)
       *proto.add_functions() = std::move(body);
     try {
-      addTypes(proto);
-      pb::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
-      dropEmptyTypes(proto);
+      inlineConverted(proto);
     } catch (const std::exception &e) {
       return emitError(model.fileLoc(), "cannot expand the function bodies of "
                                         "operators: ")

@@ -214,3 +214,13 @@ def test_stale_value_info_does_not_matter(tmp_path):
     made.graph.node.append(node("Relu", ["a"], ["y"]))
     made.graph.value_info.append(value("a", (9, 9)))
     assert "9x9" not in read(save(made, tmp_path), "--to=import")
+
+
+def test_converted_function_does_not_copy_constants(tmp_path):
+    # The inliner left a second Constant with the same name beside the body.
+    made = model([node("Constant", [], ["k"], value=weights("k", ())),
+                  node("F", ["k"], ["z"], domain="my"), node("Add", ["x", "z"], ["y"])],
+                 [value("x")], [value("y")], domains=["my"], opset=18,
+                 functions=[function("F", [node("Clip", ["a"], ["b"], max=1.0)], opset=10)])
+    text = read(save(made, tmp_path), "--to=import")
+    assert text.count("dense<0.000000e+00> : tensor<f32>") <= 1
