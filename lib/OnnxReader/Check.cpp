@@ -277,7 +277,16 @@ void Checker::checkNode(const pb::NodeProto &node, Names &names) {
     for (const pb::GraphProto &graph : attribute.graphs())
       checkGraph(graph, loc, &names, false);
   }
-  if (ok && full) {
+  // The converter replaces what its operator set deprecates already.
+  auto version = context.get_opset_imports().find(
+      node.domain() == "ai.onnx" ? "" : node.domain());
+  const pb::OpSchema *schema =
+      version == context.get_opset_imports().end()
+          ? nullptr
+          : pb::OpSchemaRegistry::Schema(node.op_type(), version->second,
+                                         version->first);
+  bool deprecated = schema && schema->Deprecated();
+  if (ok && full && !deprecated) {
     try {
       pb::checker::LexicalScopeContext scope;
       for (const Names *level = &names; level; level = level->outer)

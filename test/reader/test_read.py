@@ -224,3 +224,11 @@ def test_converted_function_does_not_copy_constants(tmp_path):
                  functions=[function("F", [node("Clip", ["a"], ["b"], max=1.0)], opset=10)])
     text = read(save(made, tmp_path), "--to=import")
     assert text.count("dense<0.000000e+00> : tensor<f32>") <= 1
+
+
+def test_deprecated_operator_is_converted(tmp_path):
+    # GroupNormalization-18 had one scale a group; the checker refuses it.
+    made = model([node("GroupNormalization", ["x", "s", "b"], ["y"], num_groups=2)],
+                 [value("x", (2, 4, 5))], [value("y", (2, 4, 5))],
+                 [weights("s", (2,)), weights("b", (2,))], opset=18)
+    assert "tensor<2x4x5xf32>" in read(save(made, tmp_path), "--to=import")
