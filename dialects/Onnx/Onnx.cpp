@@ -107,7 +107,8 @@ LogicalResult InitializerOp::verify() {
   else if (auto elements = getElements())
     expected = elements.getType();
   else
-    return emitOpError("expected a tensor or sparse tensor as the value, found ")
+    return emitOpError(
+               "expected a tensor or sparse tensor as the value, found ")
            << getValue();
   if (expected != getType())
     return emitOpError("expected the type of its value, ")
@@ -126,7 +127,8 @@ LogicalResult NodeOp::verify() {
            << getOutputNames().size();
   if (getGraphs().size() != getNumRegions())
     return emitOpError("expected ")
-           << getNumRegions() << " entries in 'graphs', one for each region, found "
+           << getNumRegions()
+           << " entries in 'graphs', one for each region, found "
            << getGraphs().size();
   return success();
 }
@@ -136,7 +138,8 @@ LogicalResult NodeOp::verifyRegions() {
     DictionaryAttr info = getGraphInfo(i);
     auto attribute = info.getAs<StringAttr>("attribute");
     if (!attribute)
-      return emitOpError("expected the name of the attribute of subgraph #") << i;
+      return emitOpError("expected the name of the attribute of subgraph #")
+             << i;
     if (failed(verifyGraph(*this, region, info.getAs<ArrayAttr>("inputs"),
                            info.getAs<ArrayAttr>("outputs"),
                            "subgraph '" + attribute.getValue() + "'")))
@@ -147,7 +150,8 @@ LogicalResult NodeOp::verifyRegions() {
 
 StringRef NodeOp::getNodeName() {
   Location loc = getLoc();
-  if (auto fused = dyn_cast<FusedLoc>(loc); fused && !fused.getLocations().empty())
+  if (auto fused = dyn_cast<FusedLoc>(loc);
+      fused && !fused.getLocations().empty())
     loc = fused.getLocations().front();
   if (auto name = dyn_cast<NameLoc>(loc))
     return name.getName().getValue();

@@ -67,13 +67,14 @@ static StringAttr nameOf(DictionaryAttr entry) {
 static void printSignature(OpAsmPrinter &p, Region &body, ArrayAttr inputs,
                            ArrayAttr outputs) {
   p << '(';
-  llvm::interleaveComma(llvm::zip(body.getArguments(), inputs), p, [&](auto it) {
-    auto [argument, attribute] = it;
-    auto entry = cast<DictionaryAttr>(attribute);
-    p.printOperand(argument);
-    p << ' ' << nameOf(entry) << " : " << argument.getType();
-    printEntry(p, entry);
-  });
+  llvm::interleaveComma(
+      llvm::zip(body.getArguments(), inputs), p, [&](auto it) {
+        auto [argument, attribute] = it;
+        auto entry = cast<DictionaryAttr>(attribute);
+        p.printOperand(argument);
+        p << ' ' << nameOf(entry) << " : " << argument.getType();
+        printEntry(p, entry);
+      });
   p << ") -> (";
   llvm::interleaveComma(outputs, p, [&](Attribute attribute) {
     auto entry = cast<DictionaryAttr>(attribute);
@@ -106,7 +107,9 @@ parseSignature(OpAsmParser &parser,
     return failure(parser.parseArgument(argument) ||
                    parseEntry(parser, &argument.type, in));
   };
-  auto output = [&]() -> ParseResult { return parseEntry(parser, nullptr, out); };
+  auto output = [&]() -> ParseResult {
+    return parseEntry(parser, nullptr, out);
+  };
   if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, input) ||
       parser.parseArrow() ||
       parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, output))
@@ -221,10 +224,9 @@ void NodeOp::print(OpAsmPrinter &p) {
   p << " : (";
   llvm::interleaveComma(getOperandTypes(), p);
   p << ") -> (";
-  llvm::interleaveComma(llvm::zip(getOutputNames(), getResultTypes()), p,
-                        [&](auto it) {
-                          p << std::get<0>(it) << " : " << std::get<1>(it);
-                        });
+  llvm::interleaveComma(
+      llvm::zip(getOutputNames(), getResultTypes()), p,
+      [&](auto it) { p << std::get<0>(it) << " : " << std::get<1>(it); });
   p << ')';
   p.printOptionalAttrDictWithKeyword(
       (*this)->getAttrs(), {"op_type", "domain", "overload", "onnx_attributes",
@@ -304,7 +306,8 @@ ParseResult NodeOp::parse(OpAsmParser &parser, OperationState &result) {
   result.addAttribute("op_type", opType);
   result.addAttribute("domain", domain);
   result.addAttribute("overload", overload);
-  result.addAttribute("onnx_attributes", attributes.getDictionary(parser.getContext()));
+  result.addAttribute("onnx_attributes",
+                      attributes.getDictionary(parser.getContext()));
   result.addAttribute("output_names", builder.getArrayAttr(outputNames));
   result.addAttribute("graphs", builder.getArrayAttr(graphs));
   return success();

@@ -30,8 +30,7 @@ struct Scope {
 
 class ModuleBuilder {
 public:
-  ModuleBuilder(const Model &model)
-      : model(model), builder(model.context) {}
+  ModuleBuilder(const Model &model) : model(model), builder(model.context) {}
 
   OwningOpRef<ModuleOp> build();
 
@@ -133,7 +132,8 @@ NamedAttrList ModuleBuilder::moduleAttributes() {
   addText(list, "onnx.domain", proto.domain());
   addText(list, "onnx.doc_string", proto.doc_string());
   if (proto.has_model_version())
-    list.set("onnx.model_version", builder.getI64IntegerAttr(proto.model_version()));
+    list.set("onnx.model_version",
+             builder.getI64IntegerAttr(proto.model_version()));
   addMetadata(list, "onnx.metadata", proto.metadata_props());
   if (proto.training_info_size())
     list.set("onnx.training_info",
@@ -145,7 +145,8 @@ NamedAttrList ModuleBuilder::moduleAttributes() {
     list.set("onnx.device_configurations", builder.getArrayAttr(devices));
   }
   if (model.raised && model.originalOpset)
-    list.set("onnx.original_opset", builder.getI64IntegerAttr(model.originalOpset));
+    list.set("onnx.original_opset",
+             builder.getI64IntegerAttr(model.originalOpset));
   if (!model.notes.empty()) {
     SmallVector<StringRef> notes(model.notes.begin(), model.notes.end());
     list.set("onnx.raise_notes", builder.getStrArrayAttr(notes));
@@ -159,20 +160,23 @@ NamedAttrList ModuleBuilder::graphExtras(const pb::GraphProto &graph) {
   addText(list, "doc_string", graph.doc_string());
   addMetadata(list, "metadata", graph.metadata_props());
   NamedAttrList annotations;
-  for (const pb::TensorAnnotation &annotation : graph.quantization_annotation()) {
+  for (const pb::TensorAnnotation &annotation :
+       graph.quantization_annotation()) {
     NamedAttrList parameters;
     for (const auto &item : annotation.quant_parameter_tensor_names())
       if (!item.key().empty())
         parameters.set(item.key(), string(item.value()));
     if (!annotation.tensor_name().empty())
-      annotations.set(annotation.tensor_name(), parameters.getDictionary(model.context));
+      annotations.set(annotation.tensor_name(),
+                      parameters.getDictionary(model.context));
   }
   if (!annotations.empty())
     list.set("quantization", annotations.getDictionary(model.context));
   return list;
 }
 
-Attribute ModuleBuilder::sparse(const pb::SparseTensorProto &tensor, StringRef name) {
+Attribute ModuleBuilder::sparse(const pb::SparseTensorProto &tensor,
+                                StringRef name) {
   auto type = RankedTensorType::get(
       SmallVector<int64_t>(tensor.dims().begin(), tensor.dims().end()),
       convertElementType(model.context, tensor.values().data_type()));
@@ -186,13 +190,16 @@ Attribute ModuleBuilder::attribute(const pb::AttributeProto &attribute,
                                    StringRef hint) {
   using A = pb::AttributeProto;
   if (!attribute.ref_attr_name().empty())
-    return ir::RefAttr::get(model.context, attribute.ref_attr_name(),
-                              StringRef(A::AttributeType_Name(attribute.type())).lower());
-  auto list = [&](StringRef kind, const auto &items, auto convert) -> Attribute {
+    return ir::RefAttr::get(
+        model.context, attribute.ref_attr_name(),
+        StringRef(A::AttributeType_Name(attribute.type())).lower());
+  auto list = [&](StringRef kind, const auto &items,
+                  auto convert) -> Attribute {
     SmallVector<Attribute> elements;
     for (const auto &item : items)
       elements.push_back(convert(item));
-    return ir::ListAttr::get(model.context, kind, builder.getArrayAttr(elements));
+    return ir::ListAttr::get(model.context, kind,
+                             builder.getArrayAttr(elements));
   };
   switch (attribute.type()) {
   case A::FLOAT:
@@ -208,25 +215,28 @@ Attribute ModuleBuilder::attribute(const pb::AttributeProto &attribute,
   case A::TYPE_PROTO:
     return TypeAttr::get(type(attribute.tp()));
   case A::FLOATS:
-    return builder.getDenseF32ArrayAttr(
-        SmallVector<float>(attribute.floats().begin(), attribute.floats().end()));
+    return builder.getDenseF32ArrayAttr(SmallVector<float>(
+        attribute.floats().begin(), attribute.floats().end()));
   case A::INTS:
     return builder.getDenseI64ArrayAttr(
         SmallVector<int64_t>(attribute.ints().begin(), attribute.ints().end()));
   case A::STRINGS:
-    return builder.getStrArrayAttr(
-        SmallVector<StringRef>(attribute.strings().begin(), attribute.strings().end()));
+    return builder.getStrArrayAttr(SmallVector<StringRef>(
+        attribute.strings().begin(), attribute.strings().end()));
   case A::TENSORS:
-    return list("tensors", attribute.tensors(), [&](const pb::TensorProto &tensor) {
-      return convertTensor(model, tensor, hint);
-    });
+    return list("tensors", attribute.tensors(),
+                [&](const pb::TensorProto &tensor) {
+                  return convertTensor(model, tensor, hint);
+                });
   case A::SPARSE_TENSORS:
     return list("sparse_tensors", attribute.sparse_tensors(),
-                [&](const pb::SparseTensorProto &tensor) { return sparse(tensor, hint); });
+                [&](const pb::SparseTensorProto &tensor) {
+                  return sparse(tensor, hint);
+                });
   case A::TYPE_PROTOS:
-    return list("type_protos", attribute.type_protos(), [&](const pb::TypeProto &item) {
-      return TypeAttr::get(type(item));
-    });
+    return list(
+        "type_protos", attribute.type_protos(),
+        [&](const pb::TypeProto &item) { return TypeAttr::get(type(item)); });
   case A::GRAPHS: // an empty list; others are regions
     return ir::ListAttr::get(model.context, "graphs", builder.getArrayAttr({}));
   default:
@@ -293,7 +303,8 @@ void ModuleBuilder::buildNode(const pb::NodeProto &node, Scope &scope) {
   bool isDefault = model.raised && node.domain() == "ai.onnx";
   state.addAttribute("domain", string(isDefault ? "" : node.domain()));
   state.addAttribute("overload", string(node.overload()));
-  state.addAttribute("onnx_attributes", attributes.getDictionary(model.context));
+  state.addAttribute("onnx_attributes",
+                     attributes.getDictionary(model.context));
   state.addAttribute("output_names", builder.getArrayAttr(names));
   if (const Origin *origin = model.originOf(node)) {
     NamedAttrList extras;
@@ -363,7 +374,8 @@ void ModuleBuilder::buildGraphBody(const pb::GraphProto &graph, Region &region,
   };
   for (const pb::TensorProto &tensor : graph.initializer()) {
     Attribute value = convertTensor(model, tensor, tensor.name());
-    initializer(tensor.name(), value, cast<ElementsAttr>(value).getType(), tensor);
+    initializer(tensor.name(), value, cast<ElementsAttr>(value).getType(),
+                tensor);
   }
   for (const pb::SparseTensorProto &tensor : graph.sparse_initializer()) {
     const std::string &name = tensor.values().name();
@@ -404,10 +416,12 @@ void ModuleBuilder::buildFunction(const pb::FunctionProto &function) {
       if (const pb::TypeProto *declared = scope.types.lookup(input))
         *value.mutable_type() = *declared;
       inputs.push_back(entry(value));
-      scope.values[input] = block->addArgument(type(value.type()), model.namedLoc(input));
+      scope.values[input] =
+          block->addArgument(type(value.type()), model.namedLoc(input));
     }
     for (const pb::AttributeProto &item : function.attribute_proto())
-      defaults.set(item.name(), attribute(item, function.name() + "." + item.name()));
+      defaults.set(item.name(),
+                   attribute(item, function.name() + "." + item.name()));
     for (const pb::NodeProto &node : function.node())
       buildNode(node, scope);
     SmallVector<Value> results;
@@ -424,12 +438,13 @@ void ModuleBuilder::buildFunction(const pb::FunctionProto &function) {
   std::string symbol = function.domain() + "::" + function.name();
   if (!function.overload().empty())
     symbol += "::" + function.overload();
-  SmallVector<StringRef> names(function.attribute().begin(), function.attribute().end());
+  SmallVector<StringRef> names(function.attribute().begin(),
+                               function.attribute().end());
   auto op = ir::FunctionOp::create(
-      builder, loc, symbol, function.domain(), function.name(), function.overload(),
-      builder.getArrayAttr(inputs), builder.getArrayAttr(outputs),
-      imports(function.opset_import()), builder.getStrArrayAttr(names),
-      defaults.getDictionary(model.context));
+      builder, loc, symbol, function.domain(), function.name(),
+      function.overload(), builder.getArrayAttr(inputs),
+      builder.getArrayAttr(outputs), imports(function.opset_import()),
+      builder.getStrArrayAttr(names), defaults.getDictionary(model.context));
   for (NamedAttribute extra : extras)
     op->setAttr(extra.getName(), extra.getValue());
   op.getBody().takeBody(*region);
@@ -437,8 +452,9 @@ void ModuleBuilder::buildFunction(const pb::FunctionProto &function) {
 
 void ModuleBuilder::buildMain() {
   const pb::GraphProto &graph = model.proto.graph();
-  auto op = ir::GraphOp::create(builder, model.namedLoc(graph.name()), "main",
-                                  builder.getArrayAttr({}), builder.getArrayAttr({}));
+  auto op =
+      ir::GraphOp::create(builder, model.namedLoc(graph.name()), "main",
+                          builder.getArrayAttr({}), builder.getArrayAttr({}));
   NamedAttrList extras = graphExtras(graph);
   addText(extras, "name", graph.name());
   for (NamedAttribute extra : extras)

@@ -5,9 +5,9 @@
 #include "lib/OnnxReader/Model.h"
 
 #include "mlir/IR/Diagnostics.h"
-#include "llvm/ADT/StringSet.h"
 #include "onnx/checker.h"
 #include "onnx/defs/schema.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <queue>
 
@@ -156,11 +156,6 @@ private:
 void Checker::checkImports() {
   const pb::ModelProto &proto = model.proto;
   Location loc = model.fileLoc();
-  if (!proto.has_ir_version() || !proto.has_graph()) {
-    error(loc) << "not an ONNX model: it has no "
-               << (proto.has_graph() ? "ir_version" : "graph");
-    return;
-  }
   if (proto.ir_version() < 3 || proto.ir_version() > pb::IR_VERSION)
     error(loc) << "expected an IR version from 3 to " << pb::IR_VERSION
                << ", found " << proto.ir_version();
@@ -170,17 +165,20 @@ void Checker::checkImports() {
 
   auto read = [&](const auto &imports, Location loc) {
     std::unordered_map<std::string, int> versions;
-    const auto &ranges = pb::OpSchemaRegistry::DomainToVersionRange::Instance().Map();
+    const auto &ranges =
+        pb::OpSchemaRegistry::DomainToVersionRange::Instance().Map();
     for (const pb::OperatorSetIdProto &import : imports) {
-      StringRef domain = import.domain() == "ai.onnx" ? "" : StringRef(import.domain());
+      StringRef domain =
+          import.domain() == "ai.onnx" ? "" : StringRef(import.domain());
       auto range = ranges.find(domain.str());
-      int64_t newest = range == ranges.end() ? INT_MAX : range->second.second;
+      int64_t newest = range == ranges.end() ? INT32_MAX : range->second.second;
       if (import.version() < 1 || import.version() > newest)
         error(loc) << "expected a version from 1 to " << newest
                    << " of operator set '" << import.domain() << "', found "
                    << import.version();
       else if (!versions.emplace(domain.str(), int(import.version())).second)
-        error(loc) << "operator set '" << import.domain() << "' is imported twice";
+        error(loc) << "operator set '" << import.domain()
+                   << "' is imported twice";
     }
     return versions;
   };
@@ -226,7 +224,8 @@ void Checker::checkGraph(const pb::GraphProto &graph, Location loc,
     if (name.empty())
       error(loc) << "initializer expected a name, found none";
     else if (!initializers.insert(name).second)
-      error(model.namedLoc(name)) << "initializer '" << name << "' is defined a second time";
+      error(model.namedLoc(name))
+          << "initializer '" << name << "' is defined a second time";
     names.own.insert(name);
   };
   for (const pb::TensorProto &tensor : graph.initializer())
@@ -267,7 +266,8 @@ void Checker::checkNode(const pb::NodeProto &node, Names &names) {
     if (attribute.name().empty() || !seen.insert(attribute.name()).second)
       error(loc) << "'" << node.op_type() << "' node has the attribute '"
                  << attribute.name()
-                 << (attribute.name().empty() ? "', expected a name" : "' twice");
+                 << (attribute.name().empty() ? "', expected a name"
+                                              : "' twice");
     if (attribute.has_tp())
       checkType(attribute.tp(), loc, false);
     for (const pb::TypeProto &type : attribute.type_protos())
@@ -277,7 +277,16 @@ void Checker::checkNode(const pb::NodeProto &node, Names &names) {
     for (const pb::GraphProto &graph : attribute.graphs())
       checkGraph(graph, loc, &names, false);
   }
-  if (ok && full) {
+  // The converter replaces what its operator set deprecates already.
+  auto version = context.get_opset_imports().find(
+      node.domain() == "ai.onnx" ? "" : node.domain());
+  const pb::OpSchema *schema =
+      version == context.get_opset_imports().end()
+          ? nullptr
+          : pb::OpSchemaRegistry::Schema(node.op_type(), version->second,
+                                         version->first);
+  bool deprecated = schema && schema->Deprecated();
+  if (ok && full && !deprecated) {
     try {
       pb::checker::LexicalScopeContext scope;
       for (const Names *level = &names; level; level = level->outer)
@@ -307,7 +316,8 @@ void Checker::checkFunction(const pb::FunctionProto &function) {
     error(loc) << "function expected a name, found none";
   std::unordered_map<std::string, int> imports;
   for (const pb::OperatorSetIdProto &import : function.opset_import())
-    imports[import.domain() == "ai.onnx" ? "" : import.domain()] = int(import.version());
+    imports[import.domain() == "ai.onnx" ? "" : import.domain()] =
+        int(import.version());
   auto outer = context.get_opset_imports();
   context.set_opset_imports(imports);
   context.set_is_main_graph(false);

@@ -20,8 +20,8 @@ static pb::OperatorSetIdProto *defaultImport(pb::ModelProto &proto) {
 }
 
 /// Converts to `target`; nullopt and the reason when the converter cannot.
-static std::optional<pb::ModelProto> tryConvert(const pb::ModelProto &proto,
-                                                int target, std::string &reason) {
+static std::optional<pb::ModelProto>
+tryConvert(const pb::ModelProto &proto, int target, std::string &reason) {
   try {
     return pb::version_conversion::ConvertVersion(proto, target);
   } catch (const std::exception &e) {
@@ -57,9 +57,10 @@ static void fixResize(Nodes &nodes) {
 static bool hasScan(const Nodes &nodes) {
   return llvm::any_of(nodes, [](const pb::NodeProto &node) {
     return (node.domain().empty() && node.op_type() == "Scan") ||
-           llvm::any_of(node.attribute(), [](const pb::AttributeProto &attribute) {
-             return attribute.has_g() && hasScan(attribute.g().node());
-           });
+           llvm::any_of(
+               node.attribute(), [](const pb::AttributeProto &attribute) {
+                 return attribute.has_g() && hasScan(attribute.g().node());
+               });
   });
 }
 
@@ -82,8 +83,8 @@ static void fixHardmax(Nodes &nodes) {
       if (attribute.name() == "axis")
         axis = attribute.i();
     const std::string x = node.input(0), y = node.output(0);
-    auto add = [&](StringRef op, std::vector<std::string> inputs, std::string output,
-                   std::optional<int64_t> axis) {
+    auto add = [&](StringRef op, std::vector<std::string> inputs,
+                   std::string output, std::optional<int64_t> axis) {
       pb::NodeProto *added = result.Add();
       added->set_op_type(op.str());
       added->set_name(node.name());
@@ -106,12 +107,81 @@ static void fixHardmax(Nodes &nodes) {
   nodes.Swap(&result);
 }
 
+/// Up to operator set 20 GroupNormalization had one scale and bias a group,
+/// then one a channel; ONNX 1.23's adapter for that is registered twice, and
+/// the one that does nothing wins. Repeats both, as the adapter would:
+/// `Reshape(Expand(Reshape(scale, [-1, 1]), [1, C / groups]), [-1])`.
+static void fixGroupNormalization(Nodes &nodes) {
+  Nodes result;
+  for (pb::NodeProto &node : nodes) {
+    for (pb::AttributeProto &attribute : *node.mutable_attribute())
+      if (attribute.has_g())
+        fixGroupNormalization(*attribute.mutable_g()->mutable_node());
+    if (!node.domain().empty() || node.op_type() != "GroupNormalization" ||
+        node.input_size() != 3 || node.output_size() != 1) {
+      result.Add()->Swap(&node);
+      continue;
+    }
+    int64_t groups = 1;
+    for (const pb::AttributeProto &attribute : node.attribute())
+      if (attribute.name() == "num_groups")
+        groups = attribute.i();
+    const std::string y = node.output(0);
+    auto add = [&](StringRef op, std::vector<std::string> inputs,
+                   StringRef suffix) {
+      pb::NodeProto *added = result.Add();
+      added->set_op_type(op.str());
+      added->set_name(node.name());
+      added->set_doc_string(node.doc_string());
+      for (std::string &input : inputs)
+        added->add_input(std::move(input));
+      added->add_output(y + suffix.str());
+      return added;
+    };
+    auto setInt = [](pb::NodeProto *node, StringRef name, int64_t value) {
+      pb::AttributeProto *attribute = node->add_attribute();
+      attribute->set_name(name.str());
+      attribute->set_type(pb::AttributeProto::INT);
+      attribute->set_i(value);
+    };
+    auto constant = [&](std::vector<int64_t> values, StringRef suffix) {
+      pb::AttributeProto *attribute =
+          add("Constant", {}, suffix)->add_attribute();
+      attribute->set_name("value");
+      attribute->set_type(pb::AttributeProto::TENSOR);
+      attribute->mutable_t()->set_data_type(pb::TensorProto::INT64);
+      attribute->mutable_t()->add_dims(values.size());
+      for (int64_t value : values)
+        attribute->mutable_t()->add_int64_data(value);
+    };
+    pb::NodeProto *channels = add("Shape", {node.input(0)}, ".channels");
+    setInt(channels, "start", 1);
+    setInt(channels, "end", 2);
+    constant({groups}, ".groups");
+    add("Div", {y + ".channels", y + ".groups"}, ".repeats");
+    constant({1}, ".one");
+    setInt(add("Concat", {y + ".one", y + ".repeats"}, ".wide"), "axis", 0);
+    constant({-1, 1}, ".column");
+    constant({-1}, ".flat");
+    for (int i : {1, 2}) {
+      std::string at = "." + std::to_string(i);
+      add("Reshape", {node.input(i), y + ".column"}, at + ".column");
+      add("Expand", {y + at + ".column", y + ".wide"}, at + ".wide");
+      add("Reshape", {y + at + ".wide", y + ".flat"}, at + ".repeated");
+      node.set_input(i, y + at + ".repeated");
+    }
+    result.Add()->Swap(&node);
+  }
+  nodes.Swap(&result);
+}
+
 /// Up to operator set 6 a PRelu had one slope a channel; the converter leaves
 /// it to broadcast along the last dimension. Makes it [C, 1, ...].
 static void fixPRelu(Model &model) {
   pb::GraphProto &graph = *model.proto.mutable_graph();
   llvm::StringMap<int> ranks;
-  for (const auto *list : {&graph.value_info(), &graph.input(), &graph.output()})
+  for (const auto *list :
+       {&graph.value_info(), &graph.input(), &graph.output()})
     for (const pb::ValueInfoProto &value : *list)
       if (value.type().tensor_type().has_shape())
         ranks[value.name()] = value.type().tensor_type().shape().dim_size();
@@ -168,6 +238,8 @@ void dlc::reader::convertToNewest(Model &model) {
 
   if (oldest < 13)
     fixHardmax(*graph.mutable_node());
+  if (oldest >= 18 && oldest < 21)
+    fixGroupNormalization(*graph.mutable_node());
 
   // The newest set that the converter reaches: one step that fails stops it.
   std::string reason;
@@ -177,14 +249,16 @@ void dlc::reader::convertToNewest(Model &model) {
     while (high - low > 1) {
       int middle = (low + high) / 2;
       std::string ignored;
-      if (std::optional<pb::ModelProto> result = tryConvert(copy, middle, ignored)) {
+      if (std::optional<pb::ModelProto> result =
+              tryConvert(copy, middle, ignored)) {
         best = std::move(result);
         low = middle;
       } else {
         high = middle;
       }
     }
-    model.notes.push_back(llvm::formatv("stays at operator set {0}: {1}", low, reason));
+    model.notes.push_back(
+        llvm::formatv("stays at operator set {0}: {1}", low, reason));
     if (!best)
       return;
   }

@@ -4,11 +4,12 @@
 #include "lib/OnnxReader/Model.h"
 
 #include "mlir/IR/Diagnostics.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "onnx/common/proto_util.h"
 #include "onnx/defs/schema.h"
 #include "onnx/inliner/inliner.h"
 #include "onnx/shape_inference/implementation.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace dlc::reader;
@@ -19,7 +20,8 @@ using Nodes = google::protobuf::RepeatedPtrField<pb::NodeProto>;
 /// can describe 2^100 of them.
 constexpr uint64_t kMaxNodes = 4'000'000;
 
-static void forEachNode(Nodes &nodes, llvm::function_ref<void(pb::NodeProto &)> visit) {
+static void forEachNode(Nodes &nodes,
+                        llvm::function_ref<void(pb::NodeProto &)> visit) {
   for (pb::NodeProto &node : nodes) {
     visit(node);
     for (pb::AttributeProto &attribute : *node.mutable_attribute()) {
@@ -45,7 +47,8 @@ static int64_t opsetOf(const pb::ModelProto &proto, StringRef domain) {
 /// The types of all values of a graph and its subgraphs, by name.
 static void collectTypes(const pb::GraphProto &graph,
                          llvm::StringMap<pb::TypeProto> &types) {
-  for (const auto *list : {&graph.value_info(), &graph.output(), &graph.input()})
+  for (const auto *list :
+       {&graph.value_info(), &graph.output(), &graph.input()})
     for (const pb::ValueInfoProto &value : *list)
       if (value.type().value_case() != pb::TypeProto::VALUE_NOT_SET)
         types[value.name()] = value.type();
@@ -55,7 +58,8 @@ static void collectTypes(const pb::GraphProto &graph,
     type.mutable_tensor_type()->clear_shape();
     type.mutable_tensor_type()->mutable_shape();
     for (int64_t size : tensor.dims())
-      type.mutable_tensor_type()->mutable_shape()->add_dim()->set_dim_value(size);
+      type.mutable_tensor_type()->mutable_shape()->add_dim()->set_dim_value(
+          size);
   }
   for (const pb::NodeProto &node : graph.node())
     for (const pb::AttributeProto &attribute : node.attribute()) {
@@ -67,14 +71,14 @@ static void collectTypes(const pb::GraphProto &graph,
 }
 
 /// Gives every value of the model a value_info in the main graph, since
-/// the inliner looks for types only there. Returns how many it had before.
-static int addTypes(pb::ModelProto &proto) {
+/// the inliner looks for types only there.
+static void addTypes(pb::ModelProto &proto) {
   llvm::StringMap<pb::TypeProto> types;
   collectTypes(proto.graph(), types);
   pb::GraphProto &graph = *proto.mutable_graph();
-  int before = graph.value_info_size();
   llvm::StringMap<bool> known;
-  for (const auto *list : {&graph.value_info(), &graph.output(), &graph.input()})
+  for (const auto *list :
+       {&graph.value_info(), &graph.output(), &graph.input()})
     for (const pb::ValueInfoProto &value : *list)
       known[value.name()] = true;
   auto add = [&](StringRef name) {
@@ -92,7 +96,6 @@ static int addTypes(pb::ModelProto &proto) {
     names.insert(names.end(), node.output().begin(), node.output().end());
   });
   llvm::for_each(names, add);
-  return before;
 }
 
 /// Removes the value_infos that say nothing and those of initializers.
@@ -107,6 +110,35 @@ static void dropEmptyTypes(pb::ModelProto &proto) {
         !initializers.contains(value.name()))
       kept.Add()->Swap(&value);
   graph.mutable_value_info()->Swap(&kept);
+}
+
+/// Removes copies of constants: the inliner leaves one beside every function
+/// that it converts and that uses the constant.
+static void dropCopies(Nodes &nodes, llvm::StringSet<> defined) {
+  Nodes kept;
+  for (pb::NodeProto &node : nodes) {
+    if (node.domain().empty() && node.op_type() == "Constant" &&
+        node.output_size() == 1 && defined.contains(node.output(0)))
+      continue;
+    for (const std::string &output : node.output())
+      defined.insert(output);
+    for (pb::AttributeProto &attribute : *node.mutable_attribute()) {
+      if (attribute.has_g())
+        dropCopies(*attribute.mutable_g()->mutable_node(), defined);
+      for (pb::GraphProto &graph : *attribute.mutable_graphs())
+        dropCopies(*graph.mutable_node(), defined);
+    }
+    kept.Add()->Swap(&node);
+  }
+  nodes.Swap(&kept);
+}
+
+/// Inlines all functions of the model, with conversion to its operator sets.
+static void inlineConverted(pb::ModelProto &proto) {
+  addTypes(proto);
+  pb::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
+  dropEmptyTypes(proto);
+  dropCopies(*proto.mutable_graph()->mutable_node(), {});
 }
 
 //===----------------------------------------------------------------------===//
@@ -202,13 +234,13 @@ LogicalResult dlc::reader::inlineFunctions(Model &model) {
   try {
     if (convert) {
       pb::shape_inference::InferShapes(proto);
-      addTypes(proto);
+      inlineConverted(proto);
+    } else {
+      pb::inliner::InlineLocalFunctions(proto);
     }
-    pb::inliner::InlineLocalFunctions(proto, /*convert_version=*/convert);
-    if (convert)
-      dropEmptyTypes(proto);
   } catch (const std::exception &e) {
-    return emitError(model.fileLoc(), "cannot inline the model-local functions: ")
+    return emitError(model.fileLoc(),
+                     "cannot inline the model-local functions: ")
            << describe(e.what());
   }
   return success();
@@ -227,7 +259,8 @@ static int newestUpTo(const std::vector<int> &versions, int opset) {
   return best;
 }
 
-/// Makes the body of `node`, for its schema, a function; false when it has none.
+/// Makes the body of `node`, for its schema, a function; false when it has
+/// none.
 static bool makeBody(const pb::NodeProto &node, const pb::OpSchema &schema,
                      int opset, const llvm::StringMap<pb::TypeProto> &types,
                      pb::FunctionProto &body) {
@@ -238,10 +271,12 @@ static bool makeBody(const pb::NodeProto &node, const pb::OpSchema &schema,
       inputs.push_back(types.lookup(input));
     pb::FunctionBodyBuildContextImpl context(node, inputs);
     if (schema.BuildContextDependentFunction(context, body, opset))
-      version = newestUpTo(schema.context_dependent_function_opset_versions(), opset);
+      version =
+          newestUpTo(schema.context_dependent_function_opset_versions(), opset);
   }
   if (!version && schema.HasFunction()) {
-    const pb::FunctionProto *function = schema.GetFunction(opset, /*validate=*/false);
+    const pb::FunctionProto *function =
+        schema.GetFunction(opset, /*validate=*/false);
     if (!function)
       return false;
     body = *function;
@@ -273,53 +308,55 @@ LogicalResult dlc::reader::expandFunctionBodies(Model &model,
     collectTypes(proto.graph(), types);
     int count = 0;
     std::vector<pb::FunctionProto> bodies;
-    forEachNode(*proto.mutable_graph()->mutable_node(), [&](pb::NodeProto &node) {
-      int opset = int(opsetOf(proto, node.domain()));
-      const pb::OpSchema *schema =
-          pb::OpSchemaRegistry::Schema(node.op_type(), opset, node.domain());
-      if (!schema || options.hasRow(node.domain(), node.op_type()))
-        return;
-      pb::FunctionProto body;
-      pb::NodeProto call = node;
-      for (const auto &[name, attribute] : schema->attributes())
-        if (attribute.default_value.has_name() &&
-            llvm::none_of(call.attribute(), [&, &name = name](const auto &given) {
-              return given.name() == name;
-            }))
-          *call.add_attribute() = attribute.default_value;
-      try {
-        if (!makeBody(call, *schema, opset, types, body))
-          return;
-      } catch (const std::exception &e) {
-        model.notes.push_back(llvm::formatv("'{0}' keeps its function body: {1}",
-                                            node.op_type(), describe(e.what())));
-        return;
-      }
-      call.set_domain("dlc.body");
-      call.set_overload(std::to_string(count++));
-      body.set_domain("dlc.body");
-      body.set_name(node.op_type());
-      body.set_overload(call.overload());
-      std::string name = node.name().empty() && node.output_size()
-                             ? node.output(0) : node.name();
-      for (pb::NodeProto &inner : *body.mutable_node()) {
-        inner.set_name(name);
-        inner.set_doc_string(node.doc_string());
-      }
-      for (const pb::OperatorSetIdProto &import : body.opset_import())
-        if (opsetOf(proto, import.domain()) == 0)
-          *proto.add_opset_import() = import;
-      bodies.push_back(std::move(body));
-      node = std::move(call);
-    });
+    forEachNode(
+        *proto.mutable_graph()->mutable_node(), [&](pb::NodeProto &node) {
+          int opset = int(opsetOf(proto, node.domain()));
+          const pb::OpSchema *schema = pb::OpSchemaRegistry::Schema(
+              node.op_type(), opset, node.domain());
+          if (!schema || options.hasRow(node.domain(), node.op_type()))
+            return;
+          pb::FunctionProto body;
+          pb::NodeProto call = node;
+          for (const auto &[name, attribute] : schema->attributes())
+            if (attribute.default_value.has_name() &&
+                llvm::none_of(call.attribute(),
+                              [&, &name = name](const auto &given) {
+                                return given.name() == name;
+                              }))
+              *call.add_attribute() = attribute.default_value;
+          try {
+            if (!makeBody(call, *schema, opset, types, body))
+              return;
+          } catch (const std::exception &e) {
+            model.notes.push_back(
+                llvm::formatv("'{0}' keeps its function body: {1}",
+                              node.op_type(), describe(e.what())));
+            return;
+          }
+          call.set_domain("dlc.body");
+          call.set_overload(std::to_string(count++));
+          body.set_domain("dlc.body");
+          body.set_name(node.op_type());
+          body.set_overload(call.overload());
+          std::string name = node.name().empty() && node.output_size()
+                                 ? node.output(0)
+                                 : node.name();
+          for (pb::NodeProto &inner : *body.mutable_node()) {
+            inner.set_name(name);
+            inner.set_doc_string(node.doc_string());
+          }
+          for (const pb::OperatorSetIdProto &import : body.opset_import())
+            if (opsetOf(proto, import.domain()) == 0)
+              *proto.add_opset_import() = import;
+          bodies.push_back(std::move(body));
+          node = std::move(call);
+        });
     if (bodies.empty())
       return success();
     for (pb::FunctionProto &body : bodies)
       *proto.add_functions() = std::move(body);
     try {
-      addTypes(proto);
-      pb::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
-      dropEmptyTypes(proto);
+      inlineConverted(proto);
     } catch (const std::exception &e) {
       return emitError(model.fileLoc(), "cannot expand the function bodies of "
                                         "operators: ")

@@ -44,7 +44,8 @@ Location Model::nodeLoc(const pb::NodeProto &node) const {
     name = node.op_type();
   Location loc = fileLoc();
   if (const Origin *origin = originOf(node))
-    loc = FileLineColLoc::get(context, origin->file, origin->line, origin->column);
+    loc = FileLineColLoc::get(context, origin->file, origin->line,
+                              origin->column);
   return name.empty() ? loc : NameLoc::get(StringAttr::get(context, name), loc);
 }
 
@@ -88,9 +89,9 @@ void dlc::reader::markNodes(Model &model) {
   for (pb::NodeProto &node : *model.proto.mutable_graph()->mutable_node())
     marker.mark(node, i++, 0);
   for (pb::FunctionProto &function : *model.proto.mutable_functions()) {
-    Marker inner{model,
-                 model.fileName + "/" + function.domain() + "." + function.name(),
-                 false};
+    Marker inner{
+        model, model.fileName + "/" + function.domain() + "." + function.name(),
+        false};
     i = 0;
     for (pb::NodeProto &node : *function.mutable_node())
       inner.mark(node, i++, 0);

@@ -19,8 +19,8 @@ namespace dlc::onnx {}
 
 namespace dlc::reader {
 
-namespace pb = ::onnx;     // protobuf messages and the ONNX library
-namespace ir = dlc::onnx;  // the dialect
+namespace pb = ::onnx;    // protobuf messages and the ONNX library
+namespace ir = dlc::onnx; // the dialect
 
 /// The bytes of a large tensor, and what keeps them in memory.
 struct Blob {
@@ -43,7 +43,8 @@ struct Model {
   std::string directory;
   std::vector<Blob> blobs;
   std::vector<Origin> origins;
-  /// Origins of the nodes by their outputs, for nodes that a conversion replaced.
+  /// Origins of the nodes by their outputs, for nodes that a conversion
+  /// replaced.
   llvm::StringMap<unsigned> originOfOutput;
   /// Inputs that an initializer gives a default, with their position; moved
   /// out of the graph when raised.
@@ -95,7 +96,8 @@ mlir::LogicalResult raiseModel(Model &model, const ReadOptions &options);
 /// fixConverted mends, once types are known, what the converter gets wrong.
 mlir::LogicalResult inlineFunctions(Model &model);
 mlir::LogicalResult applyShapes(Model &model, const ReadOptions &options);
-mlir::LogicalResult expandFunctionBodies(Model &model, const ReadOptions &options);
+mlir::LogicalResult expandFunctionBodies(Model &model,
+                                         const ReadOptions &options);
 void convertToNewest(Model &model);
 void fixConverted(Model &model);
 /// Infers the types of all values. Strict inference fails on a contradiction;
@@ -110,10 +112,13 @@ mlir::LogicalResult inferTypes(Model &model, bool overridden, Strictness mode,
 mlir::OwningOpRef<mlir::ModuleOp> buildModule(const Model &model);
 
 /// The type of a value; dimensions without a positive value are dynamic, or
-/// without any value if `inferred` (where 0 is a size). Fails on types that ONNX does not know.
+/// without any value if `inferred` (where 0 is a size). Fails on types that
+/// ONNX does not know.
 mlir::FailureOr<mlir::Type> convertType(mlir::MLIRContext *context,
-                                        const pb::TypeProto &type, bool inferred);
-/// The element type of a TensorProto::DataType; null when ONNX does not know it.
+                                        const pb::TypeProto &type,
+                                        bool inferred);
+/// The element type of a TensorProto::DataType; null when ONNX does not know
+/// it.
 mlir::Type convertElementType(mlir::MLIRContext *context, int dataType);
 
 /// The elements of a checked tensor. `name` is a hint for the resource.
@@ -121,12 +126,14 @@ mlir::Attribute convertTensor(const Model &model, const pb::TensorProto &tensor,
                               llvm::StringRef name);
 
 /// Checks shape and size of a tensor.
-mlir::LogicalResult checkTensor(const Model &model, const pb::TensorProto &tensor,
+mlir::LogicalResult checkTensor(const Model &model,
+                                const pb::TensorProto &tensor,
                                 mlir::Location loc);
 
 /// Calls `visit` for every tensor, with the name of the value or node.
-void forEachTensor(Model &model,
-                   llvm::function_ref<void(pb::TensorProto &, mlir::Location)> visit);
+void forEachTensor(
+    Model &model,
+    llvm::function_ref<void(pb::TensorProto &, mlir::Location)> visit);
 
 /// A message of ONNX's exceptions as our diagnostics write: one line, lower
 /// case, without source positions.

@@ -33,7 +33,8 @@ static void setAttributeType(pb::AttributeProto &attribute) {
                                                      : A::UNDEFINED);
 }
 
-static void setAttributeTypes(google::protobuf::RepeatedPtrField<pb::NodeProto> &nodes) {
+static void
+setAttributeTypes(google::protobuf::RepeatedPtrField<pb::NodeProto> &nodes) {
   for (pb::NodeProto &node : nodes)
     for (pb::AttributeProto &attribute : *node.mutable_attribute()) {
       setAttributeType(attribute);
@@ -66,9 +67,9 @@ static OwningOpRef<ModuleOp> read(Model &model,
 }
 
 /// `read` behind the barrier for exceptions.
-static OwningOpRef<ModuleOp> readSafely(Model &model,
-                                        std::shared_ptr<llvm::MemoryBuffer> buffer,
-                                        const ReadOptions &options) {
+static OwningOpRef<ModuleOp>
+readSafely(Model &model, std::shared_ptr<llvm::MemoryBuffer> buffer,
+           const ReadOptions &options) {
   model.context->getOrLoadDialect<ir::OnnxDialect>();
   try {
     return read(model, std::move(buffer), options);

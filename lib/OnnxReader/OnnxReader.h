@@ -20,7 +20,8 @@ namespace dlc {
 
 /// How a model is read.
 struct ReadOptions {
-  /// Shapes of graph inputs, as `--shape=name:1x3x?x?` gives them; -1 is dynamic.
+  /// Shapes of graph inputs, as `--shape=name:1x3x?x?` gives them; -1 is
+  /// dynamic.
   llvm::StringMap<llvm::SmallVector<int64_t>> shapes;
   /// Values of named dimensions, as `--dim=batch=1` gives them.
   llvm::StringMap<int64_t> dims;
@@ -41,8 +42,8 @@ struct ReadOptions {
 /// ({ai.onnx = 28 : i64}), `onnx.producer_name`, `onnx.producer_version`,
 /// `onnx.domain`, `onnx.model_version`, `onnx.doc_string`, `onnx.metadata`,
 /// `onnx.training_info` (the number of entries); and when raised
-/// `onnx.original_opset`, and `onnx.raise_notes` (strings) where a part could not be
-/// raised, e.g. since ONNX has no adapter for an operator.
+/// `onnx.original_opset`, and `onnx.raise_notes` (strings) where a part could
+/// not be raised, e.g. since ONNX has no adapter for an operator.
 ///
 /// Weights are resources that share the mapped file; they live as long as the
 /// context, so the file must not change meanwhile.
@@ -50,8 +51,8 @@ DLC_API mlir::OwningOpRef<mlir::ModuleOp>
 readOnnx(llvm::StringRef path, mlir::MLIRContext &context,
          const ReadOptions &options = {});
 
-/// The same from memory. `name` stands for the file in locations, `directory` is where
-/// external data lies. The buffer is kept as long as the context.
+/// The same from memory. `name` stands for the file in locations, `directory`
+/// is where external data lies. The buffer is kept as long as the context.
 DLC_API mlir::OwningOpRef<mlir::ModuleOp>
 readOnnx(std::unique_ptr<llvm::MemoryBuffer> buffer, llvm::StringRef name,
          llvm::StringRef directory, mlir::MLIRContext &context,
@@ -71,7 +72,8 @@ DLC_API std::vector<OpSchemaInfo> listOpSchemas();
 
 /// The version of the schema of `op` that operator set `opset` of the domain
 /// holds, 0 when there is none.
-DLC_API int getSinceVersion(llvm::StringRef domain, llvm::StringRef op, int opset);
+DLC_API int getSinceVersion(llvm::StringRef domain, llvm::StringRef op,
+                            int opset);
 
 /// The newest operator set of the domain that ONNX knows, 0 when unknown.
 DLC_API int getNewestOpset(llvm::StringRef domain);

@@ -59,7 +59,8 @@ static void moveDefaultedInputs(Model &model) {
   model.proto.set_ir_version(pb::IR_VERSION);
 }
 
-LogicalResult dlc::reader::raiseModel(Model &model, const ReadOptions &options) {
+LogicalResult dlc::reader::raiseModel(Model &model,
+                                      const ReadOptions &options) {
   model.raised = true;
   normalizeDomains(model.proto);
   for (const pb::OperatorSetIdProto &import : model.proto.opset_import())
@@ -83,9 +84,9 @@ LogicalResult dlc::reader::raiseModel(Model &model, const ReadOptions &options) 
     model.proto.Swap(&unconverted);
     if (failed(inferTypes(model, overridden, Strictness::Strict, nullptr)))
       return failure();
-    model.notes.push_back("stays at operator set " +
-                          std::to_string(model.originalOpset) +
-                          ": ONNX converts it to a model that contradicts itself: " + why);
+    model.notes.push_back(
+        "stays at operator set " + std::to_string(model.originalOpset) +
+        ": ONNX converts it to a model that contradicts itself: " + why);
   }
   fixConverted(model);
   if (options.hasRow && failed(expandFunctionBodies(model, options)))

@@ -16,10 +16,11 @@ std::vector<OpSchemaInfo> dlc::listOpSchemas() {
     info.domain = schema.domain();
     info.name = schema.Name();
     info.sinceVersions.push_back(schema.SinceVersion());
-    if (schema.SinceVersion() ==
-        *std::max_element(info.sinceVersions.begin(), info.sinceVersions.end())) {
+    if (schema.SinceVersion() == *std::max_element(info.sinceVersions.begin(),
+                                                   info.sinceVersions.end())) {
       info.deprecated = schema.Deprecated();
-      info.hasFunction = schema.HasFunction() || schema.HasContextDependentFunction();
+      info.hasFunction =
+          schema.HasFunction() || schema.HasContextDependentFunction();
     }
   }
   std::vector<OpSchemaInfo> result;
@@ -30,7 +31,8 @@ std::vector<OpSchemaInfo> dlc::listOpSchemas() {
   return result;
 }
 
-int dlc::getSinceVersion(llvm::StringRef domain, llvm::StringRef op, int opset) {
+int dlc::getSinceVersion(llvm::StringRef domain, llvm::StringRef op,
+                         int opset) {
   const ::onnx::OpSchema *schema =
       ::onnx::OpSchemaRegistry::Schema(op.str(), opset, domain.str());
   return schema ? schema->SinceVersion() : 0;

@@ -3,9 +3,9 @@
 #include "lib/OnnxReader/Model.h"
 
 #include "mlir/IR/Diagnostics.h"
-#include "llvm/ADT/StringExtras.h"
 #include "onnx/defs/schema.h"
 #include "onnx/shape_inference/implementation.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace dlc::reader;
@@ -18,17 +18,20 @@ using Values = google::protobuf::RepeatedPtrField<pb::ValueInfoProto>;
 //===----------------------------------------------------------------------===//
 
 /// Calls `visit` for every dimension of a type.
-static void forEachDim(pb::TypeProto &type,
-                       llvm::function_ref<void(pb::TensorShapeProto::Dimension &)> visit) {
+static void
+forEachDim(pb::TypeProto &type,
+           llvm::function_ref<void(pb::TensorShapeProto::Dimension &)> visit) {
   switch (type.value_case()) {
   case pb::TypeProto::kTensorType:
     if (type.tensor_type().has_shape())
-      for (auto &dim : *type.mutable_tensor_type()->mutable_shape()->mutable_dim())
+      for (auto &dim :
+           *type.mutable_tensor_type()->mutable_shape()->mutable_dim())
         visit(dim);
     break;
   case pb::TypeProto::kSparseTensorType:
     if (type.sparse_tensor_type().has_shape())
-      for (auto &dim : *type.mutable_sparse_tensor_type()->mutable_shape()->mutable_dim())
+      for (auto &dim :
+           *type.mutable_sparse_tensor_type()->mutable_shape()->mutable_dim())
         visit(dim);
     break;
   case pb::TypeProto::kSequenceType:
@@ -58,8 +61,9 @@ static void forEachGraph(pb::GraphProto &graph,
     }
 }
 
-static void forEachDeclaredType(pb::GraphProto &graph,
-                                llvm::function_ref<void(pb::TypeProto &)> visit) {
+static void
+forEachDeclaredType(pb::GraphProto &graph,
+                    llvm::function_ref<void(pb::TypeProto &)> visit) {
   forEachGraph(graph, [&](pb::GraphProto &inner) {
     for (Values *list : {inner.mutable_input(), inner.mutable_output(),
                          inner.mutable_value_info()})
@@ -88,7 +92,8 @@ static LogicalResult setShape(const Model &model, pb::ValueInfoProto &input,
                               llvm::StringMap<int64_t> &values, bool &clash) {
   Location loc = model.namedLoc(input.name());
   if (!input.type().has_tensor_type())
-    return emitError(loc, "input '") << input.name() << "' is no tensor, so it cannot be given a shape";
+    return emitError(loc, "input '")
+           << input.name() << "' is no tensor, so it cannot be given a shape";
   auto &type = *input.mutable_type()->mutable_tensor_type();
   if (type.has_shape() && type.shape().dim_size() != int(shape.size()))
     return emitError(loc, "expected a shape of rank ")
@@ -107,13 +112,15 @@ static LogicalResult setShape(const Model &model, pb::ValueInfoProto &input,
                << dim.dim_param() << "' is given both as " << it->second
                << " and as " << size;
     }
-    clash |= dim.has_dim_value() && dim.dim_value() > 0 && dim.dim_value() != size;
+    clash |=
+        dim.has_dim_value() && dim.dim_value() > 0 && dim.dim_value() != size;
     dim.set_dim_value(size);
   }
   return success();
 }
 
-LogicalResult dlc::reader::applyShapes(Model &model, const ReadOptions &options) {
+LogicalResult dlc::reader::applyShapes(Model &model,
+                                       const ReadOptions &options) {
   pb::GraphProto &graph = *model.proto.mutable_graph();
   if (model.raised)
     forEachDeclaredType(graph, [](pb::TypeProto &type) {
@@ -189,7 +196,8 @@ static std::optional<std::string> infer(pb::ModelProto &proto, bool strict,
   try {
     pb::shape_inference::InferShapes(
         proto, pb::OpSchemaRegistry::Instance(),
-        pb::ShapeInferenceOptions(/*check_type=*/strict, strict, propagate), &data);
+        pb::ShapeInferenceOptions(/*check_type=*/strict, strict, propagate),
+        &data);
   } catch (const std::exception &e) {
     return e.what();
   }
@@ -197,8 +205,8 @@ static std::optional<std::string> infer(pb::ModelProto &proto, bool strict,
 }
 
 /// Names every node "#k", so that messages tell which it is, and lists them.
-static std::vector<const pb::NodeProto *> numberNodes(pb::ModelProto &proto,
-                                                      pb::GraphProto &original) {
+static std::vector<const pb::NodeProto *>
+numberNodes(pb::ModelProto &proto, pb::GraphProto &original) {
   std::vector<const pb::NodeProto *> nodes;
   forEachGraph(original, [&](pb::GraphProto &graph) {
     for (const pb::NodeProto &node : graph.node())
@@ -221,7 +229,8 @@ static void reportInference(const Model &model, StringRef message,
   for (StringRef line : lines) {
     size_t at = line.rfind("node name: #");
     size_t index;
-    StringRef rest = at == StringRef::npos ? "" : line.substr(at + strlen("node name: #"));
+    StringRef rest =
+        at == StringRef::npos ? "" : line.substr(at + strlen("node name: #"));
     if (rest.consumeInteger(10, index) || index >= nodes.size())
       continue;
     rest.consume_front("): ");
@@ -260,7 +269,9 @@ static std::string shapeText(const pb::TensorShapeProto &shape) {
     if (text.size() > 1)
       text += ", ";
     text += dim.has_dim_value() ? std::to_string(dim.dim_value())
-            : dim.has_dim_param() && !isUnnamed(dim.dim_param()) ? dim.dim_param() : "?";
+            : dim.has_dim_param() && !isUnnamed(dim.dim_param())
+                ? dim.dim_param()
+                : "?";
   }
   return text + "]";
 }
@@ -306,9 +317,10 @@ static void addDefaultAttributes(pb::ModelProto &proto) {
         continue;
       for (const auto &[name, attribute] : schema->attributes())
         if (attribute.default_value.has_name() &&
-            llvm::none_of(node.attribute(), [&, &name = name](const auto &given) {
-              return given.name() == name;
-            }))
+            llvm::none_of(node.attribute(),
+                          [&, &name = name](const auto &given) {
+                            return given.name() == name;
+                          }))
           *node.add_attribute() = attribute.default_value;
     }
   });
@@ -321,8 +333,10 @@ static void addDeclared(const Model &model, pb::GraphProto &graph) {
     typed[value.name()] = true;
     auto it = model.declared.find(value.name());
     if (it != model.declared.end() && value.type().has_tensor_type() &&
-        !value.type().tensor_type().has_shape() && it->second.has_tensor_type() &&
-        it->second.tensor_type().elem_type() == value.type().tensor_type().elem_type())
+        !value.type().tensor_type().has_shape() &&
+        it->second.has_tensor_type() &&
+        it->second.tensor_type().elem_type() ==
+            value.type().tensor_type().elem_type())
       *value.mutable_type() = it->second;
   }
   for (const pb::ValueInfoProto &output : graph.output())
@@ -337,8 +351,8 @@ static void addDeclared(const Model &model, pb::GraphProto &graph) {
       }
 }
 
-LogicalResult dlc::reader::inferTypes(Model &model, bool overridden, Strictness mode,
-                                      std::string *why) {
+LogicalResult dlc::reader::inferTypes(Model &model, bool overridden,
+                                      Strictness mode, std::string *why) {
   pb::ModelProto &proto = model.proto;
   pb::GraphProto &graph = *proto.mutable_graph();
   bool known = allKnown(proto);
@@ -374,9 +388,8 @@ LogicalResult dlc::reader::inferTypes(Model &model, bool overridden, Strictness 
     return reportInference(model, *error, nodes), failure();
 
   for (pb::ValueInfoProto &output : *result.mutable_graph()->mutable_output()) {
-    std::string wrong =
-        mergeOutput(output, outputs[output.name()],
-                    overridden || mode == Strictness::Lenient);
+    std::string wrong = mergeOutput(output, outputs[output.name()],
+                                    overridden || mode == Strictness::Lenient);
     if (wrong.empty())
       continue;
     if (why)

@@ -115,7 +115,8 @@ static std::optional<int64_t> countElements(const pb::TensorProto &tensor) {
 
 /// Appends the `bytes` low bytes of every entry of a typed field.
 template <typename Field>
-static void appendLow(std::vector<char> &out, const Field &field, unsigned bytes) {
+static void appendLow(std::vector<char> &out, const Field &field,
+                      unsigned bytes) {
   out.reserve(field.size() * bytes);
   for (auto entry : field)
     for (unsigned b = 0; b < bytes; ++b)
@@ -200,9 +201,11 @@ LogicalResult dlc::reader::checkTensor(const Model &model,
   std::optional<int64_t> count = countElements(tensor);
   if (!count)
     return emitError(loc, "tensor has the shape ")
-           << shape() << ", expected sizes of at least 0 whose product is below 2^63";
+           << shape()
+           << ", expected sizes of at least 0 whose product is below 2^63";
   if (tensor.has_segment())
-    return emitError(loc, "tensor is stored in segments, which is not supported");
+    return emitError(loc,
+                     "tensor is stored in segments, which is not supported");
   if (isa<ir::StringType>(element)) {
     if (tensor.string_data_size() != *count)
       return emitError(loc, "tensor of shape ")
@@ -218,7 +221,8 @@ LogicalResult dlc::reader::checkTensor(const Model &model,
     found = blob->bytes.size();
   } else {
     if (tensor.string_data_size())
-      return emitError(loc, "tensor of type ") << element << " has strings as values";
+      return emitError(loc, "tensor of type ")
+             << element << " has strings as values";
     if (tensor.has_raw_data() && !tensor.raw_data().empty()) {
       if (isTyped(tensor))
         return emitError(loc, "tensor has its values in several fields");
@@ -333,13 +337,13 @@ LogicalResult dlc::reader::loadTensors(Model &model) {
       return;
     }
     // Values in typed fields: large ones become stubs as well.
-    size_t entries = size_t(tensor.int32_data_size()) + tensor.int64_data_size() +
-                     tensor.uint64_data_size() + tensor.float_data_size() +
-                     tensor.double_data_size();
+    size_t entries = size_t(tensor.int32_data_size()) +
+                     tensor.int64_data_size() + tensor.uint64_data_size() +
+                     tensor.float_data_size() + tensor.double_data_size();
     if (entries >= kStubBytes / 4) {
-      auto raw = std::make_shared<std::vector<char>>(
-          typedToRaw(tensor, convertElementType(model.context, tensor.data_type()),
-                     *countElements(tensor)));
+      auto raw = std::make_shared<std::vector<char>>(typedToRaw(
+          tensor, convertElementType(model.context, tensor.data_type()),
+          *countElements(tensor)));
       makeStub(model, tensor, {ArrayRef<char>(*raw), raw});
     }
   });
@@ -366,7 +370,9 @@ static Attribute smallTensor(RankedTensorType type, ArrayRef<char> raw) {
     for (int64_t i = 0; i < type.getNumElements(); ++i) {
       unsigned x = 0;
       for (unsigned b = 0; b < bits; ++b)
-        x |= unsigned(uint8_t(raw[(i * bits + b) / 8]) >> ((i * bits + b) % 8) & 1) << b;
+        x |= unsigned(uint8_t(raw[(i * bits + b) / 8]) >> ((i * bits + b) % 8) &
+                      1)
+             << b;
       bytes.push_back(char(x));
     }
     return DenseElementsAttr::getFromRawBuffer(type, bytes);
@@ -379,7 +385,8 @@ Attribute dlc::reader::convertTensor(const Model &model,
                                      StringRef name) {
   Type element = convertElementType(model.context, tensor.data_type());
   auto type = RankedTensorType::get(
-      SmallVector<int64_t>(tensor.dims().begin(), tensor.dims().end()), element);
+      SmallVector<int64_t>(tensor.dims().begin(), tensor.dims().end()),
+      element);
   if (isa<ir::StringType>(element)) {
     SmallVector<StringRef> strings(tensor.string_data().begin(),
                                    tensor.string_data().end());
@@ -411,17 +418,21 @@ Attribute dlc::reader::convertTensor(const Model &model,
   // Share the mapped file where elements are aligned in it.
   size_t alignment = 1;
   if (element.isIntOrFloat())
-    alignment = llvm::PowerOf2Ceil(llvm::divideCeil(element.getIntOrFloatBitWidth(), 8));
+    alignment = llvm::PowerOf2Ceil(
+        llvm::divideCeil(element.getIntOrFloatBitWidth(), 8));
   else
-    alignment = cast<ComplexType>(element).getElementType().getIntOrFloatBitWidth() / 8;
+    alignment =
+        cast<ComplexType>(element).getElementType().getIntOrFloatBitWidth() / 8;
   if (blob && llvm::isAddrAligned(llvm::Align(alignment), raw.data())) {
     std::shared_ptr<const void> owner = blob->owner;
     return DenseResourceElementsAttr::get(
         type, key,
-        AsmResourceBlob(raw, alignment, [owner](void *, size_t, size_t) {},
-                        /*dataIsMutable=*/false));
+        AsmResourceBlob(
+            raw, alignment, [owner](void *, size_t, size_t) {},
+            /*dataIsMutable=*/false));
   }
   return DenseResourceElementsAttr::get(
       type, key,
-      HeapAsmResourceBlob::allocateAndCopyWithAlign(raw, 64, /*dataIsMutable=*/false));
+      HeapAsmResourceBlob::allocateAndCopyWithAlign(raw, 64,
+                                                    /*dataIsMutable=*/false));
 }

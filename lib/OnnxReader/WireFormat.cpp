@@ -15,8 +15,17 @@ using namespace dlc::reader;
 namespace {
 
 /// The messages of onnx.proto on the way to a tensor.
-enum class Message { None, Model, Training, Function, Graph, Node, Attribute,
-                     Sparse, Tensor };
+enum class Message {
+  None,
+  Model,
+  Training,
+  Function,
+  Graph,
+  Node,
+  Attribute,
+  Sparse,
+  Tensor
+};
 
 /// The kind of message that a field of a message holds.
 Message fieldMessage(Message message, unsigned field) {
@@ -29,7 +38,9 @@ Message fieldMessage(Message message, unsigned field) {
   case Message::Training:
     return field <= 2 ? Message::Graph : Message::None;
   case Message::Function:
-    return field == 7 ? Message::Node : field == 11 ? Message::Attribute : Message::None;
+    return field == 7    ? Message::Node
+           : field == 11 ? Message::Attribute
+                         : Message::None;
   case Message::Graph:
     return field == 1    ? Message::Node
            : field == 5  ? Message::Tensor
@@ -136,7 +147,8 @@ bool Skeleton::copy(Message message, StringRef in, std::string &out,
       if (size > uint64_t(end - p))
         return fail(start, llvm::formatv("expected {0} bytes, found {1}: the "
                                          "file is truncated or corrupted",
-                                         size, end - p).str());
+                                         size, end - p)
+                               .str());
       StringRef bytes(p, size);
       p += size;
       Message inner = fieldMessage(message, field);
@@ -178,7 +190,8 @@ bool Skeleton::copy(Message message, StringRef in, std::string &out,
       return fail(large.data(),
                   llvm::formatv("a tensor of data type {0} has its values in "
                                 "field {1}, or in several fields",
-                                dataType, largeField).str());
+                                dataType, largeField)
+                      .str());
     std::string entry;
     putBytes(entry, 1, "location");
     putBytes(entry, 2, "#" + std::to_string(blobs.size()));
@@ -192,8 +205,9 @@ bool Skeleton::copy(Message message, StringRef in, std::string &out,
 
 } // namespace
 
-LogicalResult dlc::reader::parseModel(Model &model,
-                                      std::shared_ptr<llvm::MemoryBuffer> buffer) {
+LogicalResult
+dlc::reader::parseModel(Model &model,
+                        std::shared_ptr<llvm::MemoryBuffer> buffer) {
   Location loc = model.fileLoc();
   StringRef bytes = buffer->getBuffer();
   if (bytes.empty())
@@ -208,6 +222,9 @@ LogicalResult dlc::reader::parseModel(Model &model,
            << skeleton.size() << " bytes, more than protobuf's 2 GB";
   if (!model.proto.ParseFromString(skeleton))
     return emitError(loc, "not an ONNX model: protobuf cannot parse it");
+  if (!model.proto.has_ir_version() || !model.proto.has_graph())
+    return emitError(loc, "not an ONNX model: it has no ")
+           << (model.proto.has_graph() ? "ir_version" : "graph");
   for (StringRef blob : large)
     model.blobs.push_back({ArrayRef<char>(blob.data(), blob.size()), buffer});
   return success();
