@@ -7,7 +7,7 @@ include "dialects/Dlc/DlcBase.td"
 include "mlir/Interfaces/DestinationStyleOpInterface.td"
 
 def Dlc_ContractOp : Dlc_Op<"contract", [
-    SingleBlock,
+    IsolatedFromAbove, SingleBlock,
     DeclareOpInterfaceMethods<DestinationStyleOpInterface>,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "sum of products over reduction dimensions, with an epilogue";
@@ -25,8 +25,7 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
 
     The sum has the type of the epilogue's first argument; the others are the
     extras' elements. `aUnsigned` and `bUnsigned` say how integers are
-    extended to it. The epilogue's ops have no side effects and use nothing
-    defined outside it. Every element of the init operand is written, and
+    extended to it. The epilogue's ops have no side effects. Every element of the init operand is written, and
     none is read.
 
     ```mlir

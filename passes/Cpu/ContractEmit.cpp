@@ -5,6 +5,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -52,63 +53,166 @@ void ContractEmitter::emitLoops(ArrayRef<unsigned> dims, const Offsets &start,
   });
 }
 
-SmallVector<Value> ContractEmitter::emitSum(
-    unsigned level, Value aOffset, Value bOffset, ArrayRef<Value> sums,
-    int64_t unroll,
-    function_ref<SmallVector<Value>(Value, Value, ArrayRef<Value>)> body) {
-  if (level == loops.sums.size())
+void ContractEmitter::emitColumns(
+    Value extent, int64_t width,
+    function_ref<void(Value, ArrayRef<TileColumn>, Value)> body) {
+  bool masks = hasMasks();
+  Value whole = math.roundDown(extent, width);
+  emitFor(math.constant(0), whole, width, [&](Value column) {
+    body(column, splitColumns(width, lanes, masks), {});
+  });
+  if (std::optional<int64_t> count = staticIndex(extent)) {
+    if (*count % width == 0)
+      return;
+    SmallVector<TileColumn> rest = splitColumns(*count % width, lanes, masks);
+    return body(whole, rest, getMask(rest.back()));
+  }
+  // An unknown rest: one vector after the other, the last one masked, or
+  // element by element.
+  Value full = masks ? extent : math.roundDown(extent, lanes);
+  if (width > lanes || masks)
+    emitFor(whole, full, lanes, [&](Value column) {
+      TileColumn vector{0, lanes, lanes};
+      body(column, vector,
+           masks ? getMask(math.sub(extent, column), lanes) : Value());
+    });
+  if (!masks)
+    emitFor(full, extent, 1, [&](Value column) {
+      TileColumn element{0, 1, 1};
+      body(column, element, {});
+    });
+}
+
+void ContractEmitter::emitRows(Value first, Value end, Value total,
+                               int64_t height,
+                               function_ref<void(Value, int64_t)> body) {
+  SmallVector<int64_t> heights{height};
+  if (std::optional<int64_t> rows = staticIndex(total)) {
+    if (*rows % height)
+      heights.push_back(*rows % height);
+  } else {
+    for (int64_t h = llvm::PowerOf2Ceil(height) / 2; h > 0; h /= 2)
+      heights.push_back(h);
+  }
+  Value row = first;
+  for (int64_t h : heights) {
+    Value stop = math.add(row, math.roundDown(math.sub(end, row), h));
+    emitFor(row, stop, h, [&](Value i) { body(i, h); });
+    row = stop;
+  }
+}
+
+/// A position is divided into indices once; the others follow by counting.
+SmallVector<ContractEmitter::Offsets>
+ContractEmitter::getOffsets(const Offsets &bases, ArrayRef<unsigned> dims,
+                            Value first, int64_t count, int64_t alignment) {
+  SmallVector<Value> index(dims.size());
+  Value rest = first;
+  for (size_t i = dims.size(); i-- > 1;) {
+    index[i] = math.rem(rest, loops.extents[dims[i]]);
+    rest = math.div(rest, loops.extents[dims[i]]);
+  }
+  if (!dims.empty())
+    index[0] = rest;
+
+  SmallVector<Offsets> offsets;
+  auto append = [&](int64_t inner) {
+    Offsets current;
+    for (auto [operand, base] : llvm::zip_equal(loops.operands, bases)) {
+      Value offset = base;
+      for (auto [i, dim] : llvm::zip_equal(index, dims))
+        offset = math.add(offset, math.mul(i, operand.strides[dim]));
+      if (inner)
+        offset =
+            math.add(offset, math.mul(operand.strides[dims.back()], inner));
+      current.push_back(offset);
+    }
+    offsets.push_back(current);
+  };
+  // Positions that cannot wrap lie at a constant distance.
+  std::optional<int64_t> inner =
+      dims.empty() ? std::nullopt : staticIndex(loops.extents[dims.back()]);
+  if (dims.size() <= 1 || (inner && *inner % alignment == 0)) {
+    for (int64_t r = 0; r < count; ++r)
+      append(r);
+    return offsets;
+  }
+  for (int64_t r = 0; r < count; ++r) {
+    append(0);
+    if (r + 1 == count)
+      break;
+    Value carry = math.constant(1);
+    for (size_t i = dims.size(); i-- > 0;) {
+      index[i] = math.add(index[i], carry);
+      if (i == 0)
+        break;
+      Value wraps = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, index[i],
+                                          loops.extents[dims[i]]);
+      index[i] =
+          arith::SelectOp::create(b, wraps, math.constant(0), index[i]);
+      carry = arith::IndexCastUIOp::create(b, b.getIndexType(), wraps);
+    }
+  }
+  return offsets;
+}
+
+ContractEmitter::Sums ContractEmitter::emitSumLoop(
+    Value lower, Value upper, int64_t step, ArrayRef<Value> sums,
+    function_ref<Sums(Value, ArrayRef<Value>)> body) {
+  std::optional<int64_t> from = staticIndex(lower), to = staticIndex(upper);
+  if (from && to && *from >= *to)
+    return Sums(sums);
+  if (from && to && *from + step >= *to)
+    return body(lower, sums);
+  auto loop = scf::ForOp::create(b, lower, upper, math.constant(step), sums);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Sums next = body(loop.getInductionVar(), Sums(loop.getRegionIterArgs()));
+  scf::YieldOp::create(b, next);
+  return Sums(loop.getResults());
+}
+
+/// How often to unroll a loop of `count` steps: a short one wholly, a longer
+/// one by a factor of about `wanted` that leaves no rest, if there is one.
+static int64_t getUnrolling(std::optional<int64_t> count, int64_t wanted) {
+  if (!count)
+    return wanted;
+  if (*count <= 2 * wanted)
+    return std::max<int64_t>(1, *count);
+  for (int64_t factor = wanted; factor > wanted / 2 && factor > 1; --factor)
+    if (*count % factor == 0)
+      return factor;
+  return wanted;
+}
+
+ContractEmitter::Sums ContractEmitter::emitSum(
+    ArrayRef<unsigned> dims, Value aOffset, Value bOffset, ArrayRef<Value> sums,
+    int64_t unroll, function_ref<Sums(Value, Value, ArrayRef<Value>)> body) {
+  if (dims.empty())
     return body(aOffset, bOffset, sums);
-  unsigned dim = loops.sums[level];
-  bool isInnermost = level + 1 == loops.sums.size();
+  unsigned dim = dims.front();
   Value aStride = loops.a().strides[dim], bStride = loops.b().strides[dim];
   Value extent = loops.extents[dim];
-  std::optional<int64_t> count = staticIndex(extent);
-
-  // A short innermost loop is unrolled whole; a longer one by a factor that
-  // leaves no rest, if there is one.
-  if (!isInnermost)
-    unroll = 1;
-  else if (count && *count <= 2 * unroll)
-    unroll = std::max<int64_t>(1, *count);
-  else if (count)
-    for (int64_t factor = unroll; factor > unroll / 2 && factor > 1; --factor)
-      if (*count % factor == 0) {
-        unroll = factor;
-        break;
-      }
-
-  auto steps = [&](Value i, int64_t number, ArrayRef<Value> start) {
-    SmallVector<Value> current(start);
-    Value a = math.add(aOffset, math.mul(i, aStride));
-    Value bb = math.add(bOffset, math.mul(i, bStride));
-    for (int64_t u = 0; u < number; ++u)
-      current = emitSum(level + 1, math.add(a, math.mul(aStride, u)),
-                        math.add(bb, math.mul(bStride, u)), current, unroll,
-                        body);
-    return current;
+  int64_t steps =
+      dims.size() > 1 ? 1 : getUnrolling(staticIndex(extent), unroll);
+  auto emitSteps = [&](int64_t number) {
+    return [&, number](Value i, ArrayRef<Value> start) {
+      Sums current(start);
+      Value a = math.add(aOffset, math.mul(i, aStride));
+      Value bb = math.add(bOffset, math.mul(i, bStride));
+      for (int64_t u = 0; u < number; ++u)
+        current = emitSum(dims.drop_front(), math.add(a, math.mul(aStride, u)),
+                          math.add(bb, math.mul(bStride, u)), current, unroll,
+                          body);
+      return current;
+    };
   };
-  auto loop = [&](Value lower, Value upper, int64_t step,
-                  ArrayRef<Value> start) -> SmallVector<Value> {
-    std::optional<int64_t> from = staticIndex(lower), to = staticIndex(upper);
-    if (from && to && *from >= *to)
-      return SmallVector<Value>(start);
-    if (from && to && *from + step >= *to)
-      return steps(lower, step, start);
-    auto forOp =
-        scf::ForOp::create(b, lower, upper, math.constant(step), start);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(forOp.getBody());
-    SmallVector<Value> iterArgs(forOp.getRegionIterArgs());
-    SmallVector<Value> next = steps(forOp.getInductionVar(), step, iterArgs);
-    scf::YieldOp::create(b, next);
-    return SmallVector<Value>(forOp.getResults());
-  };
-  Value zero = math.constant(0);
-  if (unroll == 1)
-    return loop(zero, extent, 1, sums);
-  Value whole = math.roundDown(extent, unroll);
-  SmallVector<Value> result = loop(zero, whole, unroll, sums);
-  return loop(whole, extent, 1, result);
+  Value whole = math.roundDown(extent, steps);
+  Sums result =
+      emitSumLoop(math.constant(0), whole, steps, sums, emitSteps(steps));
+  if (steps == 1)
+    return result;
+  return emitSumLoop(whole, extent, 1, result, emitSteps(1));
 }
 
 //===----------------------------------------------------------------------===//
@@ -126,6 +230,18 @@ Value ContractEmitter::getMask(TileColumn column) {
   auto type = VectorType::get({column.width}, b.getI1Type());
   return vector::ConstantMaskOp::create(
       b, type, b.getDenseI64ArrayAttr({column.count}));
+}
+
+Value ContractEmitter::getMask(Value count, int64_t width) {
+  return vector::CreateMaskOp::create(
+      b, VectorType::get({width}, b.getI1Type()), ValueRange{count});
+}
+
+bool ContractEmitter::hasMasks() {
+  return cpu.hasMasks(sumType) &&
+         llvm::all_of(loops.operands, [&](const ContractOperand &operand) {
+           return cpu.hasMasks(operand.type);
+         });
 }
 
 /// A mask for gathers and scatters, which always take one.

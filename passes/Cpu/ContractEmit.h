@@ -36,19 +36,47 @@ struct ContractEmitter {
   /// no loop if it is known to run once.
   void emitFor(mlir::Value lower, mlir::Value upper, int64_t step,
                llvm::function_ref<void(mlir::Value)> body);
-  /// A loop over all summed dimensions from `level` on: `body` gets the
-  /// offsets of a and b and the sums so far, and returns the new sums. The
-  /// innermost loop is unrolled `unroll` times.
-  llvm::SmallVector<mlir::Value>
-  emitSum(unsigned level, mlir::Value aOffset, mlir::Value bOffset,
-          llvm::ArrayRef<mlir::Value> sums, int64_t unroll,
-          llvm::function_ref<llvm::SmallVector<mlir::Value>(
-              mlir::Value, mlir::Value, llvm::ArrayRef<mlir::Value>)>
-              body);
+  /// Covers `extent` columns: `body` gets the first column of a tile of
+  /// `width` columns, then of what is left, with its vectors and the mask of
+  /// the last one (null if it is full).
+  void emitColumns(mlir::Value extent, int64_t width,
+                   llvm::function_ref<void(mlir::Value,
+                                           llvm::ArrayRef<TileColumn>,
+                                           mlir::Value)>
+                       body);
+  /// Covers [first, end) in tiles of `height` rows: `body` gets the first row
+  /// and the height. What is left is one tile if `total`, the number of all
+  /// rows, is known (`first` is then a multiple of `height`), or else tiles of
+  /// a power of two.
+  void emitRows(mlir::Value first, mlir::Value end, mlir::Value total,
+                int64_t height,
+                llvm::function_ref<void(mlir::Value, int64_t)> body);
+  /// The operands' offsets at `count` positions from `first` on in the space
+  /// of `dims`, counted row by row; `first` is a multiple of `alignment`.
+  llvm::SmallVector<Offsets> getOffsets(const Offsets &bases,
+                                        llvm::ArrayRef<unsigned> dims,
+                                        mlir::Value first, int64_t count,
+                                        int64_t alignment);
+  using Sums = llvm::SmallVector<mlir::Value>;
+  /// Loops over the summed dimensions `dims`: `body` gets the offsets of a and
+  /// b and the sums so far, and returns the new sums. The innermost loop is
+  /// unrolled about `unroll` times.
+  Sums emitSum(llvm::ArrayRef<unsigned> dims, mlir::Value aOffset,
+               mlir::Value bOffset, llvm::ArrayRef<mlir::Value> sums,
+               int64_t unroll,
+               llvm::function_ref<Sums(mlir::Value, mlir::Value,
+                                       llvm::ArrayRef<mlir::Value>)>
+                   body);
+  /// `for i = lower to upper step step` that carries sums.
+  Sums emitSumLoop(mlir::Value lower, mlir::Value upper, int64_t step,
+                   llvm::ArrayRef<mlir::Value> sums,
+                   llvm::function_ref<Sums(mlir::Value,
+                                           llvm::ArrayRef<mlir::Value>)>
+                       body);
 
   mlir::Value loadScalar(const ContractOperand &operand, mlir::Value offset);
   /// `column.width` elements at distance `stride`, of which only the existing
-  /// ones are read. `limit` replaces `column.count` where that is dynamic.
+  /// ones, by `mask` (null: all), are read.
   mlir::Value loadVector(const ContractOperand &operand, mlir::Value offset,
                          mlir::Value stride, TileColumn column,
                          mlir::Value mask);
@@ -56,6 +84,10 @@ struct ContractEmitter {
                    TileColumn column, mlir::Value mask);
   /// The mask of a column that isn't full, null for a full one.
   mlir::Value getMask(TileColumn column);
+  /// The mask of the first `count` of `width` elements.
+  mlir::Value getMask(mlir::Value count, int64_t width);
+  /// True if all operands can be masked.
+  bool hasMasks();
 
   /// `value` (a scalar or vector) as the type of the sum.
   mlir::Value extend(mlir::Value value, bool isUnsigned);

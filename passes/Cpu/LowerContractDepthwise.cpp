@@ -1,2 +1,178 @@
+// Kernels for contractions channel by channel: depthwise convolutions. A, B
+// and C move by one element along a batch dimension, which vectors run along.
+//
+//   for outer rows                           // image, line
+//     for tiles of the innermost row         // outputs side by side
+//       for vectors of channels
+//         for taps                           // the innermost unrolled
+//           sums[r] += A[tap + r] * B[tap]   // an input is loaded once
+//         C = epilogue(sums)
 #include "passes/Cpu/ContractEmit.h"
-bool dlc::emitDepthwise(ContractEmitter &) { return false; }
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/MathExtras.h"
+#include <algorithm>
+
+using namespace mlir;
+using namespace dlc;
+
+namespace {
+class DepthwiseEmitter {
+public:
+  DepthwiseEmitter(ContractEmitter &emitter, unsigned dim)
+      : e(emitter), loops(emitter.loops), math(emitter.math), dim(dim) {}
+
+  void emit(ArrayRef<unsigned> outer);
+
+private:
+  using Offsets = ContractEmitter::Offsets;
+  using Sums = ContractEmitter::Sums;
+
+  void emitTile(const Offsets &bases, Value row, int64_t rows,
+                TileColumn channels, Value mask);
+  Sums emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
+                ArrayRef<Offsets> rows, TileColumn channels, Value mask);
+  int64_t getTileRows();
+
+  ContractEmitter &e;
+  ContractLoops &loops;
+  IndexMath &math;
+  unsigned dim; // the channels
+  /// Taps of the innermost summed dimension, unrolled; 1 if not unrolled.
+  int64_t taps = 1;
+  ArrayRef<unsigned> outerSums;
+};
+} // namespace
+
+/// Outputs that fit the registers beside the taps, in tiles of equal size.
+int64_t DepthwiseEmitter::getTileRows() {
+  int64_t most = std::clamp<int64_t>(e.cpu.registers - taps - 3, 2, 14);
+  if (loops.rows.empty())
+    return 1;
+  std::optional<int64_t> rows = staticIndex(loops.extents[loops.rows.back()]);
+  if (!rows)
+    return std::min<int64_t>(most, 8);
+  for (int64_t count = most; count > most / 2; --count)
+    if (*rows % count == 0)
+      return count;
+  int64_t tiles = std::max<int64_t>(1, llvm::divideCeil(*rows, most));
+  return std::max<int64_t>(1, llvm::divideCeil(*rows, tiles));
+}
+
+void DepthwiseEmitter::emit(ArrayRef<unsigned> outer) {
+  outerSums = loops.sums;
+  if (!outerSums.empty()) {
+    std::optional<int64_t> count = staticIndex(loops.extents[outerSums.back()]);
+    if (count && *count <= 8) {
+      taps = *count;
+      outerSums = outerSums.drop_back();
+    }
+  }
+  int64_t height = getTileRows();
+  Value width = loops.rows.empty() ? math.constant(1)
+                                   : loops.extents[loops.rows.back()];
+  e.emitLoops(outer, e.getBases(), [&](const Offsets &bases) {
+    e.emitRows(math.constant(0), width, width, height,
+               [&](Value row, int64_t rows) {
+                 e.emitColumns(
+                     loops.extents[dim], e.lanes,
+                     [&](Value channel, ArrayRef<TileColumn> vectors,
+                         Value mask) {
+                       Offsets at;
+                       for (auto [operand, base] :
+                            llvm::zip_equal(loops.operands, bases))
+                         at.push_back(math.add(
+                             base, math.mul(channel, operand.strides[dim])));
+                       for (auto [v, vector] : llvm::enumerate(vectors)) {
+                         Offsets moved;
+                         for (auto [operand, base] :
+                              llvm::zip_equal(loops.operands, at))
+                           moved.push_back(math.add(
+                               base,
+                               math.mul(operand.strides[dim], vector.offset)));
+                         bool isLast = v + 1 == vectors.size();
+                         emitTile(moved, row, rows, vector,
+                                  isLast ? mask : Value());
+                       }
+                     });
+               });
+  });
+}
+
+void DepthwiseEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
+                                TileColumn channels, Value mask) {
+  ArrayRef<unsigned> inner(loops.rows);
+  SmallVector<Offsets> offsets = e.getOffsets(
+      bases, inner.take_back(inner.empty() ? 0 : 1), row, rows, rows);
+  Sums sums(rows, e.zeros(channels.width));
+  // A small window is unrolled whole.
+  int64_t unroll = std::clamp<int64_t>(128 / (rows * taps), 1, 4);
+  sums = e.emitSum(outerSums, math.constant(0), bases[1], sums, unroll,
+                   [&](Value aOffset, Value bOffset, ArrayRef<Value> before) {
+                     return emitTaps(aOffset, bOffset, before, offsets,
+                                     channels, mask);
+                   });
+  for (int64_t r = 0; r < rows; ++r)
+    e.finish(sums[r], offsets[r], dim, channels, mask);
+}
+
+/// One line of taps. Inputs are visited from left to right, and each is used
+/// for all the outputs whose window holds it.
+ContractEmitter::Sums
+DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
+                           ArrayRef<Offsets> rows, TileColumn channels,
+                           Value mask) {
+  Value one = math.constant(1), zero = math.constant(0);
+  Value aTap = zero, bTap = zero;
+  if (outerSums.size() < loops.sums.size()) {
+    aTap = loops.a().strides[loops.sums.back()];
+    bTap = loops.b().strides[loops.sums.back()];
+  }
+  SmallVector<Value> weights;
+  for (int64_t tap = 0; tap < taps; ++tap)
+    weights.push_back(e.extend(
+        e.loadVector(loops.b(), math.add(bOffset, math.mul(bTap, tap)), one,
+                     channels, mask),
+        loops.bUnsigned));
+
+  std::optional<int64_t> step = staticIndex(aTap);
+  std::optional<int64_t> distance =
+      loops.rows.empty() ? 0
+                         : staticIndex(loops.a().strides[loops.rows.back()]);
+  // (row, tap) by the input they meet at, in the order of first use.
+  llvm::MapVector<int64_t, SmallVector<std::pair<int64_t, int64_t>>> inputs;
+  int64_t unshared = 0;
+  for (int64_t r = 0; r < int64_t(rows.size()); ++r)
+    for (int64_t tap = 0; tap < taps; ++tap)
+      inputs[step && distance ? r * *distance + tap * *step : unshared++]
+          .push_back({r, tap});
+  Sums after(sums);
+  for (auto &[position, uses] : inputs) {
+    auto [r, tap] = uses.front();
+    Value offset =
+        math.add(math.add(rows[r][0], aOffset), math.mul(aTap, tap));
+    Value input = e.extend(e.loadVector(loops.a(), offset, one, channels, mask),
+                           loops.aUnsigned);
+    for (auto [row, weight] : uses)
+      after[row] = e.multiplyAdd(input, weights[weight], after[row]);
+  }
+  return after;
+}
+
+bool dlc::emitDepthwise(ContractEmitter &emitter) {
+  ContractLoops &loops = emitter.loops;
+  std::optional<unsigned> dim = loops.contiguousInC(loops.batches);
+  if (!dim || loops.a().panelDim || loops.b().panelDim ||
+      !isStatic(loops.a().strides[*dim], 1) ||
+      !isStatic(loops.b().strides[*dim], 1))
+    return false;
+  // All but the channels and the innermost row are loops around the kernel.
+  SmallVector<unsigned> outer;
+  for (unsigned batch : loops.batches)
+    if (batch != *dim)
+      outer.push_back(batch);
+  llvm::append_range(outer, loops.columns);
+  if (!loops.rows.empty())
+    outer.append(loops.rows.begin(), loops.rows.end() - 1);
+  DepthwiseEmitter(emitter, *dim).emit(outer);
+  return true;
+}

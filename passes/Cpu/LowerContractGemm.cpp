@@ -27,20 +27,10 @@ public:
 private:
   using Offsets = ContractEmitter::Offsets;
 
-  /// Columns that one tile covers.
-  struct Columns {
-    SmallVector<TileColumn> vectors;
-    Value mask; // of the last vector, null if it is full
-  };
-
   void emitRowBlocks(const Offsets &bases);
   void emitColumns(const Offsets &bases, Value firstRow, Value endRow);
-  void emitRows(const Offsets &bases, Value firstRow, Value endRow,
-                const Columns &columns);
   void emitTile(const Offsets &bases, Value row, int64_t rows,
-                const Columns &columns);
-  SmallVector<Offsets> getRowOffsets(const Offsets &bases, Value row,
-                                     int64_t count);
+                ArrayRef<TileColumn> columns, Value mask);
   Offsets moveToColumn(const Offsets &bases, Value column);
   std::optional<int64_t> getBlockRows();
 
@@ -109,140 +99,33 @@ ContractEmitter::Offsets GemmEmitter::moveToColumn(const Offsets &bases,
 
 void GemmEmitter::emitColumns(const Offsets &bases, Value firstRow,
                               Value endRow) {
-  Value extent = loops.extents[dim];
-  int64_t width = tile.vectors * e.lanes;
-  bool masks = e.cpu.hasMasks(e.sumType);
-  for (ContractOperand &operand : loops.operands)
-    masks &= e.cpu.hasMasks(operand.type);
-  auto tileAt = [&](Value column, Columns columns) {
-    emitRows(moveToColumn(bases, column), firstRow, endRow, columns);
-  };
-
-  Value whole = math.roundDown(extent, width);
-  e.emitFor(math.constant(0), whole, width, [&](Value column) {
-    tileAt(column, {splitColumns(width, e.lanes, masks), {}});
-  });
-  if (std::optional<int64_t> count = staticIndex(extent)) {
-    if (*count % width == 0)
-      return;
-    Columns rest{splitColumns(*count % width, e.lanes, masks), {}};
-    rest.mask = e.getMask(rest.vectors.back());
-    return tileAt(whole, rest);
-  }
-  // An unknown rest: one vector after the other, the last one masked, or
-  // element by element.
-  Value full = masks ? extent : math.roundDown(extent, e.lanes);
-  if (tile.vectors > 1 || masks)
-    e.emitFor(whole, full, e.lanes, [&](Value column) {
-      TileColumn vector{0, e.lanes, e.lanes};
-      Value mask;
-      if (masks)
-        mask = vector::CreateMaskOp::create(
-            e.b, VectorType::get({e.lanes}, e.b.getI1Type()),
-            ValueRange{math.sub(extent, column)});
-      tileAt(column, {{vector}, mask});
-    });
-  if (!masks)
-    e.emitFor(full, extent, 1,
-              [&](Value column) { tileAt(column, {{{0, 1, 1}}, {}}); });
-}
-
-void GemmEmitter::emitRows(const Offsets &bases, Value firstRow, Value endRow,
-                           const Columns &columns) {
-  // Whole tiles; then the rest in one tile of that size, or if it isn't known
-  // in tiles of 4, 2 and 1 rows.
-  SmallVector<int64_t> heights{tile.rows};
-  if (std::optional<int64_t> rows = staticIndex(rowCount)) {
-    if (*rows % tile.rows)
-      heights.push_back(*rows % tile.rows);
-  } else {
-    for (int64_t height = llvm::PowerOf2Ceil(tile.rows) / 2; height > 0;
-         height /= 2)
-      heights.push_back(height);
-  }
-  Value row = firstRow;
-  for (int64_t height : heights) {
-    Value end = math.add(
-        row, math.roundDown(math.sub(endRow, row), height));
-    e.emitFor(row, end, height,
-              [&](Value i) { emitTile(bases, i, height, columns); });
-    row = end;
-  }
-}
-
-/// The operands' offsets for `count` rows from `row` on. A row is a position
-/// in the merged row dimensions: the first is divided into indices, the others
-/// follow by counting.
-SmallVector<ContractEmitter::Offsets>
-GemmEmitter::getRowOffsets(const Offsets &bases, Value row, int64_t count) {
-  ArrayRef<unsigned> dims = loops.rows;
-  SmallVector<Value> index(dims.size());
-  Value rest = row;
-  for (size_t i = dims.size(); i-- > 1;) {
-    index[i] = math.rem(rest, loops.extents[dims[i]]);
-    rest = math.div(rest, loops.extents[dims[i]]);
-  }
-  if (!dims.empty())
-    index[0] = rest;
-
-  SmallVector<Offsets> offsets;
-  auto append = [&](int64_t inner) {
-    Offsets current;
-    for (auto [operand, base] : llvm::zip_equal(loops.operands, bases)) {
-      Value offset = base;
-      for (auto [i, rowDim] : llvm::zip_equal(index, dims))
-        offset = math.add(offset, math.mul(i, operand.strides[rowDim]));
-      if (inner)
-        offset = math.add(
-            offset, math.mul(operand.strides[dims.back()], inner));
-      current.push_back(offset);
-    }
-    offsets.push_back(current);
-  };
-  // Rows of one tile that cannot wrap lie at a constant distance.
-  std::optional<int64_t> inner =
-      dims.empty() ? std::nullopt : staticIndex(loops.extents[dims.back()]);
-  if (dims.size() <= 1 || (inner && *inner % tile.rows == 0)) {
-    for (int64_t r = 0; r < count; ++r)
-      append(r);
-    return offsets;
-  }
-  for (int64_t r = 0; r < count; ++r) {
-    append(0);
-    if (r + 1 == count)
-      break;
-    Value carry = math.constant(1);
-    for (size_t i = dims.size(); i-- > 0;) {
-      index[i] = math.add(index[i], carry);
-      if (i == 0)
-        break;
-      Value extent = loops.extents[dims[i]];
-      Value wraps = arith::CmpIOp::create(e.b, arith::CmpIPredicate::eq,
-                                          index[i], extent);
-      index[i] = arith::SelectOp::create(e.b, wraps, math.constant(0),
-                                         index[i]);
-      carry = arith::IndexCastUIOp::create(e.b, e.b.getIndexType(), wraps);
-    }
-  }
-  return offsets;
+  e.emitColumns(loops.extents[dim], tile.vectors * e.lanes,
+                [&](Value column, ArrayRef<TileColumn> vectors, Value mask) {
+                  Offsets moved = moveToColumn(bases, column);
+                  e.emitRows(firstRow, endRow, rowCount, tile.rows,
+                             [&](Value row, int64_t rows) {
+                               emitTile(moved, row, rows, vectors, mask);
+                             });
+                });
 }
 
 void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
-                           const Columns &columns) {
-  SmallVector<Offsets> offsets = getRowOffsets(bases, row, rows);
+                           ArrayRef<TileColumn> columns, Value mask) {
+  SmallVector<Offsets> offsets =
+      e.getOffsets(bases, loops.rows, row, rows, tile.rows);
   Value bStride = loops.b().strides[dim];
   auto maskOf = [&](size_t v) {
-    return v + 1 == columns.vectors.size() ? columns.mask : Value();
+    return v + 1 == columns.size() ? mask : Value();
   };
 
   SmallVector<Value> sums;
   for (int64_t r = 0; r < rows; ++r)
-    for (const TileColumn &column : columns.vectors)
+    for (const TileColumn &column : columns)
       sums.push_back(e.zeros(column.width));
 
   auto step = [&](Value aOffset, Value bOffset, ArrayRef<Value> before) {
     SmallVector<Value> b;
-    for (auto [v, column] : llvm::enumerate(columns.vectors))
+    for (auto [v, column] : llvm::enumerate(columns))
       b.push_back(e.extend(
           e.loadVector(loops.b(), math.add(bOffset, column.offset), bStride,
                        column, maskOf(v)),
@@ -254,7 +137,7 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
           loops.aUnsigned);
       for (size_t v = 0; v < b.size(); ++v) {
         Value &sum = after[r * b.size() + v];
-        sum = e.multiplyAdd(e.broadcast(a, columns.vectors[v].width), b[v],
+        sum = e.multiplyAdd(e.broadcast(a, columns[v].width), b[v],
                             sum);
       }
     }
@@ -262,16 +145,16 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
   };
   // Some 48 multiply-adds a step hide the loop itself.
   int64_t unroll = std::clamp<int64_t>(
-      48 / (rows * int64_t(columns.vectors.size())), 1, 8);
-  sums = e.emitSum(0, math.constant(0), bases[1], sums, unroll, step);
+      48 / (rows * int64_t(columns.size())), 1, 8);
+  sums = e.emitSum(loops.sums, math.constant(0), bases[1], sums, unroll, step);
 
   for (int64_t r = 0; r < rows; ++r)
-    for (auto [v, column] : llvm::enumerate(columns.vectors)) {
+    for (auto [v, column] : llvm::enumerate(columns)) {
       Offsets at;
       for (auto [operand, offset] : llvm::zip_equal(loops.operands, offsets[r]))
         at.push_back(
             math.add(offset, math.mul(operand.strides[dim], column.offset)));
-      e.finish(sums[r * columns.vectors.size() + v], at, dim, column,
+      e.finish(sums[r * columns.size() + v], at, dim, column,
                maskOf(v));
     }
 }

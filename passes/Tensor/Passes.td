@@ -17,4 +17,70 @@ def LowerToLinalg : Pass<"dlc-lower-to-linalg", "::mlir::ModuleOp"> {
   ];
 }
 
+def FuseEpilogue : Pass<"dlc-fuse-epilogue"> {
+  let summary = "move elementwise ops into the epilogue of the contraction before them";
+  let description = [{
+    An all-parallel linalg op of one result that is the only user of a
+    contraction's result, and keeps its innermost dimension, becomes part of
+    its epilogue. Its other operands become extras; scalars and constants are
+    copied into the region. Of two contractions that are added, the later one
+    takes the sum and the earlier one's result becomes its extra.
+
+    ```mlir
+    %c = dlc.contract %a, %b outs %e [...] : ... {
+    ^bb0(%sum: f32):
+      dlc.yield %sum : f32
+    }
+    %r = linalg.generic {...} ins(%c, %bias : ...) outs(%e : ...) {
+    ^bb0(%x: f32, %y: f32, %out: f32):
+      %0 = arith.addf %x, %y : f32
+      linalg.yield %0 : f32
+    }
+    ```
+    becomes
+    ```mlir
+    %r = dlc.contract %a, %b extras %bias : tensor<8xf32> outs %e [...] : ... {
+    ^bb0(%sum: f32, %y: f32):
+      %0 = arith.addf %sum, %y : f32
+      dlc.yield %0 : f32
+    }
+    ```
+  }];
+}
+
+def PackContract : Pass<"dlc-pack-contract"> {
+  let summary = "lay out the weights of contractions in panels of columns";
+  let description = [{
+    A constant B of `(k..., n)` becomes `(n floordiv P, k..., n mod P)` by ops
+    on the constant (transposed, padded, reshaped), to be evaluated at compile
+    time. The width P is `panel` or a smaller multiple of `lanes`, so that the
+    zeros in the last panel are few. A narrow B, which is a panel as it is, is
+    only transposed where its columns aren't contiguous.
+
+    A B that isn't constant is used as it is where its columns are contiguous,
+    or the sum runs along contiguous elements of both operands and each
+    element of B is used a few times only; else it is transposed at run time.
+
+    ```mlir
+    %c = dlc.contract %a, %b ... [..., affine_map<(m, n, k) -> (k, n)>, ...]
+         : tensor<4x8xf32>, tensor<8x1000xf32>, ...
+    ```
+    becomes
+    ```mlir
+    %p = tensor.pad %b ... : tensor<8x1000xf32> to tensor<8x1024xf32>
+    %s = tensor.expand_shape %p [[0], [1, 2]] ... into tensor<8x16x64xf32>
+    %t = linalg.transpose ins(%s) outs(%e) permutation = [1, 0, 2]
+    %c = dlc.contract %a, %t ... [..., affine_map<(m, n, k) -> (n floordiv 64, k, n mod 64)>, ...]
+    ```
+  }];
+  let options = [
+    Option<"panel", "panel", "int64_t", "16",
+           "columns of a panel: a multiple of lanes">,
+    Option<"lanes", "lanes", "int64_t", "8",
+           "sums in a vector register">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
 #endif

@@ -1,0 +1,206 @@
+// The layout of B of a contraction: constant weights in panels of columns that
+// the kernels read from one end to the other, and columns made contiguous
+// where they aren't.
+#include "dialects/Dlc/Dlc.h"
+#include "passes/Tensor/Passes.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Tensor/Utils/Utils.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/RegionUtils.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace dlc {
+#define GEN_PASS_DEF_PACKCONTRACT
+#include "passes/Tensor/Passes.h.inc"
+} // namespace dlc
+
+using namespace mlir;
+using namespace dlc;
+
+namespace {
+/// Which values follow from constants alone.
+class Constants {
+public:
+  bool contains(Value value) {
+    Operation *owner = value.getDefiningOp();
+    if (!owner)
+      return false;
+    auto [it, isNew] = known.try_emplace(owner, false);
+    if (!isNew)
+      return it->second;
+    bool isConstant = isFromConstants(owner);
+    return known[owner] = isConstant;
+  }
+
+private:
+  bool isFromConstants(Operation *op) {
+    if (op->hasTrait<OpTrait::ConstantLike>())
+      return true;
+    if (!isPure(op))
+      return false;
+    SetVector<Value> outer;
+    getUsedValuesDefinedAbove(op->getRegions(), outer);
+    return llvm::all_of(op->getOperands(),
+                        [&](Value v) { return contains(v); }) &&
+           llvm::all_of(outer, [&](Value v) { return contains(v); });
+  }
+
+  DenseMap<Operation *, bool> known;
+};
+
+struct PackContract : dlc::impl::PackContractBase<PackContract> {
+  using PackContractBase::PackContractBase;
+
+  void runOnOperation() override {
+    SmallVector<ContractOp> ops;
+    getOperation()->walk([&](ContractOp op) {
+      if (op.hasTensors())
+        ops.push_back(op);
+    });
+    IRRewriter rewriter(&getContext());
+    for (ContractOp op : ops)
+      pack(op, rewriter);
+  }
+
+private:
+  void pack(ContractOp op, IRRewriter &rewriter);
+  int64_t choosePanel(int64_t columns) const;
+
+  Constants constants;
+  /// A layout of one value, made once: weights may be shared.
+  llvm::MapVector<std::pair<Value, ArrayAttr>, Value> made;
+};
+} // namespace
+
+/// The width of the panels for so many columns; 0 for a B that is best left
+/// whole: a narrow one, or one that no width divides without many zeros.
+int64_t PackContract::choosePanel(int64_t columns) const {
+  if (columns <= 2 * panel)
+    return 0;
+  int64_t best = 0, bestSize = 0;
+  for (int64_t width = panel; width >= std::max<int64_t>(lanes, panel / 2);
+       width -= lanes) {
+    int64_t size = llvm::divideCeil(columns, width) * width;
+    if (size - columns <= columns / 16)
+      return width;
+    if (!best || size < bestSize)
+      best = width, bestSize = size;
+  }
+  return columns > 8 * panel ? best : 0;
+}
+
+/// `b` with the dimensions of `order`, the last of which is split in panels
+/// of `panel` if that isn't 0; the panels' index comes after `batches`
+/// dimensions.
+static Value layOut(Value b, ArrayRef<int64_t> order, int64_t batches,
+                    int64_t panel, RewriterBase &rewriter) {
+  Location loc = b.getLoc();
+  auto type = cast<RankedTensorType>(b.getType());
+  SmallVector<int64_t> permutation(order);
+  if (panel) {
+    int64_t column = order.back();
+    int64_t count = llvm::divideCeil(type.getDimSize(column), panel);
+    SmallVector<int64_t> shape(type.getShape());
+    shape[column] = count * panel;
+    if (shape[column] != type.getDimSize(column)) {
+      Value zero = arith::ConstantOp::create(
+          rewriter, loc, rewriter.getZeroAttr(type.getElementType()));
+      b = tensor::createPadHighOp(type.clone(shape), b, zero, false, loc,
+                                  rewriter);
+    }
+    shape[column] = panel;
+    shape.insert(shape.begin() + column, count);
+    SmallVector<ReassociationIndices> groups;
+    for (int64_t i = 0, next = 0; i < type.getRank(); ++i) {
+      groups.push_back({next++});
+      if (i == column)
+        groups.back().push_back(next++);
+    }
+    b = tensor::ExpandShapeOp::create(rewriter, loc, type.clone(shape), b,
+                                      groups);
+    for (int64_t &position : permutation)
+      if (position >= column)
+        ++position;
+    permutation.insert(permutation.begin() + batches, column);
+  }
+  if (llvm::equal(permutation, llvm::seq<int64_t>(0, permutation.size())))
+    return b;
+  SmallVector<OpFoldResult> sizes;
+  for (int64_t position : permutation)
+    sizes.push_back(tensor::getMixedSize(rewriter, loc, b, position));
+  Value empty =
+      tensor::EmptyOp::create(rewriter, loc, sizes, type.getElementType());
+  return linalg::TransposeOp::create(rewriter, loc, b, empty, permutation)
+      .getResult()
+      .front();
+}
+
+void PackContract::pack(ContractOp op, IRRewriter &rewriter) {
+  AffineMap bMap = op.getBMap(), cMap = op.getCMap();
+  if (!bMap.isProjectedPermutation() || !cMap.getNumResults())
+    return;
+  // Vectors run along C's innermost dimension, which has to be a column.
+  unsigned column = cMap.getDimPosition(cMap.getNumResults() - 1);
+  if (op.getDimKind(column) != ContractOp::DimKind::Column)
+    return;
+  auto type = cast<RankedTensorType>(op.getB().getType());
+  SmallVector<int64_t> order, rest;
+  int64_t columnPosition = 0;
+  for (auto [i, expr] : llvm::enumerate(bMap.getResults())) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    if (dim == column)
+      columnPosition = i;
+    else if (op.getDimKind(dim) == ContractOp::DimKind::Sum)
+      rest.push_back(i);
+    else
+      order.push_back(i);
+  }
+  int64_t batches = order.size();
+  llvm::append_range(order, rest);
+  order.push_back(columnPosition);
+
+  int64_t width = 0;
+  if (constants.contains(op.getB())) {
+    width = choosePanel(type.getDimSize(columnPosition));
+  } else {
+    if (columnPosition + 1 == type.getRank())
+      return;
+    // Few rows use an element of B too seldom for a transposition to pay;
+    // dot products along the sum then do, if A is contiguous along it too.
+    int64_t rows = 1;
+    for (unsigned dim : op.getDims(ContractOp::DimKind::Row)) {
+      int64_t extent = op.getStaticExtent(dim);
+      rows *= ShapedType::isDynamic(extent) ? 1024 : extent;
+    }
+    AffineMap aMap = op.getAMap();
+    bool isDot = aMap.getNumResults() && bMap.getNumResults() &&
+                 aMap.getResults().back() == bMap.getResults().back();
+    if (isDot && rows < 8)
+      return;
+  }
+
+  rewriter.setInsertionPointAfterValue(op.getB());
+  SmallVector<int64_t> layout(order);
+  layout.append({batches, width});
+  Value &packed = made[{op.getB(), rewriter.getI64ArrayAttr(layout)}];
+  if (!packed)
+    packed = layOut(op.getB(), order, batches, width, rewriter);
+  SmallVector<AffineExpr> results;
+  for (int64_t position : order)
+    results.push_back(bMap.getResult(position));
+  if (width) {
+    AffineExpr n = results.back();
+    results.back() = n % width;
+    results.insert(results.begin() + batches, n.floorDiv(width));
+  }
+  SmallVector<AffineMap> maps(
+      op.getIndexingMaps().getAsValueRange<AffineMapAttr>());
+  maps[1] = AffineMap::get(bMap.getNumDims(), 0, results, &getContext());
+  rewriter.modifyOpInPlace(op, [&] {
+    op.getBMutable().assign(packed);
+    op.setIndexingMapsAttr(rewriter.getAffineMapArrayAttr(maps));
+  });
+}
