@@ -1,0 +1,171 @@
+// ConvTranspose: zeros between the elements, and a convolution with the
+// kernel turned around.
+
+#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Windows.h"
+
+using namespace mlir;
+using namespace dlc;
+
+namespace {
+
+/// Amounts along each spatial dimension. The size of the result is
+/// (size - 1) * stride + outputPadding + span - begin - end.
+struct Transposed {
+  SmallVector<int64_t> strides, dilations, outputPadding;
+  SmallVector<OpFoldResult> begin, sizes;
+};
+
+} // namespace
+
+/// [c, m / group, kernel...] -> [kernel..., c / group, m], with every kernel
+/// dimension reversed.
+static Value turnWeights(NodeImport &node, Value weights, int64_t group) {
+  Elements s = node.dims(weights);
+  int64_t rank = node.rank(weights), spatial = rank - 2;
+  int64_t channels = *getConstantIntValue(s[0]);
+  Elements split{node.index(group), node.index(channels / group)};
+  split.append(s.begin() + 1, s.end());
+  Value w = node.reshape(weights, split);
+  SmallVector<int64_t> permutation;
+  for (int64_t i = 0; i < spatial; ++i)
+    permutation.push_back(3 + i);
+  permutation.append({1, 0, 2});
+  w = node.transpose(w, permutation);
+  Elements offsets, sizes = node.dims(w), merged;
+  SmallVector<int64_t> steps;
+  for (int64_t i = 0; i < rank + 1; ++i) {
+    bool isKernel = i < spatial;
+    offsets.push_back(
+        isKernel ? node.index(*getConstantIntValue(sizes[i]) - 1)
+                 : node.index(0));
+    steps.push_back(isKernel ? -1 : 1);
+  }
+  w = node.slice(w, offsets, sizes, steps);
+  merged.append(sizes.begin(), sizes.begin() + spatial + 1);
+  merged.push_back(mulSizes(node.b, node.loc, sizes[spatial + 1],
+                            sizes[spatial + 2]));
+  return node.reshape(w, merged);
+}
+
+static std::optional<Transposed> readTransposed(NodeImport &node, Value x,
+                                                ArrayRef<int64_t> kernel) {
+  size_t spatial = kernel.size();
+  Emit e(node);
+  Transposed result;
+  auto ints = [&](StringRef name, size_t count, int64_t otherwise) {
+    SmallVector<int64_t> values =
+        node.getInts(name).value_or(SmallVector<int64_t>(count, otherwise));
+    if (values.size() != count)
+      node.error() << "expected " << count << " " << name << ", found "
+                   << values.size();
+    return values;
+  };
+  result.strides = ints("strides", spatial, 1);
+  result.dilations = ints("dilations", spatial, 1);
+  result.outputPadding = ints("output_padding", spatial, 0);
+  SmallVector<int64_t> pads = ints("pads", 2 * spatial, 0);
+  std::optional<SmallVector<int64_t>> shape = node.getInts("output_shape");
+  StringRef autoPad = node.getString("auto_pad", "NOTSET");
+  if (shape && shape->size() > spatial)
+    shape->erase(shape->begin(), shape->end() - spatial);
+  if (shape && shape->size() != spatial)
+    node.error() << "expected an output_shape of " << spatial
+                 << " sizes, found " << shape->size();
+  if (node.hasFailed)
+    return std::nullopt;
+  bool isSame = autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER";
+  for (size_t i = 0; i < spatial; ++i) {
+    if (result.strides[i] < 1 || result.dilations[i] < 1) {
+      node.error() << "expected strides and dilations of 1 or more";
+      return std::nullopt;
+    }
+    int64_t span = (kernel[i] - 1) * result.dilations[i] + 1;
+    Num size = e.index(node.dim(x, 2 + i));
+    Num whole = (size - 1) * result.strides[i] +
+                (result.outputPadding[i] + span);
+    Num begin = e.index(pads[i]), out = whole - (pads[i] + pads[spatial + i]);
+    if (shape || isSame) {
+      out = shape ? e.index((*shape)[i]) : size * result.strides[i];
+      // A result larger than the whole is filled with zeros at the end.
+      Num total = e.max(whole - out, 0);
+      Num half = total / 2;
+      // Only SAME_UPPER puts the larger part at the end.
+      begin = autoPad == "SAME_UPPER" ? half : total - half;
+    } else if (autoPad == "VALID") {
+      begin = e.index(int64_t(0));
+      out = whole;
+    }
+    auto fold = [&](Num value) -> OpFoldResult {
+      if (std::optional<int64_t> constant = getConstantIntValue(value.value))
+        return node.index(*constant);
+      return value.value;
+    };
+    result.begin.push_back(fold(begin));
+    result.sizes.push_back(fold(e.max(out, 0)));
+    if (getConstantIntValue(fold(out)).value_or(0) < 0) {
+      node.error() << "expected pads within the result";
+      return std::nullopt;
+    }
+  }
+  return result;
+}
+
+static ImportResult importConvTranspose(NodeImport &node) {
+  Emit e(node);
+  Value x = node.input(0), weights = node.input(1);
+  int64_t spatial = node.rank(x) - 2, group = node.getInt("group", 1);
+  if (spatial < 1 || node.rank(weights) != node.rank(x) ||
+      !node.type(weights).hasStaticShape()) {
+    node.error() << "expected x of rank 3 or more and weights of the same rank "
+                    "and static shape, found "
+                 << node.type(x) << " and " << node.type(weights);
+    return failure();
+  }
+  ArrayRef<int64_t> shape = node.type(weights).getShape();
+  ArrayRef<int64_t> kernel = shape.drop_front(2);
+  if (group < 1 || shape[0] % group) {
+    node.error() << "expected a multiple of " << group
+                 << " input channels, found " << shape[0];
+    return failure();
+  }
+  std::optional<Transposed> t = readTransposed(node, x, kernel);
+  if (!t)
+    return failure();
+  // The convolution's operand: x[i] stands at i * stride + span - 1 - begin.
+  Type element = node.elementType(x);
+  Elements xSizes = node.dims(x), sizes{xSizes[0]};
+  for (int64_t i = 0; i < spatial; ++i) {
+    int64_t reach = (kernel[i] - 1) * t->dilations[i];
+    sizes.push_back(
+        addSizes(node.b, node.loc, t->sizes[i], node.index(reach)));
+  }
+  sizes.push_back(xSizes[1]);
+  Value spread = e.generate(sizes, element, [&](ArrayRef<Num> at) {
+    SmallVector<Num> source{at[0], at[spatial + 1]};
+    Num isThere = e.flag(true);
+    for (int64_t i = 0; i < spatial; ++i) {
+      int64_t reach = (kernel[i] - 1) * t->dilations[i];
+      Num place = at[1 + i] + e.index(t->begin[i]) - reach;
+      Num step = place / t->strides[i], size = e.index(xSizes[2 + i]);
+      isThere = isThere && place >= 0 && step < size &&
+                step * t->strides[i] == place;
+      source.push_back(e.clamp(step, e.index(int64_t(0)), size - 1));
+    }
+    return e.select(isThere, e.load(x, source), e.constant(0, element));
+  });
+  SmallVector<int64_t> resultShape{node.type(x).getDimSize(0)};
+  for (OpFoldResult size : t->sizes)
+    resultShape.push_back(
+        getConstantIntValue(size).value_or(ShapedType::kDynamic));
+  resultShape.push_back(shape[1] * group);
+  Value result = node.create<ConvOp>(
+      RankedTensorType::get(resultShape, element), spread,
+      turnWeights(node, weights, group), SmallVector<int64_t>(spatial, 1),
+      t->dilations, SmallVector<int64_t>(2 * spatial, 0), group);
+  if (Value bias = node.input(2))
+    result = node.map<AddOp>({result, bias});
+  return node.result(node.toChannelsFirst(result));
+}
+
+static OpRows rows{{"", "ConvTranspose", 1, importConvTranspose}};
