@@ -143,9 +143,10 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
     }
     return after;
   };
-  // Some 48 multiply-adds a step hide the loop itself.
-  int64_t unroll = std::clamp<int64_t>(
-      48 / (rows * int64_t(columns.size())), 1, 8);
+  // Some 48 multiply-adds a step hide the loop itself. Where addresses don't
+  // fit the registers, more steps would only cost more of them.
+  int64_t unroll = std::clamp<int64_t>(48 / (rows * int64_t(columns.size())), 1,
+                                       e.cpu.pointers > 4 ? 8 : 1);
   sums = e.emitSum(loops.sums, math.constant(0), bases[1], sums, unroll, step);
 
   for (int64_t r = 0; r < rows; ++r)
