@@ -27,7 +27,10 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target) {
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
   pm.addPass(createSCFToControlFlowPass());
-  pm.addPass(arith::createArithExpandOpsPass());
+  arith::ArithExpandOpsPassOptions expand;
+  // Few CPUs convert to bf16; the shifts and additions are vectorised.
+  expand.includeBf16 = true;
+  pm.addPass(arith::createArithExpandOpsPass(expand));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   ConvertToLlvmOptions llvm;
