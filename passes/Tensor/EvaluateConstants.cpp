@@ -124,7 +124,7 @@ struct EvaluateConstantsPass
     b.setInsertionPointToStart(function.addEntryBlock());
     IRMapping mapping;
     for (Operation *op : llvm::make_pointer_range(
-             *roots.front().getParentBlock()))
+             *Value(roots.front()).getParentBlock()))
       if (needed.contains(op))
         b.clone(*op, mapping);
     SmallVector<Value> results;
