@@ -25,7 +25,7 @@ func.func @product(%x: memref<12x32xf32>, %w: memref<32x128xf32>, %o: memref<12x
 
 // The last columns are masked: 3 of 16.
 // CHECK-LABEL: @tail
-// CHECK: vector.constant_mask [3] : vector<16xi1>
+// CHECK: arith.constant dense<[true, true, true, false, false, false, false, false, false, false, false, false, false, false, false, false]>
 // CHECK: vector.maskedload
 // CHECK: vector.maskedstore
 func.func @tail(%x: memref<4x32xf32>, %w: memref<32x19xf32>, %o: memref<4x19xf32>) {
