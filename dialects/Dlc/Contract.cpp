@@ -137,7 +137,8 @@ static LogicalResult verifyMap(ContractOp op, unsigned operand) {
     return op.emitOpError(
         "expected the map of init to be a projected permutation");
   for (AffineExpr expr : map.getResults()) {
-    if (operand >= 2 && !isInit && !isa<AffineDimExpr, AffineConstantExpr>(expr))
+    if (operand >= 2 && !isInit &&
+        !isa<AffineDimExpr, AffineConstantExpr>(expr))
       return op.emitOpError("expected dimensions and constants in the map of ")
              << name << ", found " << toString(expr);
     if (operand < 2 && !isLinear(expr) && !(operand == 1 && isPanel(expr)))
@@ -203,7 +204,8 @@ LogicalResult ContractOp::verifyRegions() {
   Block *body = getBody();
   if (body->getNumArguments() != 1 + getExtras().size())
     return emitOpError("expected an epilogue of ")
-           << 1 + getExtras().size() << " arguments (the sum, the extras), found "
+           << 1 + getExtras().size()
+           << " arguments (the sum, the extras), found "
            << body->getNumArguments();
   Type sum = getSumType();
   Type a = getElementTypeOrSelf(getA().getType());
@@ -226,7 +228,8 @@ LogicalResult ContractOp::verifyRegions() {
              << "'s elements";
   auto yield = body->empty() ? YieldOp() : dyn_cast<YieldOp>(body->back());
   if (!yield || yield.getNumOperands() != 1 ||
-      yield.getOperand(0).getType() != getElementTypeOrSelf(getInit().getType()))
+      yield.getOperand(0).getType() !=
+          getElementTypeOrSelf(getInit().getType()))
     return emitOpError("expected the epilogue to yield one ")
            << getElementTypeOrSelf(getInit().getType());
   for (Operation &inner : *body)

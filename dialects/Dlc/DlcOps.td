@@ -28,11 +28,12 @@ def Dlc_CastOp : Dlc_Op<"cast", [Pure]> {
   let description = [{
     As ONNX's Cast: float to integer truncates, to `i1` compares with 0; to a
     float of 8 bits or fewer saturates unless `saturate = false`.
-    `round_mode` is that of conversions to `f8E8M0FNU` ("up", "down",
+    `roundMode` is that of conversions to `f8E8M0FNU` ("up", "down",
     "nearest").
   }];
   let arguments = (ins AnyRankedTensor:$x,
-                       DefaultValuedAttr<BoolAttr, "true">:$saturate);
+                       DefaultValuedAttr<BoolAttr, "true">:$saturate,
+                       DefaultValuedStrAttr<StrAttr, "up">:$roundMode);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = "$x attr-dict `:` type($x) `to` type($result)";
   let hasFolder = 1;

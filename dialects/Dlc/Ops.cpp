@@ -1,6 +1,7 @@
 // Type inference, verification and folding of the ops that are not
 // elementwise.
 
+#include "dialects/Dlc/Dims.h"
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -171,8 +172,6 @@ struct TransposeToReshape : OpRewritePattern<TransposeOp> {
   LogicalResult matchAndRewrite(TransposeOp op,
                                 PatternRewriter &rewriter) const override {
     RankedTensorType type = typeOf(op.getX());
-    if (!type.hasStaticShape())
-      return rewriter.notifyMatchFailure(op, "shape is dynamic");
     int64_t last = -1;
     for (int64_t dim : op.getPermutation()) {
       if (type.getDimSize(dim) == 1)
@@ -181,8 +180,12 @@ struct TransposeToReshape : OpRewritePattern<TransposeOp> {
         return rewriter.notifyMatchFailure(op, "moves more than unit sizes");
       last = dim;
     }
-    rewriter.replaceOpWithNewOp<ReshapeOp>(op, op.getType(), op.getX(),
-                                           ValueRange());
+    SmallVector<Value> sizes;
+    for (int64_t dim : op.getPermutation())
+      if (type.isDynamicDim(dim))
+        sizes.push_back(cast<Value>(
+            getDim(rewriter, op.getLoc(), op.getX(), dim)));
+    rewriter.replaceOpWithNewOp<ReshapeOp>(op, op.getType(), op.getX(), sizes);
     return success();
   }
 };

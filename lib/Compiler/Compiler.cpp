@@ -91,7 +91,7 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target) {
   case Phase::Graph:
     return buildGraphPipeline(pm);
   case Phase::Tensor:
-    return buildTensorPipeline(pm);
+    return buildTensorPipeline(pm, target);
   case Phase::Buffer:
     return buildBufferPipeline(pm);
   case Phase::Llvm:

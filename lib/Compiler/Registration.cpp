@@ -23,6 +23,7 @@ void dlc::registerDialects(mlir::DialectRegistry &registry) {
 void dlc::registerPasses() {
   mlir::registerAllPasses();
   registerDlcImportPasses();
+  registerDlcGraphPasses();
   registerDlcTensorPasses();
   registerDlcBufferPasses();
   registerDlcCpuPasses();

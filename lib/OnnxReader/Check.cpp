@@ -145,6 +145,8 @@ private:
                   bool isMain);
   void checkNode(const pb::NodeProto &node, Names &names);
   void checkType(const pb::TypeProto &type, Location loc, bool needed);
+  void checkAttribute(const pb::AttributeProto &attribute, Location loc);
+  void checkSparse(const pb::SparseTensorProto &tensor, Location loc);
   void define(StringRef name, Names &names, Location loc);
 
   const Model &model;
@@ -200,6 +202,41 @@ void Checker::checkType(const pb::TypeProto &type, Location loc, bool needed) {
     error(loc) << "graph input expected a type, found none";
 }
 
+void Checker::checkSparse(const pb::SparseTensorProto &tensor, Location loc) {
+  try {
+    pb::checker::check_sparse_tensor(tensor, context);
+  } catch (const std::exception &e) {
+    error(loc) << describe(e.what());
+  }
+}
+
+/// Checks that an attribute has a value of its type. (The ONNX library does so
+/// too, but only for operators that it knows.)
+void Checker::checkAttribute(const pb::AttributeProto &attribute,
+                             Location loc) {
+  using A = pb::AttributeProto;
+  bool reference = !attribute.ref_attr_name().empty();
+  bool missing = (attribute.type() == A::TENSOR && !attribute.has_t()) ||
+                 (attribute.type() == A::GRAPH && !attribute.has_g()) ||
+                 (attribute.type() == A::TYPE_PROTO && !attribute.has_tp()) ||
+                 (attribute.type() == A::SPARSE_TENSOR &&
+                  !attribute.has_sparse_tensor()) ||
+                 attribute.type() == A::UNDEFINED;
+  if (missing && !reference)
+    error(loc) << "attribute '" << attribute.name()
+               << "' expected a value of type "
+               << StringRef(A::AttributeType_Name(attribute.type())).lower()
+               << ", found none";
+  if (attribute.has_tp())
+    checkType(attribute.tp(), loc, false);
+  for (const pb::TypeProto &type : attribute.type_protos())
+    checkType(type, loc, false);
+  if (attribute.has_sparse_tensor())
+    checkSparse(attribute.sparse_tensor(), loc);
+  for (const pb::SparseTensorProto &tensor : attribute.sparse_tensors())
+    checkSparse(tensor, loc);
+}
+
 void Checker::define(StringRef name, Names &names, Location loc) {
   if (name.empty())
     return;
@@ -232,11 +269,7 @@ void Checker::checkGraph(const pb::GraphProto &graph, Location loc,
     initializer(tensor.name());
   for (const pb::SparseTensorProto &tensor : graph.sparse_initializer()) {
     initializer(tensor.values().name());
-    try {
-      pb::checker::check_sparse_tensor(tensor, context);
-    } catch (const std::exception &e) {
-      error(model.namedLoc(tensor.values().name())) << describe(e.what());
-    }
+    checkSparse(tensor, model.namedLoc(tensor.values().name()));
   }
   for (const pb::NodeProto &node : graph.node())
     checkNode(node, names);
@@ -268,10 +301,7 @@ void Checker::checkNode(const pb::NodeProto &node, Names &names) {
                  << attribute.name()
                  << (attribute.name().empty() ? "', expected a name"
                                               : "' twice");
-    if (attribute.has_tp())
-      checkType(attribute.tp(), loc, false);
-    for (const pb::TypeProto &type : attribute.type_protos())
-      checkType(type, loc, false);
+    checkAttribute(attribute, loc);
     if (attribute.has_g())
       checkGraph(attribute.g(), loc, &names, false);
     for (const pb::GraphProto &graph : attribute.graphs())
@@ -321,6 +351,8 @@ void Checker::checkFunction(const pb::FunctionProto &function) {
   auto outer = context.get_opset_imports();
   context.set_opset_imports(imports);
   context.set_is_main_graph(false);
+  for (const pb::AttributeProto &attribute : function.attribute_proto())
+    checkAttribute(attribute, loc);
   Names names;
   for (const std::string &input : function.input())
     define(input, names, loc);

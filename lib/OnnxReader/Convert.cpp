@@ -238,6 +238,7 @@ void dlc::reader::convertToNewest(Model &model) {
 
   if (oldest < 13)
     fixHardmax(*graph.mutable_node());
+  pb::ModelProto unrepeated = copy;
   if (oldest >= 18 && oldest < 21)
     fixGroupNormalization(*graph.mutable_node());
 
@@ -259,6 +260,8 @@ void dlc::reader::convertToNewest(Model &model) {
     }
     model.notes.push_back(
         llvm::formatv("stays at operator set {0}: {1}", low, reason));
+    if (best && low < 21)
+      best = tryConvert(unrepeated, low, reason);
     if (!best)
       return;
   }

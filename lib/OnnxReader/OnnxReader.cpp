@@ -51,8 +51,11 @@ static OwningOpRef<ModuleOp> read(Model &model,
   if (failed(parseModel(model, std::move(buffer))))
     return {};
   setAttributeTypes(*model.proto.mutable_graph()->mutable_node());
-  for (pb::FunctionProto &function : *model.proto.mutable_functions())
+  for (pb::FunctionProto &function : *model.proto.mutable_functions()) {
     setAttributeTypes(*function.mutable_node());
+    for (pb::AttributeProto &attribute : *function.mutable_attribute_proto())
+      setAttributeType(attribute);
+  }
   markNodes(model);
   if (failed(loadTensors(model)) || failed(sortNodes(model)) ||
       failed(checkModel(model, options.raise)))

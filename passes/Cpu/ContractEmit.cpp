@@ -148,17 +148,17 @@ ContractEmitter::getOffsets(const Offsets &bases, ArrayRef<unsigned> dims,
         break;
       Value wraps = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, index[i],
                                           loops.extents[dims[i]]);
-      index[i] =
-          arith::SelectOp::create(b, wraps, math.constant(0), index[i]);
+      index[i] = arith::SelectOp::create(b, wraps, math.constant(0), index[i]);
       carry = arith::IndexCastUIOp::create(b, b.getIndexType(), wraps);
     }
   }
   return offsets;
 }
 
-ContractEmitter::Sums ContractEmitter::emitSumLoop(
-    Value lower, Value upper, int64_t step, ArrayRef<Value> sums,
-    function_ref<Sums(Value, ArrayRef<Value>)> body) {
+ContractEmitter::Sums
+ContractEmitter::emitSumLoop(Value lower, Value upper, int64_t step,
+                             ArrayRef<Value> sums,
+                             function_ref<Sums(Value, ArrayRef<Value>)> body) {
   std::optional<int64_t> from = staticIndex(lower), to = staticIndex(upper);
   if (from && to && *from >= *to)
     return Sums(sums);
@@ -201,9 +201,9 @@ ContractEmitter::Sums ContractEmitter::emitSum(
       Value a = math.add(aOffset, math.mul(i, aStride));
       Value bb = math.add(bOffset, math.mul(i, bStride));
       for (int64_t u = 0; u < number; ++u)
-        current = emitSum(dims.drop_front(), math.add(a, math.mul(aStride, u)),
-                          math.add(bb, math.mul(bStride, u)), current, unroll,
-                          body);
+        current =
+            emitSum(dims.drop_front(), math.add(a, math.mul(aStride, u)),
+                    math.add(bb, math.mul(bStride, u)), current, unroll, body);
       return current;
     };
   };
@@ -224,17 +224,33 @@ Value ContractEmitter::loadScalar(const ContractOperand &operand,
   return memref::LoadOp::create(b, operand.buffer, ValueRange{offset});
 }
 
+// Masks are made of arith ops: what vector has for them, the patterns that
+// convert vector to LLVM leave behind.
+
+/// A constant mask of the first `count` of `width` elements.
+static Value getConstantMask(ImplicitLocOpBuilder &b, int64_t count,
+                             int64_t width) {
+  SmallVector<bool> bits(width);
+  std::fill_n(bits.begin(), count, true);
+  auto type = VectorType::get({width}, b.getI1Type());
+  return arith::ConstantOp::create(b, DenseElementsAttr::get(type, bits));
+}
+
 Value ContractEmitter::getMask(TileColumn column) {
   if (column.count == column.width)
     return {};
-  auto type = VectorType::get({column.width}, b.getI1Type());
-  return vector::ConstantMaskOp::create(
-      b, type, b.getDenseI64ArrayAttr({column.count}));
+  return getConstantMask(b, column.count, column.width);
 }
 
 Value ContractEmitter::getMask(Value count, int64_t width) {
-  return vector::CreateMaskOp::create(
-      b, VectorType::get({width}, b.getI1Type()), ValueRange{count});
+  auto type = VectorType::get({width}, b.getI32Type());
+  Value positions = arith::ConstantOp::create(
+      b, DenseIntElementsAttr::get(
+             type, llvm::to_vector(llvm::seq<int32_t>(0, width))));
+  Value limit = arith::IndexCastOp::create(
+      b, b.getI32Type(), math.min(count, math.constant(width)));
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, positions,
+                               vector::BroadcastOp::create(b, type, limit));
 }
 
 bool ContractEmitter::hasMasks() {
@@ -244,17 +260,12 @@ bool ContractEmitter::hasMasks() {
          });
 }
 
-/// A mask for gathers and scatters, which always take one.
-static Value getFullMask(ImplicitLocOpBuilder &b, int64_t width) {
-  auto type = VectorType::get({width}, b.getI1Type());
-  return vector::ConstantMaskOp::create(b, type,
-                                        b.getDenseI64ArrayAttr({width}));
-}
-
 /// 0, stride, 2 * stride, ...
 static Value getSteps(ImplicitLocOpBuilder &b, Value stride, int64_t width) {
   auto type = VectorType::get({width}, b.getIndexType());
-  Value steps = vector::StepOp::create(b, type);
+  Value steps = arith::ConstantOp::create(
+      b, DenseIntElementsAttr::get(
+             type, llvm::to_vector(llvm::seq<int64_t>(0, width))));
   return arith::MulIOp::create(b, steps,
                                vector::BroadcastOp::create(b, type, stride));
 }
@@ -273,17 +284,17 @@ Value ContractEmitter::loadVector(const ContractOperand &operand, Value offset,
   return vector::GatherOp::create(
       b, type, operand.buffer, ValueRange{offset},
       getSteps(b, stride, column.width),
-      mask ? mask : getFullMask(b, column.width), pad);
+      mask ? mask : getConstantMask(b, column.width, column.width), pad);
 }
 
 void ContractEmitter::storeVector(Value vector, Value offset, Value stride,
                                   TileColumn column, Value mask) {
   Value buffer = loops.c().buffer;
   if (!isStatic(stride, 1)) {
-    vector::ScatterOp::create(b, Type(), buffer, ValueRange{offset},
-                              getSteps(b, stride, column.width),
-                              mask ? mask : getFullMask(b, column.width),
-                              vector);
+    vector::ScatterOp::create(
+        b, Type(), buffer, ValueRange{offset},
+        getSteps(b, stride, column.width),
+        mask ? mask : getConstantMask(b, column.width, column.width), vector);
     return;
   }
   if (mask)

@@ -13,8 +13,8 @@ namespace dlc {
 struct ContractEmitter {
   ContractEmitter(ContractLoops &loops, const CpuIsa &cpu,
                   mlir::ImplicitLocOpBuilder &b)
-      : loops(loops), cpu(cpu), b(b), math(b),
-        sumType(loops.op.getSumType()), lanes(cpu.getLanes(sumType)) {}
+      : loops(loops), cpu(cpu), b(b), math(b), sumType(loops.op.getSumType()),
+        lanes(cpu.getLanes(sumType)) {}
 
   ContractLoops &loops;
   const CpuIsa &cpu;
@@ -39,11 +39,11 @@ struct ContractEmitter {
   /// Covers `extent` columns: `body` gets the first column of a tile of
   /// `width` columns, then of what is left, with its vectors and the mask of
   /// the last one (null if it is full).
-  void emitColumns(mlir::Value extent, int64_t width,
-                   llvm::function_ref<void(mlir::Value,
-                                           llvm::ArrayRef<TileColumn>,
-                                           mlir::Value)>
-                       body);
+  void
+  emitColumns(mlir::Value extent, int64_t width,
+              llvm::function_ref<void(mlir::Value, llvm::ArrayRef<TileColumn>,
+                                      mlir::Value)>
+                  body);
   /// Covers [first, end) in tiles of `height` rows: `body` gets the first row
   /// and the height. What is left is one tile if `total`, the number of all
   /// rows, is known (`first` is then a multiple of `height`), or else tiles of
@@ -68,11 +68,10 @@ struct ContractEmitter {
                                        llvm::ArrayRef<mlir::Value>)>
                    body);
   /// `for i = lower to upper step step` that carries sums.
-  Sums emitSumLoop(mlir::Value lower, mlir::Value upper, int64_t step,
-                   llvm::ArrayRef<mlir::Value> sums,
-                   llvm::function_ref<Sums(mlir::Value,
-                                           llvm::ArrayRef<mlir::Value>)>
-                       body);
+  Sums emitSumLoop(
+      mlir::Value lower, mlir::Value upper, int64_t step,
+      llvm::ArrayRef<mlir::Value> sums,
+      llvm::function_ref<Sums(mlir::Value, llvm::ArrayRef<mlir::Value>)> body);
 
   mlir::Value loadScalar(const ContractOperand &operand, mlir::Value offset);
   /// `column.width` elements at distance `stride`, of which only the existing

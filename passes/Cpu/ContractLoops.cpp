@@ -68,18 +68,18 @@ static LogicalResult flatten(Value memref, ImplicitLocOpBuilder &b,
     extent = math.add(
         extent, math.mul(math.sub(size, math.constant(1)), strides.back()));
   }
-  auto layout = StridedLayoutAttr::get(
-      b.getContext(), staticOffset, ArrayRef<int64_t>{1});
-  auto flatType = MemRefType::get({ShapedType::kDynamic},
-                                  type.getElementType(), layout,
-                                  type.getMemorySpace());
+  auto layout = StridedLayoutAttr::get(b.getContext(), staticOffset,
+                                       ArrayRef<int64_t>{1});
+  auto flatType = MemRefType::get({ShapedType::kDynamic}, type.getElementType(),
+                                  layout, type.getMemorySpace());
   OpFoldResult offset = ShapedType::isDynamic(staticOffset)
                             ? OpFoldResult(metadata.getOffset())
                             : b.getIndexAttr(staticOffset);
   operand.type = type.getElementType();
   operand.buffer = memref::ReinterpretCastOp::create(
       b, flatType, metadata.getBaseBuffer(), offset,
-      ArrayRef<OpFoldResult>{extent}, ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
+      ArrayRef<OpFoldResult>{extent},
+      ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
   return success();
 }
 
@@ -92,8 +92,8 @@ static LogicalResult addTerm(AffineExpr expr, int64_t factor, Value stride,
     return success();
   }
   if (auto constant = dyn_cast<AffineConstantExpr>(expr)) {
-    operand.base = math.add(operand.base,
-                            math.mul(stride, factor * constant.getValue()));
+    operand.base =
+        math.add(operand.base, math.mul(stride, factor * constant.getValue()));
     return success();
   }
   auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
@@ -171,15 +171,14 @@ static void mergeDims(ContractLoops &loops, SmallVectorImpl<unsigned> &dims,
     unsigned outer = dims[i - 1], inner = dims[i];
     bool merge = true;
     for (auto [j, operand] : llvm::enumerate(loops.operands))
-      merge &= isContiguous(operand, loops.op->getOperand(j),
-                            loops.op.getMap(j), outer, inner,
-                            loops.extents[inner]);
+      merge &=
+          isContiguous(operand, loops.op->getOperand(j), loops.op.getMap(j),
+                       outer, inner, loops.extents[inner]);
     if (!merge)
       continue;
     // The merged dimension goes on as `inner`, which then has a product as
     // its extent: with dynamic sizes it only merges further by static strides.
-    loops.extents[inner] =
-        math.mul(loops.extents[outer], loops.extents[inner]);
+    loops.extents[inner] = math.mul(loops.extents[outer], loops.extents[inner]);
     dims.erase(dims.begin() + i - 1);
   }
 }
@@ -195,9 +194,8 @@ static void sortByPosition(SmallVectorImpl<unsigned> &dims, AffineMap map) {
     }
     return 0u;
   };
-  llvm::stable_sort(dims, [&](unsigned x, unsigned y) {
-    return position(x) < position(y);
-  });
+  llvm::stable_sort(
+      dims, [&](unsigned x, unsigned y) { return position(x) < position(y); });
 }
 
 FailureOr<ContractLoops> ContractLoops::analyse(ContractOp op,
@@ -266,8 +264,7 @@ Value ContractLoops::getExtent(ArrayRef<unsigned> dims,
   return extent;
 }
 
-std::optional<unsigned>
-ContractLoops::contiguousInC(ArrayRef<unsigned> dims) {
+std::optional<unsigned> ContractLoops::contiguousInC(ArrayRef<unsigned> dims) {
   for (unsigned dim : dims)
     if (isStatic(c().strides[dim], 1))
       return dim;

@@ -49,9 +49,9 @@ RegisterTile dlc::chooseTile(const CpuIsa &isa, int64_t lanes,
       if (r * vectors + vectors + 1 > isa.registers)
         break;
       double cost = 0;
-      for (auto [n, v] : {std::pair(vectorCount / vectors, vectors),
-                          std::pair<int64_t, int64_t>(
-                              1, vectorCount % vectors)}) {
+      for (auto [n, v] :
+           {std::pair(vectorCount / vectors, vectors),
+            std::pair<int64_t, int64_t>(1, vectorCount % vectors)}) {
         if (!v)
           continue;
         cost += n * (rowCount / r) * getCost(r, v);

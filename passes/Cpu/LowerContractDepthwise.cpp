@@ -68,33 +68,30 @@ void DepthwiseEmitter::emit(ArrayRef<unsigned> outer) {
     }
   }
   int64_t height = getTileRows();
-  Value width = loops.rows.empty() ? math.constant(1)
-                                   : loops.extents[loops.rows.back()];
+  Value width =
+      loops.rows.empty() ? math.constant(1) : loops.extents[loops.rows.back()];
   e.emitLoops(outer, e.getBases(), [&](const Offsets &bases) {
-    e.emitRows(math.constant(0), width, width, height,
-               [&](Value row, int64_t rows) {
-                 e.emitColumns(
-                     loops.extents[dim], e.lanes,
-                     [&](Value channel, ArrayRef<TileColumn> vectors,
-                         Value mask) {
-                       Offsets at;
-                       for (auto [operand, base] :
-                            llvm::zip_equal(loops.operands, bases))
-                         at.push_back(math.add(
-                             base, math.mul(channel, operand.strides[dim])));
-                       for (auto [v, vector] : llvm::enumerate(vectors)) {
-                         Offsets moved;
-                         for (auto [operand, base] :
-                              llvm::zip_equal(loops.operands, at))
-                           moved.push_back(math.add(
-                               base,
-                               math.mul(operand.strides[dim], vector.offset)));
-                         bool isLast = v + 1 == vectors.size();
-                         emitTile(moved, row, rows, vector,
-                                  isLast ? mask : Value());
-                       }
-                     });
-               });
+    e.emitRows(
+        math.constant(0), width, width, height, [&](Value row, int64_t rows) {
+          e.emitColumns(
+              loops.extents[dim], e.lanes,
+              [&](Value channel, ArrayRef<TileColumn> vectors, Value mask) {
+                Offsets at;
+                for (auto [operand, base] :
+                     llvm::zip_equal(loops.operands, bases))
+                  at.push_back(
+                      math.add(base, math.mul(channel, operand.strides[dim])));
+                for (auto [v, vector] : llvm::enumerate(vectors)) {
+                  Offsets moved;
+                  for (auto [operand, base] :
+                       llvm::zip_equal(loops.operands, at))
+                    moved.push_back(math.add(
+                        base, math.mul(operand.strides[dim], vector.offset)));
+                  bool isLast = v + 1 == vectors.size();
+                  emitTile(moved, row, rows, vector, isLast ? mask : Value());
+                }
+              });
+        });
   });
 }
 
@@ -117,10 +114,11 @@ void DepthwiseEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
 
 /// One line of taps. Inputs are visited from left to right, and each is used
 /// for all the outputs whose window holds it.
-ContractEmitter::Sums
-DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
-                           ArrayRef<Offsets> rows, TileColumn channels,
-                           Value mask) {
+ContractEmitter::Sums DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset,
+                                                 ArrayRef<Value> sums,
+                                                 ArrayRef<Offsets> rows,
+                                                 TileColumn channels,
+                                                 Value mask) {
   Value one = math.constant(1), zero = math.constant(0);
   Value aTap = zero, bTap = zero;
   if (outerSums.size() < loops.sums.size()) {
@@ -129,10 +127,10 @@ DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
   }
   SmallVector<Value> weights;
   for (int64_t tap = 0; tap < taps; ++tap)
-    weights.push_back(e.extend(
-        e.loadVector(loops.b(), math.add(bOffset, math.mul(bTap, tap)), one,
-                     channels, mask),
-        loops.bUnsigned));
+    weights.push_back(
+        e.extend(e.loadVector(loops.b(), math.add(bOffset, math.mul(bTap, tap)),
+                              one, channels, mask),
+                 loops.bUnsigned));
 
   std::optional<int64_t> step = staticIndex(aTap);
   std::optional<int64_t> distance =
@@ -148,8 +146,7 @@ DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
   Sums after(sums);
   for (auto &[position, uses] : inputs) {
     auto [r, tap] = uses.front();
-    Value offset =
-        math.add(math.add(rows[r][0], aOffset), math.mul(aTap, tap));
+    Value offset = math.add(math.add(rows[r][0], aOffset), math.mul(aTap, tap));
     Value input = e.extend(e.loadVector(loops.a(), offset, one, channels, mask),
                            loops.aUnsigned);
     for (auto [row, weight] : uses)

@@ -52,15 +52,15 @@ void DotEmitter::emit() {
   int64_t height =
       std::clamp<int64_t>(staticIndex(rowCount).value_or(4), 1, many ? 4 : 3);
   int64_t width = height >= 3 ? (many ? 4 : 3) : (many ? 8 : 6) / height;
-  width = std::clamp<int64_t>(staticIndex(columnCount).value_or(width), 1,
-                              width);
+  width =
+      std::clamp<int64_t>(staticIndex(columnCount).value_or(width), 1, width);
   Value zero = math.constant(0);
   e.emitLoops(loops.batches, e.getBases(), [&](const Offsets &bases) {
     e.emitRows(zero, columnCount, columnCount, width,
                [&](Value column, int64_t columns) {
                  Offsets none(bases.size(), zero);
-                 SmallVector<Offsets> columnOffsets = e.getOffsets(
-                     none, loops.columns, column, columns, width);
+                 SmallVector<Offsets> columnOffsets =
+                     e.getOffsets(none, loops.columns, column, columns, width);
                  e.emitRows(zero, rowCount, rowCount, height,
                             [&](Value row, int64_t rows) {
                               emitTile(e.getOffsets(bases, loops.rows, row,
@@ -83,11 +83,11 @@ void DotEmitter::emitTile(ArrayRef<Offsets> rows, ArrayRef<Offsets> columns) {
   if (hasSingles)
     sums.append(rows.size() * columns.size(), e.zeros(1));
   Value zero = math.constant(0);
-  sums = e.emitSum(outerSums, zero, zero, sums, 1,
-                   [&](Value aOffset, Value bOffset, ArrayRef<Value> before) {
-                     return emitVectors(rows, columns, aOffset, bOffset,
-                                        before);
-                   });
+  sums =
+      e.emitSum(outerSums, zero, zero, sums, 1,
+                [&](Value aOffset, Value bOffset, ArrayRef<Value> before) {
+                  return emitVectors(rows, columns, aOffset, bOffset, before);
+                });
 
   size_t i = 0, count = rows.size() * columns.size();
   for (const Offsets &row : rows)
@@ -102,8 +102,8 @@ void DotEmitter::emitTile(ArrayRef<Offsets> rows, ArrayRef<Offsets> columns) {
       ++i;
       SmallVector<Value> arguments{sum};
       for (size_t o = 2, last = loops.operands.size() - 1; o < last; ++o)
-        arguments.push_back(e.loadScalar(loops.operands[o],
-                                         math.add(row[o], column[o])));
+        arguments.push_back(
+            e.loadScalar(loops.operands[o], math.add(row[o], column[o])));
       memref::StoreOp::create(e.b, e.emitEpilogue(arguments, 0),
                               loops.c().buffer,
                               ValueRange{math.add(row.back(), column.back())});
@@ -111,17 +111,18 @@ void DotEmitter::emitTile(ArrayRef<Offsets> rows, ArrayRef<Offsets> columns) {
 }
 
 /// The sum along `dim`: whole vectors, then a masked one or single elements.
-ContractEmitter::Sums
-DotEmitter::emitVectors(ArrayRef<Offsets> rows, ArrayRef<Offsets> columns,
-                        Value aOffset, Value bOffset, ArrayRef<Value> sums) {
+ContractEmitter::Sums DotEmitter::emitVectors(ArrayRef<Offsets> rows,
+                                              ArrayRef<Offsets> columns,
+                                              Value aOffset, Value bOffset,
+                                              ArrayRef<Value> sums) {
   size_t count = rows.size() * columns.size();
   Value extent = loops.extents[dim];
   Value whole = math.roundDown(extent, e.lanes);
   Sums vectors(sums.take_front(count)), singles(sums.drop_front(count));
   auto stepOf = [&](TileColumn vector, Value mask) {
     return [&, vector, mask](Value k, ArrayRef<Value> before) {
-      return emitStep(rows, columns, math.add(aOffset, k),
-                      math.add(bOffset, k), vector, mask, before);
+      return emitStep(rows, columns, math.add(aOffset, k), math.add(bOffset, k),
+                      vector, mask, before);
     };
   };
   TileColumn full{0, e.lanes, e.lanes}, single{0, 1, 1};
@@ -129,10 +130,9 @@ DotEmitter::emitVectors(ArrayRef<Offsets> rows, ArrayRef<Offsets> columns,
                           stepOf(full, {}));
   if (e.hasMasks())
     vectors = e.emitSumLoop(
-        whole, extent, e.lanes, vectors,
-        [&](Value k, ArrayRef<Value> before) {
+        whole, extent, e.lanes, vectors, [&](Value k, ArrayRef<Value> before) {
           return stepOf(full, e.getMask(math.sub(extent, k), e.lanes))(k,
-                                                                      before);
+                                                                       before);
         });
   else if (!singles.empty())
     singles = e.emitSumLoop(whole, extent, 1, singles, stepOf(single, {}));
@@ -140,10 +140,11 @@ DotEmitter::emitVectors(ArrayRef<Offsets> rows, ArrayRef<Offsets> columns,
   return vectors;
 }
 
-ContractEmitter::Sums
-DotEmitter::emitStep(ArrayRef<Offsets> rows, ArrayRef<Offsets> columns,
-                     Value aOffset, Value bOffset, TileColumn vector,
-                     Value mask, ArrayRef<Value> sums) {
+ContractEmitter::Sums DotEmitter::emitStep(ArrayRef<Offsets> rows,
+                                           ArrayRef<Offsets> columns,
+                                           Value aOffset, Value bOffset,
+                                           TileColumn vector, Value mask,
+                                           ArrayRef<Value> sums) {
   Value one = math.constant(1);
   SmallVector<Value> right;
   for (const Offsets &column : columns)

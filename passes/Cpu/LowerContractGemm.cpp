@@ -8,9 +8,9 @@
 //           for summed dimensions            // never split: sums in registers
 //             sums[r][v] += broadcast(A[row r + k]) * B[k, v]
 //           C = epilogue(sums)
-#include "passes/Cpu/ContractEmit.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/Cpu/ContractEmit.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -59,12 +59,11 @@ void GemmEmitter::emit(ArrayRef<unsigned> outer) {
 /// Rows whose part of A takes half the L2 cache; nothing if all rows do, or
 /// the summed extent isn't known.
 std::optional<int64_t> GemmEmitter::getBlockRows() {
-  std::optional<int64_t> sums =
-      staticIndex(loops.getExtent(loops.sums, e.b));
+  std::optional<int64_t> sums = staticIndex(loops.getExtent(loops.sums, e.b));
   int64_t bytes = llvm::divideCeil(loops.a().type.getIntOrFloatBitWidth(), 8);
   int64_t rowBytes = std::max<int64_t>(1, sums.value_or(1024) * bytes);
-  int64_t rows = std::max<int64_t>(
-      tile.rows, e.cpu.l2Bytes / 2 / rowBytes / tile.rows * tile.rows);
+  int64_t rows = std::max<int64_t>(tile.rows, e.cpu.l2Bytes / 2 / rowBytes /
+                                                  tile.rows * tile.rows);
   std::optional<int64_t> all = staticIndex(rowCount);
   if (all && *all <= rows + rows / 2)
     return std::nullopt;
@@ -88,10 +87,9 @@ ContractEmitter::Offsets GemmEmitter::moveToColumn(const Offsets &bases,
     // last one may begin anywhere.
     Value step = math.mul(column, operand.strides[dim]);
     if (operand.panelDim == dim)
-      step = math.add(math.mul(math.div(column, operand.panelWidth),
-                               operand.panelStride),
-                      math.mul(math.rem(column, operand.panelWidth),
-                               operand.strides[dim]));
+      step = math.add(
+          math.mul(math.div(column, operand.panelWidth), operand.panelStride),
+          math.mul(math.rem(column, operand.panelWidth), operand.strides[dim]));
     moved.push_back(math.add(base, step));
   }
   return moved;
@@ -126,26 +124,26 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
   auto step = [&](Value aOffset, Value bOffset, ArrayRef<Value> before) {
     SmallVector<Value> b;
     for (auto [v, column] : llvm::enumerate(columns))
-      b.push_back(e.extend(
-          e.loadVector(loops.b(), math.add(bOffset, column.offset), bStride,
-                       column, maskOf(v)),
-          loops.bUnsigned));
+      b.push_back(
+          e.extend(e.loadVector(loops.b(), math.add(bOffset, column.offset),
+                                bStride, column, maskOf(v)),
+                   loops.bUnsigned));
     SmallVector<Value> after(before);
     for (int64_t r = 0; r < rows; ++r) {
-      Value a = e.extend(
-          e.loadScalar(loops.a(), math.add(offsets[r][0], aOffset)),
-          loops.aUnsigned);
+      Value a =
+          e.extend(e.loadScalar(loops.a(), math.add(offsets[r][0], aOffset)),
+                   loops.aUnsigned);
       for (size_t v = 0; v < b.size(); ++v) {
         Value &sum = after[r * b.size() + v];
-        sum = e.multiplyAdd(e.broadcast(a, columns[v].width), b[v],
-                            sum);
+        sum = e.multiplyAdd(e.broadcast(a, columns[v].width), b[v], sum);
       }
     }
     return after;
   };
-  // Some 48 multiply-adds a step hide the loop itself.
-  int64_t unroll = std::clamp<int64_t>(
-      48 / (rows * int64_t(columns.size())), 1, 8);
+  // Some 48 multiply-adds a step hide the loop itself. Where addresses don't
+  // fit the registers, more steps would only cost more of them.
+  int64_t unroll = std::clamp<int64_t>(48 / (rows * int64_t(columns.size())), 1,
+                                       e.cpu.pointers > 4 ? 8 : 1);
   sums = e.emitSum(loops.sums, math.constant(0), bases[1], sums, unroll, step);
 
   for (int64_t r = 0; r < rows; ++r)
@@ -154,8 +152,7 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
       for (auto [operand, offset] : llvm::zip_equal(loops.operands, offsets[r]))
         at.push_back(
             math.add(offset, math.mul(operand.strides[dim], column.offset)));
-      e.finish(sums[r * columns.size() + v], at, dim, column,
-               maskOf(v));
+      e.finish(sums[r * columns.size() + v], at, dim, column, maskOf(v));
     }
 }
 

@@ -1,10 +1,10 @@
 // The form of last resort of a contraction: loops over single elements, with
 // the op's maps applied as they are. Slow, and right for everything.
-#include "passes/Cpu/ContractEmit.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/Cpu/ContractEmit.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -30,8 +30,7 @@ void dlc::emitScalar(ContractOp op, ImplicitLocOpBuilder &b) {
   SmallVector<Value> extents, index(op.getNumDims());
   for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim) {
     auto [value, position] = op.getExtent(dim);
-    extents.push_back(
-        b.createOrFold<memref::DimOp>(value, int64_t(position)));
+    extents.push_back(b.createOrFold<memref::DimOp>(value, int64_t(position)));
   }
   Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
@@ -64,12 +63,12 @@ void dlc::emitScalar(ContractOp op, ImplicitLocOpBuilder &b) {
     index[dim] = loop.getInductionVar();
     sum = loop.getRegionIterArg(0);
   }
-  Value x = extendTo(sumType,
-                     memref::LoadOp::create(b, op.getA(), indicesOf(0)),
-                     op.getAUnsigned(), b);
-  Value y = extendTo(sumType,
-                     memref::LoadOp::create(b, op.getB(), indicesOf(1)),
-                     op.getBUnsigned(), b);
+  Value x =
+      extendTo(sumType, memref::LoadOp::create(b, op.getA(), indicesOf(0)),
+               op.getAUnsigned(), b);
+  Value y =
+      extendTo(sumType, memref::LoadOp::create(b, op.getB(), indicesOf(1)),
+               op.getBUnsigned(), b);
   if (isa<FloatType>(sumType))
     sum = arith::AddFOp::create(b, arith::MulFOp::create(b, x, y), sum);
   else

@@ -19,6 +19,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target) {
   contract.vectorBytes = unit.bytes;
   contract.registers = unit.registers;
   contract.fma = unit.fma;
+  // 16 general registers of 32 bits hold few addresses beside the rest.
+  contract.pointers = target.pointerBits() == 32 ? 4 : 8;
   pm.addPass(createLowerContract(contract));
   // Everything else: plain loops, which LLVM vectorises.
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
@@ -27,7 +29,10 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target) {
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
   pm.addPass(createSCFToControlFlowPass());
-  pm.addPass(arith::createArithExpandOpsPass());
+  arith::ArithExpandOpsPassOptions expand;
+  // Few CPUs convert to bf16; the shifts and additions are vectorised.
+  expand.includeBf16 = true;
+  pm.addPass(arith::createArithExpandOpsPass(expand));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   ConvertToLlvmOptions llvm;

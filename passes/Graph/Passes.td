@@ -1,7 +1,47 @@
-// The passes of the phase `graph`.
+// The passes of the phase `graph`: rewrites of the dlc dialect.
 #ifndef DLC_PASSES_GRAPH
 #define DLC_PASSES_GRAPH
 
 include "mlir/Pass/PassBase.td"
+
+def SinkTransposes : Pass<"dlc-sink-transposes", "::mlir::ModuleOp"> {
+  let summary = "Move transposes towards the results, where they cancel";
+  let description = [{
+    The import puts a transpose on either side of each image op. Those between
+    two image ops meet and cancel once elementwise ops, reductions, concats,
+    pads and slices between them work on the transposed tensor.
+
+    ```mlir
+    %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<1x8x8x16xf32>
+    %1 = dlc.tanh %0 : tensor<1x16x8x8xf32>
+    ```
+    becomes
+    ```mlir
+    %0 = dlc.tanh %x : tensor<1x8x8x16xf32>
+    %1 = dlc.transpose %0 [0, 3, 1, 2] : tensor<1x8x8x16xf32>
+    ```
+    An elementwise op moves only when its other operands are transposed
+    likewise, or are constants or of one element.
+  }];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
+def FoldScale : Pass<"dlc-fold-scale", "::mlir::ModuleOp"> {
+  let summary = "Fold scales by constants, such as batch normalisation, into weights";
+  let description = [{
+    ```mlir
+    %0 = dlc.conv %x, %w ... -> tensor<1x8x8x16xf32>
+    %1 = dlc.mul %0, %scale : tensor<1x8x8x16xf32>, tensor<1x1x1x16xf32>
+    ```
+    becomes, where %w and %scale are constants,
+    ```mlir
+    %0 = dlc.mul %w, %scale1 : tensor<3x3x4x16xf32>, tensor<16xf32>
+    %1 = dlc.conv %x, %0 ...
+    ```
+    A constant added before the scale is scaled too, and two constants that
+    are added become one.
+  }];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
 
 #endif

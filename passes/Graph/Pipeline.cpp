@@ -7,6 +7,11 @@
 using namespace mlir;
 
 void dlc::buildGraphPipeline(OpPassManager &pm) {
+  // First the layout, so that scales stand directly behind convolutions.
+  pm.addPass(createSinkTransposes());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createFoldScale());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }

@@ -118,10 +118,11 @@ Value NodeImport::constant(ElementsAttr value) {
   return ConstantOp::create(b, loc, value);
 }
 
-Value NodeImport::cast(Value x, Type elementType, bool saturate) {
+Value NodeImport::cast(Value x, Type elementType, bool saturate,
+                       StringRef roundMode) {
   if (!x)
     return {};
-  return create<CastOp>(type(x).clone(elementType), x, saturate);
+  return create<CastOp>(type(x).clone(elementType), x, saturate, roundMode);
 }
 
 /// A size as a value, cloned out of the attribute where it is static.

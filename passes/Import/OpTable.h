@@ -161,7 +161,8 @@ public:
   /// A constant tensor of `i64`.
   mlir::Value integers(llvm::ArrayRef<int64_t> values);
   mlir::Value constant(mlir::ElementsAttr value);
-  mlir::Value cast(mlir::Value x, mlir::Type elementType, bool saturate = true);
+  mlir::Value cast(mlir::Value x, mlir::Type elementType, bool saturate = true,
+                   mlir::StringRef roundMode = "up");
 
   mlir::OpFoldResult dim(mlir::Value x, int64_t i) {
     return getDim(b, loc, x, i);

@@ -4,7 +4,8 @@
 //   %c = dlc.contract %a, %b outs %e ... { yield %sum }
 //   %r = linalg.generic ins(%c, %bias) outs(%e2) { add, max }
 // ->
-//   %r = dlc.contract %a, %b extras %bias outs %e2 ... { yield max(%sum + %bias, 0) }
+//   %r = dlc.contract %a, %b extras %bias outs %e2 ... { yield max(%sum +
+//   %bias, 0) }
 #include "dialects/Dlc/Dlc.h"
 #include "passes/Tensor/Passes.h"
 
@@ -68,8 +69,7 @@ static OpOperand *findContraction(linalg::LinalgOp op, DominanceInfo &order) {
       continue;
     // Kernels store vectors along the innermost dimension: a transposition of
     // it stays an op of its own.
-    if (in.getNumResults() &&
-        in.getResults().back() != out.getResults().back())
+    if (in.getNumResults() && in.getResults().back() != out.getResults().back())
       continue;
     if (!found || order.properlyDominates(found->get().getDefiningOp(),
                                           contract.getOperation()))
@@ -93,9 +93,8 @@ struct FuseIntoEpilogue : OpInterfaceRewritePattern<linalg::LinalgOp> {
     auto contract = use->get().getDefiningOp<ContractOp>();
 
     // From the contraction's iteration space to the loops of `op`.
-    AffineMap toLoops =
-        inversePermutation(op.getMatchingIndexingMap(use))
-            .compose(contract.getCMap());
+    AffineMap toLoops = inversePermutation(op.getMatchingIndexingMap(use))
+                            .compose(contract.getCMap());
     SmallVector<AffineMap> maps{contract.getAMap(), contract.getBMap()};
     SmallVector<Value> extras(contract.getExtras());
     for (unsigned i = 0; i < extras.size(); ++i)
@@ -148,18 +147,19 @@ private:
     IRMapping mapping;
     mapping.map(op.getMatchingBlockArgument(use), yield.getOperand(0));
     for (OpOperand *operand : added)
-      mapping.map(op.getMatchingBlockArgument(operand),
-                  body->addArgument(
-                      getElementTypeOrSelf(operand->get().getType()),
-                      operand->get().getLoc()));
+      mapping.map(
+          op.getMatchingBlockArgument(operand),
+          body->addArgument(getElementTypeOrSelf(operand->get().getType()),
+                            operand->get().getLoc()));
     for (OpOperand *operand : op.getDpsInputOperands())
       if (!isa<RankedTensorType>(operand->get().getType()))
-        mapping.map(op.getMatchingBlockArgument(operand),
-                    rewriter.clone(*operand->get().getDefiningOp())
-                        ->getResult(0));
+        mapping.map(
+            op.getMatchingBlockArgument(operand),
+            rewriter.clone(*operand->get().getDefiningOp())->getResult(0));
     auto copyConstant = [&](Value value) {
       Operation *owner = value.getDefiningOp();
-      if (!mapping.contains(value) && owner && owner->getBlock() != op.getBlock())
+      if (!mapping.contains(value) && owner &&
+          owner->getBlock() != op.getBlock())
         mapping.map(value, rewriter.clone(*owner)->getResult(0));
     };
     for (Operation &inner : op.getBlock()->without_terminator()) {

@@ -103,7 +103,7 @@ struct LowerCast : OpConversionPattern<CastOp> {
     Type to = getElementTypeOrSelf(op.getType());
     if (isa<StringType>(from) || isa<StringType>(to))
       return rewriter.notifyMatchFailure(op, "strings are cast elsewhere");
-    Type element = getSignlessType(to);
+    Type element = getStorageType(to);
     auto type = cast<RankedTensorType>(
         getTypeConverter()->convertType(op.getType()));
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getX());
@@ -116,10 +116,20 @@ struct LowerCast : OpConversionPattern<CastOp> {
             rewriter, loc, empty.getType(), adaptor.getX(), empty,
             ArrayRef<AffineMap>{identity, identity}, iterators,
             [&](OpBuilder &b, Location loc, ValueRange args) {
-              linalg::YieldOp::create(
-                  b, loc,
-                  castScalar(b, loc, args[0], from.isUnsignedInteger(), element,
-                             to.isUnsignedInteger()));
+              // Small types are computed in wider ones.
+              auto computed = [&](Type type) -> Type {
+                if (!isSmallType(type))
+                  return getSignlessType(type);
+                return isa<FloatType>(type) ? Type(b.getF32Type())
+                                            : b.getI8Type();
+              };
+              Value x = loadElement(b, loc, args[0], from);
+              x = castScalar(b, loc, x, from.isUnsignedInteger(), computed(to),
+                             to.isUnsignedInteger());
+              linalg::YieldOp::create(b, loc,
+                                      storeElement(b, loc, x, to,
+                                                   op.getSaturate(),
+                                                   op.getRoundMode()));
             })
             .getResult(0);
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));

@@ -68,6 +68,24 @@ static Value padSpatial(OpBuilder &b, Location loc, Value original, Value x,
   return padWith(b, loc, original, x, low, high, value);
 }
 
+/// The contraction reads what a transpose reads: `map` with its results in the
+/// other order, and `operand` replaced.
+static AffineMap readThroughTranspose(ConversionPatternRewriter &b,
+                                      Value original, AffineMap map,
+                                      Value &operand) {
+  auto transpose = original.getDefiningOp<TransposeOp>();
+  if (!transpose)
+    return map;
+  Value source = b.getRemappedValue(transpose.getX());
+  if (!source)
+    return map;
+  SmallVector<AffineExpr> exprs(map.getNumResults());
+  for (auto [i, dim] : llvm::enumerate(transpose.getPermutation()))
+    exprs[dim] = map.getResult(i);
+  operand = source;
+  return AffineMap::get(map.getNumDims(), 0, exprs, b.getContext());
+}
+
 namespace {
 
 struct LowerMatMul : OpConversionPattern<MatMulOp> {
@@ -121,11 +139,12 @@ struct LowerMatMul : OpConversionPattern<MatMulOp> {
                       getValueOrCreateConstantIndexOp(rewriter, loc, kl),
                       getValueOrCreateConstantIndexOp(rewriter, loc, kr)),
                   "expected as many columns on the left as rows on the right");
+    Value lhs = adaptor.getLhs(), rhs = adaptor.getRhs();
     SmallVector<AffineMap> maps{
-        mapOf(op.getLhs(), m, k), mapOf(op.getRhs(), k, n),
+        readThroughTranspose(rewriter, op.getLhs(), mapOf(op.getLhs(), m, k), lhs),
+        readThroughTranspose(rewriter, op.getRhs(), mapOf(op.getRhs(), k, n), rhs),
         rewriter.getMultiDimIdentityMap(rank + 1).dropResult(rank)};
-    Value result = createContract(rewriter, loc, adaptor.getLhs(),
-                                  adaptor.getRhs(), sizes,
+    Value result = createContract(rewriter, loc, lhs, rhs, sizes,
                                   type.getElementType(), maps,
                                   isUnsigned(op.getLhs()),
                                   isUnsigned(op.getRhs()));

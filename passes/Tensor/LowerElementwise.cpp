@@ -97,8 +97,7 @@ struct LowerElementwise : OpInterfaceConversionPattern<ElementwiseOp> {
             [&](OpBuilder &b, Location loc, ValueRange args) {
               linalg::YieldOp::create(
                   b, loc,
-                  buildWide(b, loc, op, args.drop_back(), isUnsigned,
-                            type.getElementType()));
+                  buildWide(b, loc, op, args.drop_back(), isUnsigned));
             })
             .getResult(0);
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
@@ -108,17 +107,25 @@ struct LowerElementwise : OpInterfaceConversionPattern<ElementwiseOp> {
   /// The scalar expression; floats of fewer than 32 bits are computed in f32
   /// and rounded after each op, as the definition (numpy) does.
   static Value buildWide(OpBuilder &b, Location loc, ElementwiseOp op,
-                         ValueRange args, bool isUnsigned, Type resultType) {
+                         ValueRange args, bool isUnsigned) {
+    Type resultType = getElementTypeOrSelf(op->getResult(0).getType());
+    // A choice between stored elements computes nothing.
+    if (isa<SelectOp>(op))
+      return op.buildScalar(b, loc, args, isUnsigned);
     SmallVector<Value> wide;
-    bool isSelect = isa<SelectOp>(op);
-    for (Value arg : args) {
-      Type computeType = getComputeType(arg.getType());
-      wide.push_back(computeType == arg.getType() || isSelect
-                         ? arg
-                         : Value(arith::ExtFOp::create(b, loc, computeType, arg)));
+    for (auto [arg, operand] : llvm::zip(args, op->getOperands())) {
+      Value element =
+          loadElement(b, loc, arg, getElementTypeOrSelf(operand.getType()));
+      Type computeType = getComputeType(element.getType());
+      wide.push_back(computeType == element.getType()
+                         ? element
+                         : Value(arith::ExtFOp::create(b, loc, computeType,
+                                                       element)));
     }
     Value result = op.buildScalar(b, loc, wide, isUnsigned);
-    if (result.getType() != resultType)
+    if (isSmallType(resultType))
+      return storeElement(b, loc, result, resultType);
+    if (result.getType() != getSignlessType(resultType))
       result = arith::TruncFOp::create(b, loc, resultType, result);
     return result;
   }

@@ -1,6 +1,7 @@
 // Lowers the dlc dialect to linalg: the pass, its type conversion and the
 // helpers of the pattern files.
 
+#include "lib/Codegen/ElementBytes.h"
 #include "passes/Tensor/Lowering.h"
 #include "passes/Tensor/Passes.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
@@ -138,16 +139,15 @@ void dlc::createCheck(OpBuilder &builder, Location loc, Value condition,
 
 namespace {
 
-/// `ui8` -> `i8` and so on, in tensors.
+/// `ui8`, `i4`, `f8E5M2`, ... -> `i8` and so on, in tensors.
 struct SignlessTypeConverter : TypeConverter {
   SignlessTypeConverter() {
     addConversion([](Type type) { return type; });
     addConversion([](RankedTensorType type) -> Type {
-      return getSignlessType(type);
+      return getStorageType(type);
     });
-    addConversion([](IntegerType type) -> Type {
-      return getSignlessType(type);
-    });
+    addConversion([](IntegerType type) -> Type { return getStorageType(type); });
+    addConversion([](FloatType type) -> Type { return getStorageType(type); });
     auto materialize = [](OpBuilder &builder, Type type, ValueRange inputs,
                           Location loc) -> Value {
       return UnrealizedConversionCastOp::create(builder, loc, type, inputs)
@@ -167,7 +167,13 @@ struct LowerConstant : OpConversionPattern<ConstantOp> {
     auto type = cast<RankedTensorType>(
         getTypeConverter()->convertType(op.getType()));
     ElementsAttr value = op.getValue();
-    if (value.getType() != type) {
+    if (isSmallType(op.getType().getElementType())) {
+      std::vector<char> storage;
+      ArrayRef<char> bytes = getElementData(value, storage);
+      if (int64_t(bytes.size()) != type.getNumElements())
+        return op.emitError("expected dense elements, found ") << value;
+      value = DenseElementsAttr::getFromRawBuffer(type, bytes);
+    } else if (value.getType() != type) {
       if (auto dense = dyn_cast<DenseElementsAttr>(value))
         value = DenseElementsAttr::getFromRawBuffer(type, dense.getRawData());
       else if (auto resource = dyn_cast<DenseResourceElementsAttr>(value))

@@ -22,6 +22,27 @@ void populateReductionLowering(const mlir::TypeConverter &converter,
 void populateContractionLowering(const mlir::TypeConverter &converter,
                                  mlir::RewritePatternSet &patterns);
 
+/// True for integers of 2 to 7 bits and floats of 8 bits or fewer, which are
+/// stored in a byte and computed in another type; see SmallTypes.cpp.
+bool isSmallType(mlir::Type type);
+
+/// The type of an element, or of a tensor's elements, in memory: `ui8` and
+/// small types -> `i8`.
+mlir::Type getStorageType(mlir::Type type);
+
+/// The scalar to compute with, out of one stored as `type`: small integers
+/// extended to `i8`, small floats as `f32`, others as they are.
+mlir::Value loadElement(mlir::OpBuilder &builder, mlir::Location loc,
+                        mlir::Value stored, mlir::Type type);
+
+/// The scalar to store as `type`, out of an `i8` (whose upper bits are
+/// dropped) or `f32` for a small type. Floats round to nearest even;
+/// `roundMode` ("up", "down", "nearest") is that of `f8E8M0FNU`.
+mlir::Value storeElement(mlir::OpBuilder &builder, mlir::Location loc,
+                         mlir::Value value, mlir::Type type,
+                         bool saturate = true,
+                         mlir::StringRef roundMode = "up");
+
 /// An uninitialised tensor.
 mlir::Value createEmpty(mlir::OpBuilder &builder, mlir::Location loc,
                         mlir::ArrayRef<mlir::OpFoldResult> sizes,

@@ -12,8 +12,11 @@ namespace dlc {
 #define GEN_PASS_REGISTRATION
 #include "passes/Tensor/Passes.h.inc"
 
+struct TargetSpec;
+
 /// Appends the passes of the phase, in order; see Pipeline.cpp.
-DLC_API void buildTensorPipeline(mlir::OpPassManager &pm);
+DLC_API void buildTensorPipeline(mlir::OpPassManager &pm,
+                                 const TargetSpec &target);
 
 } // namespace dlc
 

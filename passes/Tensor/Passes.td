@@ -17,6 +17,28 @@ def LowerToLinalg : Pass<"dlc-lower-to-linalg", "::mlir::ModuleOp"> {
   ];
 }
 
+def EvaluateConstants : Pass<"dlc-evaluate-constants", "::mlir::ModuleOp"> {
+  let summary = "Evaluate at compile time what depends on constants only";
+  let description = [{
+    The ops of @main whose operands are constants form a model of their own,
+    which is compiled for this machine, run once in this process, and replaced
+    by its results. So no operator is implemented a second time. Values that
+    are much larger than what they come from stay, and so do those that cost
+    nothing (fills).
+
+    ```mlir
+    %w = arith.constant dense_resource<w> : tensor<64x3x3x3xf32>
+    %t = linalg.transpose ins(%w) ...
+    ```
+    becomes
+    ```mlir
+    %t = arith.constant dense_resource<folded> : tensor<3x3x3x64xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect"];
+}
+
 def FuseEpilogue : Pass<"dlc-fuse-epilogue"> {
   let summary = "move elementwise ops into the epilogue of the contraction before them";
   let description = [{

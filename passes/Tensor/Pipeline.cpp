@@ -1,5 +1,6 @@
 // The phase `tensor`, in order.
 
+#include "lib/Target/Target.h"
 #include "passes/Tensor/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/Passes.h"
@@ -8,12 +9,24 @@
 
 using namespace mlir;
 
-void dlc::buildTensorPipeline(OpPassManager &pm) {
+void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target) {
   pm.addPass(createLowerToLinalg());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  // Weights in the layout of the kernels, before they are evaluated.
+  VectorUnit unit = target.vectorUnit();
+  PackContractOptions pack;
+  pack.lanes = unit.bytes / 4;
+  pack.panel = 4 * pack.lanes;
+  pm.addPass(createPackContract(pack));
+  // Before fusion, which would move work on constants to the run.
+  pm.addPass(createEvaluateConstants());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   // Chains of elementwise ops become one pass over memory.
   pm.addNestedPass<func::FuncOp>(createLinalgElementwiseOpFusionPass());
+  // ... and what follows a contraction is done before its sums are stored.
+  pm.addPass(createFuseEpilogue());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }

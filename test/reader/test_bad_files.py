@@ -2,6 +2,7 @@
 status 1, and neither a crash nor output."""
 
 import numpy
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -360,6 +361,13 @@ def wrong_attribute_type(folder):
     bad.attribute.append(helper.make_attribute("pads", 1.5))
     return save(model([bad], [value("x", (1, 3, 8, 8))], [value("y", (1, 4, 6, 6))],
                       [weights("w", (4, 3, 3, 3))]), folder)
+
+
+@case("attribute 'value' expected a value of type tensor, found none", "onnx")
+def attribute_without_value(folder):
+    bad = node("Constant", [], ["y"])
+    bad.attribute.add(name="value", type=onnx.AttributeProto.TENSOR, i=3)
+    return save(model([bad], [], [value("y", ())]), folder)
 
 
 @case(["'Relu' node", "alpha"])

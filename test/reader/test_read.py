@@ -4,7 +4,6 @@ way to the import that ONNX's own tools have trouble with."""
 import pathlib
 from importlib.util import module_from_spec, spec_from_file_location
 
-import ml_dtypes
 import numpy
 import onnx
 import pytest
@@ -64,39 +63,42 @@ def test_element_types(kind, count, raw, tmp_path):
         assert "dense<[0.000000e+00, 1.000000e+00, 0.000000e+00]>" in text
 
 
-def blob(text, name):
-    """The bytes of a resource in the text."""
-    at = text.index(f"{name}: \"0x")
-    data = bytes.fromhex(text[at + len(name) + 5:text.index('"', at + len(name) + 5)])
-    return data[4:]  # the first four say the alignment
-
-
-def test_large_values_are_exact(tmp_path):
-    tensor = weights("w", (50, 70))
-    made = model([node("MatMul", ["x", "w"], ["y"])], [value("x", (2, 50))],
-                 [value("y", (2, 70))], [tensor])
+def test_large_values_are_resources(tmp_path):
+    """The tests of whole models see to it that their bytes are right."""
+    made = model([node("MatMul", ["x", "w/1"], ["y"])], [value("x", (2, 50))],
+                 [value("y", (2, 70))], [weights("w/1", (50, 70))])
     text = read(save(made, tmp_path), "--to=onnx")
-    assert blob(text, "w") == tensor.raw_data
+    assert 'onnx.initializer "w/1" = dense_resource<' in text
+    assert "tensor<50x70xf32>" in text
 
 
-def test_packed_values_are_exact(tmp_path):
-    values = numpy.arange(1001) % 16
-    tensor = helper.make_tensor("w", TensorProto.UINT4, [1001], values.tolist())
-    made = model([], [], [value("w", (1001,), TensorProto.UINT4)], [tensor])
-    data = blob(read(save(made, tmp_path), "--to=onnx"), "w")
-    assert data == numpy_helper.from_array(
-        values.astype(ml_dtypes.uint4), "w").raw_data
+@pytest.mark.parametrize("kind", ["UINT4", "INT4", "UINT2", "INT2"])
+def test_packed_values(kind, tmp_path):
+    bits = int(kind[-1])
+    low = -(1 << bits - 1) if kind[0] == "I" else 0
+    values = [low + i % (1 << bits) for i in range(33)]
+    tensor = helper.make_tensor("w", getattr(TensorProto, kind), [33], values)
+    made = model([], [], [value("w", (33,), getattr(TensorProto, kind))], [tensor])
+    text = read(save(made, tmp_path), "--to=onnx")
+    assert f"dense<{values}> : tensor<33x" in text
 
 
 def test_external_data(tmp_path):
-    made = model([node("MatMul", ["x", "w"], ["y"])], [value("x", (2, 50))],
-                 [value("y", (2, 70))], [weights("w", (50, 70))])
-    expected = made.graph.initializer[0].raw_data
-    onnx.save_model(made, str(tmp_path / "m.onnx"), save_as_external_data=True,
-                    location="weights/w.bin" if (tmp_path / "weights").mkdir() else
-                    "w.bin", size_threshold=0)
-    assert blob(read(tmp_path / "m.onnx", "--to=onnx"), "w") == expected
-    read(tmp_path / "m.onnx", "--to=import")
+    made = model([node("MatMul", ["x", "w"], ["y"])], [value("x", (2, 2))],
+                 [value("y", (2, 3))], [weights("w", (2, 3))])
+    (tmp_path / "weights").mkdir()
+    data = bytes(100) + made.graph.initializer[0].raw_data + bytes(4)
+    (tmp_path / "weights" / "w.bin").write_bytes(data)
+    tensor = made.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, item in [("location", "weights/w.bin"), ("offset", "100"), ("length", "24")]:
+        tensor.external_data.add(key=key, value=item)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(made.SerializeToString())
+    assert ("dense<[[0.000000e+00, 1.000000e+00, 2.000000e+00], "
+            "[3.000000e+00, 4.000000e+00, 5.000000e+00]]>") in read(path, "--to=onnx")
+    read(path, "--to=import")
 
 
 def test_metadata_survives(tmp_path):

@@ -134,7 +134,8 @@ static ImportResult importCast(NodeImport &node) {
                  << " to " << to;
     return failure();
   }
-  return node.result(node.cast(x, to, node.getInt("saturate", 1)));
+  return node.result(node.cast(x, to, node.getInt("saturate", 1),
+                               node.getString("round_mode", "up")));
 }
 
 static ImportResult importCastLike(NodeImport &node) {
@@ -142,7 +143,8 @@ static ImportResult importCastLike(NodeImport &node) {
   Type to = node.elementType(node.input(1)), from = node.elementType(x);
   if (!to.isIntOrFloat() || !from.isIntOrFloat())
     return failure();
-  return node.result(node.cast(x, to, node.getInt("saturate", 1)));
+  return node.result(node.cast(x, to, node.getInt("saturate", 1),
+                               node.getString("round_mode", "up")));
 }
 
 static OpRows rows{

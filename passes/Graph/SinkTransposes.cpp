@@ -1,0 +1,217 @@
+// Moves transposes towards the results, where they cancel.
+
+#include "dialects/Dlc/Dims.h"
+#include "dialects/Dlc/Dlc.h"
+#include "passes/Graph/Constants.h"
+#include "passes/Graph/Passes.h"
+#include "mlir/Dialect/Utils/IndexingUtils.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_SINKTRANSPOSES
+#include "passes/Graph/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+static RankedTensorType typeOf(Value value) {
+  return cast<RankedTensorType>(value.getType());
+}
+
+static bool hasOneElement(Value value) {
+  return llvm::all_of(typeOf(value).getShape(),
+                      [](int64_t size) { return size == 1; });
+}
+
+/// `x`, which broadcasts to `rank` dimensions, with its dimensions moved by
+/// the inverse of `permutation`. `x` has a static shape.
+static Value transposeBack(PatternRewriter &b, Location loc, Value x,
+                           ArrayRef<int64_t> permutation) {
+  RankedTensorType type = typeOf(x);
+  if (hasOneElement(x))
+    return b.createOrFold<ReshapeOp>(
+        loc, RankedTensorType::get({}, type.getElementType()), x, ValueRange());
+  SmallVector<int64_t> shape(permutation.size() - type.getRank(), 1);
+  llvm::append_range(shape, type.getShape());
+  Value full = b.createOrFold<ReshapeOp>(
+      loc, RankedTensorType::get(shape, type.getElementType()), x,
+      ValueRange());
+  return b.createOrFold<TransposeOp>(loc, full,
+                                     invertPermutationVector(permutation));
+}
+
+namespace {
+
+struct SinkThroughElementwise : OpInterfaceRewritePattern<ElementwiseOp> {
+  using OpInterfaceRewritePattern::OpInterfaceRewritePattern;
+  LogicalResult matchAndRewrite(ElementwiseOp op,
+                                PatternRewriter &b) const override {
+    int64_t rank = typeOf(op->getResult(0)).getRank();
+    TransposeOp found;
+    for (Value operand : op->getOperands()) {
+      auto transpose = operand.getDefiningOp<TransposeOp>();
+      if (!transpose || isConstantOnly(operand) ||
+          typeOf(operand).getRank() != rank)
+        continue;
+      if (found && found.getPermutation() != transpose.getPermutation())
+        return b.notifyMatchFailure(op, "operands are transposed differently");
+      found = transpose;
+    }
+    if (!found)
+      return b.notifyMatchFailure(op, "no operand is transposed");
+    ArrayRef<int64_t> permutation = found.getPermutation();
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands()) {
+      auto transpose = operand.getDefiningOp<TransposeOp>();
+      if (transpose && transpose.getPermutation() == permutation) {
+        operands.push_back(transpose.getX());
+        continue;
+      }
+      bool isFree = hasOneElement(operand) ||
+                    (isConstantOnly(operand) && typeOf(operand).hasStaticShape());
+      if (!isFree)
+        return b.notifyMatchFailure(op, "an operand would be transposed");
+      operands.push_back(
+          transposeBack(b, op->getLoc(), operand, permutation));
+    }
+    SmallVector<Type> types;
+    bool isPredicate = getElementTypeOrSelf(op->getResult(0)) !=
+                       getElementTypeOrSelf(op->getOperands().back());
+    if (failed(inferElementwise(op->getName().getStringRef(), op->getLoc(),
+                                operands, isPredicate, types)))
+      return failure();
+    OperationState state(op->getLoc(), op->getName(), operands, types,
+                         op->getAttrs());
+    Value moved = b.create(state)->getResult(0);
+    b.replaceOpWithNewOp<TransposeOp>(op, moved, permutation);
+    return success();
+  }
+};
+
+/// cast(transpose(x)) -> transpose(cast(x))
+struct SinkThroughCast : OpRewritePattern<CastOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(CastOp op, PatternRewriter &b) const override {
+    auto transpose = op.getX().getDefiningOp<TransposeOp>();
+    if (!transpose)
+      return b.notifyMatchFailure(op, "the operand is not transposed");
+    Type type = typeOf(transpose.getX())
+                    .clone(getElementTypeOrSelf(op.getType()));
+    Value moved = CastOp::create(b, op.getLoc(), type, transpose.getX(),
+                                 op.getSaturate());
+    b.replaceOpWithNewOp<TransposeOp>(op, moved, transpose.getPermutation());
+    return success();
+  }
+};
+
+struct SinkThroughReduce : OpRewritePattern<ReduceOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ReduceOp op,
+                                PatternRewriter &b) const override {
+    auto transpose = op.getX().getDefiningOp<TransposeOp>();
+    if (!transpose)
+      return b.notifyMatchFailure(op, "the operand is not transposed");
+    SmallVector<int64_t> axes;
+    for (int64_t axis : op.getAxes())
+      axes.push_back(transpose.getPermutation()[axis]);
+    llvm::sort(axes);
+    Value moved =
+        ReduceOp::create(b, op.getLoc(), op.getKind(), transpose.getX(), axes);
+    b.replaceOpWithNewOp<TransposeOp>(op, moved, transpose.getPermutation());
+    return success();
+  }
+};
+
+struct SinkThroughConcat : OpRewritePattern<ConcatOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ConcatOp op,
+                                PatternRewriter &b) const override {
+    SmallVector<Value> inputs;
+    TransposeOp first;
+    for (Value input : op.getInputs()) {
+      auto transpose = input.getDefiningOp<TransposeOp>();
+      if (!transpose ||
+          (first && first.getPermutation() != transpose.getPermutation()))
+        return b.notifyMatchFailure(op, "not all operands are transposed alike");
+      first = transpose;
+      inputs.push_back(transpose.getX());
+    }
+    int64_t axis = first.getPermutation()[op.getAxis()];
+    Value moved = ConcatOp::create(b, op.getLoc(), inputs, axis);
+    b.replaceOpWithNewOp<TransposeOp>(op, moved, first.getPermutation());
+    return success();
+  }
+};
+
+/// The entries of `values`, one a dimension of the transposed tensor, in the
+/// order of the tensor before.
+template <typename T>
+static SmallVector<T> before(ArrayRef<T> values,
+                             ArrayRef<int64_t> permutation) {
+  SmallVector<T> result(values.size());
+  for (auto [i, dim] : llvm::enumerate(permutation))
+    result[dim] = values[i];
+  return result;
+}
+
+struct SinkThroughPad : OpRewritePattern<PadOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(PadOp op, PatternRewriter &b) const override {
+    auto transpose = op.getX().getDefiningOp<TransposeOp>();
+    if (!transpose)
+      return b.notifyMatchFailure(op, "the operand is not transposed");
+    ArrayRef<int64_t> permutation = transpose.getPermutation();
+    auto [staticLow, low] = decomposeMixedValues(
+        before<OpFoldResult>(op.getMixedLow(), permutation));
+    auto [staticHigh, high] = decomposeMixedValues(
+        before<OpFoldResult>(op.getMixedHigh(), permutation));
+    auto type = RankedTensorType::get(
+        before<int64_t>(typeOf(op.getResult()).getShape(), permutation),
+        getElementTypeOrSelf(op.getType()));
+    Value moved = PadOp::create(b, op.getLoc(), type, transpose.getX(),
+                                op.getValue(), low, high, staticLow, staticHigh,
+                                op.getMode());
+    b.replaceOpWithNewOp<TransposeOp>(op, moved, permutation);
+    return success();
+  }
+};
+
+struct SinkThroughSlice : OpRewritePattern<SliceOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(SliceOp op, PatternRewriter &b) const override {
+    auto transpose = op.getX().getDefiningOp<TransposeOp>();
+    if (!transpose)
+      return b.notifyMatchFailure(op, "the operand is not transposed");
+    ArrayRef<int64_t> permutation = transpose.getPermutation();
+    auto [staticOffsets, offsets] = decomposeMixedValues(
+        before<OpFoldResult>(op.getMixedOffsets(), permutation));
+    auto [staticSizes, sizes] = decomposeMixedValues(
+        before<OpFoldResult>(op.getMixedSizes(), permutation));
+    auto type = RankedTensorType::get(
+        before<int64_t>(typeOf(op.getResult()).getShape(), permutation),
+        getElementTypeOrSelf(op.getType()));
+    Value moved = SliceOp::create(
+        b, op.getLoc(), type, transpose.getX(), offsets, sizes, staticOffsets,
+        staticSizes, before<int64_t>(op.getStrides(), permutation));
+    b.replaceOpWithNewOp<TransposeOp>(op, moved, permutation);
+    return success();
+  }
+};
+
+struct SinkTransposesPass
+    : dlc::impl::SinkTransposesBase<SinkTransposesPass> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<SinkThroughElementwise, SinkThroughCast, SinkThroughReduce,
+                 SinkThroughConcat, SinkThroughPad, SinkThroughSlice>(
+        &getContext());
+    // Merging and cancelling are folds of the op itself.
+    TransposeOp::getCanonicalizationPatterns(patterns, &getContext());
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace

@@ -1,0 +1,207 @@
+"""Contraction kernels against float64 numpy over odd sizes, layouts and types,
+static and dynamic, for three vector units."""
+
+import ctypes
+import pathlib
+import subprocess
+
+import numpy as np
+import pytest
+
+UNITS = {
+    "avx512": ("vector-bytes=64 registers=32", "x86-64-v4", "avx512bw"),
+    "avx2": ("vector-bytes=32 registers=16", "x86-64-v3", "avx2"),
+    # 128-bit vectors without masks: what NEON and SSE get.
+    "narrow": ("vector-bytes=16 registers=32", "x86-64-v3", "avx2"),
+}
+NUMPY = {"f16": np.float16, "f32": np.float32, "f64": np.float64,
+         "i8": np.int8, "i32": np.int32}
+TOLERANCE = {"f32": 1e-5, "f64": 1e-13, "i32": 0}
+
+
+class Case:
+    """A contraction: `maps` of a, b, an optional extra that is added, and c;
+    each is a list of expressions in the dimensions of `sizes`."""
+
+    def __init__(self, name, maps, types=("f32", "f32", "f32"), unsigned="",
+                 dynamic=False, **sizes):
+        self.maps = [m.split(", ") for m in maps.split(" | ")]
+        self.name, self.sizes, self.dynamic = name, sizes, dynamic
+        self.unsigned = unsigned
+        self.types = [types[0], types[1]] + [types[2]] * (len(self.maps) - 2)
+        self.dims = list(sizes)
+
+    def __repr__(self):
+        text = ",".join(f"{k}={v}" for k, v in self.sizes.items())
+        return f"{self.name}({text}{', dynamic' if self.dynamic else ''})"
+
+    def index(self, number, values):
+        return tuple(np.broadcast_to(eval(e, {}, values), np.shape(values[self.dims[0]]))
+                     for e in self.maps[number])
+
+    def shape(self, number):
+        last = {d: n - 1 for d, n in self.sizes.items()}
+        # The position in a panel takes all values, whatever the last column's.
+        return tuple(int(e.split("%")[1]) if "%" in e else eval(e, {}, last) + 1
+                     for e in self.maps[number])
+
+    def grid(self, dims):
+        values = np.indices([self.sizes[d] for d in dims]).reshape(len(dims), -1)
+        return dict(zip(dims, values))
+
+    def text(self, function):
+        types = []
+        for i, t in enumerate(self.types):
+            dims = ["?" if self.dynamic else str(n) for n in self.shape(i)]
+            types.append("memref<%s>" % "x".join(dims + [t]))
+        c = len(types) - 1
+        head = ", ".join(f"%{i}: {t}" for i, t in enumerate(types))
+        maps = ", ".join("affine_map<(%s) -> (%s)>" % (", ".join(self.dims), ", ".join(m))
+                         for m in self.maps).replace("//", "floordiv").replace("%", "mod")
+        t = self.types[-1]
+        if c == 3:
+            op = "addi" if t.startswith("i") else "addf"
+            extras, args = f" extras %2 : {types[2]}", f"%s: {t}, %e: {t}"
+            body = f"%r = arith.{op} %s, %e : {t}\n dlc.yield %r : {t}"
+        else:
+            extras, args, body = "", f"%s: {t}", f"dlc.yield %s : {t}"
+        flags = "".join(f" {{{x}Unsigned}}" for x in self.unsigned)
+        return f"""func.func @{function}({head}) attributes {{llvm.emit_c_interface}} {{
+ dlc.contract %0, %1{extras} outs %{c} [{maps}]{flags} : {types[0]}, {types[1]}, {types[c]} {{
+ ^bb0({args}):
+ {body}
+ }}
+ return
+}}
+"""
+
+    def arrays(self, random):
+        result = []
+        for i, t in enumerate(self.types):
+            shape = self.shape(i)
+            if t.startswith("i"):
+                result.append(random.integers(-100, 100, shape).astype(NUMPY[t]))
+            else:
+                result.append(random.standard_normal(shape).astype(NUMPY[t]))
+        result[-1].fill(99)  # what stands in the result must not matter
+        return result
+
+    def expected(self, arrays):
+        result = np.zeros(arrays[-1].shape)
+        values = self.grid(self.dims)
+        wide = [a.view(np.uint8) if x in self.unsigned else a
+                for x, a in zip("ab", arrays)]
+        products = (wide[0][self.index(0, values)].astype(np.float64)
+                    * wide[1][self.index(1, values)])
+        np.add.at(result, self.index(len(self.maps) - 1, values), products)
+        if len(self.maps) == 4:
+            kept = [d for d in self.dims if d in self.maps[-1]]
+            dims, self.dims = self.dims, kept
+            values = self.grid(kept)
+            result[self.index(3, values)] += arrays[2][self.index(2, values)]
+            self.dims = dims
+        return result
+
+
+def cases():
+    product = "m, k | k, n | n | m, n"
+    for m, n, k in [(1, 1, 1), (6, 64, 8), (7, 65, 9), (1, 100, 33), (13, 7, 5),
+                    (29, 130, 3), (3, 24, 20),
+                    (5, 5, 0), (0, 5, 5), (5, 0, 4)]:
+        for dynamic in (False, True):
+            sizes = dict(m=m, n=n, k=k, dynamic=dynamic)
+            yield Case("product", product, **sizes)
+            yield Case("b transposed", "m, k | n, k | n | m, n", **sizes)
+    for (m, n, k), dynamic in [((5, 19, 7), True), ((4, 4, 64), False)]:
+        sizes = dict(m=m, n=n, k=k, dynamic=dynamic)
+        yield Case("a transposed", "k, m | k, n | n | m, n", **sizes)
+        yield Case("both transposed", "k, m | n, k | m, n", **sizes)
+        yield Case("c transposed", "m, k | k, n | m | n, m", **sizes)
+        yield Case("c from b transposed", "m, k | n, k | n, m", **sizes)
+        yield Case("batch", "b, m, k | b, k, n | b, m, n", b=3, **sizes)
+        yield Case("broadcast b", "b, h, m, k | h, k, n | b, h, m, n", b=2, h=3, **sizes)
+        yield Case("scores", "b, m, h, k | b, n, h, k | b, h, m, n", b=2, h=3, **sizes)
+        yield Case("mix", "b, h, m, k | b, k, h, n | b, m, h, n", b=2, h=3, **sizes)
+        yield Case("doubles", product, types=("f64", "f64", "f64"), **sizes)
+        yield Case("halves", "m, k | k, n | m, n", types=("f16", "f16", "f32"), **sizes)
+        yield Case("bytes", product, types=("i8", "i8", "i32"), **sizes)
+        yield Case("unsigned a", product, types=("i8", "i8", "i32"), unsigned="a", **sizes)
+        yield Case("unsigned b", product, types=("i8", "i8", "i32"), unsigned="b", **sizes)
+        yield Case("bytes transposed", "m, k | n, k | m, n", types=("i8", "i8", "i32"), **sizes)
+        yield Case("two sums", "m, k, l | l, k, n | m, n", l=4, **sizes)
+    yield Case("panels", "m, k | n // 64, k, n % 64 | n | m, n", m=13, n=130, k=9)
+    yield Case("narrow panels", "m, k | n // 48, k, n % 48 | n | m, n", m=13, n=144, k=9)
+
+    conv = "n, h*{s}+i*{d}, w*{s}+j*{d}, c | i, j, c, m | m | n, h, w, m"
+    group = "n, h*{s}+i*{d}, w*{s}+j*{d}, g*{c}+c | i, j, c, g, m | g, m | n, h, w, g, m"
+    for h, w, c, k, m, s, d in [(5, 5, 3, 3, 8, 1, 1), (7, 9, 4, 3, 20, 1, 1),
+                                (7, 7, 3, 7, 64, 2, 1), (6, 5, 16, 3, 17, 1, 2),
+                                (4, 4, 5, 1, 33, 1, 1), (3, 3, 5, 1, 7, 2, 1)]:
+        sizes = dict(h=h, w=w, c=c, m=m, i=k, j=k)
+        yield Case("conv", conv.format(s=s, d=d), n=2, **sizes)
+        yield Case("group conv", group.format(s=s, d=d, c=c), n=1, g=3, **sizes)
+    for s, d in [(1, 1), (2, 1), (1, 2)]:
+        sizes = dict(h=5, w=6, c=3, m=21, i=3, j=3, dynamic=True)
+        yield Case("conv", conv.format(s=s, d=d), n=2, **sizes)
+        yield Case("group conv", group.format(s=s, d=d, c=3), n=1, g=3, **sizes)
+    depthwise = "n, h*{s}+i, w*{s}+j*{d}, c | i, j, c | c | n, h, w, c"
+    for c, w, k, s, d in [(1, 1, 3, 1, 1), (5, 14, 3, 1, 1), (37, 17, 3, 2, 1),
+                          (16, 5, 5, 1, 2), (20, 9, 9, 1, 1), (64, 28, 3, 1, 1)]:
+        for dynamic in {False, k == 3}:
+            yield Case("depthwise", depthwise.format(s=s, d=d), n=2, h=3, w=w, c=c,
+                       i=k, j=k, dynamic=dynamic)
+    for dynamic in (False, True):
+        yield Case("depthwise times 2", "n, h+i, w+j, c | i, j, c, m | n, h, w, c, m",
+                   n=1, h=3, w=5, c=7, m=2, i=3, j=3, dynamic=dynamic)
+        yield Case("conv 1-D", "n, w*3+j, c | j, c, m | m | n, w, m",
+                   n=2, w=9, c=5, m=20, j=4, dynamic=dynamic)
+        yield Case("conv 3-D", "n, x+i, y+j, z*2+k, c | i, j, k, c, m | m | n, x, y, z, m",
+                   n=1, x=3, y=4, z=5, c=5, m=9, i=2, j=3, k=2, dynamic=dynamic)
+        yield Case("channels first", "n, c, h+i, w+j | m, c, i, j | m | n, m, h, w",
+                   n=1, h=3, w=20, c=3, m=17, i=2, j=2, dynamic=dynamic)
+        yield Case("weights channels first", "n, h+i, w+j, c | m, c, i, j | n, h, w, m",
+                   n=1, h=3, w=4, c=3, m=17, i=2, j=2, dynamic=dynamic)
+
+
+def shared_object(text, options, cpu, folder):
+    pipeline = (f"builtin.module(dlc-lower-contract{{{options}}},canonicalize,cse,"
+                "convert-scf-to-cf,expand-strided-metadata,lower-affine,"
+                "convert-to-llvm,reconcile-unrealized-casts)")
+    names = {x: str(folder / ("kernels." + x)) for x in ("mlir", "llvm", "ll", "o", "so")}
+    pathlib.Path(names["mlir"]).write_text(text)
+    for command in (
+            ["dlc-opt", "--pass-pipeline=" + pipeline, names["mlir"], "-o", names["llvm"]],
+            ["mlir-translate", "--mlir-to-llvmir", names["llvm"], "-o", names["ll"]],
+            ["llc", "-O1", "-mcpu=" + cpu, "-mtriple=x86_64-linux-gnu",
+             "-relocation-model=pic", "-filetype=obj", names["ll"], "-o", names["o"]],
+            ["ld.lld", "-shared", names["o"], "-o", names["so"]]):
+        subprocess.run(command, check=True)
+    return ctypes.CDLL(names["so"])
+
+
+def descriptor(array):
+    """The array as the C interface of MLIR takes a memref."""
+    sizes = [array.ctypes.data, array.ctypes.data, 0, *array.shape,
+             *(s // array.itemsize for s in array.strides)]
+    return (ctypes.c_int64 * len(sizes))(*sizes)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_contract(unit, tmp_path):
+    options, cpu, flag = UNITS[unit]
+    info = pathlib.Path("/proc/cpuinfo")
+    if not info.exists() or flag not in info.read_text():
+        pytest.skip(f"this machine has no {flag}")
+    table = list(cases())
+    text = "".join(case.text(f"f{i}") for i, case in enumerate(table))
+    library = shared_object(text, options, cpu, tmp_path)
+    random = np.random.default_rng(0)
+    wrong = []
+    for i, case in enumerate(table):
+        arrays = case.arrays(random)
+        getattr(library, f"_mlir_ciface_f{i}")(*(descriptor(a) for a in arrays))
+        expected = case.expected(arrays)
+        error = np.abs(arrays[-1] - expected).max(initial=0)
+        if not error <= TOLERANCE[case.types[-1]] * np.abs(expected).max(initial=1):
+            wrong.append(f"{case}: off by {error}")
+    assert not wrong, "\n".join(wrong)
