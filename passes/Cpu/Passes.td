@@ -70,4 +70,23 @@ def LowerContract : Pass<"dlc-lower-contract"> {
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
+def ExpandDynamicShapes : Pass<"dlc-expand-dynamic-shapes", "::mlir::ModuleOp"> {
+  let summary = "Turn expand_shape with several dynamic sizes in a group into reinterpret_cast";
+  let description = [{
+    MLIR's expand-strided-metadata computes the one dynamic size of a group
+    from the others, and crashes where there are more.
+
+    ```mlir
+    %r = memref.expand_shape %x [[0, 1]] output_shape [%a, %b] : memref<?xf32> into memref<?x?xf32>
+    ```
+    becomes
+    ```mlir
+    %base, %offset, %size, %stride = memref.extract_strided_metadata %x
+    %r = memref.reinterpret_cast %base to offset: [0], sizes: [%a, %b], strides: [%b, 1]
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
 #endif

@@ -206,8 +206,11 @@ static ImportResult importSpaceToDepth(NodeImport &node) {
   OpFoldResult by = node.index(block);
   OpFoldResult height = divideSize(e, s[2], block);
   OpFoldResult width = divideSize(e, s[3], block);
-  x = node.transpose(node.reshape(x, {s[0], s[1], height, by, width, by}),
-                     {0, 3, 5, 1, 2, 4});
+  x = node.reshape(x, {s[0], s[1], height, by, width, by});
+  if (node.getString("mode", "DCR") == "CRD")
+    x = node.transpose(x, {0, 1, 3, 5, 2, 4});
+  else
+    x = node.transpose(x, {0, 3, 5, 1, 2, 4});
   OpFoldResult channels =
       mulSizes(node.b, node.loc, s[1], node.index(block * block));
   return node.result(node.reshape(x, {s[0], channels, height, width}));
@@ -218,9 +221,12 @@ static ImportResult importBitCast(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
   auto type = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
+  // A boolean is a byte.
+  auto widthOf = [](Type type) {
+    return type.isInteger(1) ? 8 : type.getIntOrFloatBitWidth();
+  };
   if (!type || !type.getElementType().isIntOrFloat() ||
-      type.getElementTypeBitWidth() !=
-          node.elementType(x).getIntOrFloatBitWidth()) {
+      widthOf(type.getElementType()) != widthOf(node.elementType(x))) {
     node.error() << "expected types of equal width";
     return failure();
   }
@@ -229,8 +235,15 @@ static ImportResult importBitCast(NodeImport &node) {
     signless = node.b.getIntegerType(integer.getWidth());
   Value from = e.plain(x);
   Value result = e.generate(node.dims(x), signless, [&](ArrayRef<Num> at) {
+    Num bits = e.load(from, at);
+    if (bits.type().isInteger(1))
+      bits = e.to(bits, node.b.getI8Type());
+    if (signless.isInteger(1))
+      return (e.num(node.b.createOrFold<arith::BitcastOp>(
+                  node.loc, node.b.getI8Type(), bits.value)) != 0)
+          .value;
     return node.b.createOrFold<arith::BitcastOp>(node.loc, signless,
-                                                 e.load(from, at).value);
+                                                 bits.value);
   });
   return node.result(e.typed(result, element));
 }

@@ -163,9 +163,12 @@ static ImportResult importGridSample(NodeImport &node) {
 // Regions of interest
 //===----------------------------------------------------------------------===//
 
-/// Bilinear sample of one channel: `reach` is how far outside still counts.
+/// Bilinear sample of one channel. Coordinates up to one pixel outside are
+/// moved inside (`clampFirst`), or the pixels outside are 0. With `isMax` the
+/// largest weighted pixel counts instead of their sum.
 static Num bilinear(Emit &e, Value x, Num n, Num c, Num y, Num column,
-                    ArrayRef<Num> extents, bool clampFirst) {
+                    ArrayRef<Num> extents, bool clampFirst,
+                    bool isMax = false) {
   Num zero = e.index(int64_t(0));
   Type compute = y.type();
   Num height = e.to(extents[0], compute), width = e.to(extents[1], compute);
@@ -189,9 +192,11 @@ static Num bilinear(Emit &e, Value x, Num n, Num c, Num y, Num column,
     return e.select(isPixel, value, value.like(0));
   };
   Num one = y.like(1);
-  Num value = (one - down) * (one - right) * pixel(0, 0) +
-              (one - down) * right * pixel(0, 1) +
-              down * (one - right) * pixel(1, 0) + down * right * pixel(1, 1);
+  Num a = (one - down) * (one - right) * pixel(0, 0);
+  Num b = (one - down) * right * pixel(0, 1);
+  Num d = down * (one - right) * pixel(1, 0);
+  Num f = down * right * pixel(1, 1);
+  Num value = isMax ? e.max(e.max(a, b), e.max(d, f)) : a + b + d + f;
   return e.select(isInside, value, value.like(0));
 }
 
@@ -251,7 +256,7 @@ static ImportResult importRoiAlign(NodeImport &node) {
                                     (e.to(j, compute) + 0.5) * binWidth /
                                         e.to(columns, compute);
                        Num value = bilinear(e, x, batch, at[1], y, column,
-                                            extents, true);
+                                            extents, true, isMax);
                        Num old = e.num(inner[0]);
                        return {isMax ? e.max(old, value) : old + value};
                      });

@@ -175,10 +175,6 @@ static std::optional<Window> readPoolWindow(NodeImport &node, Value x) {
 
 static ImportResult importMaxPool(NodeImport &node) {
   Value x = node.input(0);
-  if (node.hasOutput(1)) {
-    node.error() << "expected MaxPool without indices, found a second output";
-    return failure();
-  }
   std::optional<Window> window = readPoolWindow(node, x);
   if (!window)
     return failure();
@@ -188,6 +184,8 @@ static ImportResult importMaxPool(NodeImport &node) {
     return failure();
   }
   applyCeilMode(node, x, *window);
+  if (node.hasOutput(1))
+    return importMaxPoolWithIndices(node, x, *window);
   return node.result(node.toChannelsFirst(
       createPool(node, PoolKind::Max, node.toChannelsLast(x), *window)));
 }

@@ -31,6 +31,10 @@ std::optional<Window> readWindow(NodeImport &node, mlir::Value x,
 mlir::Value importConvolution(NodeImport &node, mlir::Value x,
                               mlir::Value weights, mlir::Type resultType);
 
+/// MaxPool with its second output, the places of the largest elements.
+ImportResult importMaxPoolWithIndices(NodeImport &node, mlir::Value x,
+                                      const Window &window);
+
 } // namespace dlc
 
 #endif
