@@ -47,20 +47,12 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     OpBuilder b(module.getBodyRegion());
     Block &body = *graph.getBodyBlock();
 
-    // An input with a default (an initializer of the same name) is a constant.
-    llvm::DenseSet<unsigned> defaults;
-    for (auto op : body.getOps<onnx::InitializerOp>())
-      if (op.getInput())
-        defaults.insert(*op.getInput());
-
     SmallVector<Type> inputTypes;
     SmallVector<Attribute> inputs;
     SmallVector<BlockArgument> arguments;
     bool isGood = true;
     for (BlockArgument argument : body.getArguments()) {
       unsigned i = argument.getArgNumber();
-      if (defaults.contains(i))
-        continue;
       Type type = convertOnnxType(argument.getType());
       if (!isa_and_nonnull<RankedTensorType>(type)) {
         emitError(graph.getLoc())
