@@ -36,6 +36,19 @@ static void describeOperands(InFlightDiagnostic &diag, onnx::NodeOp node) {
   diag << ")";
 }
 
+GraphImporter::~GraphImporter() {
+  for (Operation *op : llvm::reverse(discarded)) {
+    op->dropAllReferences();
+    op->dropAllDefinedValueUses();
+    op->destroy();
+  }
+}
+
+void GraphImporter::discard(Operation *op) {
+  op->remove();
+  discarded.push_back(op);
+}
+
 LogicalResult GraphImporter::importInitializer(onnx::InitializerOp op) {
   ElementsAttr value = op.getElements();
   if (!value)
