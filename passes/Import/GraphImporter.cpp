@@ -70,7 +70,7 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
       diag << node.getDomain() << ".";
     diag << node.getOpType() << " of opset " << node.getOpset();
     describeOperands(diag, node);
-    diag << " is not supported: " << reason;
+    diag << kNotSupported << reason;
     return diag;
   };
   const OpRow *row = findOpRow(node.getDomain(), node.getOpType());

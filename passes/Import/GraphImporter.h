@@ -7,6 +7,9 @@
 
 namespace dlc {
 
+/// What every error about an operator that dlc lacks contains.
+inline constexpr llvm::StringLiteral kNotSupported = " is not supported: ";
+
 /// Imports the nodes of a block and of the subgraphs in it.
 class GraphImporter {
 public:
