@@ -6,6 +6,7 @@
 
 #include "dlc/Api.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "mlir/Pass/PassManager.h"
@@ -75,6 +76,10 @@ DLC_API void buildPhase(mlir::OpPassManager &pm, Phase phase,
 /// the module must outlive it.
 DLC_API mlir::LogicalResult collectWeights(mlir::ModuleOp module,
                                            WeightTable &table);
+
+/// Prints one diagnostic and its notes: `model.onnx: node 'conv1': error: ...`.
+DLC_API void printDiagnostic(llvm::raw_ostream &os,
+                             mlir::Diagnostic &diagnostic);
 
 /// Prints diagnostics the way compilers do, naming nodes:
 /// `model.onnx: node 'conv1': error: ...`. Counts the errors.

@@ -27,7 +27,7 @@ static std::pair<StringRef, StringRef> describe(Location loc) {
   return {};
 }
 
-static void print(llvm::raw_ostream &os, Diagnostic &diagnostic) {
+void dlc::printDiagnostic(llvm::raw_ostream &os, Diagnostic &diagnostic) {
   auto [file, node] = describe(diagnostic.getLocation());
   os << (file.empty() ? StringRef("dlc") : file) << ": ";
   if (!node.empty())
@@ -48,7 +48,7 @@ static void print(llvm::raw_ostream &os, Diagnostic &diagnostic) {
   }
   os << diagnostic.str() << "\n";
   for (Diagnostic &note : diagnostic.getNotes())
-    print(os, note);
+    printDiagnostic(os, note);
 }
 
 DiagnosticPrinter::DiagnosticPrinter(MLIRContext &context,
@@ -57,7 +57,7 @@ DiagnosticPrinter::DiagnosticPrinter(MLIRContext &context,
   context.printOpOnDiagnostic(false);
   id = context.getDiagEngine().registerHandler([&](Diagnostic &diagnostic) {
     errors += diagnostic.getSeverity() == DiagnosticSeverity::Error;
-    print(os, diagnostic);
+    printDiagnostic(os, diagnostic);
     return success();
   });
 }

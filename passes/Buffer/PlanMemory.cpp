@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -41,7 +42,7 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
     SmallVector<Lifetime> lifetimes;
     SmallVector<memref::AllocOp> dynamic;
     main.walk([&](memref::AllocOp op) {
-      if (!op.getType().hasStaticShape()) {
+      if (!op.getType().hasStaticShape() || outlivesIteration(op, flow)) {
         dynamic.push_back(op);
         return;
       }
@@ -67,6 +68,20 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
     getOperation()->setAttr(
         "dlc.workspace",
         Builder(&getContext()).getI64IntegerAttr(workspace));
+  }
+
+  /// True if a loop yields the buffer: the next iteration reads it while it
+  /// fills its own.
+  static bool outlivesIteration(memref::AllocOp op,
+                                BufferViewFlowAnalysis &flow) {
+    if (!op->getParentOfType<LoopLikeOpInterface>())
+      return false;
+    for (Value alias : flow.resolve(op.getResult()))
+      for (Operation *user : alias.getUsers())
+        if (user->hasTrait<OpTrait::IsTerminator>() &&
+            isa<LoopLikeOpInterface>(user->getParentOp()))
+          return true;
+    return false;
   }
 
   static int64_t sizeOf(MemRefType type) {

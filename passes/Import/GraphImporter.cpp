@@ -36,6 +36,19 @@ static void describeOperands(InFlightDiagnostic &diag, onnx::NodeOp node) {
   diag << ")";
 }
 
+GraphImporter::~GraphImporter() {
+  for (Operation *op : llvm::reverse(discarded)) {
+    op->dropAllReferences();
+    op->dropAllDefinedValueUses();
+    op->destroy();
+  }
+}
+
+void GraphImporter::discard(Operation *op) {
+  op->remove();
+  discarded.push_back(op);
+}
+
 LogicalResult GraphImporter::importInitializer(onnx::InitializerOp op) {
   ElementsAttr value = op.getElements();
   if (!value)
@@ -57,7 +70,7 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
       diag << node.getDomain() << ".";
     diag << node.getOpType() << " of opset " << node.getOpset();
     describeOperands(diag, node);
-    diag << " is not supported: " << reason;
+    diag << kNotSupported << reason;
     return diag;
   };
   const OpRow *row = findOpRow(node.getDomain(), node.getOpType());

@@ -7,10 +7,14 @@
 
 namespace dlc {
 
+/// What every error about an operator that dlc lacks contains.
+inline constexpr llvm::StringLiteral kNotSupported = " is not supported: ";
+
 /// Imports the nodes of a block and of the subgraphs in it.
 class GraphImporter {
 public:
   explicit GraphImporter(mlir::OpBuilder &builder) : b(builder) {}
+  ~GraphImporter();
 
   /// Imports every node of `block`, whose arguments are mapped already, up to
   /// its terminator. Reports every node that cannot be imported. On success
@@ -33,6 +37,10 @@ public:
     return it == knownElements.end() ? nullptr : &it->second;
   }
 
+  /// Takes an op out of the program. It is destroyed with the importer only,
+  /// so that what is known of its values is never taken for that of others.
+  void discard(mlir::Operation *op);
+
 private:
   mlir::LogicalResult importNode(onnx::NodeOp node);
   mlir::LogicalResult importInitializer(onnx::InitializerOp op);
@@ -40,6 +48,7 @@ private:
   mlir::OpBuilder &b;
   llvm::DenseMap<mlir::Value, mlir::Value> values;
   llvm::DenseMap<mlir::Value, Elements> knownElements;
+  llvm::SmallVector<mlir::Operation *> discarded;
 };
 
 /// The type of a value of the onnx dialect in the dlc dialect, null when it

@@ -2,6 +2,7 @@
 
 #include "passes/Import/GraphImporter.h"
 #include "passes/Import/Passes.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -47,20 +48,12 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     OpBuilder b(module.getBodyRegion());
     Block &body = *graph.getBodyBlock();
 
-    // An input with a default (an initializer of the same name) is a constant.
-    llvm::DenseSet<unsigned> defaults;
-    for (auto op : body.getOps<onnx::InitializerOp>())
-      if (op.getInput())
-        defaults.insert(*op.getInput());
-
     SmallVector<Type> inputTypes;
     SmallVector<Attribute> inputs;
     SmallVector<BlockArgument> arguments;
     bool isGood = true;
     for (BlockArgument argument : body.getArguments()) {
       unsigned i = argument.getArgNumber();
-      if (defaults.contains(i))
-        continue;
       Type type = convertOnnxType(argument.getType());
       if (!isa_and_nonnull<RankedTensorType>(type)) {
         emitError(graph.getLoc())

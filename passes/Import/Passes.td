@@ -15,7 +15,8 @@ def ImportOnnx : Pass<"dlc-import-onnx", "::mlir::ModuleOp"> {
     "::dlc::DlcDialect", "::mlir::arith::ArithDialect",
     "::mlir::func::FuncDialect", "::mlir::scf::SCFDialect",
     "::mlir::tensor::TensorDialect", "::mlir::cf::ControlFlowDialect",
-    "::mlir::linalg::LinalgDialect"
+    "::mlir::linalg::LinalgDialect",
+    "::mlir::bufferization::BufferizationDialect"
   ];
 }
 

@@ -23,7 +23,8 @@ def build_example(tmp_path_factory):
              f"-DCMAKE_PREFIX_PATH={BUILD}", f"-DPython3_EXECUTABLE={python}"],
             [BUILD / "venv/bin/cmake", "--build", folder],
         ):
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            # All that a hanging build started ends with it.
+            done = subprocess.run(["timeout", "600", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True)
             assert done.returncode == 0, done.stdout
         return folder

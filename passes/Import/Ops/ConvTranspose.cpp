@@ -1,7 +1,7 @@
 // ConvTranspose: zeros between the elements, and a convolution with the
 // kernel turned around.
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 #include "passes/Import/Ops/Windows.h"
 
 using namespace mlir;

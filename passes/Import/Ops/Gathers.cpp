@@ -1,6 +1,6 @@
 // Operators that pick elements by index: gathers, diagonals, permutations.
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
 using namespace dlc;

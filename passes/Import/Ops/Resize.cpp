@@ -1,7 +1,7 @@
 // Resize and Upsample: one pass over the tensor for each resized axis, with a
 // table of source positions and weights computed before it.
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 #include <cmath>
 
 using namespace mlir;

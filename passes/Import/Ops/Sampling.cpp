@@ -1,7 +1,7 @@
 // Operators that sample images between pixels: GridSample, RoiAlign,
 // MaxRoiPool, DeformConv.
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
 using namespace dlc;

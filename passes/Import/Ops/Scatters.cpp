@@ -1,6 +1,6 @@
 // Operators that write elements by index: scatters.
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
 using namespace dlc;

@@ -1,7 +1,7 @@
 // Operators whose result's size depends on the data, or that sort: NonZero,
 // Compress, TopK, Unique, NonMaxSuppression.
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
 using namespace dlc;

@@ -1,0 +1,113 @@
+/*
+ * The compiler as a C library: compiles an ONNX model in this process and runs
+ * it here, or writes what the command `dlc` writes. The Python package is made
+ * of it.
+ *
+ *   dlc_compilation *c = dlc_compile_file("model.onnx", NULL);
+ *   if (dlc_compilation_status(c) == DLC_COMPILED)
+ *     dlc_compilation_model(c)->run(inputs, outputs, NULL);
+ *   dlc_compilation_free(c);
+ *
+ * Any number of threads may compile at once. Nothing is printed.
+ */
+#ifndef DLC_DLC_C_H
+#define DLC_DLC_C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dlc/Api.h"
+#include "dlc/Model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How a compilation ended. */
+enum dlc_compile_status {
+  DLC_COMPILED = 0,
+  DLC_COMPILE_UNSUPPORTED = 1, /* all that is wrong: dlc lacks operators */
+  DLC_COMPILE_FAILED = 2,      /* see the diagnostics */
+  DLC_COMPILE_OPTIONS = 3      /* an option is wrong; nothing was read */
+};
+
+enum dlc_severity {
+  DLC_SEVERITY_NOTE = 0,
+  DLC_SEVERITY_WARNING = 1,
+  DLC_SEVERITY_ERROR = 2,
+  DLC_SEVERITY_REMARK = 3
+};
+
+/* The shape of an input, or the size of a named dimension (rank 1, one size).
+ * -1 is a dynamic size. */
+typedef struct dlc_named_sizes {
+  const char *name;
+  const int64_t *sizes;
+  int32_t rank;
+} dlc_named_sizes;
+
+/* A file to write; see --emit in docs/CommandLine.md. */
+enum dlc_output_kind {
+  DLC_OUTPUT_OBJECT = 0,
+  DLC_OUTPUT_HEADER = 1,
+  DLC_OUTPUT_ASSEMBLY = 2,
+  DLC_OUTPUT_LLVM_IR = 3,
+  DLC_OUTPUT_SHARED = 4
+};
+typedef struct dlc_output_file {
+  int32_t kind; /* enum dlc_output_kind */
+  const char *path;
+} dlc_output_file;
+
+/* What to compile for. Fill with zeros, set `size` and `opt_level`, then what
+ * you want to give; NULL is the default of each text. */
+typedef struct dlc_compile_options {
+  size_t size; /* sizeof(dlc_compile_options) */
+  const char *target, *cpu, *features; /* as -target, -mcpu, -mattr */
+  const char *name;                    /* prefix of the symbols */
+  const dlc_named_sizes *shapes;       /* as --shape */
+  size_t num_shapes;
+  const dlc_named_sizes *dims; /* as --dim */
+  size_t num_dims;
+  int32_t opt_level; /* 0 to 3 */
+  /* Files to write instead of code in this process. */
+  const dlc_output_file *outputs;
+  size_t num_outputs;
+} dlc_compile_options;
+
+/* The outcome of a compilation, with the code if there is any. */
+typedef struct dlc_compilation dlc_compilation;
+
+/* Compiles a file, or a model in memory (`bytes` may be freed afterwards).
+ * Options may be NULL. Never returns NULL; free the result. */
+DLC_API dlc_compilation *dlc_compile_file(const char *path,
+                                          const dlc_compile_options *options);
+DLC_API dlc_compilation *dlc_compile_bytes(const void *bytes, size_t size,
+                                           const dlc_compile_options *options);
+DLC_API void dlc_compilation_free(dlc_compilation *compilation);
+
+/* An enum dlc_compile_status. */
+DLC_API int dlc_compilation_status(const dlc_compilation *compilation);
+
+/* The model, valid until the compilation is freed; NULL if there is none. */
+DLC_API const dlc_model *
+dlc_compilation_model(const dlc_compilation *compilation);
+
+/* What the compiler said, in order: its text, and an enum dlc_severity. */
+DLC_API size_t
+dlc_compilation_num_diagnostics(const dlc_compilation *compilation);
+DLC_API const char *
+dlc_compilation_diagnostic(const dlc_compilation *compilation, size_t index);
+DLC_API int dlc_compilation_severity(const dlc_compilation *compilation,
+                                     size_t index);
+
+/* Frees what a run allocated for a dynamic output. */
+DLC_API void dlc_free(void *data);
+
+/* "0.1.0" */
+DLC_API const char *dlc_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DLC_DLC_C_H */

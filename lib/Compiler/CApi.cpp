@@ -1,0 +1,226 @@
+// The C interface of the compiler: include/dlc/dlc-c.h.
+
+#include "dlc/dlc-c.h"
+#include "dlc/Compiler.h"
+#include "lib/Codegen/Codegen.h"
+#include "lib/Codegen/Jit.h"
+#include "lib/Codegen/WeightTable.h"
+#include "lib/Target/Target.h"
+#include "passes/Import/GraphImporter.h"
+#include "mlir/IR/Diagnostics.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include <cstdlib>
+
+using namespace mlir;
+using namespace dlc;
+
+struct dlc_compilation {
+  int status = DLC_COMPILE_FAILED;
+  std::vector<std::pair<int, std::string>> diagnostics;
+  std::unique_ptr<JitModel> model;
+
+  /// Ends with an error that has no place in the model.
+  dlc_compilation *fail(int code, const Twine &message) {
+    status = code;
+    diagnostics.emplace_back(DLC_SEVERITY_ERROR, ("dlc: error: " + message).str());
+    return this;
+  }
+};
+
+static int toSeverity(DiagnosticSeverity severity) {
+  switch (severity) {
+  case DiagnosticSeverity::Note:
+    return DLC_SEVERITY_NOTE;
+  case DiagnosticSeverity::Warning:
+    return DLC_SEVERITY_WARNING;
+  case DiagnosticSeverity::Error:
+    return DLC_SEVERITY_ERROR;
+  case DiagnosticSeverity::Remark:
+    return DLC_SEVERITY_REMARK;
+  }
+  llvm_unreachable("unknown severity");
+}
+
+/// The sizes of `list` by name; a message when one is wrong.
+static std::optional<std::string>
+readSizes(const dlc_named_sizes *list, size_t count, StringRef what,
+          llvm::function_ref<void(StringRef, ArrayRef<int64_t>)> add) {
+  for (const dlc_named_sizes &entry : ArrayRef(list, count)) {
+    if (!entry.name || entry.rank < 0 || (entry.rank && !entry.sizes))
+      return ("expected a name and sizes for each " + what).str();
+    ArrayRef<int64_t> sizes(entry.sizes, entry.rank);
+    for (int64_t size : sizes)
+      if (size < -1)
+        return ("expected sizes of at least 0, or -1, for '" +
+                Twine(entry.name) + "', found " + Twine(size))
+            .str();
+    add(entry.name, sizes);
+  }
+  return std::nullopt;
+}
+
+static StringRef orEmpty(const char *text) { return text ? text : ""; }
+
+/// Translates the C options; a message when they are wrong.
+static std::optional<std::string>
+readOptions(const dlc_compile_options &given, CompileOptions &options,
+            std::vector<Output> &outputs) {
+  options.target = orEmpty(given.target);
+  options.cpu = orEmpty(given.cpu);
+  options.features = orEmpty(given.features);
+  options.name = orEmpty(given.name);
+  if (given.opt_level < 0 || given.opt_level > 3)
+    return ("expected an optimisation level of 0 to 3, found " +
+            Twine(given.opt_level))
+        .str();
+  options.optLevel = given.opt_level;
+  if (auto wrong =
+          readSizes(given.shapes, given.num_shapes, "shape",
+                    [&](StringRef name, ArrayRef<int64_t> sizes) {
+                      options.shapes[name] = SmallVector<int64_t>(sizes);
+                    }))
+    return wrong;
+  bool areScalars = true;
+  if (auto wrong = readSizes(given.dims, given.num_dims, "dimension",
+                             [&](StringRef name, ArrayRef<int64_t> sizes) {
+                               areScalars &= sizes.size() == 1 && sizes[0] >= 0;
+                               if (areScalars)
+                                 options.dims[name] = sizes[0];
+                             }))
+    return wrong;
+  if (!areScalars)
+    return "expected one size of at least 0 for each dimension";
+  for (const dlc_output_file &file :
+       ArrayRef(given.outputs, given.num_outputs)) {
+    if (!file.path || file.kind < DLC_OUTPUT_OBJECT ||
+        file.kind > DLC_OUTPUT_SHARED)
+      return "expected a path and a known kind for each output";
+    static constexpr OutputKind kinds[] = {
+        OutputKind::Object, OutputKind::Header, OutputKind::Assembly,
+        OutputKind::LLVMIR, OutputKind::Shared};
+    outputs.push_back({kinds[file.kind], file.path});
+  }
+  return std::nullopt;
+}
+
+/// Runs all phases on what `read` reads.
+static dlc_compilation *
+compile(const dlc_compile_options *given,
+        llvm::function_ref<OwningOpRef<ModuleOp>(MLIRContext &,
+                                                 const CompileOptions &)>
+            read) {
+  auto *result = new dlc_compilation;
+  CompileOptions options;
+  std::vector<Output> outputs;
+  if (given) {
+    if (given->size != sizeof(dlc_compile_options))
+      return result->fail(DLC_COMPILE_OPTIONS,
+                          "dlc_compile_options.size is no known size");
+    if (auto wrong = readOptions(*given, options, outputs))
+      return result->fail(DLC_COMPILE_OPTIONS, *wrong);
+  }
+  llvm::Expected<TargetSpec> spec =
+      resolveTarget(options.target, options.cpu, options.features);
+  if (!spec)
+    return result->fail(DLC_COMPILE_OPTIONS,
+                        llvm::toString(spec.takeError()));
+  if (outputs.empty() && !spec->isNative())
+    return result->fail(DLC_COMPILE_OPTIONS,
+                        "this machine cannot run code for " + spec->triple +
+                            " " + spec->cpu + "; write it to a file");
+
+  std::unique_ptr<MLIRContext> context = createContext();
+  context->printOpOnDiagnostic(false);
+  bool onlyUnsupported = true;
+  ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &diagnostic) {
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    printDiagnostic(os, diagnostic);
+    if (diagnostic.getSeverity() == DiagnosticSeverity::Error)
+      onlyUnsupported &= StringRef(text).contains(kNotSupported);
+    result->diagnostics.emplace_back(toSeverity(diagnostic.getSeverity()),
+                                     StringRef(text).rtrim().str());
+  });
+
+  OwningOpRef<ModuleOp> module = read(*context, options);
+  WeightTable weights;
+  CodegenOptions codegen;
+  codegen.optLevel = options.optLevel;
+  LogicalResult done = failure();
+  if (module &&
+      succeeded(
+          runPhases(*module, Phase::Onnx, Phase::Llvm, options, *spec)) &&
+      succeeded(collectWeights(*module, weights))) {
+    if (!outputs.empty()) {
+      done = emitOutputs(*module, *spec, codegen, weights, outputs);
+    } else {
+      FailureOr<std::unique_ptr<JitModel>> model =
+          jitCompile(*module, *spec, codegen, weights);
+      done = LogicalResult(model);
+      if (succeeded(model))
+        result->model = std::move(*model);
+    }
+  }
+  if (succeeded(done)) {
+    result->status = DLC_COMPILED;
+    return result;
+  }
+  if (llvm::none_of(result->diagnostics,
+                    [](auto &entry) { return entry.first == DLC_SEVERITY_ERROR; }))
+    return result->fail(DLC_COMPILE_FAILED,
+                        "the compilation failed without a message");
+  result->status =
+      onlyUnsupported ? DLC_COMPILE_UNSUPPORTED : DLC_COMPILE_FAILED;
+  return result;
+}
+
+dlc_compilation *dlc_compile_file(const char *path,
+                                  const dlc_compile_options *options) {
+  if (!path)
+    return (new dlc_compilation)->fail(DLC_COMPILE_OPTIONS, "the path is NULL");
+  return compile(options,
+                 [&](MLIRContext &context, const CompileOptions &read) {
+                   return readModel(path, context, read, /*raise=*/true);
+                 });
+}
+
+dlc_compilation *dlc_compile_bytes(const void *bytes, size_t size,
+                                   const dlc_compile_options *options) {
+  if (!bytes && size)
+    return (new dlc_compilation)
+        ->fail(DLC_COMPILE_OPTIONS, "the model's bytes are NULL");
+  return compile(options, [&](MLIRContext &context,
+                              const CompileOptions &read) {
+    return readModel(llvm::MemoryBuffer::getMemBufferCopy(
+                         StringRef(static_cast<const char *>(bytes), size)),
+                     "model", context, read, /*raise=*/true);
+  });
+}
+
+void dlc_compilation_free(dlc_compilation *compilation) { delete compilation; }
+
+int dlc_compilation_status(const dlc_compilation *compilation) {
+  return compilation->status;
+}
+
+const dlc_model *dlc_compilation_model(const dlc_compilation *compilation) {
+  return compilation->model ? compilation->model->descriptor() : nullptr;
+}
+
+size_t dlc_compilation_num_diagnostics(const dlc_compilation *compilation) {
+  return compilation->diagnostics.size();
+}
+
+const char *dlc_compilation_diagnostic(const dlc_compilation *compilation,
+                                       size_t index) {
+  return compilation->diagnostics[index].second.c_str();
+}
+
+int dlc_compilation_severity(const dlc_compilation *compilation,
+                             size_t index) {
+  return compilation->diagnostics[index].first;
+}
+
+void dlc_free(void *data) { std::free(data); }
+
+const char *dlc_version() { return DLC_VERSION; }

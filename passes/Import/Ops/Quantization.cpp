@@ -1,0 +1,291 @@
+// Quantization: QuantizeLinear, DequantizeLinear, and the operators on
+// integers. Sums are exact in i32; a pass that has integer kernels recognises
+// `cast, sub` of zero points in front of a matmul or conv with an i32 result,
+// and `mul, round, add, max, min, cast` behind it.
+
+#include "passes/Import/Ops/Windows.h"
+
+using namespace mlir;
+using namespace dlc;
+
+/// `parameter` of blocks of `block` elements along `axis`, one for each
+/// element of `x`.
+static Value repeatBlocks(NodeImport &node, Value parameter, Value x,
+                          int64_t axis, int64_t block) {
+  if (node.rank(parameter) != node.rank(x)) {
+    node.error() << "expected a scale of the input's rank " << node.rank(x)
+                 << " with block_size, found rank " << node.rank(parameter);
+    return {};
+  }
+  Value apart = node.unsqueeze(parameter, {axis + 1});
+  Elements sizes = node.dims(apart);
+  sizes[axis + 1] = node.index(block);
+  Value repeated = node.broadcast(apart, sizes);
+  Elements merged = node.dims(parameter);
+  merged[axis] = mulSizes(node.b, node.loc, merged[axis], node.index(block));
+  Value whole = node.reshape(repeated, merged);
+  OpFoldResult size = node.dim(x, axis);
+  if (!whole || areEqualSizes(size, merged[axis]))
+    return whole;
+  return node.sliceAxis(whole, axis, node.index(0), size);
+}
+
+/// A scale or zero point in a shape that broadcasts to `x`'s: one for all
+/// elements, for each index of `axis`, or for each block along it.
+static Value alignParameter(NodeImport &node, Value parameter, Value x) {
+  if (!parameter)
+    return {};
+  int64_t rank = node.rank(parameter);
+  if (rank == 0)
+    return parameter;
+  int64_t block = node.getInt("block_size", 0);
+  if (block > 0)
+    return repeatBlocks(node, parameter, x, node.axis("axis", 1, x), block);
+  if (rank == 1 && node.type(parameter).getDimSize(0) == 1)
+    return node.reshape(parameter, {});
+  if (rank != 1) {
+    node.error() << "expected a scale of rank 0 or 1, found rank " << rank;
+    return {};
+  }
+  int64_t axis = node.axis("axis", 1, x);
+  Elements sizes(node.rank(x), node.index(1));
+  if (node.hasFailed)
+    return {};
+  sizes[axis] = node.dim(parameter, 0);
+  return node.reshape(parameter, sizes);
+}
+
+/// saturate(round(x) + zeroPoint) as `type`, an integer type; `zeroPoint` may
+/// be null.
+static Value roundToInteger(NodeImport &node, Value x, Value zeroPoint,
+                            Type type) {
+  Type f32 = node.b.getF32Type();
+  Value y = node.map<RoundOp>({node.cast(x, f32)});
+  if (zeroPoint)
+    y = node.map<AddOp>({y, node.cast(zeroPoint, f32)});
+  unsigned width = type.getIntOrFloatBitWidth();
+  double low = type.isUnsignedInteger() ? 0 : -double(1ll << (width - 1));
+  double high = low + double(1ll << width) - 1;
+  y = node.map<MaxOp>({y, node.scalar(low, f32)});
+  y = node.map<MinOp>({y, node.scalar(high, f32)});
+  return node.cast(y, type);
+}
+
+/// The float type in which a scale of type `type` is used.
+static Type scaleType(NodeImport &node, Type type) {
+  return type.getIntOrFloatBitWidth() < 16 ? Type(node.b.getF32Type()) : type;
+}
+
+static ImportResult importQuantizeLinear(NodeImport &node) {
+  Value x = node.input(0), scale = node.input(1), zeroPoint = node.input(2);
+  auto inferred = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
+  Type type = zeroPoint ? node.elementType(zeroPoint)
+              : inferred ? inferred.getElementType()
+                         : IntegerType::get(node.b.getContext(), 8,
+                                            IntegerType::Unsigned);
+  Type compute = scaleType(node, node.elementType(scale));
+  switch (node.getInt("precision", 0)) {
+  case 1:
+    compute = node.b.getF32Type();
+    break;
+  case 10:
+    compute = node.b.getF16Type();
+    break;
+  case 11:
+    compute = node.b.getF64Type();
+    break;
+  case 16:
+    compute = node.b.getBF16Type();
+    break;
+  }
+  scale = alignParameter(node, scale, x);
+  zeroPoint = alignParameter(node, zeroPoint, x);
+  Value quotient =
+      node.map<DivOp>({node.cast(x, compute), node.cast(scale, compute)});
+  if (!quotient)
+    return failure();
+  if (isa<FloatType>(type))
+    return node.result(node.cast(quotient, type, node.getInt("saturate", 1)));
+  return node.result(roundToInteger(node, quotient, zeroPoint, type));
+}
+
+/// x - zeroPoint, exactly: in a float type or in `type`, a wider integer.
+static Value subtractZero(NodeImport &node, Value x, Value zeroPoint,
+                          Type type) {
+  x = node.cast(x, type);
+  if (!zeroPoint)
+    return x;
+  return node.map<SubOp>({x, node.cast(zeroPoint, type)});
+}
+
+static ImportResult importDequantizeLinear(NodeImport &node) {
+  Value x = node.input(0), scale = node.input(1), zeroPoint = node.input(2);
+  auto inferred = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
+  Type type = inferred ? inferred.getElementType() : node.elementType(scale);
+  Type f32 = node.b.getF32Type();
+  scale = alignParameter(node, scale, x);
+  zeroPoint = alignParameter(node, zeroPoint, x);
+  bool isFloat = isa<FloatType>(node.elementType(x));
+  Value y = subtractZero(node, x, isFloat ? Value() : zeroPoint,
+                         isFloat ? f32 : Type(node.b.getI32Type()));
+  y = node.map<MulOp>({node.cast(y, f32), node.cast(scale, f32)});
+  return node.result(node.cast(y, type));
+}
+
+/// Range [min(x, 0), max(x, 0)] mapped to [0, 255].
+static ImportResult importDynamicQuantizeLinear(NodeImport &node) {
+  Value x = node.input(0);
+  Type ui8 = IntegerType::get(node.b.getContext(), 8, IntegerType::Unsigned);
+  SmallVector<int64_t> all =
+      llvm::to_vector(llvm::seq<int64_t>(0, node.rank(x)));
+  Value zero = node.scalarLike(0, x);
+  auto extreme = [&](ReduceKind kind) {
+    return node.reshape(node.reduce(kind, x, all), {});
+  };
+  Value low = node.map<MinOp>({extreme(ReduceKind::Min), zero});
+  Value high = node.map<MaxOp>({extreme(ReduceKind::Max), zero});
+  Value scale = node.map<DivOp>(
+      {node.map<SubOp>({high, low}), node.scalarLike(255, x)});
+  Value zeroPoint = roundToInteger(
+      node, node.map<DivOp>({node.map<SubOp>({zero, low}), scale}), {}, ui8);
+  Value y =
+      roundToInteger(node, node.map<DivOp>({x, scale}), zeroPoint, ui8);
+  return node.results({y, scale, zeroPoint});
+}
+
+//===----------------------------------------------------------------------===//
+// Products of integers
+//===----------------------------------------------------------------------===//
+
+/// An operand of a product with its zero point taken off: as it is where that
+/// is 0, else in i16, which holds every difference of two bytes.
+static Value withoutZero(NodeImport &node, Value x, Value zeroPoint) {
+  if (zeroPoint) {
+    std::optional<SmallVector<int64_t>> known = node.constants(zeroPoint);
+    if (known && llvm::all_of(*known, [](int64_t n) { return n == 0; }))
+      zeroPoint = {};
+  }
+  return zeroPoint ? subtractZero(node, x, zeroPoint, node.b.getI16Type()) : x;
+}
+
+/// A parameter of the left operand of a matmul: one a row, as a column.
+static Value perRow(NodeImport &node, Value parameter) {
+  if (!parameter || node.rank(parameter) != 1)
+    return parameter;
+  if (node.type(parameter).getDimSize(0) == 1)
+    return node.reshape(parameter, {});
+  return node.unsqueeze(parameter, {1});
+}
+
+/// The exact product in i32. Parameters are shaped for their operand.
+static Value integerMatmul(NodeImport &node, Value a, Value aZero, Value b,
+                           Value bZero) {
+  bool isRow = node.rank(a) == 1, isColumn = node.rank(b) == 1;
+  if (node.rank(a) == 0 || node.rank(b) == 0) {
+    node.error() << "expected operands of rank 1 or more";
+    return {};
+  }
+  if (isRow)
+    a = node.unsqueeze(a, {0});
+  if (isColumn)
+    b = node.unsqueeze(b, {1});
+  Value result = node.matmul(withoutZero(node, a, perRow(node, aZero)),
+                             withoutZero(node, b, bZero), node.b.getI32Type());
+  if (!result || (!isRow && !isColumn))
+    return result;
+  SmallVector<int64_t> added;
+  int64_t rank = node.rank(result);
+  if (isRow)
+    added.push_back(rank - 2);
+  if (isColumn)
+    added.push_back(rank - 1);
+  return node.squeeze(result, added);
+}
+
+static ImportResult importMatMulInteger(NodeImport &node) {
+  return node.result(integerMatmul(node, node.input(0), node.input(2),
+                                   node.input(1), node.input(3)));
+}
+
+/// saturate(round(sum * aScale * bScale / yScale) + yZero)
+static Value requantize(NodeImport &node, Value sum, Value aScale, Value bScale,
+                        Value yScale, Value yZero) {
+  Type f32 = node.b.getF32Type();
+  for (Value *parameter : {&yScale, &yZero})
+    if (*parameter && node.rank(*parameter) == 1 &&
+        node.type(*parameter).getDimSize(0) == 1)
+      *parameter = node.reshape(*parameter, {});
+  Value factor = node.map<MulOp>({node.cast(aScale, f32), node.cast(bScale, f32)});
+  factor = node.map<DivOp>({factor, node.cast(yScale, f32)});
+  Value scaled = node.map<MulOp>({node.cast(sum, f32), factor});
+  if (!scaled)
+    return {};
+  return roundToInteger(node, scaled, yZero, node.elementType(yZero));
+}
+
+/// Inputs: a, its scale and zero point, b, its two, the result's two.
+static ImportResult importQLinearMatMul(NodeImport &node) {
+  Value sum = integerMatmul(node, node.input(0), node.input(2), node.input(3),
+                            node.input(5));
+  return node.result(requantize(node, sum, perRow(node, node.input(1)),
+                                node.input(4), node.input(6), node.input(7)));
+}
+
+/// One parameter for each output channel of weights [m, c, kernel...].
+static Value perFilter(NodeImport &node, Value parameter, Value weights) {
+  if (!parameter || node.rank(parameter) == 0)
+    return parameter;
+  if (node.type(parameter).getDimSize(0) == 1)
+    return node.reshape(parameter, {});
+  Elements sizes(node.rank(weights), node.index(1));
+  sizes[0] = node.dim(parameter, 0);
+  return node.reshape(parameter, sizes);
+}
+
+/// The exact convolution in i32, channels last. Padding stands for the zero
+/// point, that is for 0 once that is taken off.
+static Value integerConvolution(NodeImport &node, Value x, Value xZero,
+                                Value weights, Value weightsZero) {
+  if (xZero && node.rank(xZero) == 1)
+    xZero = node.reshape(xZero, {});
+  return importConvolution(
+      node, withoutZero(node, x, xZero),
+      withoutZero(node, weights, perFilter(node, weightsZero, weights)),
+      node.b.getI32Type());
+}
+
+static ImportResult importConvInteger(NodeImport &node) {
+  Value sum = integerConvolution(node, node.input(0), node.input(2),
+                                 node.input(1), node.input(3));
+  if (!sum)
+    return failure();
+  return node.result(node.toChannelsFirst(sum));
+}
+
+/// Inputs: x, its scale and zero point, weights, their two, the result's two,
+/// the bias in i32.
+static ImportResult importQLinearConv(NodeImport &node) {
+  Value sum = integerConvolution(node, node.input(0), node.input(2),
+                                 node.input(3), node.input(5));
+  if (!sum)
+    return failure();
+  if (Value bias = node.input(8))
+    sum = node.map<AddOp>({sum, bias});
+  Value y = requantize(node, sum, perRow(node, node.input(1)), node.input(4),
+                       node.input(6), node.input(7));
+  if (!y)
+    return failure();
+  return node.result(node.toChannelsFirst(y));
+}
+
+static OpRows rows{
+    {"", "QuantizeLinear", 10, importQuantizeLinear},
+    {"", "DequantizeLinear", 10, importDequantizeLinear},
+    {"", "DynamicQuantizeLinear", 11, importDynamicQuantizeLinear},
+    {"", "MatMulInteger", 10, importMatMulInteger},
+    {"", "ConvInteger", 10, importConvInteger},
+    {"", "QLinearMatMul", 10, importQLinearMatMul},
+    {"", "QLinearConv", 10, importQLinearConv},
+    {"com.microsoft", "QuantizeLinear", 1, importQuantizeLinear},
+    {"com.microsoft", "DequantizeLinear", 1, importDequantizeLinear},
+};

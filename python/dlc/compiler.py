@@ -1,0 +1,180 @@
+"""Compiling models."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Union
+
+from dlc import library
+from dlc.errors import CompileError, Diagnostic, UnsupportedError
+from dlc.model import Model
+
+ModelSource = Union[str, "os.PathLike[str]", bytes, Any]
+"""A path, the bytes of a model, or an onnx.ModelProto."""
+
+Shape = Sequence[Union[int, str, None]]
+"""Sizes; None, -1 or "?" is dynamic."""
+
+
+def version() -> str:
+    """The version of the compiler."""
+    return library.load().dlc_version().decode()
+
+
+def compile(
+    model: ModelSource,
+    *,
+    target: str | None = None,
+    cpu: str | None = None,
+    features: str | None = None,
+    name: str | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    dims: Mapping[str, int] | None = None,
+    opt_level: int = 3,
+) -> Model:
+    """Compiles a model to code in this process.
+
+    Args:
+      model: a path, the bytes of an ONNX file, or an `onnx.ModelProto`.
+      target: a name of `dlc --print-targets` or an LLVM triple that this
+        machine can run; without it, this machine.
+      cpu: as clang's -mcpu; with `target` alone, the target's usual baseline.
+      features: what to add and take away, "+avx2,-fma".
+      name: the model's name; without it, the file's.
+      shapes: shapes of inputs by name.
+      dims: sizes of named dimensions.
+      opt_level: 0 to 3.
+
+    Raises:
+      UnsupportedError: the model uses operators that dlc lacks.
+      CompileError: anything else is wrong with the model or an argument.
+    """
+    options = _Options(target, cpu, features, name, shapes, dims, opt_level)
+    handle = _run(model, options)
+    return Model(handle)
+
+
+def compile_to_file(
+    model: ModelSource,
+    output: str | os.PathLike[str],
+    *,
+    emit: Sequence[str] = ("obj", "header"),
+    target: str | None = None,
+    cpu: str | None = None,
+    features: str | None = None,
+    name: str | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    dims: Mapping[str, int] | None = None,
+    opt_level: int = 3,
+) -> list[str]:
+    """Compiles a model to files, as the command `dlc` does.
+
+    Args:
+      output: the file of the first kind of `emit`; the others stand beside it
+        with their own endings.
+      emit: obj, header, asm, llvm-ir, shared.
+
+    The other arguments are those of `compile`; any target will do.
+
+    Returns:
+      The paths of the files.
+    """
+    endings = {"obj": ".o", "header": ".h", "asm": ".s", "llvm-ir": ".ll", "shared": ".so"}
+    paths: list[str] = []
+    for kind in emit:
+        if kind not in endings:
+            raise ValueError(f"expected one of {', '.join(endings)}, found {kind!r}")
+        path = os.fspath(output)
+        paths.append(os.path.splitext(path)[0] + endings[kind] if paths else path)
+    if not paths:
+        raise ValueError("expected at least one kind of file to emit")
+    options = _Options(target, cpu, features, name, shapes, dims, opt_level)
+    options.set_outputs(list(zip(emit, paths)))
+    library.load().dlc_compilation_free(_run(model, options))
+    return paths
+
+
+class _Options:
+    """dlc_compile_options with all that it points to."""
+
+    def __init__(
+        self,
+        target: str | None,
+        cpu: str | None,
+        features: str | None,
+        name: str | None,
+        shapes: Mapping[str, Shape] | None,
+        dims: Mapping[str, int] | None,
+        opt_level: int,
+    ) -> None:
+        self.struct = library.CompileOptions(
+            size=ctypes.sizeof(library.CompileOptions), opt_level=opt_level
+        )
+        for field, text in (
+            ("target", target),
+            ("cpu", cpu),
+            ("features", features),
+            ("name", name),
+        ):
+            if text is not None:
+                setattr(self.struct, field, text.encode())
+        self.struct.shapes, self.struct.num_shapes = _to_named_sizes(
+            {key: [_to_size(size) for size in shape] for key, shape in (shapes or {}).items()}
+        )
+        self.struct.dims, self.struct.num_dims = _to_named_sizes(
+            {key: [_to_size(size)] for key, size in (dims or {}).items()}
+        )
+
+    def set_outputs(self, outputs: list[tuple[str, str]]) -> None:
+        files = (library.OutputFile * len(outputs))()
+        for file, (kind, path) in zip(files, outputs):
+            file.kind = library.OUTPUT_KINDS.index(kind)
+            file.path = os.fsencode(path)
+        self.struct.outputs, self.struct.num_outputs = files, len(files)
+
+
+def _to_size(size: int | str | None) -> int:
+    return -1 if size is None or size == "?" else int(size)
+
+
+def _to_named_sizes(sizes: dict[str, list[int]]) -> tuple[Any, int]:
+    array = (library.NamedSizes * len(sizes))()
+    for entry, (name, values) in zip(array, sizes.items()):
+        entry.name = name.encode()
+        entry.sizes = (ctypes.c_int64 * len(values))(*values)
+        entry.rank = len(values)
+    return array, len(array)
+
+
+def _run(model: ModelSource, options: _Options) -> int:
+    """The handle of a compilation that succeeded."""
+    loaded = library.load()
+    pointer = ctypes.byref(options.struct)
+    if isinstance(model, (str, os.PathLike)):
+        handle = loaded.dlc_compile_file(os.fsencode(model), pointer)
+    else:
+        if hasattr(model, "SerializeToString"):
+            model = model.SerializeToString()
+        if not isinstance(model, (bytes, bytearray, memoryview)):
+            raise TypeError(
+                f"expected a path, bytes or an onnx.ModelProto, found {type(model).__name__}"
+            )
+        model = bytes(model)
+        handle = loaded.dlc_compile_bytes(model, len(model), pointer)
+    status = loaded.dlc_compilation_status(handle)
+    if status == library.COMPILED:
+        return handle
+    diagnostics = list(_read_diagnostics(handle))
+    loaded.dlc_compilation_free(handle)
+    raise (UnsupportedError if status == library.UNSUPPORTED else CompileError)(diagnostics)
+
+
+def _read_diagnostics(handle: int) -> Iterator[Diagnostic]:
+    loaded = library.load()
+    for i in range(loaded.dlc_compilation_num_diagnostics(handle)):
+        yield Diagnostic(
+            library.SEVERITIES[loaded.dlc_compilation_severity(handle, i)],
+            loaded.dlc_compilation_diagnostic(handle, i).decode(errors="replace"),
+        )

@@ -1,0 +1,237 @@
+"""Runs ONNX's backend tests through dlc.backend.
+
+usage: run.py [--update] [--junit FILE] [--report FILE] [--jobs N] [FILTER]
+
+Prints how many tests pass and groups the others by reason. A test fails here
+when its answer is wrong, when its process dies or does not end, or when it is
+in passing.txt and does not pass; an operator that dlc lacks is no failure.
+--update adds the tests that pass to passing.txt, it never takes one away.
+
+Most tests are compiled with little optimisation, to save time; one in eight,
+by name, and the light models are compiled as users do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import pathlib
+import re
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+import zlib
+
+import cases
+import pool
+
+import dlc
+import dlc.backend
+
+PASSING = pathlib.Path(__file__).with_name("passing.txt")
+TIMEOUT = 240.0
+
+PASS, UNSUPPORTED, COMPILE, RUN, WRONG, CRASH = (
+    "pass",
+    "unsupported",
+    "compile error",
+    "run error",
+    "wrong answer",
+    "crash",
+)
+NEVER = (RUN, WRONG, CRASH)
+"""Outcomes that are failures of any test."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    kind: str
+    reason: str = ""
+    """One line by which failures are grouped."""
+    text: str = ""
+    seconds: float = 0.0
+
+
+def run_case(case: cases.Case, opt_level: int | None = None) -> Outcome:
+    """Compiles and runs one test in this process."""
+    start = time.monotonic()
+    model = case.load_model()
+    if opt_level is None:
+        is_sample = case.name.startswith("light/") or zlib.crc32(case.name.encode()) % 8 == 0
+        opt_level = 3 if is_sample else 1
+    try:
+        prepared = dlc.backend.prepare(model, "CPU", opt_level=opt_level)
+        for inputs, expected in case.load_data(model):
+            case.check(expected, list(prepared.run(inputs)))
+        outcome = Outcome(PASS)
+    except dlc.UnsupportedError as error:
+        outcome = Outcome(UNSUPPORTED, group_unsupported(error), str(error))
+    except dlc.CompileError as error:
+        first = next((str(d) for d in error.diagnostics if d.severity == "error"), "")
+        outcome = Outcome(COMPILE, generalize(first), str(error))
+    except AssertionError as error:
+        outcome = Outcome(WRONG, summarize_mismatch(str(error)), str(error))
+    except dlc.RunError as error:
+        outcome = Outcome(RUN, f"status {error.status}: {generalize(error.message)}", str(error))
+    except Exception as error:  # the package, or the test's data
+        text = f"{type(error).__name__}: {error}"
+        outcome = Outcome(RUN, generalize(text), text)
+    return dataclasses.replace(outcome, seconds=time.monotonic() - start)
+
+
+def group_unsupported(error: dlc.CompileError) -> str:
+    operators = {}
+    for diagnostic in error.diagnostics:
+        found = re.search(
+            r"operator (\S+) of opset .* is not supported: (.*)", diagnostic.text
+        )
+        if found and diagnostic.severity == "error":
+            operators.setdefault(found[1], found[2])
+    if not operators:
+        return generalize(str(error))
+    name, why = next(iter(operators.items()))
+    if why == "dlc has no lowering for it":
+        return f"operator {name}"
+    return f"a form of {name}: {generalize(why)}"
+
+
+def generalize(message: str) -> str:
+    """A message without what differs from test to test."""
+    message = message.splitlines()[0] if message else ""
+    message = re.sub(r"^.*?error: ", "", message)
+    message = re.sub(r"(tensor|memref|vector|!\w+\.\w+)<[^ ]*>", r"\1", message)
+    return re.sub(r"\d+", "N", message)[:160]
+
+
+def summarize_mismatch(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    wanted = [line for line in lines if re.match(r"Mismatch|Max abs|DESIRED|ACTUAL|Output \d|x and y|nan loc", line)]
+    return "; ".join(wanted or lines)[:160]
+
+
+def read_passing() -> set[str]:
+    return set(PASSING.read_text().split()) if PASSING.exists() else set()
+
+
+def find_failures(outcomes: dict[str, Outcome], listed: set[str]) -> dict[str, Outcome]:
+    return {
+        name: outcome
+        for name, outcome in sorted(outcomes.items())
+        if outcome.kind in NEVER or (outcome.kind != PASS and name in listed)
+    }
+
+
+def group_rest(outcomes: dict[str, Outcome]) -> list[tuple[str, list[str]]]:
+    """Titles with the names of the tests that do not pass, most first."""
+    groups: dict[str, list[str]] = collections.defaultdict(list)
+    for name, outcome in sorted(outcomes.items()):
+        if outcome.kind != PASS:
+            groups[f"{outcome.kind}: {outcome.reason}"].append(name)
+    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+
+
+def write_junit(path: str, outcomes: dict[str, Outcome], failures: dict[str, Outcome]) -> None:
+    """What passes and what fails by name; the rest a group each, skipped."""
+    suite = ElementTree.Element("testsuite", name="conformance")
+
+    def add(name: str, seconds: float = 0.0) -> ElementTree.Element:
+        return ElementTree.SubElement(suite, "testcase", name=name, time=f"{seconds:.3f}")
+
+    for name, outcome in sorted(outcomes.items()):
+        if name in failures:
+            element = ElementTree.SubElement(
+                add(name, outcome.seconds),
+                "failure",
+                message=f"{outcome.kind}: {outcome.reason}",
+            )
+            element.text = re.sub(r"[^\x20-\x7e\n]", "?", outcome.text)
+        elif outcome.kind == PASS:
+            add(name, outcome.seconds)
+    rest = {name: outcome for name, outcome in outcomes.items() if name not in failures}
+    for title, names in group_rest(rest):
+        element = ElementTree.SubElement(add(f"{len(names)} tests, {title}"), "skipped")
+        element.set("message", " ".join(names))
+    ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def write_report(path: str, outcomes: dict[str, Outcome]) -> None:
+    with open(path, "w") as file:
+        for title, names in group_rest(outcomes):
+            file.write(f"{len(names):5} {title}\n")
+            for name in names:
+                file.write(f"        {name}\n")
+            text = outcomes[names[0]].text.strip()
+            file.write("".join(f"            | {line}\n" for line in text.splitlines()[:12]))
+
+
+def print_summary(outcomes: dict[str, Outcome], seconds: float) -> None:
+    for group in cases.GROUPS:
+        kinds = collections.Counter(
+            outcome.kind for name, outcome in outcomes.items() if name.startswith(group + "/")
+        )
+        if kinds:
+            rest = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common() if kind != PASS)
+            print(f"{group}: {kinds[PASS]} of {kinds.total()} pass" + (f"; {rest}" if rest else ""))
+    for title, names in group_rest(outcomes):
+        print(f"{len(names):5}  {title}")
+    print(f"{len(outcomes)} tests in {seconds:.0f} s", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", action="store_true", help="add to passing.txt")
+    parser.add_argument("--junit", help="write JUnit XML there")
+    parser.add_argument("--report", help="write every failure with its message there")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--opt-level", type=int, help="instead of the usual mixture")
+    parser.add_argument("--slowest", type=int, default=0, help="print so many times")
+    parser.add_argument("filter", nargs="?", default="", help="part of the tests' names")
+    arguments = parser.parse_args()
+
+    start = time.monotonic()
+    everything = cases.load_cases()
+    chosen = [case for case in everything if arguments.filter in case.name]
+    if not chosen:
+        return 0
+    listed = read_passing()
+    for name in sorted(listed - {case.name for case in everything}):
+        print(f"passing.txt lists {name}, which the onnx package does not have")
+    dlc.version()  # loads the library before the fork
+    print(f"{len(chosen)} tests loaded in {time.monotonic() - start:.0f} s", flush=True)
+
+    outcomes: dict[str, Outcome] = {}
+    work = lambda i: run_case(chosen[i], arguments.opt_level)  # noqa: E731
+    results = pool.run(
+        work, len(chosen), arguments.jobs, TIMEOUT, lambda why: Outcome(CRASH, generalize(why), why)
+    )
+    last = time.monotonic()
+    for i, outcome in results:
+        outcomes[chosen[i].name] = outcome
+        if outcome.kind in NEVER:
+            print(f"{outcome.kind}: {chosen[i].name}: {outcome.reason}", flush=True)
+        if time.monotonic() - last > 15:
+            last = time.monotonic()
+            print(f"{len(outcomes)} of {len(chosen)} tests done", flush=True)
+
+    failures = find_failures(outcomes, listed)
+    print_summary(outcomes, time.monotonic() - start)
+    slowest = sorted(outcomes, key=lambda name: -outcomes[name].seconds)
+    for name in slowest[: arguments.slowest]:
+        print(f"{outcomes[name].seconds:7.2f} s  {name}")
+    if arguments.junit:
+        write_junit(arguments.junit, outcomes, failures)
+    if arguments.report:
+        write_report(arguments.report, outcomes)
+    if arguments.update:
+        passing = {name for name, outcome in outcomes.items() if outcome.kind == PASS}
+        PASSING.write_text("".join(f"{name}\n" for name in sorted(listed | passing)))
+        print(f"passing.txt: {len(passing - listed)} added")
+    for name, outcome in failures.items():
+        listing = "listed in passing.txt, " if name in listed else ""
+        print(f"failed: {name}: {listing}{outcome.kind}: {outcome.reason}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
