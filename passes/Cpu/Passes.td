@@ -17,6 +17,23 @@ def ExpandMath : Pass<"dlc-expand-math", "::mlir::ModuleOp"> {
                            "::mlir::scf::SCFDialect"];
 }
 
+def ExpandReshapes : Pass<"dlc-expand-reshapes"> {
+  let summary = "Expand memref.expand_shape into several dynamic dimensions";
+  let description = [{
+    ```mlir
+    %1 = memref.expand_shape %0 [[0, 1]] output_shape [%n, %m] : memref<?xf32> into memref<?x?xf32>
+    ```
+    becomes
+    ```mlir
+    %base, %offset, %size, %stride = memref.extract_strided_metadata %0
+    %1 = memref.reinterpret_cast %base to offset: [0], sizes: [%n, %m], strides: [%m, 1]
+    ```
+    Needed before `expand-strided-metadata`, which fails on such ops.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
 def ConvertToLlvm : Pass<"dlc-convert-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Convert everything to the LLVM dialect";
   let description = [{
