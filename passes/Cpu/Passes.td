@@ -17,6 +17,23 @@ def ExpandMath : Pass<"dlc-expand-math", "::mlir::ModuleOp"> {
                            "::mlir::scf::SCFDialect"];
 }
 
+def ExpandReshapes : Pass<"dlc-expand-reshapes"> {
+  let summary = "Expand memref.expand_shape into several dynamic dimensions";
+  let description = [{
+    ```mlir
+    %1 = memref.expand_shape %0 [[0, 1]] output_shape [%n, %m] : memref<?xf32> into memref<?x?xf32>
+    ```
+    becomes
+    ```mlir
+    %base, %offset, %size, %stride = memref.extract_strided_metadata %0
+    %1 = memref.reinterpret_cast %base to offset: [0], sizes: [%n, %m], strides: [%m, 1]
+    ```
+    Needed before `expand-strided-metadata`, which fails on such ops.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
 def ConvertToLlvm : Pass<"dlc-convert-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Convert everything to the LLVM dialect";
   let description = [{
@@ -68,25 +85,6 @@ def LowerContract : Pass<"dlc-lower-contract"> {
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
-}
-
-def ExpandDynamicShapes : Pass<"dlc-expand-dynamic-shapes", "::mlir::ModuleOp"> {
-  let summary = "Turn expand_shape with several dynamic sizes in a group into reinterpret_cast";
-  let description = [{
-    MLIR's expand-strided-metadata computes the one dynamic size of a group
-    from the others, and crashes where there are more.
-
-    ```mlir
-    %r = memref.expand_shape %x [[0, 1]] output_shape [%a, %b] : memref<?xf32> into memref<?x?xf32>
-    ```
-    becomes
-    ```mlir
-    %base, %offset, %size, %stride = memref.extract_strided_metadata %x
-    %r = memref.reinterpret_cast %base to offset: [0], sizes: [%a, %b], strides: [%b, 1]
-    ```
-  }];
-  let dependentDialects = ["::mlir::arith::ArithDialect",
-                           "::mlir::memref::MemRefDialect"];
 }
 
 #endif

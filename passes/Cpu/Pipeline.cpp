@@ -26,7 +26,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target) {
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   pm.addPass(createConvertMathToFuncs());
   pm.addPass(createExpandMath());
-  pm.addPass(createExpandDynamicShapes());
+  pm.addPass(createExpandReshapes());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
   pm.addPass(createSCFToControlFlowPass());

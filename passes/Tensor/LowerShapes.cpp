@@ -129,7 +129,10 @@ struct LowerSlice : OpConversionPattern<SliceOp> {
     SmallVector<OpFoldResult> sizes =
         getMixedValues(op.getStaticSizes(), adaptor.getSizes(), rewriter);
     Value x = adaptor.getX(), result;
-    if (llvm::all_of(op.getStrides(), [](int64_t s) { return s > 0; })) {
+    if (llvm::is_contained(type.getShape(), 0)) {
+      // An offset behind the last element is no slice for `tensor`.
+      result = createEmpty(rewriter, loc, sizes, type.getElementType());
+    } else if (llvm::all_of(op.getStrides(), [](int64_t s) { return s > 0; })) {
       SmallVector<OpFoldResult> strides =
           getAsIndexOpFoldResult(rewriter.getContext(), op.getStrides());
       result = tensor::ExtractSliceOp::create(rewriter, loc, x, offsets, sizes,

@@ -48,7 +48,8 @@ struct Format {
     if (isa<Float6E3M2FNType>(type))
       return {6, 2, 3, 0x1f, 0x1f, -1, false};
     assert(isa<Float4E2M1FNType>(type) && "unknown float type");
-    return {4, 1, 1, 0x7, 0x7, -1, false};
+    // No NaN: it becomes -0, as in ONNX's reference.
+    return {4, 1, 1, 0x7, 0x8, -1, false};
   }
   bool hasNan() const { return bits == 8; }
 };
