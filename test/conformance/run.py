@@ -18,6 +18,7 @@ import collections
 import dataclasses
 import pathlib
 import re
+import resource
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
@@ -98,16 +99,17 @@ def group_unsupported(error: dlc.CompileError) -> str:
 
 def generalize(message: str) -> str:
     """A message without what differs from test to test."""
-    message = message.splitlines()[0] if message else ""
+    message = next((line for line in message.splitlines() if line.strip()), "")
     message = re.sub(r"^.*?error: ", "", message)
     message = re.sub(r"(tensor|memref|vector|!\w+\.\w+)<[^ ]*>", r"\1", message)
     return re.sub(r"\d+", "N", message)[:160]
 
 
 def summarize_mismatch(text: str) -> str:
+    """The telling lines of what numpy says about two arrays."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    wanted = [line for line in lines if re.match(r"Mismatch|Max abs|DESIRED|ACTUAL|Output \d|x and y|nan loc", line)]
-    return "; ".join(wanted or lines)[:160]
+    telling = r"Mismatched|Max absolute|Output \d|nan location|inf location|.*shape|.*dtype"
+    return "; ".join([line for line in lines if re.match(telling, line)] or lines)[:160]
 
 
 def read_passing() -> set[str]:
@@ -175,7 +177,9 @@ def print_summary(outcomes: dict[str, Outcome], seconds: float) -> None:
             print(f"{group}: {kinds[PASS]} of {kinds.total()} pass" + (f"; {rest}" if rest else ""))
     for title, names in group_rest(outcomes):
         print(f"{len(names):5}  {title}")
-    print(f"{len(outcomes)} tests in {seconds:.0f} s", flush=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = used.ru_utime + used.ru_stime
+    print(f"{len(outcomes)} tests in {seconds:.0f} s, {processor:.0f} s of the processor", flush=True)
 
 
 def main() -> int:

@@ -1,0 +1,254 @@
+"""Finds the node whose value is wrong.
+
+usage: python -m dlc.verify model.onnx [--inputs=x.npz] [--dim=name=size] ...
+
+Compiles the model with the values of all its nodes as outputs and compares
+each with ONNX Runtime's; where that cannot run the model, with those of ONNX's
+reference evaluator. Then compiles the model as it is, since outputs stand in
+the way of fusion, and when only that goes wrong looks for the first node that
+is wrong as the last one of a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+import dlc
+
+# Relative and absolute tolerance by the reference's type; other types must be
+# equal.
+TOLERANCES = {
+    "float64": (1e-6, 1e-8),
+    "float32": (1e-3, 1e-4),
+    "float16": (1e-2, 1e-2),
+    "bfloat16": (4e-2, 4e-2),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How a value differs from the reference's."""
+
+    value: str
+    node: str
+    operator: str
+    shape: tuple[int, ...]
+    dtype: str
+    error: float
+    """The largest absolute error, inf where the types or shapes differ."""
+    excess: float
+    """The largest error as a part of what is tolerated; above 1 is wrong."""
+    problem: str = ""
+
+    @property
+    def is_wrong(self) -> bool:
+        return not self.excess <= 1
+
+
+def compare(value: Any, reference: Any) -> tuple[float, float, str]:
+    """The error, the excess and the problem of Difference."""
+    value, reference = np.asarray(value), np.asarray(reference)
+    if value.shape != reference.shape:
+        return np.inf, np.inf, f"shape {value.shape}, expected {reference.shape}"
+    if reference.dtype.kind in "OUS":
+        same = (value.astype(str) == reference.astype(str)).all()
+        return (0.0, 0.0, "") if same else (np.inf, np.inf, "other strings")
+    if value.dtype != reference.dtype:
+        return np.inf, np.inf, f"type {value.dtype}, expected {reference.dtype}"
+    if value.size == 0:
+        return 0.0, 0.0, ""
+    rtol, atol = TOLERANCES.get(reference.dtype.name, (0.0, 0.0))
+    wide = np.complex128 if value.dtype.kind == "c" else np.float64
+    a, b = value.astype(wide), reference.astype(wide)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(all="ignore"):
+        error = np.where(same, 0.0, np.abs(a - b))
+        excess = np.where(same, 0.0, error / (atol + rtol * np.abs(b)))
+    error = np.where(np.isnan(error), np.inf, error)
+    excess = np.where(np.isnan(excess), np.inf, excess)
+    return float(error.max()), float(excess.max()), ""
+
+
+def expose_values(model: onnx.ModelProto, names: Sequence[str] | None = None) -> onnx.ModelProto:
+    """A copy of the model whose outputs are the values of all its nodes, or
+    those of `names`. Values whose type is no tensor, or unknown, stay inside."""
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    known = {value.name: value for value in inferred.graph.value_info}
+    known.update({value.name: value for value in inferred.graph.output})
+    if names is None:
+        names = [name for node in model.graph.node for name in node.output if name]
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    del exposed.graph.output[:]
+    for name in names:
+        info = known.get(name)
+        if info is not None and info.type.tensor_type.elem_type:
+            exposed.graph.output.append(info)
+    return exposed
+
+
+def make_inputs(model: onnx.ModelProto, dims: Mapping[str, int], seed: int = 0) -> dict[str, Any]:
+    """Random inputs: floats in [-1, 1), integers 0 and 1. Dynamic dimensions
+    have the size of `dims`, else 1."""
+    random = np.random.default_rng(seed)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = {}
+    for info in model.graph.input:
+        if info.name in constants:
+            continue
+        tensor = info.type.tensor_type
+        if not tensor.elem_type:
+            raise ValueError(f"input '{info.name}' is no tensor; give its value with --inputs")
+        shape = [
+            dim.dim_value if dim.HasField("dim_value") else dims.get(dim.dim_param, 1)
+            for dim in tensor.shape.dim
+        ]
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        if tensor.elem_type == onnx.TensorProto.STRING:
+            inputs[info.name] = np.full(shape, "text", object)
+        elif np.dtype(dtype).kind in "iub":
+            inputs[info.name] = random.integers(0, 2, shape).astype(dtype)
+        else:
+            inputs[info.name] = random.uniform(-1, 1, shape).astype(dtype)
+    return inputs
+
+
+def run_reference(model: onnx.ModelProto, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Every output of the model by name, and who made it."""
+    names = [value.name for value in model.graph.output]
+    try:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return "ONNX Runtime", dict(zip(names, session.run(names, dict(inputs))))
+    except Exception as error:  # it has many kinds of its own
+        print(f"ONNX Runtime cannot run the model: {str(error).splitlines()[0]}", file=sys.stderr)
+    from onnx.reference import ReferenceEvaluator
+
+    return "the reference evaluator", dict(
+        zip(names, ReferenceEvaluator(model).run(names, dict(inputs)))
+    )
+
+
+def verify(
+    model: onnx.ModelProto, inputs: Mapping[str, Any], **options: Any
+) -> tuple[list[Difference], list[Difference], Difference | None]:
+    """Compares dlc with the reference; `options` are those of dlc.compile.
+
+    Returns:
+      The differences of all values, in the order of the nodes; those of the
+      outputs of the model compiled as it is; and, when only the latter are
+      wrong, the first value that is wrong as the only output of a model.
+    """
+    exposed = expose_values(model)
+    _, expected = run_reference(exposed, inputs)
+    every = _differ(model, dlc.compile(exposed, **options).run(inputs), expected)
+    outputs = [value.name for value in model.graph.output if value.name in expected]
+    whole = dlc.compile(model, **options).run(inputs)
+    final = _differ(model, {name: whole[name] for name in outputs}, expected)
+    if any(d.is_wrong for d in every) or not any(d.is_wrong for d in final):
+        return every, final, None
+    # Only fused code is wrong: bisect, the wrong output being the last.
+    names = [d.value for d in every]
+    low, high, found = 0, names.index(next(d.value for d in final if d.is_wrong)), None
+    while low <= high:
+        middle = (low + high) // 2
+        alone = dlc.compile(expose_values(model, [names[middle]]), **options).run(inputs)
+        difference = _differ(model, alone, expected)[0]
+        if difference.is_wrong:
+            found, high = difference, middle - 1
+        else:
+            low = middle + 1
+    return every, final, found
+
+
+def _differ(
+    model: onnx.ModelProto, values: Mapping[str, Any], expected: Mapping[str, Any]
+) -> list[Difference]:
+    producers = {name: node for node in model.graph.node for name in node.output}
+    differences = []
+    for name, value in values.items():
+        node = producers.get(name, onnx.NodeProto())
+        error, excess, problem = compare(value, expected[name])
+        reference = np.asarray(expected[name])
+        differences.append(
+            Difference(
+                name, node.name, node.op_type, reference.shape, str(reference.dtype),
+                error, excess, problem,
+            )
+        )  # fmt: skip
+    return differences
+
+
+def print_table(differences: Sequence[Difference]) -> None:
+    rows = [("operator", "value", "type", "shape", "max error", "of tolerance", "")]
+    for d in differences:
+        shape = "x".join(map(str, d.shape)) or "scalar"
+        verdict = ("WRONG " + d.problem).strip() if d.is_wrong else ""
+        rows.append(
+            (d.operator, d.value, d.dtype, shape, f"{d.error:.2e}", f"{d.excess:.2g}", verdict)
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="dlc verify", description="compare every value of a model with ONNX Runtime's"
+    )
+    parser.add_argument("model")
+    parser.add_argument("--inputs", help="an .npz file with an array for each input")
+    parser.add_argument("--dim", action="append", default=[], metavar="name=size",
+                        help="size of a named dimension of random inputs")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of random inputs")
+    parser.add_argument("-O", dest="opt_level", type=int, default=3)
+    parser.add_argument("--all", action="store_true", help="print every value, not the worst only")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parse(arguments)
+    model = onnx.load(options.model)
+    dims = {name: int(size) for name, _, size in (dim.rpartition("=") for dim in options.dim)}
+    if options.inputs:
+        inputs = dict(np.load(options.inputs))
+    else:
+        inputs = make_inputs(model, dims, options.seed)
+    try:
+        every, final, fused = verify(model, inputs, opt_level=options.opt_level)
+    except dlc.DlcError as error:
+        print(error, file=sys.stderr)
+        return 1
+    worst = sorted(every, key=lambda d: -d.excess)[:10]
+    print_table(every if options.all else [d for d in every if d.is_wrong or d in worst])
+    wrong = next((d for d in every if d.is_wrong), None)
+    if wrong is not None:
+        print(f"first wrong value: '{wrong.value}' of node '{wrong.node}' ({wrong.operator})")
+        return 1
+    if any(d.is_wrong for d in final):
+        print("every value is right by itself, but the model as a whole is not:")
+        print_table(final)
+        if fused is not None:
+            print(f"first wrong where fused: '{fused.value}' of node '{fused.node}' "
+                  f"({fused.operator})")  # fmt: skip
+        return 1
+    print(f"all {len(every)} values of {len(model.graph.node)} nodes are right; "
+          f"the worst error takes {max((d.excess for d in every), default=0):.2g} of its tolerance")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
