@@ -1,0 +1,52 @@
+// RUN: dlc-opt --dlc-sink-transposes --split-input-file %s | FileCheck %s
+
+// Between two image ops everything works on the transposed tensor.
+// CHECK-LABEL: @elementwise
+// CHECK-NOT: dlc.transpose
+// CHECK: %[[T:.*]] = dlc.tanh %arg0
+// CHECK: dlc.pool max %[[T]]
+func.func @elementwise(%x: tensor<1x8x8x16xf32>) -> tensor<1x4x4x16xf32> {
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<1x8x8x16xf32>
+  %1 = dlc.tanh %0 : tensor<1x16x8x8xf32>
+  %2 = dlc.transpose %1 [0, 2, 3, 1] : tensor<1x16x8x8xf32>
+  %3 = dlc.pool max %2 kernel = [2, 2] strides = [2, 2] dilations = [1, 1] pads = [0, 0, 0, 0] : tensor<1x8x8x16xf32> -> tensor<1x4x4x16xf32>
+  return %3 : tensor<1x4x4x16xf32>
+}
+
+// -----
+
+// A constant is transposed the other way.
+// CHECK-LABEL: @constant
+// CHECK: %[[C:.*]] = dlc.transpose {{.*}} [0, 2, 3, 1]
+// CHECK: dlc.add %arg0, %[[C]] : tensor<1x2x2x3xf32>, tensor<1x2x1x3xf32>
+func.func @constant(%x: tensor<1x2x2x3xf32>) -> tensor<1x3x2x2xf32> {
+  %c = dlc.constant dense<[[[1.0], [2.0]], [[3.0], [4.0]], [[5.0], [6.0]]]> : tensor<3x2x1xf32>
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<1x2x2x3xf32>
+  %1 = dlc.add %0, %c : tensor<1x3x2x2xf32>, tensor<3x2x1xf32>
+  return %1 : tensor<1x3x2x2xf32>
+}
+
+// -----
+
+// Two permutations do not meet: nothing moves.
+// CHECK-LABEL: @different
+// CHECK: dlc.transpose %arg0 [0, 2, 1]
+// CHECK: dlc.transpose %arg1 [1, 0, 2]
+// CHECK: dlc.add
+func.func @different(%x: tensor<4x4x4xf32>, %y: tensor<4x4x4xf32>) -> tensor<4x4x4xf32> {
+  %0 = dlc.transpose %x [0, 2, 1] : tensor<4x4x4xf32>
+  %1 = dlc.transpose %y [1, 0, 2] : tensor<4x4x4xf32>
+  %2 = dlc.add %0, %1 : tensor<4x4x4xf32>, tensor<4x4x4xf32>
+  return %2 : tensor<4x4x4xf32>
+}
+
+// -----
+
+// CHECK-LABEL: @reduce
+// CHECK: dlc.reduce sum %arg0 axes = [1, 2]
+// CHECK-SAME: tensor<2x8x8x16xf32>
+func.func @reduce(%x: tensor<2x8x8x16xf32>) -> tensor<2x16x1x1xf32> {
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<2x8x8x16xf32>
+  %1 = dlc.reduce sum %0 axes = [2, 3] : tensor<2x16x8x8xf32>
+  return %1 : tensor<2x16x1x1xf32>
+}
