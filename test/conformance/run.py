@@ -45,6 +45,9 @@ NEVER = (RUN, WRONG, CRASH)
 """Outcomes that are failures of any test."""
 
 
+NEARLY = "only within two units in the last place of float16"
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     kind: str
@@ -63,9 +66,11 @@ def run_case(case: cases.Case, opt_level: int | None = None) -> Outcome:
         opt_level = 3 if is_sample else 1
     try:
         prepared = dlc.backend.prepare(model, "CPU", opt_level=opt_level)
-        for inputs, expected in case.load_data(model):
+        exact = [
             case.check(expected, list(prepared.run(inputs)))
-        outcome = Outcome(PASS)
+            for inputs, expected in case.load_data(model)
+        ]
+        outcome = Outcome(PASS, "" if all(exact) else NEARLY)
     except dlc.UnsupportedError as error:
         outcome = Outcome(UNSUPPORTED, group_unsupported(error), str(error))
     except dlc.CompileError as error:
@@ -175,6 +180,9 @@ def print_summary(outcomes: dict[str, Outcome], seconds: float) -> None:
         if kinds:
             rest = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common() if kind != PASS)
             print(f"{group}: {kinds[PASS]} of {kinds.total()} pass" + (f"; {rest}" if rest else ""))
+    nearly = [name for name, outcome in outcomes.items() if outcome.reason == NEARLY]
+    if nearly:
+        print(f"{len(nearly):5}  pass {NEARLY}: {' '.join(sorted(nearly))}")
     for title, names in group_rest(outcomes):
         print(f"{len(names):5}  {title}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
