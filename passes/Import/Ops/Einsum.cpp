@@ -1,7 +1,7 @@
 // Einsum: operands are combined from left to right, each pair by one matrix
 // product (or, when nothing is summed over, one multiplication).
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
 using namespace dlc;

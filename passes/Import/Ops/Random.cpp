@@ -3,7 +3,7 @@
 // that a model gives the same numbers in every run and on every target.
 // Without a seed, the node's name is it.
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 #include <cmath>
 
 using namespace mlir;

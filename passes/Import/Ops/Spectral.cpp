@@ -1,7 +1,7 @@
 // DFT, STFT and MelWeightMatrix. Sums are computed in f64 from a table of exact
 // angles, so that what should be 0 is.
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 #include <cmath>
 
 using namespace mlir;

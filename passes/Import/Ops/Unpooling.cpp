@@ -1,7 +1,7 @@
 // What goes with pools: MaxPool with indices, MaxUnpool, GlobalLpPool, Col2Im,
 // AffineGrid and determinants.
 
-#include "passes/Import/Ops/Loops.h"
+#include "passes/Import/Ops/Emit.h"
 #include "passes/Import/Ops/Windows.h"
 
 using namespace mlir;
