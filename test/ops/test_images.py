@@ -2,10 +2,14 @@
 
 import itertools
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from common import check
+sys.path.insert(0, str(Path(__file__).parent))
+from onenode import check  # noqa: E402
 
 RNG = np.random.default_rng(2)
 
