@@ -1,9 +1,13 @@
 """Gathers, scatters, scans and selections against ONNX Runtime."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from common import check
+sys.path.insert(0, str(Path(__file__).parent))
+from onenode import check  # noqa: E402
 
 RNG = np.random.default_rng(1)
 TYPES = ["float32", "float64", "int32", "int64", "uint8", "int8"]

@@ -2,6 +2,7 @@
 // table of source positions and weights computed before it.
 
 #include "passes/Import/Ops/Emit.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include <cmath>
 
 using namespace mlir;
@@ -121,8 +122,14 @@ Resizer::readAxes(Value x, Value roi, Value scales, Value sizes) {
   if (!isEmpty(sizes))
     known = node.elements(sizes, /*read=*/true);
   if (!isEmpty(sizes) && !known) {
-    node.error() << "expected a static number of sizes";
-    return std::nullopt;
+    // Even how many there are is known at run time only.
+    Value read = e.plain(sizes);
+    e.check(e.num(node.b.createOrFold<tensor::DimOp>(node.loc, read, 0)) ==
+                count,
+            "expected a size for each axis");
+    known.emplace();
+    for (int64_t i = 0; i < count; ++i)
+      known->push_back(e.toIndex(e.load(read, e.index(i))).value);
   }
   SmallVector<ResizedAxis> axes;
   for (auto [i, dim] : llvm::enumerate(chosen)) {
@@ -192,7 +199,11 @@ void Resizer::keepAspectRatio(Value x, SmallVector<ResizedAxis> &axes) {
 
 /// Where element `o` of the result is in the operand, of `size` elements.
 Num Resizer::sourceOf(const ResizedAxis &axis, Num size, Num o) {
-  Num at = e.toDouble(o), from = e.toDouble(size), scale = axis.scale;
+  // Of f32 where one pixel is chosen, so that ties fall as in ONNX Runtime.
+  Type type = mode == "nearest" ? Type(node.b.getF32Type())
+                                : Type(node.b.getF64Type());
+  Num at = e.to(o, type), from = e.to(size, type);
+  Num scale = e.to(axis.scale, type);
   // Not rounded to a whole number, as in ONNX's reference.
   Num width = scale * from;
   Num half = (at + 0.5) / scale - 0.5;
@@ -203,18 +214,18 @@ Num Resizer::sourceOf(const ResizedAxis &axis, Num size, Num o) {
   if (transform == "tf_half_pixel_for_nn")
     return (at + 0.5) / scale;
   if (transform == "pytorch_half_pixel")
-    return e.select(e.index(axis.size) == 1, real(0), half);
+    return e.select(e.index(axis.size) == 1, half.like(0), half);
   if (transform == "align_corners")
-    return e.select(isOne, real(0), at * (from - 1) / span);
+    return e.select(isOne, at.like(0), at * (from - 1) / span);
   if (transform == "half_pixel_symmetric") {
-    Num adjustment = e.toDouble(e.index(axis.size)) / width;
-    return from / 2 * (real(1) - adjustment) + half;
+    Num adjustment = e.to(e.index(axis.size), type) / width;
+    return from / 2 * (at.like(1) - adjustment) + half;
   }
   if (crops()) {
-    Num last = from - 1;
-    Num middle = (axis.roiStart + axis.roiEnd) * last * 0.5;
-    Num inside = axis.roiStart * last +
-                 at * (axis.roiEnd - axis.roiStart) * last / span;
+    Num last = from - 1, start = e.to(axis.roiStart, type),
+        end = e.to(axis.roiEnd, type);
+    Num middle = (start + end) * last * 0.5;
+    Num inside = start * last + at * (end - start) * last / span;
     return e.select(isOne, middle, inside);
   }
   return half;
@@ -242,7 +253,7 @@ Value Resizer::passNearest(Value x, const ResizedAxis &axis) {
                                                  : e.ceil(source - 0.5);
     Num i = e.clamp(e.toIndex(whole), zero, size - 1);
     if (crops()) {
-      Num isInside = source >= 0 && source <= e.toDouble(size - 1);
+      Num isInside = source >= 0 && source <= e.to(size - 1, source.type());
       i = e.select(isInside, i, e.index(-1));
     }
     return i;

@@ -144,7 +144,8 @@ static ImportResult importGridSample(NodeImport &node) {
       Num p = s.pixel(e.to(e.load(grid, place), compute), extents.back());
       if (s.mode == "nearest")
         p = e.round(p);
-      if (s.padding == "border")
+      // The cubic's pixels are moved to the border one by one, as in PyTorch.
+      if (s.padding == "border" && s.mode != "cubic")
         p = e.clamp(p, p.like(0), e.to(extents.back() - 1, compute));
       else if (s.padding == "reflection")
         p = s.reflect(p, extents.back());

@@ -11,11 +11,12 @@ from onnx.reference import ReferenceEvaluator
 TOLERANCE = {"float16": (1e-2, 1e-3), "float32": (1e-4, 1e-5), "float64": (1e-7, 1e-9)}
 
 
-def node_model(op, inputs, outputs, dynamic=False, constants=(), opset=20, **attributes):
+def node_model(op, inputs, outputs, dynamic=False, constants=(), fixed=(), opset=20, **attributes):
     """A model of one node.
 
     `inputs` are arrays (None: absent), `outputs` pairs of dtype and rank (None: any).
-    Inputs whose index is in `constants` are initializers.
+    Inputs whose index is in `constants` are initializers; those in `fixed`
+    keep their shape when the others are dynamic.
     """
     names = [f"x{i}" if x is not None else "" for i, x in enumerate(inputs)]
     results = [f"y{i}" for i in range(len(outputs))]
@@ -27,7 +28,7 @@ def node_model(op, inputs, outputs, dynamic=False, constants=(), opset=20, **att
         if i in constants:
             initializers.append(onnx.numpy_helper.from_array(x, names[i]))
             continue
-        shape = [f"d{i}_{k}" for k in range(x.ndim)] if dynamic else x.shape
+        shape = [f"d{i}_{k}" for k in range(x.ndim)] if dynamic and i not in fixed else x.shape
         arguments.append(
             helper.make_tensor_value_info(names[i], helper.np_dtype_to_tensor_dtype(x.dtype), shape)
         )
@@ -43,11 +44,11 @@ def node_model(op, inputs, outputs, dynamic=False, constants=(), opset=20, **att
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
 
 
-def check(op, inputs, outputs, constants=(), reference=False, **attributes):
+def check(op, inputs, outputs, constants=(), fixed=(), reference=False, **attributes):
     """Compares with ONNX Runtime (or ONNX's reference evaluator), with static
     and with dynamic shapes."""
     for dynamic in (False, True):
-        model = node_model(op, inputs, outputs, dynamic, constants, **attributes)
+        model = node_model(op, inputs, outputs, dynamic, constants, fixed, **attributes)
         feeds = {
             f"x{i}": x for i, x in enumerate(inputs) if x is not None and i not in constants
         }
