@@ -308,12 +308,13 @@ private:
                                       ArrayRef<bool> fromEnd) {
     OpBuilder &b = node.b;
     unsigned numStates = initial.size();
-    SmallVector<Value> yielded = yieldStates(carried.take_front(numStates));
+    // States are written over last: an output may be a state's old value.
+    SmallVector<Value> outputs;
     for (auto [i, element] : llvm::enumerate(
              ArrayRef(results).drop_front(resultsBefore + numStates))) {
       Value output = carried[numStates + i];
       if (grows[i]) {
-        yielded.push_back(appendRow(output, element));
+        outputs.push_back(appendRow(output, element));
         continue;
       }
       Value at = iteration;
@@ -322,8 +323,10 @@ private:
         Value last = arith::SubIOp::create(b, node.loc, count, one);
         at = arith::SubIOp::create(b, node.loc, last, at);
       }
-      yielded.push_back(putElement(node, element, output, axes[i], at));
+      outputs.push_back(putElement(node, element, output, axes[i], at));
     }
+    SmallVector<Value> yielded = yieldStates(carried.take_front(numStates));
+    llvm::append_range(yielded, outputs);
     if (llvm::is_contained(yielded, Value()))
       return failure();
     return yielded;
