@@ -84,8 +84,9 @@ SmallVector<Value> dlc::getDynamicSizes(ArrayRef<OpFoldResult> sizes) {
 /// The first argument dimension with the same name as this one's.
 static std::pair<Value, int64_t> canonicalArgument(BlockArgument argument,
                                                    int64_t dim) {
-  auto function =
-      dyn_cast<FunctionOpInterface>(argument.getOwner()->getParentOp());
+  // Null while a dialect conversion replaces the block.
+  auto function = dyn_cast_if_present<FunctionOpInterface>(
+      argument.getOwner()->getParentOp());
   if (!function || !argument.getOwner()->isEntryBlock())
     return {argument, dim};
   auto nameOf = [&](unsigned index, int64_t dim) -> StringRef {
@@ -134,6 +135,9 @@ OpFoldResult dlc::getDim(OpBuilder &builder, Location loc, Value tensor,
   }
   return TypeSwitch<Operation *, OpFoldResult>(producer)
       .Case<CastOp, SoftmaxOp>([&](auto op) { return same(op.getX()); })
+      .Case([&](UnrealizedConversionCastOp op) {
+        return op.getNumOperands() == 1 ? same(op.getOperand(0)) : fallback();
+      })
       .Case<ReduceOp, ArgReduceOp>([&](auto op) { return same(op.getX()); })
       .Case<ReshapeOp, BroadcastOp>([&](auto op) -> OpFoldResult {
         return sizeOperand(type, op.getDynamicSizes(), dim);

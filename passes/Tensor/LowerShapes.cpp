@@ -99,6 +99,10 @@ struct LowerConcat : OpConversionPattern<ConcatOp> {
     SmallVector<OpFoldResult> strides(rank, rewriter.getIndexAttr(1));
     for (auto [original, input] :
          llvm::zip(op.getInputs(), adaptor.getInputs())) {
+      // Nothing can be inserted behind the last element.
+      if (llvm::is_contained(
+              cast<RankedTensorType>(input.getType()).getShape(), 0))
+        continue;
       SmallVector<OpFoldResult> partSizes = sizes;
       partSizes[axis] = getDim(rewriter, loc, original, axis);
       // The inserted tensor's type must show the sizes that are known.

@@ -187,9 +187,31 @@ struct LowerConstant : OpConversionPattern<ConstantOp> {
 };
 
 struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
+  /// Gives arguments their types in memory before the conversion, so that
+  /// sizes can be traced to them during it.
+  static void convertArguments(func::FuncOp function,
+                               const TypeConverter &converter) {
+    if (function.isExternal())
+      return;
+    OpBuilder b(function.getBody());
+    for (BlockArgument argument : function.getArguments()) {
+      Type type = argument.getType(), stored = converter.convertType(type);
+      if (type == stored)
+        continue;
+      argument.setType(stored);
+      auto cast = UnrealizedConversionCastOp::create(b, function.getLoc(), type,
+                                                     ValueRange(argument));
+      argument.replaceAllUsesExcept(cast.getResult(0), cast);
+    }
+    function.setFunctionType(b.getFunctionType(
+        function.getBody().getArgumentTypes(), function.getResultTypes()));
+  }
+
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     SignlessTypeConverter converter;
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      convertArguments(function, converter);
     RewritePatternSet patterns(context);
     patterns.add<LowerConstant>(converter, context);
     populateElementwiseLowering(converter, patterns);

@@ -251,126 +251,166 @@ struct LoopImport {
     return castShape(node, whole, rows.getType());
   }
 
-  /// The loop over [0, count) with outputs collected along `axes[i]`, from
-  /// the end where `fromEnd[i]`.
-  ImportResult finishFor(Value count, OpFoldResult size,
-                         ArrayRef<int64_t> axes, ArrayRef<bool> fromEnd) {
+  /// The final loop. It runs while the iteration is below `bound` (null: no
+  /// bound) and, where the body returns one, its condition holds, which is
+  /// `condition` at first (null: true). Outputs are collected along `axes[i]`,
+  /// from the end where `fromEnd[i]`.
+  ImportResult finish(Value bound, Value condition, bool isConditional,
+                      ArrayRef<int64_t> axes, ArrayRef<bool> fromEnd) {
     OpBuilder &b = node.b;
     unsigned numStates = initial.size();
-    SmallVector<Value> inits = initial, elements;
+    // With a known number of iterations outputs are written in place if their
+    // sizes do not change; others grow row by row.
+    SmallVector<Value> inits = initial;
     SmallVector<bool> grows;
     for (Value element :
          ArrayRef(results).drop_front(resultsBefore + numStates)) {
-      unsigned i = elements.size();
-      elements.push_back(element);
-      std::optional<Elements> sizes = invariantSizes(element);
+      unsigned i = grows.size();
+      std::optional<Elements> sizes;
+      if (!isConditional)
+        sizes = invariantSizes(element);
       grows.push_back(!sizes);
       b.setInsertionPoint(draft);
-      if (!sizes) {
-        inits.push_back(noRows(element));
-        continue;
+      if (sizes) {
+        std::optional<int64_t> constant = getConstantIntValue(bound);
+        sizes->insert(sizes->begin() + axes[i],
+                      constant ? OpFoldResult(node.index(*constant))
+                               : OpFoldResult(bound));
       }
-      sizes->insert(sizes->begin() + axes[i], size);
-      inits.push_back(emptyTensor(node, *sizes, node.elementType(element)));
+      inits.push_back(sizes ? emptyTensor(node, *sizes,
+                                          node.elementType(element))
+                            : noRows(element));
     }
     b.setInsertionPoint(draft);
+    // scf.for takes a cast of a carried value's shape for one that holds in
+    // every iteration, so values whose shape changes need scf.while.
+    bool needsWhile = isConditional || llvm::is_contained(grows, true) ||
+                      llvm::any_of(initial, [&](Value state) {
+                        return !node.type(state).hasStaticShape();
+                      });
+    ImportResult finished =
+        needsWhile ? finishWhile(bound, condition, isConditional, inits, grows,
+                                 axes, fromEnd)
+                   : finishFor(bound, inits, grows, axes, fromEnd);
+    if (succeeded(finished))
+      for (unsigned i = 0; i < grows.size(); ++i)
+        if (grows[i])
+          (*finished)[numStates + i] = arrangeRows(
+              (*finished)[numStates + i], axes[i], fromEnd[i]);
+    return finished;
+  }
+
+private:
+  /// What the final loop yields, at the end of its body.
+  FailureOr<SmallVector<Value>> yield(Value iteration, Value count,
+                                      ValueRange carried, ArrayRef<bool> grows,
+                                      ArrayRef<int64_t> axes,
+                                      ArrayRef<bool> fromEnd) {
+    OpBuilder &b = node.b;
+    unsigned numStates = initial.size();
+    // States are written over last: an output may be a state's old value.
+    SmallVector<Value> outputs;
+    for (auto [i, element] : llvm::enumerate(
+             ArrayRef(results).drop_front(resultsBefore + numStates))) {
+      Value output = carried[numStates + i];
+      if (grows[i]) {
+        outputs.push_back(appendRow(output, element));
+        continue;
+      }
+      Value at = iteration;
+      if (fromEnd[i]) {
+        Value one = arith::ConstantIndexOp::create(b, node.loc, 1);
+        Value last = arith::SubIOp::create(b, node.loc, count, one);
+        at = arith::SubIOp::create(b, node.loc, last, at);
+      }
+      outputs.push_back(putElement(node, element, output, axes[i], at));
+    }
+    SmallVector<Value> yielded = yieldStates(carried.take_front(numStates));
+    llvm::append_range(yielded, outputs);
+    if (llvm::is_contained(yielded, Value()))
+      return failure();
+    return yielded;
+  }
+
+  ImportResult finishFor(Value count, ValueRange inits, ArrayRef<bool> grows,
+                         ArrayRef<int64_t> axes, ArrayRef<bool> fromEnd) {
+    OpBuilder &b = node.b;
     auto loop = scf::ForOp::create(b, node.loc, draft.getLowerBound(), count,
                                    draft.getStep(), inits);
     ValueRange carried = loop.getRegionIterArgs();
     moveInto(loop.getBody(), loop.getInductionVar(),
-             carried.take_front(numStates));
-    elements = llvm::to_vector(
-        ArrayRef(results).drop_front(resultsBefore + numStates));
+             carried.take_front(initial.size()));
     b.setInsertionPointToEnd(loop.getBody());
-    SmallVector<Value> yielded = yieldStates(carried.take_front(numStates));
-    Value last;
-    for (auto [i, element] : llvm::enumerate(elements)) {
-      Value output = carried[numStates + i];
-      if (grows[i]) {
-        yielded.push_back(appendRow(output, element));
-        continue;
-      }
-      Value at = loop.getInductionVar();
-      if (fromEnd[i]) {
-        last = arith::SubIOp::create(b, node.loc, count, loop.getStep());
-        at = arith::SubIOp::create(b, node.loc, last, at);
-      }
-      yielded.push_back(putElement(node, element, output, axes[i], at));
-    }
-    if (llvm::is_contained(yielded, Value()))
+    auto yielded =
+        yield(loop.getInductionVar(), count, carried, grows, axes, fromEnd);
+    if (failed(yielded))
       return failure();
-    scf::YieldOp::create(b, node.loc, yielded);
+    scf::YieldOp::create(b, node.loc, *yielded);
     b.setInsertionPointAfter(loop);
-    SmallVector<Value> finished(loop.getResults());
-    for (auto [i, element] : llvm::enumerate(elements)) {
-      if (!grows[i] || (axes[i] == 0 && !fromEnd[i]))
-        continue;
-      Value &rows = finished[numStates + i];
-      if (fromEnd[i]) {
-        Elements offsets(node.rank(rows), node.index(0));
-        SmallVector<int64_t> strides(node.rank(rows), 1);
-        offsets[0] = addSizes(b, node.loc, node.dim(rows, 0), node.index(-1));
-        strides[0] = -1;
-        rows = node.slice(rows, offsets, node.dims(rows), strides);
-      }
-      SmallVector<int64_t> permutation;
-      for (int64_t k = 1; k < node.rank(rows); ++k)
-        permutation.push_back(k);
-      permutation.insert(permutation.begin() + axes[i], 0);
-      rows = node.transpose(rows, permutation);
+    return node.results(SmallVector<Value>(loop.getResults()));
+  }
+
+  ImportResult finishWhile(Value bound, Value condition, bool isConditional,
+                           ValueRange carriedInits, ArrayRef<bool> grows,
+                           ArrayRef<int64_t> axes, ArrayRef<bool> fromEnd) {
+    OpBuilder &b = node.b;
+    Location loc = node.loc;
+    auto truth = [&]() -> Value {
+      return arith::ConstantIntOp::create(b, loc, 1, 1);
+    };
+    // The iteration and the condition, then what is carried.
+    SmallVector<Value> inits{arith::ConstantIndexOp::create(b, loc, 0),
+                             condition ? readCondition(node, condition)
+                                       : truth()};
+    llvm::append_range(inits, carriedInits);
+    SmallVector<Type> types(ValueRange(inits).getTypes());
+    SmallVector<Location> locs(types.size(), loc);
+    auto loop = scf::WhileOp::create(b, loc, types, inits);
+    Block *before = b.createBlock(&loop.getBefore(), {}, types, locs);
+    Value goesOn = before->getArgument(1);
+    if (bound) {
+      Value isBelow = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
+                                            before->getArgument(0), bound);
+      goesOn = arith::AndIOp::create(b, loc, goesOn, isBelow);
     }
-    return node.results(finished);
+    scf::ConditionOp::create(b, loc, goesOn, before->getArguments());
+    Block *after = b.createBlock(&loop.getAfter(), {}, types, locs);
+    Value iteration = after->getArgument(0);
+    ValueRange carried = ValueRange(after->getArguments()).drop_front(2);
+    moveInto(after, iteration, carried.take_front(initial.size()));
+    b.setInsertionPointToEnd(after);
+    Value one = arith::ConstantIndexOp::create(b, loc, 1);
+    SmallVector<Value> next{
+        arith::AddIOp::create(b, loc, iteration, one),
+        isConditional ? readCondition(node, results.front()) : truth()};
+    auto yielded = yield(iteration, bound, carried, grows, axes, fromEnd);
+    if (failed(yielded))
+      return failure();
+    llvm::append_range(next, *yielded);
+    scf::YieldOp::create(b, loc, next);
+    b.setInsertionPointAfter(loop);
+    return node.results(SmallVector<Value>(loop.getResults().drop_front(2)));
+  }
+
+  /// Rows collected in dimension 0, in their order and at their axis.
+  Value arrangeRows(Value rows, int64_t axis, bool fromEnd) {
+    if (fromEnd) {
+      Elements offsets(node.rank(rows), node.index(0));
+      SmallVector<int64_t> strides(node.rank(rows), 1);
+      offsets[0] = addSizes(node.b, node.loc, node.dim(rows, 0), node.index(-1));
+      strides[0] = -1;
+      rows = node.slice(rows, offsets, node.dims(rows), strides);
+    }
+    if (axis == 0)
+      return rows;
+    SmallVector<int64_t> permutation =
+        llvm::to_vector(llvm::seq<int64_t>(1, node.rank(rows)));
+    permutation.insert(permutation.begin() + axis, 0);
+    return node.transpose(rows, permutation);
   }
 };
 
 } // namespace
-
-/// Runs while the condition holds and, where there is one, below the bound.
-static ImportResult finishWhile(LoopImport &loop, Value bound, Value condition,
-                                bool hasBound) {
-  NodeImport &node = loop.node;
-  OpBuilder &b = node.b;
-  Location loc = node.loc;
-  unsigned numStates = loop.initial.size();
-  b.setInsertionPoint(loop.draft);
-  SmallVector<Value> inits{
-      arith::ConstantIndexOp::create(b, loc, 0),
-      condition ? readCondition(node, condition)
-                : Value(arith::ConstantIntOp::create(b, loc, 1, 1))};
-  llvm::append_range(inits, loop.initial);
-  for (Value element : ArrayRef(loop.results).drop_front(1 + numStates))
-    inits.push_back(loop.noRows(element));
-  SmallVector<Type> types(ValueRange(inits).getTypes());
-  SmallVector<Location> locs(types.size(), loc);
-  auto op = scf::WhileOp::create(b, loc, types, inits);
-  Block *before = b.createBlock(&op.getBefore(), {}, types, locs);
-  Value goesOn = before->getArgument(1);
-  if (hasBound) {
-    Value isBelow = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
-                                          before->getArgument(0), bound);
-    goesOn = arith::AndIOp::create(b, loc, goesOn, isBelow);
-  }
-  scf::ConditionOp::create(b, loc, goesOn, before->getArguments());
-  Block *after = b.createBlock(&op.getAfter(), {}, types, locs);
-  ValueRange carried = after->getArguments();
-  ValueRange states = carried.drop_front(2).take_front(numStates);
-  loop.moveInto(after, carried[0], states);
-  b.setInsertionPointToEnd(after);
-  Value one = arith::ConstantIndexOp::create(b, loc, 1);
-  SmallVector<Value> yielded{
-      arith::AddIOp::create(b, loc, carried[0], one),
-      readCondition(node, loop.results.front())};
-  llvm::append_range(yielded, loop.yieldStates(states));
-  for (auto [rows, element] :
-       llvm::zip(carried.drop_front(2 + numStates),
-                 ArrayRef(loop.results).drop_front(1 + numStates)))
-    yielded.push_back(loop.appendRow(rows, element));
-  if (llvm::is_contained(yielded, Value()))
-    return failure();
-  scf::YieldOp::create(b, loc, yielded);
-  b.setInsertionPointAfter(op);
-  return node.results(SmallVector<Value>(op.getResults().drop_front(2)));
-}
 
 /// Inputs: the bound, the condition, the states. The body takes the iteration,
 /// the condition and the states, and returns the condition, the states and
@@ -420,14 +460,11 @@ static ImportResult importLoop(NodeImport &node) {
   std::optional<bool> goesOn = knownCondition(node, loop.results.front());
   std::optional<bool> begins =
       condition ? knownCondition(node, condition) : std::optional(true);
-  if (goesOn == true && begins == true && limit) {
-    SmallVector<int64_t> axes(loop.results.size(), 0);
-    SmallVector<bool> fromEnd(loop.results.size(), false);
-    std::optional<int64_t> constant = getConstantIntValue(count);
-    size = constant ? OpFoldResult(node.index(*constant)) : OpFoldResult(count);
-    return loop.finishFor(count, size, axes, fromEnd);
-  }
-  return finishWhile(loop, count, condition, bool(limit));
+  bool isConditional = goesOn != true || begins != true || !limit;
+  SmallVector<int64_t> axes(loop.results.size(), 0);
+  SmallVector<bool> fromEnd(loop.results.size(), false);
+  return loop.finish(limit ? count : Value(), condition, isConditional, axes,
+                     fromEnd);
 }
 
 /// Inputs: states, then the tensors that the body sees element by element.
@@ -486,7 +523,7 @@ static ImportResult importScan(NodeImport &node) {
         axis, node.rank(loop.results[numStates + i]) + 1);
   if (node.hasFailed)
     return failure();
-  return loop.finishFor(count, size, outputAxes, fromEnd);
+  return loop.finish(count, {}, /*isConditional=*/false, outputAxes, fromEnd);
 }
 
 static OpRows rows{

@@ -3,6 +3,7 @@
 // `cast, sub` of zero points in front of a matmul or conv with an i32 result,
 // and `mul, round, add, max, min, cast` behind it.
 
+#include "passes/Import/Ops/Emit.h"
 #include "passes/Import/Ops/Windows.h"
 
 using namespace mlir;
@@ -46,6 +47,14 @@ static Value alignParameter(NodeImport &node, Value parameter, Value x) {
   if (rank != 1) {
     node.error() << "expected a scale of rank 0 or 1, found rank " << rank;
     return {};
+  }
+  int64_t given = node.getInt("axis", 1);
+  if (given >= node.rank(x) || given < -node.rank(x)) {
+    // No axis of x: one for all elements.
+    Emit e(node);
+    e.check(e.index(node.dim(parameter, 0)) == 1,
+            "expected a scale of one element");
+    return node.reshape(parameter, {});
   }
   int64_t axis = node.axis("axis", 1, x);
   Elements sizes(node.rank(x), node.index(1));
