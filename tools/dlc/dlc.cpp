@@ -143,8 +143,10 @@ static std::optional<std::vector<Output>> getOutputs() {
       return std::nullopt;
     }
     SmallString<128> path(base);
-    // The file of -o is the first kind's; the others stand beside it.
-    if (outputs.empty() ? outputPath.empty() : true)
+    // -o names the object, or the only output; the others stand beside it.
+    bool isNamed = !outputPath.empty() &&
+                   (kinds.size() == 1 || found->kind == OutputKind::Object);
+    if (!isNamed)
       llvm::sys::path::replace_extension(path, found->extension);
     outputs.push_back({found->kind, path.str().str()});
   }
@@ -228,6 +230,10 @@ int main(int argc, char **argv) {
                   *flag + "'");
     *phase = *parsed;
   }
+  // A module as text is in the phase llvm unless --from says otherwise.
+  bool isText = StringRef(inputPath).ends_with(".mlir") || !fromPhase.empty();
+  if (isText && fromPhase.empty())
+    from = Phase::Llvm;
   bool isTerminal = llvm::sys::Process::StandardErrIsDisplayed();
   options.progress = [&](StringRef what) {
     if (verbose)
@@ -261,7 +267,7 @@ int main(int argc, char **argv) {
   };
   options.progress("read");
   OwningOpRef<ModuleOp> module;
-  if (!fromPhase.empty())
+  if (isText)
     module = parseSourceFile<ModuleOp>(inputPath, context.get());
   else
     module = readModel(inputPath, *context, options, to != Phase::Onnx);
@@ -288,7 +294,10 @@ int main(int argc, char **argv) {
   WeightTable weights;
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;
-  LogicalResult done = collectWeights(*module, weights);
+  LogicalResult done =
+      isa_and_nonnull<ArrayAttr>((*module)->getAttr("dlc.weights"))
+          ? collectWeights(*module, weights)
+          : readWeightsAttribute(*module, weights);
   if (succeeded(done))
     done = emitOutputs(*module, *spec, codegen, weights, *outputs);
   clearProgress();
