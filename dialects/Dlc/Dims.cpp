@@ -113,8 +113,59 @@ static Value sizeOperand(RankedTensorType type, ValueRange sizes, int64_t dim) {
   return sizes[type.getDynamicDimIndex(dim)];
 }
 
+/// Size of dimension `dim` of the broadcast of `operands` to `rank`.
+static OpFoldResult broadcastSize(OpBuilder &builder, Location loc,
+                                  ValueRange operands, int64_t rank,
+                                  int64_t dim) {
+  OpFoldResult known = builder.getIndexAttr(1);
+  for (Value operand : operands) {
+    auto type = cast<RankedTensorType>(operand.getType());
+    int64_t i = dim - (rank - type.getRank());
+    if (i < 0)
+      continue;
+    OpFoldResult size = getDim(builder, loc, operand, i);
+    if (isConstantIntValue(size, 1) || areEqualSizes(known, size))
+      continue;
+    if (isConstantIntValue(known, 1) || getConstantIntValue(size)) {
+      known = size;
+      continue;
+    }
+    if (getConstantIntValue(known))
+      continue;
+    Value one = arith::ConstantIndexOp::create(builder, loc, 1);
+    Value a = cast<Value>(known), b = cast<Value>(size);
+    Value isOne = arith::CmpIOp::create(builder, loc,
+                                        arith::CmpIPredicate::eq, a, one);
+    known = builder.createOrFold<arith::SelectOp>(loc, isOne, b, a);
+  }
+  return known;
+}
+
+static OpFoldResult traceDim(OpBuilder &builder, Location loc, Value tensor,
+                             int64_t dim);
+
 OpFoldResult dlc::getDim(OpBuilder &builder, Location loc, Value tensor,
                          int64_t dim) {
+  // Values that several paths reach are traced once for each outermost call.
+  using Traced = llvm::DenseMap<std::pair<Value, int64_t>, OpFoldResult>;
+  static thread_local Traced *traced = nullptr;
+  if (!traced) {
+    Traced own;
+    traced = &own;
+    OpFoldResult size = traceDim(builder, loc, tensor, dim);
+    traced = nullptr;
+    return size;
+  }
+  auto it = traced->find({tensor, dim});
+  if (it != traced->end())
+    return it->second;
+  OpFoldResult size = traceDim(builder, loc, tensor, dim);
+  traced->insert({{tensor, dim}, size});
+  return size;
+}
+
+static OpFoldResult traceDim(OpBuilder &builder, Location loc, Value tensor,
+                             int64_t dim) {
   auto type = cast<RankedTensorType>(tensor.getType());
   if (!type.isDynamicDim(dim))
     return builder.getIndexAttr(type.getDimSize(dim));
@@ -128,10 +179,8 @@ OpFoldResult dlc::getDim(OpBuilder &builder, Location loc, Value tensor,
   }
   Operation *producer = tensor.getDefiningOp();
   if (isa<ElementwiseOp>(producer)) {
-    SmallVector<Value> operands;
-    for (Value operand : producer->getOperands())
-      operands.push_back(operand);
-    return broadcastSizes(builder, loc, operands)[dim];
+    return broadcastSize(builder, loc, producer->getOperands(), type.getRank(),
+                         dim);
   }
   return TypeSwitch<Operation *, OpFoldResult>(producer)
       .Case<CastOp, SoftmaxOp>([&](auto op) { return same(op.getX()); })
@@ -235,26 +284,8 @@ SmallVector<OpFoldResult> dlc::broadcastSizes(OpBuilder &builder, Location loc,
   int64_t rank = 0;
   for (Value operand : operands)
     rank = std::max(rank, cast<RankedTensorType>(operand.getType()).getRank());
-  SmallVector<OpFoldResult> result(rank, builder.getIndexAttr(1));
-  for (Value operand : operands) {
-    auto type = cast<RankedTensorType>(operand.getType());
-    for (int64_t i = 0; i < type.getRank(); ++i) {
-      OpFoldResult &known = result[rank - type.getRank() + i];
-      OpFoldResult size = getDim(builder, loc, operand, i);
-      if (isConstantIntValue(size, 1) || areEqualSizes(known, size))
-        continue;
-      if (isConstantIntValue(known, 1) || getConstantIntValue(size)) {
-        known = size;
-        continue;
-      }
-      if (getConstantIntValue(known))
-        continue;
-      Value one = arith::ConstantIndexOp::create(builder, loc, 1);
-      Value a = cast<Value>(known), b = cast<Value>(size);
-      Value isOne = arith::CmpIOp::create(builder, loc,
-                                          arith::CmpIPredicate::eq, a, one);
-      known = builder.createOrFold<arith::SelectOp>(loc, isOne, b, a);
-    }
-  }
+  SmallVector<OpFoldResult> result;
+  for (int64_t dim = 0; dim < rank; ++dim)
+    result.push_back(broadcastSize(builder, loc, operands, rank, dim));
   return result;
 }
