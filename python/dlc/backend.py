@@ -76,8 +76,10 @@ class DlcBackend(Backend):
         **kwargs: Any,
     ) -> tuple[np.ndarray, ...]:
         """Runs one node. `inputs` are in the node's order, without those that
-        are absent, or a dict. The operator set is the newest, or `opset`."""
-        opset = kwargs.pop("opset", None) or onnx.defs.onnx_opset_version()
+        are absent, or a dict. `opset` is the version of the node's operator
+        set; without it, the newest. The types of operators that ONNX does not
+        know have to be given with `outputs_info`."""
+        opsets = _find_opsets(node, kwargs.pop("opset", None))
         names = [name for name in node.input if name]
         values = [inputs[name] for name in names] if isinstance(inputs, dict) else inputs
         arrays = dict(zip(names, map(np.asarray, values)))
@@ -93,7 +95,6 @@ class DlcBackend(Backend):
                 _to_value_info(name, np.dtype(dtype), shape)
                 for name, (dtype, shape) in zip(filter(None, node.output), outputs_info)
             )
-        opsets = [onnx.helper.make_opsetid(node.domain, opset if not node.domain else 1)]
         model = onnx.helper.make_model(graph, opset_imports=opsets)
         model = onnx.shape_inference.infer_shapes(model, data_prop=True)
         return cls.prepare(model, device, **kwargs).run(list(arrays.values()))
@@ -101,6 +102,20 @@ class DlcBackend(Backend):
     @classmethod
     def supports_device(cls, device: str) -> bool:
         return Device(device).type == DeviceType.CPU
+
+
+def _find_opsets(node: onnx.NodeProto, version: int | None) -> list[onnx.OperatorSetIdProto]:
+    """The operator sets of a model with that node; `version` is its own's."""
+    newest = onnx.defs.onnx_opset_version()
+    if node.domain in ("", "ai.onnx"):
+        return [onnx.helper.make_opsetid("", version or newest)]
+    if version is None:
+        known = [s.since_version for s in onnx.defs.get_all_schemas() if s.domain == node.domain]
+        version = max(known, default=1)
+    return [
+        onnx.helper.make_opsetid("", newest),
+        onnx.helper.make_opsetid(node.domain, version),
+    ]
 
 
 def _to_value_info(

@@ -297,3 +297,9 @@ def test_backend_runs_nodes():
     np.testing.assert_array_equal(result[0], X + X)
     result = dlc.backend.run_node(node, {"a": X, "b": X}, outputs_info=[(X.dtype, X.shape)])
     np.testing.assert_array_equal(result.c, X + X)
+
+
+def test_backend_runs_nodes_of_other_domains():
+    node = helper.make_node("FusedMatMul", ["a", "b"], ["c"], domain="com.microsoft", transB=1)
+    result = dlc.backend.run_node(node, [X, X], outputs_info=[(X.dtype, (2, 2))])
+    np.testing.assert_allclose(result.c, X @ X.T)
