@@ -41,6 +41,8 @@ struct CompileOptions {
   llvm::StringMap<int64_t> dims;
   /// 0 to 3.
   unsigned optLevel = 3;
+  /// The form of convolutions: auto, direct or winograd.
+  std::string conv = "auto";
   /// Names of passes (as in --print-pipeline) that are left out.
   std::vector<std::string> disabledPasses;
   /// Called for each pass manager before it runs: timing, printing.
@@ -70,7 +72,8 @@ DLC_API mlir::LogicalResult runPhases(mlir::ModuleOp module, Phase from,
 
 /// Fills `pm` with the passes of one phase.
 DLC_API void buildPhase(mlir::OpPassManager &pm, Phase phase,
-                        const TargetSpec &target);
+                        const TargetSpec &target,
+                        const CompileOptions &options);
 
 /// The constants of a module in the phase llvm. `table` refers to them, so
 /// the module must outlive it.

@@ -81,7 +81,8 @@ dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, StringRef name,
   return module;
 }
 
-void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target) {
+void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
+                     const CompileOptions &options) {
   switch (phase) {
   case Phase::Onnx:
   case Phase::Obj:
@@ -90,8 +91,11 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target) {
     return buildImportPipeline(pm);
   case Phase::Graph:
     return buildGraphPipeline(pm);
-  case Phase::Tensor:
-    return buildTensorPipeline(pm, target);
+  case Phase::Tensor: {
+    TensorOptions tensor;
+    tensor.conv = options.conv;
+    return buildTensorPipeline(pm, target, tensor);
+  }
   case Phase::Buffer:
     return buildBufferPipeline(pm);
   case Phase::Llvm:
@@ -106,7 +110,7 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
     if (options.progress)
       options.progress(getPhaseName(Phase(i)));
     PassManager pm(module.getContext());
-    buildPhase(pm, Phase(i), target);
+    buildPhase(pm, Phase(i), target, options);
     if (options.configure)
       options.configure(pm);
     if (failed(pm.run(module)))

@@ -33,6 +33,7 @@ def compile(
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
+    conv: str = "auto",
 ) -> Model:
     """Compiles a model to code in this process.
 
@@ -46,12 +47,13 @@ def compile(
       shapes: shapes of inputs by name.
       dims: sizes of named dimensions.
       opt_level: 0 to 3.
+      conv: the form of convolutions: auto, direct or winograd.
 
     Raises:
       UnsupportedError: the model uses operators that dlc lacks.
       CompileError: anything else is wrong with the model or an argument.
     """
-    options = _Options(target, cpu, features, name, shapes, dims, opt_level)
+    options = _Options(target, cpu, features, name, shapes, dims, opt_level, conv)
     handle = _run(model, options)
     return Model(handle)
 
@@ -68,6 +70,7 @@ def compile_to_file(
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
+    conv: str = "auto",
 ) -> list[str]:
     """Compiles a model to files, as the command `dlc` does.
 
@@ -90,7 +93,7 @@ def compile_to_file(
         paths.append(os.path.splitext(path)[0] + endings[kind] if paths else path)
     if not paths:
         raise ValueError("expected at least one kind of file to emit")
-    options = _Options(target, cpu, features, name, shapes, dims, opt_level)
+    options = _Options(target, cpu, features, name, shapes, dims, opt_level, conv)
     options.set_outputs(list(zip(emit, paths)))
     library.load().dlc_compilation_free(_run(model, options))
     return paths
@@ -108,6 +111,7 @@ class _Options:
         shapes: Mapping[str, Shape] | None,
         dims: Mapping[str, int] | None,
         opt_level: int,
+        conv: str,
     ) -> None:
         self.struct = library.CompileOptions(
             size=ctypes.sizeof(library.CompileOptions), opt_level=opt_level
@@ -117,6 +121,7 @@ class _Options:
             ("cpu", cpu),
             ("features", features),
             ("name", name),
+            ("conv", conv),
         ):
             if text is not None:
                 setattr(self.struct, field, text.encode())

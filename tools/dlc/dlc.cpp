@@ -47,6 +47,10 @@ static cl::opt<unsigned> optLevel("O", cl::Prefix, cl::init(3),
 static cl::opt<bool> verbose("v", cl::desc("Say what is done"),
                              cl::cat(generalCategory));
 static cl::opt<std::string>
+    convForm("conv", cl::init("auto"),
+             cl::desc("Form of convolutions: auto (default), direct, winograd"),
+             cl::value_desc("form"), cl::cat(generalCategory));
+static cl::opt<std::string>
     modelName("name", cl::desc("Prefix of the object's symbols (default: the "
                                "model's file name)"),
               cl::value_desc("name"), cl::cat(modelCategory));
@@ -187,11 +191,13 @@ int main(int argc, char **argv) {
   llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features);
   if (!spec)
     return fail(llvm::toString(spec.takeError()));
+  CompileOptions options;
+  options.conv = convForm;
   if (printPipelineFlag) {
     MLIRContext context;
     for (int i = int(Phase::Import); i <= int(Phase::Llvm); ++i) {
       PassManager pm(&context);
-      buildPhase(pm, Phase(i), *spec);
+      buildPhase(pm, Phase(i), *spec, options);
       llvm::outs() << getPhaseName(Phase(i)) << ": ";
       pm.printAsTextualPipeline(llvm::outs());
       llvm::outs() << "\n";
@@ -201,7 +207,6 @@ int main(int argc, char **argv) {
   if (inputPath.empty())
     return fail("no input file; try 'dlc --help'");
 
-  CompileOptions options;
   options.name = modelName;
   options.optLevel = optLevel;
   if (optLevel > 3)
