@@ -45,9 +45,9 @@ private:
   using Offsets = ContractEmitter::Offsets;
 
   void emitImages(const Offsets &bases, int64_t images);
-  void emitBlock(const Offsets &bases, Value first, int64_t count);
-  void emitColumnBlock(const Offsets &bases, Value first, int64_t count,
-                       Value column, int64_t width);
+  void emitBlock(const Offsets &bases, Value first, int64_t total);
+  void emitColumnBlock(const Offsets &bases, Value first, Value count,
+                       int64_t total, Value column, int64_t width);
   void emitInputs(const Offsets &bases, Value tile, Value row);
   void emitProducts(int64_t tiles, Value column, int64_t width);
   void emitOutputs(const Offsets &bases, Value tile, Value row, Value column,
@@ -406,18 +406,35 @@ void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
                 });
 }
 
+/// The transforms are long, so they are emitted once for blocks of any number
+/// of tiles; the products once for whole blocks and once for the last one.
 void WinogradEmitter::emitColumnBlock(const Offsets &bases, Value first,
-                                      int64_t count, Value column,
+                                      Value count, int64_t total, Value column,
                                       int64_t width) {
-  emitProducts(count, column, width);
-  e.emitFor(math.constant(0), math.constant(count), 1, [&](Value row) {
+  int64_t block = form.getTiles(), rest = total % block;
+  if (rest && total > block) {
+    Value isWhole = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, count,
+                                          math.constant(block));
+    auto branch = scf::IfOp::create(b, isWhole, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    emitProducts(block, column, width);
+    b.setInsertionPointToStart(branch.elseBlock());
+    emitProducts(rest, column, width);
+  } else {
+    emitProducts(std::min(block, total), column, width);
+  }
+  e.emitFor(math.constant(0), count, 1, [&](Value row) {
     emitOutputs(bases, math.add(first, row), row, column, width);
   });
 }
 
 void WinogradEmitter::emitBlock(const Offsets &bases, Value first,
-                                int64_t count) {
-  e.emitFor(math.constant(0), math.constant(count), 1, [&](Value row) {
+                                int64_t total) {
+  Value count = math.constant(form.getTiles());
+  if (total % form.getTiles())
+    count = math.min(math.sub(math.constant(total), first), count);
+  e.emitFor(math.constant(0), count, 1, [&](Value row) {
     emitInputs(bases, math.add(first, row), row);
   });
   int64_t block = loops.b().panelDim
@@ -425,21 +442,18 @@ void WinogradEmitter::emitBlock(const Offsets &bases, Value first,
                       : std::min(columns, WinogradScratch::kMaxColumns);
   int64_t whole = columns / block * block;
   e.emitFor(math.constant(0), math.constant(whole), block, [&](Value column) {
-    emitColumnBlock(bases, first, count, column, block);
+    emitColumnBlock(bases, first, count, total, column, block);
   });
   if (whole < columns)
-    emitColumnBlock(bases, first, count, math.constant(whole),
+    emitColumnBlock(bases, first, count, total, math.constant(whole),
                     columns - whole);
 }
 
 void WinogradEmitter::emitImages(const Offsets &bases, int64_t images) {
   int64_t total = images * divideCeil(height, form.getHeight()) *
                   divideCeil(width, form.getWidth());
-  int64_t block = form.getTiles(), whole = total / block * block;
-  e.emitFor(math.constant(0), math.constant(whole), block,
-            [&](Value first) { emitBlock(bases, first, block); });
-  if (whole < total)
-    emitBlock(bases, math.constant(whole), total - whole);
+  e.emitFor(math.constant(0), math.constant(total), form.getTiles(),
+            [&](Value first) { emitBlock(bases, first, total); });
 }
 
 void WinogradEmitter::emit() {
