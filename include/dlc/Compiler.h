@@ -52,15 +52,19 @@ struct CompileOptions {
 /// A context with every dialect that dlc uses, ready to compile in.
 DLC_API std::unique_ptr<mlir::MLIRContext> createContext();
 
-/// Reads an ONNX file: as it is, or raised for the import.
+/// How a model is read: as the file has it, that with the types of all values
+/// as far as they can be inferred, or raised for the import.
+enum class ReadMode { Plain, Typed, Raised };
+
+/// Reads an ONNX file.
 DLC_API mlir::OwningOpRef<mlir::ModuleOp>
 readModel(llvm::StringRef path, mlir::MLIRContext &context,
-          const CompileOptions &options, bool raise);
+          const CompileOptions &options, ReadMode mode);
 /// The same from memory; `name` stands for the file.
 DLC_API mlir::OwningOpRef<mlir::ModuleOp>
 readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, llvm::StringRef name,
           mlir::MLIRContext &context, const CompileOptions &options,
-          bool raise);
+          ReadMode mode);
 
 /// Takes a module that has gone through the phases up to `from` to the end of
 /// phase `to` (at most Llvm).

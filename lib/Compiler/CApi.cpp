@@ -180,7 +180,7 @@ dlc_compilation *dlc_compile_file(const char *path,
     return (new dlc_compilation)->fail(DLC_COMPILE_OPTIONS, "the path is NULL");
   return compile(options,
                  [&](MLIRContext &context, const CompileOptions &read) {
-                   return readModel(path, context, read, /*raise=*/true);
+                   return readModel(path, context, read, ReadMode::Raised);
                  });
 }
 
@@ -193,7 +193,7 @@ dlc_compilation *dlc_compile_bytes(const void *bytes, size_t size,
                               const CompileOptions &read) {
     return readModel(llvm::MemoryBuffer::getMemBufferCopy(
                          StringRef(static_cast<const char *>(bytes), size)),
-                     "model", context, read, /*raise=*/true);
+                     "model", context, read, ReadMode::Raised);
   });
 }
 

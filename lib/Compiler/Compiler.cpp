@@ -40,22 +40,26 @@ std::unique_ptr<MLIRContext> dlc::createContext() {
   return context;
 }
 
-static ReadOptions toReadOptions(const CompileOptions &options, bool raise) {
+static bool hasRow(StringRef domain, StringRef op) {
+  return findOpRow(domain, op) != nullptr;
+}
+
+static ReadOptions toReadOptions(const CompileOptions &options,
+                                 ReadMode mode) {
   ReadOptions read;
   read.shapes = options.shapes;
   read.dims = options.dims;
-  read.raise = raise;
-  read.hasRow = [](StringRef domain, StringRef op) {
-    return findOpRow(domain, op) != nullptr;
-  };
+  read.raise = mode == ReadMode::Raised;
+  read.inferTypes = mode == ReadMode::Typed;
+  read.hasRow = hasRow;
   return read;
 }
 
 OwningOpRef<ModuleOp> dlc::readModel(StringRef path, MLIRContext &context,
                                      const CompileOptions &options,
-                                     bool raise) {
+                                     ReadMode mode) {
   OwningOpRef<ModuleOp> module =
-      readOnnx(path, context, toReadOptions(options, raise));
+      readOnnx(path, context, toReadOptions(options, mode));
   if (module)
     (*module)->setAttr(
         "dlc.name",
@@ -69,9 +73,9 @@ OwningOpRef<ModuleOp> dlc::readModel(StringRef path, MLIRContext &context,
 OwningOpRef<ModuleOp>
 dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, StringRef name,
                MLIRContext &context, const CompileOptions &options,
-               bool raise) {
+               ReadMode mode) {
   OwningOpRef<ModuleOp> module = readOnnx(std::move(buffer), name, "", context,
-                                          toReadOptions(options, raise));
+                                          toReadOptions(options, mode));
   if (module)
     (*module)->setAttr(
         "dlc.name",
