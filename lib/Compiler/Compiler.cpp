@@ -5,6 +5,7 @@
 #include "lib/Codegen/Codegen.h"
 #include "lib/Codegen/ElementBytes.h"
 #include "lib/Codegen/WeightTable.h"
+#include "lib/Compiler/PassFilter.h"
 #include "lib/OnnxReader/OnnxReader.h"
 #include "lib/Target/Target.h"
 #include "passes/Buffer/Passes.h"
@@ -106,11 +107,15 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target) {
 LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
                              const CompileOptions &options,
                              const TargetSpec &target) {
+  PassFilter filter(*module.getContext(), options);
   for (int i = int(from) + 1; i <= std::min(int(to), int(Phase::Llvm)); ++i) {
     if (options.progress)
       options.progress(getPhaseName(Phase(i)));
-    PassManager pm(module.getContext());
+    filter.setPhase(Phase(i));
+    PassManager pm(module.getContext(), ModuleOp::getOperationName());
     buildPhase(pm, Phase(i), target);
+    if (llvm::Error error = addPasses(pm, Phase(i), options))
+      return module.emitError() << llvm::toString(std::move(error));
     if (options.configure)
       options.configure(pm);
     if (failed(pm.run(module)))

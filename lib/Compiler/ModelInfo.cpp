@@ -183,3 +183,9 @@ ModelInfo dlc::getModelInfo(ModuleOp module) {
   }
   return info;
 }
+
+int64_t dlc::countNodes(ModuleOp module) {
+  int64_t nodes = 0;
+  module.walk([&](onnx::NodeOp) { ++nodes; });
+  return nodes;
+}

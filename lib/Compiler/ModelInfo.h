@@ -54,6 +54,9 @@ struct ModelInfo {
 /// Looks through a module that readModel() made without raising.
 DLC_API ModelInfo getModelInfo(mlir::ModuleOp module);
 
+/// The number of onnx.node ops.
+DLC_API int64_t countNodes(mlir::ModuleOp module);
+
 /// The multiply-accumulates of one node: -1 where they depend on shapes that
 /// are not known, nothing for operators that are no contraction.
 DLC_API std::optional<int64_t> countMacs(onnx::NodeOp node);

@@ -39,6 +39,9 @@ static cl::opt<unsigned> optLevel("O", cl::Prefix, cl::init(3),
                                   cl::cat(generalCategory));
 cl::opt<bool> tool::verbose("v", cl::desc("Say what is done"),
                             cl::cat(generalCategory));
+cl::opt<bool> tool::debugInfo(
+    "g", cl::desc("Debug information: the lines of the model are its nodes"),
+    cl::cat(generalCategory));
 cl::opt<bool> tool::asJson("json", cl::desc("Print JSON instead of a table"),
                            cl::cat(generalCategory), inInfo);
 cl::opt<std::string> tool::modelName(
@@ -70,15 +73,25 @@ cl::opt<bool>
     tool::printOpsFlag("print-supported-ops",
                        cl::desc("List the ONNX operators that can be compiled"),
                        cl::cat(modelCategory));
-cl::opt<std::string>
-    tool::toPhase("to",
-                  cl::desc("Stop after a phase and print the IR: onnx, import, "
-                           "graph, tensor, buffer, llvm"),
-                  cl::value_desc("phase"), cl::cat(developerCategory));
-cl::opt<std::string>
-    tool::fromPhase("from",
-                    cl::desc("The input is IR as --to=phase printed it"),
-                    cl::value_desc("phase"), cl::cat(developerCategory));
+static cl::opt<std::string>
+    toPhase("to",
+            cl::desc("Stop after a phase and print the IR: onnx, import, "
+                     "graph, tensor, buffer, llvm"),
+            cl::value_desc("phase"), cl::cat(developerCategory));
+static cl::opt<std::string>
+    fromPhase("from", cl::desc("The input is IR as --to=phase printed it"),
+              cl::value_desc("phase"), cl::cat(developerCategory));
+cl::opt<std::string> tool::remarks(
+    "remarks", cl::desc("Print what passes whose name matches did and missed"),
+    cl::value_desc("regex"), cl::cat(developerCategory));
+static cl::list<std::string>
+    disabledPasses("disable-pass",
+                   cl::desc("Leave out an optional pass; may be repeated"),
+                   cl::value_desc("pass"), cl::cat(developerCategory));
+static cl::list<std::string> addedPasses(
+    "add-passes",
+    cl::desc("Run passes, in MLIR's notation, behind those of a phase"),
+    cl::value_desc("phase:pipeline"), cl::cat(developerCategory));
 cl::opt<bool>
     tool::printPipelineFlag("print-pipeline",
                             cl::desc("Print the passes of each phase"),
@@ -91,6 +104,16 @@ cl::opt<std::string>
 int tool::fail(const Twine &message) {
   llvm::WithColor::error(llvm::errs(), "dlc") << message << "\n";
   return 1;
+}
+
+static std::optional<Phase> getPhase(StringRef name) {
+  std::optional<Phase> phase = parsePhase(name);
+  if (!phase)
+    fail(
+        "expected one of the phases onnx, import, graph, tensor, buffer, llvm, "
+        "obj, found '" +
+        name + "'");
+  return phase;
 }
 
 static void printVersion(llvm::raw_ostream &os) {
@@ -156,7 +179,38 @@ std::optional<CompileOptions> tool::getCompileOptions() {
       return wrong("expected --dim=name=size, found '" + dim + "'");
     options.dims[name] = value;
   }
+  options.disabledPasses.assign(disabledPasses.begin(), disabledPasses.end());
+  for (const std::string &added : addedPasses) {
+    auto [phase, pipeline] = StringRef(added).split(':');
+    std::optional<Phase> parsed = getPhase(phase);
+    if (!parsed)
+      return std::nullopt;
+    options.addedPasses.emplace_back(*parsed, pipeline.str());
+  }
   return options;
+}
+
+bool tool::isTextInput() {
+  return StringRef(inputPath).ends_with(".mlir") || !fromPhase.empty();
+}
+
+std::optional<std::pair<Phase, Phase>> tool::getPhases() {
+  // A module as text is in the phase llvm unless --from says otherwise.
+  Phase from = isTextInput() ? Phase::Llvm : Phase::Onnx, to = Phase::Obj;
+  for (auto [flag, phase] : {std::pair(&fromPhase, &from), {&toPhase, &to}}) {
+    if (flag->empty())
+      continue;
+    std::optional<Phase> parsed = getPhase(*flag);
+    if (!parsed)
+      return std::nullopt;
+    *phase = *parsed;
+  }
+  if (from > to) {
+    fail("expected a phase of --to behind '" + getPhaseName(from) +
+         "', found '" + getPhaseName(to) + "'");
+    return std::nullopt;
+  }
+  return std::pair(from, to);
 }
 
 std::optional<std::vector<Output>> tool::getOutputs() {

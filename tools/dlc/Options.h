@@ -12,8 +12,8 @@ namespace dlc::tool {
 extern llvm::cl::SubCommand infoCommand, verifyCommand;
 extern llvm::cl::opt<std::string> inputPath, outputPath, modelName;
 extern llvm::cl::opt<std::string> target, cpu, features;
-extern llvm::cl::opt<std::string> toPhase, fromPhase, printAfter;
-extern llvm::cl::opt<bool> verbose, printTargetsFlag, printOpsFlag;
+extern llvm::cl::opt<std::string> printAfter, remarks;
+extern llvm::cl::opt<bool> verbose, debugInfo, printTargetsFlag, printOpsFlag;
 extern llvm::cl::opt<bool> printPipelineFlag, asJson;
 
 /// Reads the command line; ends the program after --help and --version.
@@ -25,8 +25,17 @@ int fail(const llvm::Twine &message);
 /// The options of a compilation; none after an error.
 std::optional<CompileOptions> getCompileOptions();
 
+/// The phases of --from and --to; none after an error.
+std::optional<std::pair<Phase, Phase>> getPhases();
+
+/// Whether the input is IR as text.
+bool isTextInput();
+
 /// The files to write for --emit and -o; none after an error.
 std::optional<std::vector<Output>> getOutputs();
+
+/// Does what a flag such as --print-targets asks for; false without one.
+bool printAndEnd(const TargetSpec &spec);
 
 /// `dlc info`: prints what is in the model.
 int runInfo();

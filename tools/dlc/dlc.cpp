@@ -2,102 +2,89 @@
 
 #include "dlc/Compiler.h"
 #include "lib/Codegen/Codegen.h"
+#include "lib/Codegen/OutputFiles.h"
 #include "lib/Codegen/WeightTable.h"
+#include "lib/Compiler/ModelInfo.h"
+#include "lib/Compiler/PassFilter.h"
 #include "lib/Target/Target.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassManager.h"
-#include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/Timing.h"
-#include "passes/Import/OpTable.h"
 #include "tools/dlc/Options.h"
+#include "tools/dlc/Progress.h"
 #include "llvm/Pass.h"
-#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/Process.h"
-#include "llvm/Support/ToolOutputFile.h"
 
 using namespace mlir;
 using namespace dlc;
 using namespace dlc::tool;
 
-static int printSupportedOps() {
-  for (const OpRow *row : listOpRows())
-    llvm::outs() << (row->domain.empty() ? "ai.onnx" : row->domain) << "."
-                 << row->name << "\n";
-  return 0;
+namespace {
+
+/// One compilation: what the command line asked for, and who is told of it.
+class Driver {
+public:
+  Driver(CompileOptions options, TargetSpec spec)
+      : options(std::move(options)), spec(std::move(spec)),
+        progress(/*isWanted=*/!verbose) {}
+
+  /// Returns the exit status.
+  int run();
+
+private:
+  LogicalResult compile(ModuleOp module, ArrayRef<Output> outputs);
+  LogicalResult printModule(ModuleOp module);
+  void configurePasses(TimingScope &timing);
+  /// With -v, a line with the time since the last one.
+  void say(const Twine &what);
+  void enterPhase(StringRef phase);
+
+  CompileOptions options;
+  TargetSpec spec;
+  Phase from = Phase::Onnx, to = Phase::Obj;
+  Progress progress;
+  std::unique_ptr<PassProgress> passes;
+  std::string size; // "122 nodes"
+  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+};
+
+} // namespace
+
+void Driver::say(const Twine &what) {
+  auto now = std::chrono::steady_clock::now();
+  double seconds = std::chrono::duration<double>(now - last).count();
+  last = now;
+  if (verbose)
+    progress << llvm::formatv("dlc: {0} ({1:f2} s)\n", what.str(), seconds);
 }
 
-int main(int argc, char **argv) {
-  llvm::InitLLVM init(argc, argv);
-  parseCommandLine(argc, argv);
-  if (infoCommand)
-    return runInfo();
-  if (printTargetsFlag) {
-    printTargets(llvm::outs());
-    return 0;
-  }
-  if (printOpsFlag)
-    return printSupportedOps();
+void Driver::enterPhase(StringRef phase) {
+  passes->setPhase(llvm::formatv("dlc: {0}{1}: {2}", inputPath,
+                                 size.empty() ? "" : " (" + size + ")", phase));
+}
 
-  llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features);
-  if (!spec)
-    return fail(llvm::toString(spec.takeError()));
-  if (printPipelineFlag) {
-    MLIRContext context;
-    for (int i = int(Phase::Import); i <= int(Phase::Llvm); ++i) {
-      PassManager pm(&context);
-      buildPhase(pm, Phase(i), *spec);
-      llvm::outs() << getPhaseName(Phase(i)) << ": ";
-      pm.printAsTextualPipeline(llvm::outs());
-      llvm::outs() << "\n";
-    }
-    return 0;
-  }
-  if (inputPath.empty())
-    return fail("no input file; try 'dlc --help'");
+/// Large constants are left out where a person reads: on a terminal. Elsewhere
+/// the text has everything, so that dlc and dlc-opt can read it.
+static OpPrintingFlags getPrintingFlags(bool isTerminal) {
+  OpPrintingFlags flags;
+  if (isTerminal)
+    flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
+  if (debugInfo)
+    flags.enableDebugInfo();
+  return flags;
+}
 
-  std::optional<CompileOptions> given = getCompileOptions();
-  if (!given)
-    return 1;
-  CompileOptions options = std::move(*given);
-  std::optional<std::vector<Output>> outputs = getOutputs();
-  if (!outputs)
-    return 1;
-  Phase to = Phase::Obj, from = Phase::Onnx;
-  for (auto [flag, phase] : {std::pair(&toPhase, &to), {&fromPhase, &from}}) {
-    if (flag->empty())
-      continue;
-    std::optional<Phase> parsed = parsePhase(*flag);
-    if (!parsed)
-      return fail("expected one of the phases onnx, import, graph, tensor, "
-                  "buffer, llvm, obj, found '" +
-                  *flag + "'");
-    *phase = *parsed;
-  }
-  // A module as text is in the phase llvm unless --from says otherwise.
-  bool isText = StringRef(inputPath).ends_with(".mlir") || !fromPhase.empty();
-  if (isText && fromPhase.empty())
-    from = Phase::Llvm;
-  bool isTerminal = llvm::sys::Process::StandardErrIsDisplayed();
-  options.progress = [&](StringRef what) {
-    if (verbose)
-      llvm::errs() << "dlc: " << what << "\n";
-    else if (isTerminal)
-      llvm::errs() << "\r\033[Kdlc: " << inputPath << ": " << what;
-  };
-  DefaultTimingManager timing;
-  TimingScope scope;
-  if (llvm::TimePassesIsEnabled) {
-    timing.setEnabled(true);
-    scope = timing.getRootScope();
-  }
+void Driver::configurePasses(TimingScope &timing) {
+  options.progress = [&](StringRef phase) { enterPhase(phase); };
   options.configure = [&](PassManager &pm) {
     pm.enableVerifier(true);
+    passes->attach(pm);
     if (llvm::TimePassesIsEnabled)
-      pm.enableTiming(scope);
+      pm.enableTiming(timing);
     if (!printAfter.empty())
       pm.enableIRPrinting(
           nullptr,
@@ -105,54 +92,115 @@ int main(int argc, char **argv) {
             return pass->getArgument() == printAfter;
           },
           /*printModuleScope=*/true, /*printAfterOnlyOnChange=*/false,
-          /*printAfterOnlyOnFailure=*/false, llvm::errs());
+          /*printAfterOnlyOnFailure=*/false, progress,
+          getPrintingFlags(llvm::errs().is_displayed()));
   };
+}
+
+/// Writes the module where -o says, complete or not at all.
+LogicalResult Driver::printModule(ModuleOp module) {
+  std::string path = outputPath.empty() ? "-" : outputPath.getValue();
+  OpPrintingFlags flags =
+      getPrintingFlags(path == "-" && llvm::outs().is_displayed());
+  OutputFiles files;
+  llvm::Error error = files.write(path, [&](llvm::raw_fd_ostream &os) {
+    module->print(os, flags);
+    return llvm::Error::success();
+  });
+  if (!error)
+    error = files.commit();
+  if (error)
+    return module.emitError() << llvm::toString(std::move(error));
+  return success();
+}
+
+LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
+  if (failed(runPhases(module, from, to, options, spec)))
+    return failure();
+  say("ran the passes");
+  if (to != Phase::Obj)
+    return printModule(module);
+  enterPhase("machine code");
+  WeightTable weights;
+  CodegenOptions codegen;
+  codegen.optLevel = options.optLevel;
+  bool isList = isa_and_nonnull<ArrayAttr>(module->getAttr("dlc.weights"));
+  if (failed(isList ? collectWeights(module, weights)
+                    : readWeightsAttribute(module, weights)) ||
+      failed(emitOutputs(module, spec, codegen, weights, outputs)))
+    return failure();
+  for (const Output &output : outputs)
+    say("wrote " + output.path);
+  return success();
+}
+
+int Driver::run() {
+  std::optional<std::pair<Phase, Phase>> phases = getPhases();
+  std::optional<std::vector<Output>> outputs = getOutputs();
+  if (!phases || !outputs)
+    return 1;
+  std::tie(from, to) = *phases;
+  if (llvm::Error error = checkPasses(options, spec))
+    return fail(llvm::toString(std::move(error)));
+  std::vector<std::string> names = listPasses(spec, from, to);
+  if (!printAfter.empty() && options.addedPasses.empty() &&
+      !llvm::is_contained(names, printAfter))
+    return fail("no pass from '" + getPhaseName(from) + "' to '" +
+                getPhaseName(to) + "' is named '" + printAfter +
+                "'; try --print-pipeline");
+  passes = std::make_unique<PassProgress>(progress, names.size());
 
   std::unique_ptr<MLIRContext> context = createContext();
-  DiagnosticPrinter diagnostics(*context, llvm::errs());
-  auto clearProgress = [&] {
-    if (isTerminal && !verbose)
-      llvm::errs() << "\r\033[K";
-  };
-  options.progress("read");
+  DiagnosticPrinter diagnostics(*context, progress);
+  if (!remarks.empty())
+    if (llvm::Error error = enableRemarks(*context, remarks))
+      return fail(llvm::toString(std::move(error)));
+  DefaultTimingManager timing;
+  TimingScope scope;
+  if (llvm::TimePassesIsEnabled) {
+    timing.setEnabled(true);
+    timing.setOutput(createOutputStrategy(
+        DefaultTimingManager::OutputFormat::Text, progress));
+    scope = timing.getRootScope();
+  }
+  configurePasses(scope);
+
+  say("compiling for " + spec.triple + " " + spec.cpu);
+  enterPhase("read");
   OwningOpRef<ModuleOp> module;
-  if (isText)
+  if (isTextInput())
     module = parseSourceFile<ModuleOp>(inputPath, context.get());
   else
     module = readModel(inputPath, *context, options,
                        to == Phase::Onnx ? ReadMode::Plain : ReadMode::Raised);
-  if (!module) {
-    clearProgress();
+  if (!module)
     return 1;
-  }
-  if (failed(runPhases(*module, from, to, options, *spec))) {
-    clearProgress();
-    return 1;
-  }
-  if (to != Phase::Obj) {
-    clearProgress();
-    std::error_code code;
-    llvm::ToolOutputFile file(outputPath.empty() ? "-" : outputPath.getValue(),
-                              code, llvm::sys::fs::OF_None);
-    if (code)
-      return fail("cannot write '" + outputPath + "': " + code.message());
-    module->print(
-        file.os(),
-        OpPrintingFlags().elideLargeElementsAttrs(64).elideLargeResourceString(
-            64));
-    file.keep();
-    return 0;
-  }
-  options.progress("obj");
-  WeightTable weights;
-  CodegenOptions codegen;
-  codegen.optLevel = options.optLevel;
-  LogicalResult done =
-      isa_and_nonnull<ArrayAttr>((*module)->getAttr("dlc.weights"))
-          ? collectWeights(*module, weights)
-          : readWeightsAttribute(*module, weights);
-  if (succeeded(done))
-    done = emitOutputs(*module, *spec, codegen, weights, *outputs);
-  clearProgress();
+  int64_t nodes = countNodes(*module);
+  if (nodes)
+    size = llvm::formatv("{0} node{1}", nodes, nodes == 1 ? "" : "s");
+  say("read " + inputPath + (nodes ? ": " + size : ""));
+  LogicalResult done = compile(*module, *outputs);
+  progress.finish();
   return failed(done);
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  // Its flags are those of the Python package.
+  if (argc > 1 && argv[1] == verifyCommand.getName())
+    return runVerify(argv[0], ArrayRef(argv + 2, argc - 2));
+  parseCommandLine(argc, argv);
+  if (infoCommand)
+    return runInfo();
+  llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features);
+  if (!spec)
+    return fail(llvm::toString(spec.takeError()));
+  if (printAndEnd(*spec))
+    return 0;
+  if (inputPath.empty())
+    return fail("no input file; try 'dlc --help'");
+  std::optional<CompileOptions> options = getCompileOptions();
+  if (!options)
+    return 1;
+  return Driver(std::move(*options), std::move(*spec)).run();
 }
