@@ -51,6 +51,41 @@ int64_t ContractOp::getStaticExtent(unsigned dim) {
   return cast<ShapedType>(value.getType()).getDimSize(position);
 }
 
+std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
+  AffineMap a = getAMap();
+  auto dimOf = [](AffineExpr expr) -> std::optional<unsigned> {
+    if (auto dim = dyn_cast<AffineDimExpr>(expr))
+      return dim.getPosition();
+    return std::nullopt;
+  };
+  SmallVector<unsigned> columns = getDims(DimKind::Column);
+  if (a.getNumResults() != 4 || getNumDims() != 7 || columns.size() != 1 ||
+      !dimOf(a.getResult(0)) || !dimOf(a.getResult(3)))
+    return std::nullopt;
+  Convolution conv;
+  conv.image = *dimOf(a.getResult(0));
+  conv.channel = *dimOf(a.getResult(3));
+  conv.column = columns.front();
+  for (unsigned i : {1, 2}) {
+    auto sum = dyn_cast<AffineBinaryOpExpr>(a.getResult(i));
+    if (!sum || sum.getKind() != AffineExprKind::Add || !dimOf(sum.getLHS()) ||
+        !dimOf(sum.getRHS()))
+      return std::nullopt;
+    unsigned position = *dimOf(sum.getLHS()), window = *dimOf(sum.getRHS());
+    if (getDimKind(position) == DimKind::Sum)
+      std::swap(position, window);
+    if (getDimKind(position) != DimKind::Row ||
+        getDimKind(window) != DimKind::Sum)
+      return std::nullopt;
+    (i == 1 ? conv.y : conv.x) = position;
+    (i == 1 ? conv.windowY : conv.windowX) = window;
+  }
+  if (getDimKind(conv.image) != DimKind::Row ||
+      getDimKind(conv.channel) != DimKind::Sum)
+    return std::nullopt;
+  return conv;
+}
+
 //===----------------------------------------------------------------------===//
 // Interfaces
 //===----------------------------------------------------------------------===//
@@ -65,9 +100,10 @@ void ContractOp::getEffects(
   for (OpOperand &operand : getOperation()->getOpOperands()) {
     if (!isa<BaseMemRefType>(operand.get().getType()))
       continue;
-    if (isDpsInit(&operand))
+    bool isScratch = operand.get() == getScratch();
+    if (isDpsInit(&operand) || isScratch)
       effects.emplace_back(MemoryEffects::Write::get(), &operand);
-    else
+    if (!isDpsInit(&operand))
       effects.emplace_back(MemoryEffects::Read::get(), &operand);
   }
 }
@@ -153,6 +189,29 @@ static LogicalResult verifyMap(ContractOp op, unsigned operand) {
   return success();
 }
 
+/// A convolution in Winograd's form has its window dimensions in B as long as
+/// a tile.
+static LogicalResult verifyWinograd(ContractOp op) {
+  WinogradAttr form = op.getWinogradAttr();
+  if (!form)
+    return success();
+  std::optional<ContractOp::Convolution> conv = op.getConvolution();
+  if (!conv)
+    return op.emitOpError("expected a 2-D convolution of stride 1 for ") << form;
+  for (int64_t size : {form.getHeight(), form.getWidth(),
+                       form.getWindowHeight(), form.getWindowWidth(),
+                       form.getTiles()})
+    if (size < 1)
+      return op.emitOpError("expected positive sizes in ") << form;
+  int64_t height = op.getStaticExtent(conv->windowY);
+  int64_t width = op.getStaticExtent(conv->windowX);
+  if (height != form.getTileHeight() || width != form.getTileWidth())
+    return op.emitOpError("expected weights of ")
+           << form.getTileHeight() << "x" << form.getTileWidth()
+           << " a tile for " << form << ", found " << height << "x" << width;
+  return success();
+}
+
 /// Every static size that a map reaches must fit its operand.
 static LogicalResult verifyShapes(ContractOp op) {
   for (unsigned operand = 0, e = op.getIndexingMaps().size(); operand < e;
@@ -179,7 +238,7 @@ LogicalResult ContractOp::verify() {
     return emitOpError("expected ")
            << count << " maps, found " << getIndexingMaps().size();
   bool isTensor = isa<TensorType>(getInit().getType());
-  for (auto [i, operand] : llvm::enumerate(getOperands()))
+  for (auto [i, operand] : llvm::enumerate(getMapped()))
     if (isa<TensorType>(operand.getType()) != isTensor)
       return emitOpError("expected all operands to be tensors or all memrefs, "
                          "found ")
@@ -197,7 +256,8 @@ LogicalResult ContractOp::verify() {
     if (!getExtent(dim).first)
       return emitOpError("expected the extent of d")
              << dim << " to be a dimension of an operand";
-  return verifyShapes(*this);
+  return success(succeeded(verifyShapes(*this)) &&
+                 succeeded(verifyWinograd(*this)));
 }
 
 LogicalResult ContractOp::verifyRegions() {

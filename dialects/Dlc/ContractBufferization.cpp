@@ -34,8 +34,9 @@ struct ContractModel
     auto lowered = dlc::ContractOp::create(
         rewriter, op->getLoc(), /*result=*/Type(), buffers[0], buffers[1],
         ValueRange(buffers).slice(2, buffers.size() - 3), buffers.back(),
-        contract.getIndexingMaps(), contract.getAUnsigned(),
-        contract.getBUnsigned());
+        /*scratch=*/Value(), contract.getIndexingMaps(),
+        contract.getAUnsigned(), contract.getBUnsigned(),
+        contract.getWinogradAttr());
     lowered->setDiscardableAttrs(op->getDiscardableAttrDictionary());
     rewriter.inlineRegionBefore(contract.getEpilogue(), lowered.getEpilogue(),
                                 lowered.getEpilogue().end());

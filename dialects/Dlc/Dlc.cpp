@@ -14,10 +14,17 @@ using namespace mlir;
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Dlc/DlcTypes.cpp.inc"
 
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Dlc/DlcAttrs.cpp.inc"
+
 void dlc::DlcDialect::initialize() {
   addTypes<
 #define GET_TYPEDEF_LIST
 #include "dialects/Dlc/DlcTypes.cpp.inc"
+      >();
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/Dlc/DlcAttrs.cpp.inc"
       >();
   addOperations<
 #define GET_OP_LIST

@@ -20,6 +20,9 @@
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Dlc/DlcTypes.h.inc"
 
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Dlc/DlcAttrs.h.inc"
+
 namespace dlc {
 
 /// The result shape of numpy broadcasting, or failure with an error at `loc`

@@ -20,6 +20,7 @@ def Dlc_Dialect : Dialect {
     for the unsigned ones; booleans are `i1`.
   }];
   let useDefaultTypePrinterParser = 1;
+  let useDefaultAttributePrinterParser = 1;
   let hasConstantMaterializer = 1;
 }
 
@@ -41,6 +42,11 @@ def Dlc_OptionalType : Dlc_Type<"Optional", "optional"> {
   let summary = "a tensor or sequence that may be absent";
   let parameters = (ins "::mlir::Type":$elementType);
   let assemblyFormat = "`<` $elementType `>`";
+}
+
+class Dlc_Attr<string name, string attrMnemonic>
+    : AttrDef<Dlc_Dialect, name> {
+  let mnemonic = attrMnemonic;
 }
 
 class Dlc_Op<string mnemonic, list<Trait> traits = []>

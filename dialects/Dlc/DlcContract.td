@@ -6,8 +6,25 @@
 include "dialects/Dlc/DlcBase.td"
 include "mlir/Interfaces/DestinationStyleOpInterface.td"
 
+def Dlc_WinogradAttr : Dlc_Attr<"Winograd", "winograd"> {
+  let summary = "a convolution in Winograd's form, F(height x width, window)";
+  let description = [{
+    `height` x `width` outputs a tile from windows of `windowHeight` x
+    `windowWidth`; `tiles` of them go through the kernel at a time.
+  }];
+  let parameters = (ins "int64_t":$height, "int64_t":$width,
+                        "int64_t":$windowHeight, "int64_t":$windowWidth,
+                        "int64_t":$tiles);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    /// The inputs and products of a tile in each dimension.
+    int64_t getTileHeight() const { return getHeight() + getWindowHeight() - 1; }
+    int64_t getTileWidth() const { return getWidth() + getWindowWidth() - 1; }
+  }];
+}
+
 def Dlc_ContractOp : Dlc_Op<"contract", [
-    IsolatedFromAbove, SingleBlock,
+    IsolatedFromAbove, SingleBlock, AttrSizedOperandSegments,
     DeclareOpInterfaceMethods<DestinationStyleOpInterface>,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "sum of products over reduction dimensions, with an epilogue";
@@ -28,6 +45,11 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
     extended to it. The epilogue's ops have no side effects. Every element of the init operand is written, and
     none is read.
 
+    With `winograd`, the op is a convolution of stride 1 whose B holds the
+    transformed weights: its two window dimensions have the extents of a tile
+    instead of a window. `scratch` is memory for a kernel that needs some
+    beside its operands.
+
     ```mlir
     %r = dlc.contract %a, %b extras %bias : tensor<8xf32> outs %init
         [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>,
@@ -40,14 +62,17 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
     ```
   }];
   let arguments = (ins AnyShaped:$a, AnyShaped:$b, Variadic<AnyShaped>:$extras,
-                       AnyShaped:$init, AffineMapArrayAttr:$indexingMaps,
-                       UnitAttr:$aUnsigned, UnitAttr:$bUnsigned);
+                       AnyShaped:$init, Optional<AnyMemRef>:$scratch,
+                       AffineMapArrayAttr:$indexingMaps,
+                       UnitAttr:$aUnsigned, UnitAttr:$bUnsigned,
+                       OptionalAttr<Dlc_WinogradAttr>:$winograd);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let assemblyFormat = [{
-    $a `,` $b (`extras` $extras^ `:` type($extras))? `outs` $init $indexingMaps attr-dict
+    $a `,` $b (`extras` $extras^ `:` type($extras))? `outs` $init
+    (`scratch` $scratch^ `:` type($scratch))? $indexingMaps attr-dict
     `:` type($a) `,` type($b) `,` type($init) (`->` type($result)^)? $epilogue
   }];
   let extraClassDeclaration = [{
@@ -77,6 +102,18 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
     ::mlir::Block *getBody() { return &getEpilogue().front(); }
     ::mlir::Type getSumType() { return getBody()->getArgument(0).getType(); }
     bool hasTensors() { return getNumResults() == 1; }
+    /// The operands that have a map, in its order: all but the scratch.
+    ::mlir::ValueRange getMapped() {
+      return getOperands().take_front(3 + getExtras().size());
+    }
+
+    /// The dimensions of a 2-D convolution of stride and dilation 1 without
+    /// groups: A is `(image, y + windowY, x + windowX, channel)`.
+    struct Convolution {
+      unsigned image, y, x, column, windowY, windowX, channel;
+    };
+    /// Nothing if the op has another form.
+    ::std::optional<Convolution> getConvolution();
   }];
 }
 

@@ -42,6 +42,8 @@ struct CompileOptions {
   llvm::StringMap<int64_t> dims;
   /// 0 to 3.
   unsigned optLevel = 3;
+  /// The form of convolutions: auto, direct or winograd.
+  std::string conv = "auto";
   /// Names of passes (as in --print-pipeline) that are left out. They must be
   /// optional: see checkPasses() in lib/Compiler/PassFilter.h.
   std::vector<std::string> disabledPasses;
@@ -82,7 +84,8 @@ DLC_API mlir::LogicalResult runPhases(mlir::ModuleOp module, Phase from,
 
 /// Fills `pm`, whose anchor is a module, with the passes of one phase.
 DLC_API void buildPhase(mlir::OpPassManager &pm, Phase phase,
-                        const TargetSpec &target);
+                        const TargetSpec &target,
+                        const CompileOptions &options);
 
 /// The constants of a module in the phase llvm. `table` refers to them, so
 /// the module must outlive it.

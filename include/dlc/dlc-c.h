@@ -70,6 +70,7 @@ typedef struct dlc_compile_options {
   const dlc_named_sizes *dims; /* as --dim */
   size_t num_dims;
   int32_t opt_level; /* 0 to 3 */
+  const char *conv;  /* as --conv */
   /* Files to write instead of code in this process. */
   const dlc_output_file *outputs;
   size_t num_outputs;

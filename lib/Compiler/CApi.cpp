@@ -91,6 +91,8 @@ readOptions(const dlc_compile_options &given, CompileOptions &options,
             Twine(given.opt_level))
         .str();
   options.optLevel = given.opt_level;
+  if (given.conv)
+    options.conv = given.conv;
   if (auto wrong =
           readSizes(given.shapes, given.num_shapes, "shape",
                     [&](StringRef name, ArrayRef<int64_t> sizes) {

@@ -86,7 +86,8 @@ dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, StringRef name,
   return module;
 }
 
-void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target) {
+void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
+                     const CompileOptions &options) {
   switch (phase) {
   case Phase::Onnx:
   case Phase::Obj:
@@ -95,8 +96,11 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target) {
     return buildImportPipeline(pm);
   case Phase::Graph:
     return buildGraphPipeline(pm);
-  case Phase::Tensor:
-    return buildTensorPipeline(pm, target);
+  case Phase::Tensor: {
+    TensorOptions tensor;
+    tensor.conv = options.conv;
+    return buildTensorPipeline(pm, target, tensor);
+  }
   case Phase::Buffer:
     return buildBufferPipeline(pm);
   case Phase::Llvm:
@@ -113,7 +117,7 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
       options.progress(getPhaseName(Phase(i)));
     filter.setPhase(Phase(i));
     PassManager pm(module.getContext(), ModuleOp::getOperationName());
-    buildPhase(pm, Phase(i), target);
+    buildPhase(pm, Phase(i), target, options);
     if (llvm::Error error = addPasses(pm, Phase(i), options))
       return module.emitError() << llvm::toString(std::move(error));
     if (options.configure)

@@ -50,13 +50,14 @@ static void forEachName(StringRef pipeline,
   }
 }
 
-std::vector<std::string> dlc::listPasses(const TargetSpec &target, Phase from,
-                                         Phase to) {
+std::vector<std::string> dlc::listPasses(const TargetSpec &target,
+                                         const CompileOptions &options,
+                                         Phase from, Phase to) {
   std::vector<std::string> names;
   MLIRContext context(MLIRContext::Threading::DISABLED);
   for (int i = int(from) + 1; i <= std::min(int(to), int(Phase::Llvm)); ++i) {
     PassManager pm(&context, ModuleOp::getOperationName());
-    buildPhase(pm, Phase(i), target);
+    buildPhase(pm, Phase(i), target, options);
     std::string text;
     llvm::raw_string_ostream os(text);
     pm.printAsTextualPipeline(os);
@@ -69,7 +70,7 @@ llvm::Error dlc::checkPasses(const CompileOptions &options,
                              const TargetSpec &target) {
   std::vector<std::string> names;
   if (!options.disabledPasses.empty())
-    names = listPasses(target);
+    names = listPasses(target, options);
   for (const auto &[phase, text] : options.addedPasses)
     forEachName(text, [&](StringRef name) { names.push_back(name.str()); });
   for (const std::string &disabled : options.disabledPasses) {

@@ -10,6 +10,7 @@ namespace dlc {
 
 /// The names of the passes from one phase to another, in order.
 DLC_API std::vector<std::string> listPasses(const TargetSpec &target,
+                                            const CompileOptions &options,
                                             Phase from = Phase::Onnx,
                                             Phase to = Phase::Obj);
 

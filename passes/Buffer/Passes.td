@@ -45,6 +45,24 @@ def PlaceWeights : Pass<"dlc-place-weights", "::mlir::ModuleOp"> {
   let dependentDialects = ["::dlc::DlcDialect"];
 }
 
+def AllocateScratch : Pass<"dlc-allocate-scratch"> {
+  let summary = "Give contractions the memory that their kernels need";
+  let description = [{
+    Convolutions in Winograd's form keep transformed inputs and products of a
+    few tiles in a buffer, which is planned like any other.
+
+    ```mlir
+    dlc.contract %a, %b outs %c [...] {winograd = #dlc.winograd<...>} : ...
+    ```
+    becomes
+    ```mlir
+    %s = memref.alloc() {alignment = 64 : i64} : memref<92160xf32>
+    dlc.contract %a, %b outs %c scratch %s : memref<92160xf32> [...] {winograd = #dlc.winograd<...>} : ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect"];
+}
+
 def PlanMemory : Pass<"dlc-plan-memory", "::mlir::ModuleOp"> {
   let summary = "Place the buffers of static size in one arena by their lifetimes";
   let description = [{

@@ -30,6 +30,7 @@ void dlc::buildBufferPipeline(OpPassManager &pm) {
   // Copies become kernels like any other.
   pm.addPass(createCopyToLoops());
   pm.addPass(createPlaceWeights());
+  pm.addPass(createAllocateScratch());
   pm.addPass(createPlanMemory());
   pm.addPass(createOutlineKernels());
 }

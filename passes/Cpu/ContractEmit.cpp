@@ -287,9 +287,10 @@ Value ContractEmitter::loadVector(const ContractOperand &operand, Value offset,
       mask ? mask : getConstantMask(b, column.width, column.width), pad);
 }
 
-void ContractEmitter::storeVector(Value vector, Value offset, Value stride,
-                                  TileColumn column, Value mask) {
-  Value buffer = loops.c().buffer;
+void ContractEmitter::storeVector(const ContractOperand &operand, Value vector,
+                                  Value offset, Value stride, TileColumn column,
+                                  Value mask) {
+  Value buffer = operand.buffer;
   if (!isStatic(stride, 1)) {
     vector::ScatterOp::create(
         b, Type(), buffer, ValueRange{offset},
@@ -380,6 +381,6 @@ void ContractEmitter::finish(Value sums, const Offsets &offsets, unsigned dim,
     arguments.push_back(loadVector(loops.operands[i], offsets[i],
                                    loops.operands[i].strides[dim], column,
                                    mask));
-  storeVector(emitEpilogue(arguments, column.width), offsets.back(),
+  storeVector(loops.c(), emitEpilogue(arguments, column.width), offsets.back(),
               loops.c().strides[dim], column, mask);
 }

@@ -79,8 +79,9 @@ struct ContractEmitter {
   mlir::Value loadVector(const ContractOperand &operand, mlir::Value offset,
                          mlir::Value stride, TileColumn column,
                          mlir::Value mask);
-  void storeVector(mlir::Value vector, mlir::Value offset, mlir::Value stride,
-                   TileColumn column, mlir::Value mask);
+  void storeVector(const ContractOperand &operand, mlir::Value vector,
+                   mlir::Value offset, mlir::Value stride, TileColumn column,
+                   mlir::Value mask);
   /// The mask of a column that isn't full, null for a full one.
   mlir::Value getMask(TileColumn column);
   /// The mask of the first `count` of `width` elements.
@@ -109,9 +110,12 @@ bool hasVectorEpilogue(ContractOp op);
 
 /// Generators, each for one form of contraction. They return false, having
 /// emitted nothing, where the form is not theirs.
+bool emitWinograd(ContractEmitter &emitter);
 bool emitGemm(ContractEmitter &emitter);
 bool emitDepthwise(ContractEmitter &emitter);
 bool emitDot(ContractEmitter &emitter);
+/// Replaces `op` by the kernel of the first generator whose form it has.
+void lowerContract(ContractOp op, const CpuIsa &isa);
 /// Always right: one element after the other, `op`'s maps applied as they are.
 void emitScalar(ContractOp op, mlir::ImplicitLocOpBuilder &b);
 

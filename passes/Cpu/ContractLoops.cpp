@@ -211,7 +211,7 @@ FailureOr<ContractLoops> ContractLoops::analyse(ContractOp op,
         b.createOrFold<memref::DimOp>(value, int64_t(position)));
   }
 
-  for (auto [i, value] : llvm::enumerate(op->getOperands())) {
+  for (auto [i, value] : llvm::enumerate(op.getMapped())) {
     ContractOperand operand;
     SmallVector<Value> strides;
     if (failed(flatten(value, b, operand, strides)))

@@ -17,10 +17,10 @@ using namespace mlir;
 using namespace dlc;
 
 /// The generators with a condition of their own, best first.
-static bool (*const generators[])(ContractEmitter &) = {emitDepthwise, emitGemm,
-                                                        emitDot};
+static bool (*const generators[])(ContractEmitter &) = {
+    emitWinograd, emitDepthwise, emitGemm, emitDot};
 
-static void lowerContract(ContractOp op, const CpuIsa &isa) {
+void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
   ImplicitLocOpBuilder b(op.getLoc(), op);
   if (hasVectorEpilogue(op)) {
     FailureOr<ContractLoops> loops = ContractLoops::analyse(op, b);
@@ -51,6 +51,11 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
     for (ContractOp op : ops) {
       if (op.hasTensors()) {
         op.emitError("expected a contraction of memrefs: bufferize first");
+        return signalPassFailure();
+      }
+      if (op.getWinogradAttr() && !hasVectorEpilogue(op)) {
+        op.emitError("expected an epilogue of elementwise ops in Winograd's "
+                     "form of a convolution");
         return signalPassFailure();
       }
       lowerContract(op, isa);

@@ -23,7 +23,7 @@ using namespace dlc;
 /// Results beyond this many bytes must not be larger than their operands.
 static constexpr int64_t kFreeBytes = 1 << 16;
 
-static int64_t bytesOf(Type type) {
+int64_t dlc::getConstantBytes(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor || !tensor.hasStaticShape())
     return 0;
@@ -68,19 +68,20 @@ struct EvaluateConstantsPass
       getUsedValuesDefinedAbove(op.getRegions(), used);
       int64_t inputs = 0, results = 0;
       bool isConstant = llvm::all_of(used, [&](Value value) {
-        inputs += bytesOf(value.getType());
+        inputs += getConstantBytes(value.getType());
         return value.getDefiningOp() &&
                constantOps.contains(value.getDefiningOp());
       });
       isConstant &= llvm::all_of(op.getResultTypes(), [&](Type type) {
-        results += bytesOf(type);
+        results += getConstantBytes(type);
         auto tensor = dyn_cast<RankedTensorType>(type);
         return !tensor || tensor.hasStaticShape();
       });
       // An empty tensor is the destination of something; it adds no bytes.
       if (isa<tensor::EmptyOp, linalg::FillOp>(op))
         results = 0;
-      if (isConstant && (results <= kFreeBytes || results <= 2 * inputs))
+      if (isConstant && (results <= kFreeBytes || results <= 2 * inputs ||
+                         op.hasAttr(kExpandAttr)))
         constantOps.insert(&op);
     }
   }

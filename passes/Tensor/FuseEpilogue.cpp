@@ -40,6 +40,10 @@ static LogicalResult checkElementwise(linalg::LinalgOp op,
       return rewriter.notifyMatchFailure(op, "depends on the position");
     if (inner.getNumRegions() || !isMemoryEffectFree(&inner))
       return rewriter.notifyMatchFailure(op, "body has regions or effects");
+    if (!inner.hasTrait<OpTrait::IsTerminator>() &&
+        !inner.hasTrait<OpTrait::ConstantLike>() &&
+        !OpTrait::hasElementwiseMappableTraits(&inner))
+      return rewriter.notifyMatchFailure(op, "body has no form for vectors");
     for (Value operand : inner.getOperands())
       if (operand.getParentBlock() != body &&
           !matchPattern(operand, m_Constant()))
@@ -123,8 +127,9 @@ struct FuseIntoEpilogue : OpInterfaceRewritePattern<linalg::LinalgOp> {
     auto fused = ContractOp::create(
         rewriter, rewriter.getFusedLoc({contract.getLoc(), op.getLoc()}),
         op->getResult(0).getType(), contract.getA(), contract.getB(), extras,
-        init->get(), rewriter.getAffineMapArrayAttr(maps),
-        contract.getAUnsigned(), contract.getBUnsigned());
+        init->get(), /*scratch=*/Value(), rewriter.getAffineMapArrayAttr(maps),
+        contract.getAUnsigned(), contract.getBUnsigned(),
+        contract.getWinogradAttr());
     fused->setDiscardableAttrs(contract->getDiscardableAttrDictionary());
     rewriter.inlineRegionBefore(contract.getEpilogue(), fused.getEpilogue(),
                                 fused.getEpilogue().end());

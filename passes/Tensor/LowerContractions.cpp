@@ -18,8 +18,9 @@ static Value createContract(OpBuilder &b, Location loc, Value lhs, Value rhs,
                             bool rhsUnsigned) {
   Value empty = createEmpty(b, loc, sizes, element);
   auto op = ContractOp::create(b, loc, empty.getType(), lhs, rhs, ValueRange(),
-                               empty, b.getAffineMapArrayAttr(maps),
-                               lhsUnsigned, rhsUnsigned);
+                               empty, /*scratch=*/Value(),
+                               b.getAffineMapArrayAttr(maps), lhsUnsigned,
+                               rhsUnsigned, /*winograd=*/{});
   OpBuilder::InsertionGuard guard(b);
   Type sumType = getSumType(element);
   Block *block = b.createBlock(&op.getEpilogue(), {}, sumType, loc);

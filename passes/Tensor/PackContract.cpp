@@ -2,13 +2,13 @@
 // the kernels read from one end to the other, and columns made contiguous
 // where they aren't.
 #include "dialects/Dlc/Dlc.h"
+#include "passes/Tensor/Constants.h"
 #include "passes/Tensor/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Tensor/Utils/Utils.h"
 #include "mlir/IR/PatternMatch.h"
-#include "mlir/Transforms/RegionUtils.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -21,36 +21,6 @@ using namespace mlir;
 using namespace dlc;
 
 namespace {
-/// Which values follow from constants alone.
-class Constants {
-public:
-  bool contains(Value value) {
-    Operation *owner = value.getDefiningOp();
-    if (!owner)
-      return false;
-    auto [it, isNew] = known.try_emplace(owner, false);
-    if (!isNew)
-      return it->second;
-    bool isConstant = isFromConstants(owner);
-    return known[owner] = isConstant;
-  }
-
-private:
-  bool isFromConstants(Operation *op) {
-    if (op->hasTrait<OpTrait::ConstantLike>())
-      return true;
-    if (!isPure(op))
-      return false;
-    SetVector<Value> outer;
-    getUsedValuesDefinedAbove(op->getRegions(), outer);
-    return llvm::all_of(op->getOperands(),
-                        [&](Value v) { return contains(v); }) &&
-           llvm::all_of(outer, [&](Value v) { return contains(v); });
-  }
-
-  DenseMap<Operation *, bool> known;
-};
-
 struct PackContract : dlc::impl::PackContractBase<PackContract> {
   using PackContractBase::PackContractBase;
 
@@ -69,7 +39,7 @@ private:
   void pack(ContractOp op, IRRewriter &rewriter);
   int64_t choosePanel(int64_t columns) const;
 
-  Constants constants;
+  KnownConstants constants;
   /// A layout of one value, made once: weights may be shared.
   llvm::MapVector<std::pair<Value, ArrayAttr>, Value> made;
 };

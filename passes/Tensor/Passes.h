@@ -14,9 +14,23 @@ namespace dlc {
 
 struct TargetSpec;
 
+/// Marks an op on constants that is worth evaluating at compile time although
+/// its result is much larger than what it comes from.
+constexpr llvm::StringLiteral kExpandAttr = "dlc.expand";
+
+/// The bytes that a constant of `type` takes; 0 if its shape isn't static.
+int64_t getConstantBytes(mlir::Type type);
+
+/// What the passes of the phase need to know beside the target.
+struct TensorOptions {
+  /// --conv: auto, direct or winograd.
+  std::string conv = "auto";
+};
+
 /// Appends the passes of the phase, in order; see Pipeline.cpp.
 DLC_API void buildTensorPipeline(mlir::OpPassManager &pm,
-                                 const TargetSpec &target);
+                                 const TargetSpec &target,
+                                 const TensorOptions &options = {});
 
 } // namespace dlc
 

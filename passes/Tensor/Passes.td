@@ -70,6 +70,37 @@ def FuseEpilogue : Pass<"dlc-fuse-epilogue"> {
   }];
 }
 
+def ChooseConvolution : Pass<"dlc-choose-convolution"> {
+  let summary = "choose the form of convolutions: direct or Winograd's";
+  let description = [{
+    A convolution of stride 1 with constant weights takes Winograd's form where
+    a model of its cost (multiply-adds, transforms, weights through the caches)
+    says that this is faster. Its weights are transformed by an op on
+    constants, to be evaluated at compile time; they grow by (m + r - 1)^2 /
+    r^2. With `form=auto` the layers that gain most for a byte come first, and
+    the constants of the model grow by at most `growth` percent.
+
+    ```mlir
+    %c = dlc.contract %x, %w ... : tensor<1x58x58x64xf32>, tensor<3x3x64x64xf32>, ...
+    ```
+    becomes
+    ```mlir
+    %u = linalg.generic ins(%g, %g, %w : ...) ... -> tensor<6x6x64x64xf32>
+    %c = dlc.contract %x, %u ... {winograd = #dlc.winograd<height = 4, width = 4,
+           windowHeight = 3, windowWidth = 3, tiles = 12>}
+    ```
+  }];
+  let options = [
+    Option<"form", "form", "std::string", "\"auto\"",
+           "auto, direct, or winograd (wherever it is possible)">,
+    Option<"growth", "growth", "int64_t", "20",
+           "percent by which all constants together may grow with form=auto">,
+    Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
 def PackContract : Pass<"dlc-pack-contract"> {
   let summary = "lay out the weights of contractions in panels of columns";
   let description = [{

@@ -9,12 +9,17 @@
 
 using namespace mlir;
 
-void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target) {
+void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
+                              const TensorOptions &options) {
   pm.addPass(createLowerToLinalg());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
-  // Weights in the layout of the kernels, before they are evaluated.
+  // Weights in the form and layout of the kernels, before they are evaluated.
   VectorUnit unit = target.vectorUnit();
+  ChooseConvolutionOptions choose;
+  choose.form = options.conv;
+  choose.lanes = unit.bytes / 4;
+  pm.addPass(createChooseConvolution(choose));
   PackContractOptions pack;
   pack.lanes = unit.bytes / 4;
   pack.panel = 4 * pack.lanes;

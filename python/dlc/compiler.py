@@ -33,6 +33,7 @@ def compile(
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
+    conv: str = "auto",
     disabled_passes: Sequence[str] = (),
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
@@ -49,6 +50,7 @@ def compile(
       shapes: shapes of inputs by name.
       dims: sizes of named dimensions.
       opt_level: 0 to 3.
+      conv: the form of convolutions: auto, direct or winograd.
       disabled_passes: optional passes that are left out, as --disable-pass.
       added_passes: passes behind a phase, "graph:cse", as --add-passes.
       pass_limit: how many runs of optional passes there are, for bisection;
@@ -59,7 +61,7 @@ def compile(
       CompileError: anything else is wrong with the model or an argument.
     """
     options = _Options(
-        target, cpu, features, name, shapes, dims, opt_level,
+        target, cpu, features, name, shapes, dims, opt_level, conv,
         disabled_passes, added_passes, pass_limit,
     )  # fmt: skip
     handle = _run(model, options)
@@ -78,6 +80,7 @@ def compile_to_file(
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
+    conv: str = "auto",
     disabled_passes: Sequence[str] = (),
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
@@ -104,7 +107,7 @@ def compile_to_file(
     if not paths:
         raise ValueError("expected at least one kind of file to emit")
     options = _Options(
-        target, cpu, features, name, shapes, dims, opt_level,
+        target, cpu, features, name, shapes, dims, opt_level, conv,
         disabled_passes, added_passes, pass_limit,
     )  # fmt: skip
     options.set_outputs(list(zip(emit, paths)))
@@ -124,6 +127,7 @@ class _Options:
         shapes: Mapping[str, Shape] | None,
         dims: Mapping[str, int] | None,
         opt_level: int,
+        conv: str,
         disabled_passes: Sequence[str],
         added_passes: Sequence[str],
         pass_limit: int | None,
@@ -136,6 +140,7 @@ class _Options:
             ("cpu", cpu),
             ("features", features),
             ("name", name),
+            ("conv", conv),
         ):
             if text is not None:
                 setattr(self.struct, field, text.encode())

@@ -35,6 +35,7 @@ class CompileOptions(Structure):
         ("dims", POINTER(NamedSizes)),
         ("num_dims", c_size_t),
         ("opt_level", c_int32),
+        ("conv", c_char_p),
         ("outputs", POINTER(OutputFile)),
         ("num_outputs", c_size_t),
         ("disabled_passes", POINTER(c_char_p)),

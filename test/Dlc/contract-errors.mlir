@@ -274,3 +274,31 @@ func.func @f(%x: tensor<4x6xf32>, %w: tensor<6x8xf32>, %c: tensor<4x8xf32>) {
   }
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<1x10x10x8xf32>, %w: tensor<5x6x8x8xf32>, %c: tensor<1x8x8x8xf32>) {
+  // expected-error @below {{expected weights of 6x6 a tile}}
+  %r = dlc.contract %x, %w outs %c
+      [affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>, affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>, affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>]
+      {winograd = #dlc.winograd<height = 4, width = 4, windowHeight = 3, windowWidth = 3, tiles = 4>}
+      : tensor<1x10x10x8xf32>, tensor<5x6x8x8xf32>, tensor<1x8x8x8xf32> -> tensor<1x8x8x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x6xf32>, %w: tensor<6x8xf32>, %c: tensor<4x8xf32>) {
+  // expected-error @below {{expected a 2-D convolution of stride 1 for #dlc.winograd}}
+  %r = dlc.contract %x, %w outs %c
+      [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+      {winograd = #dlc.winograd<height = 4, width = 4, windowHeight = 3, windowWidth = 3, tiles = 4>}
+      : tensor<4x6xf32>, tensor<6x8xf32>, tensor<4x8xf32> -> tensor<4x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return
+}

@@ -37,6 +37,10 @@ static cl::opt<unsigned> optLevel("O", cl::Prefix, cl::init(3),
                                   cl::desc("Optimisation level, 0 to 3"),
                                   cl::value_desc("level"),
                                   cl::cat(generalCategory));
+static cl::opt<std::string>
+    convForm("conv", cl::init("auto"),
+             cl::desc("Form of convolutions: auto (default), direct, winograd"),
+             cl::value_desc("form"), cl::cat(generalCategory));
 cl::opt<bool> tool::verbose("v", cl::desc("Say what is done"),
                             cl::cat(generalCategory));
 cl::opt<bool> tool::debugInfo(
@@ -169,6 +173,10 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   options.optLevel = optLevel;
   if (optLevel > 3)
     return wrong("expected -O0 to -O3, found -O" + Twine(optLevel));
+  options.conv = convForm;
+  if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
+    return wrong("expected --conv=auto, direct or winograd, found '" +
+                 convForm + "'");
   for (const std::string &shape : shapes)
     if (!parseShape(shape, options.shapes))
       return wrong("expected --shape=input:1x3x?x?, found '" + shape + "'");

@@ -35,7 +35,7 @@ bool isTextInput();
 std::optional<std::vector<Output>> getOutputs();
 
 /// Does what a flag such as --print-targets asks for; false without one.
-bool printAndEnd(const TargetSpec &spec);
+bool printAndEnd(const TargetSpec &spec, const CompileOptions &options);
 
 /// `dlc info`: prints what is in the model.
 int runInfo();

@@ -16,24 +16,26 @@ static void printSupportedOps(llvm::raw_ostream &os) {
 }
 
 /// One line a phase, as dlc-opt takes it.
-static void printPipeline(llvm::raw_ostream &os, const TargetSpec &spec) {
+static void printPipeline(llvm::raw_ostream &os, const TargetSpec &spec,
+                          const CompileOptions &options) {
   MLIRContext context;
   for (int i = int(Phase::Import); i <= int(Phase::Llvm); ++i) {
     PassManager pm(&context, ModuleOp::getOperationName());
-    buildPhase(pm, Phase(i), spec);
+    buildPhase(pm, Phase(i), spec, options);
     os << getPhaseName(Phase(i)) << ": ";
     pm.printAsTextualPipeline(os);
     os << "\n";
   }
 }
 
-bool tool::printAndEnd(const TargetSpec &spec) {
+bool tool::printAndEnd(const TargetSpec &spec,
+                          const CompileOptions &options) {
   if (printTargetsFlag)
     printTargets(llvm::outs());
   else if (printOpsFlag)
     printSupportedOps(llvm::outs());
   else if (printPipelineFlag)
-    printPipeline(llvm::outs(), spec);
+    printPipeline(llvm::outs(), spec, options);
   else
     return false;
   return true;

@@ -142,7 +142,7 @@ int Driver::run() {
   std::tie(from, to) = *phases;
   if (llvm::Error error = checkPasses(options, spec))
     return fail(llvm::toString(std::move(error)));
-  std::vector<std::string> names = listPasses(spec, from, to);
+  std::vector<std::string> names = listPasses(spec, options, from, to);
   if (!printAfter.empty() && options.addedPasses.empty() &&
       !llvm::is_contained(names, printAfter))
     return fail("no pass from '" + getPhaseName(from) + "' to '" +
@@ -195,12 +195,12 @@ int main(int argc, char **argv) {
   llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features);
   if (!spec)
     return fail(llvm::toString(spec.takeError()));
-  if (printAndEnd(*spec))
-    return 0;
-  if (inputPath.empty())
-    return fail("no input file; try 'dlc --help'");
   std::optional<CompileOptions> options = getCompileOptions();
   if (!options)
     return 1;
+  if (printAndEnd(*spec, *options))
+    return 0;
+  if (inputPath.empty())
+    return fail("no input file; try 'dlc --help'");
   return Driver(std::move(*options), std::move(*spec)).run();
 }

@@ -1,0 +1,37 @@
+// Gives contractions the memory that their kernels need beside the operands.
+
+#include "dialects/Dlc/Dlc.h"
+#include "lib/Kernels/Winograd.h"
+#include "passes/Buffer/Passes.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_ALLOCATESCRATCH
+#include "passes/Buffer/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+namespace {
+struct AllocateScratchPass
+    : dlc::impl::AllocateScratchBase<AllocateScratchPass> {
+  void runOnOperation() override {
+    getOperation()->walk([](ContractOp op) {
+      WinogradAttr form = op.getWinogradAttr();
+      if (!form || op.hasTensors() || op.getScratch())
+        return;
+      ContractOp::Convolution conv = *op.getConvolution();
+      WinogradScratch scratch(form.getTileHeight() * form.getTileWidth(),
+                              form.getTiles(),
+                              op.getStaticExtent(conv.channel),
+                              op.getStaticExtent(conv.column));
+      OpBuilder b(op);
+      auto type = MemRefType::get({scratch.size}, op.getSumType());
+      op.getScratchMutable().assign(memref::AllocOp::create(
+          b, op.getLoc(), type, b.getI64IntegerAttr(64)));
+    });
+  }
+};
+} // namespace

@@ -1,0 +1,459 @@
+// Kernels for convolutions in Winograd's form, F(m x m, r x r):
+//
+//   for blocks of tiles
+//     for tiles of the block, for vectors of channels
+//       V[ty, tx][tile] = transform(A's T x T inputs)
+//     for blocks of columns
+//       M[ty, tx][tile] = V[ty, tx][tile] * B[ty, tx]     // T * T products
+//       for tiles of the block, for vectors of columns
+//         C's m x m outputs = epilogue(transform(M[.., ..][tile]))
+//
+// V and M are the op's scratch. See lib/Kernels/Winograd.h for the transforms.
+#include "lib/Kernels/Winograd.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Cpu/ContractEmit.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace dlc;
+using llvm::divideCeil;
+
+namespace {
+
+/// T x T vectors of a tile, or m x m of its outputs.
+using VectorGrid = SmallVector<SmallVector<Value>>;
+
+class WinogradEmitter {
+public:
+  explicit WinogradEmitter(ContractEmitter &emitter)
+      : e(emitter), loops(emitter.loops), math(emitter.math), b(emitter.b),
+        op(loops.op), form(op.getWinogradAttr()), conv(*op.getConvolution()),
+        y(getWinogradForm(form.getHeight(), form.getWindowHeight())),
+        x(getWinogradForm(form.getWidth(), form.getWindowWidth())),
+        height(op.getStaticExtent(conv.y)), width(op.getStaticExtent(conv.x)),
+        channels(op.getStaticExtent(conv.channel)),
+        columns(op.getStaticExtent(conv.column)),
+        layout(y.tile() * x.tile(), form.getTiles(), channels, columns) {}
+
+  void emit();
+
+private:
+  using Offsets = ContractEmitter::Offsets;
+
+  void emitImages(const Offsets &bases, int64_t images);
+  void emitBlock(const Offsets &bases, Value first, int64_t count);
+  void emitColumnBlock(const Offsets &bases, Value first, int64_t count,
+                       Value column, int64_t width);
+  void emitInputs(const Offsets &bases, Value tile, Value row);
+  void emitProducts(int64_t tiles, Value column, int64_t width);
+  void emitOutputs(const Offsets &bases, Value tile, Value row, Value column,
+                   int64_t width);
+
+  /// Where the first output of a tile lies.
+  struct Position {
+    Value image, y, x;
+  };
+  Position getPosition(Value tile);
+  /// T * T planes of `rows` x `columns` elements of the scratch.
+  Value getPlanes(int64_t offset, int64_t plane, int64_t rows, int64_t row,
+                  int64_t columns);
+  ContractOperand getScratch();
+  /// matrix * vectors
+  SmallVector<Value> multiply(const Matrix &matrix, ArrayRef<Value> vectors);
+  /// left * grid * right^T
+  VectorGrid transform(const Matrix &left, const VectorGrid &grid,
+                       const Matrix &right);
+  Value scale(Value vector, double factor);
+
+  ContractEmitter &e;
+  ContractLoops &loops;
+  IndexMath &math;
+  ImplicitLocOpBuilder &b;
+  ContractOp op;
+  WinogradAttr form;
+  ContractOp::Convolution conv;
+  WinogradForm y, x;
+  int64_t height, width, channels, columns;
+  WinogradScratch layout;
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Transforms
+//===----------------------------------------------------------------------===//
+
+Value WinogradEmitter::scale(Value vector, double factor) {
+  if (factor == 1)
+    return vector;
+  if (factor == -1)
+    return arith::NegFOp::create(b, vector);
+  auto type = cast<VectorType>(vector.getType());
+  Value splat = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(type, float(factor)));
+  return arith::MulFOp::create(b, vector, splat);
+}
+
+/// Rows (or columns) that agree but for signs, with entries of either kind
+/// worth sharing: a pair of opposite points of evaluation.
+static bool isPair(ArrayRef<double> p, ArrayRef<double> q) {
+  int64_t same = 0, opposite = 0;
+  for (auto [a, c] : llvm::zip_equal(p, q)) {
+    if (std::abs(std::abs(a) - std::abs(c)) > 1e-12)
+      return false;
+    if (std::abs(a) < 1e-12)
+      continue;
+    (a * c > 0 ? same : opposite) += 1;
+  }
+  return same && opposite && same + opposite > 2;
+}
+
+static SmallVector<double> getColumn(const Matrix &matrix, size_t j) {
+  SmallVector<double> column;
+  for (const auto &row : matrix)
+    column.push_back(row[j]);
+  return column;
+}
+
+SmallVector<Value> WinogradEmitter::multiply(const Matrix &matrix,
+                                             ArrayRef<Value> vectors) {
+  // Inputs that enter all rows as p + q or p - q are added up first.
+  Matrix rest = matrix;
+  SmallVector<Value> inputs(vectors);
+  SmallVector<bool> paired(inputs.size());
+  for (size_t p = 0; p < inputs.size(); ++p)
+    for (size_t q = p + 1; q < inputs.size(); ++q) {
+      if (paired[p] || paired[q] ||
+          !isPair(getColumn(rest, p), getColumn(rest, q)))
+        continue;
+      paired[p] = paired[q] = true;
+      Value sum = arith::AddFOp::create(b, inputs[p], inputs[q]);
+      Value difference = arith::SubFOp::create(b, inputs[p], inputs[q]);
+      inputs[p] = sum;
+      inputs[q] = difference;
+      for (auto &row : rest) {
+        if (row[p] * row[q] > 0)
+          row[q] = 0;
+        else
+          row[q] = std::exchange(row[p], 0);
+      }
+    }
+
+  auto combine = [&](ArrayRef<double> row) {
+    Value sum;
+    // Entries of 1 first: they start the sum without a product.
+    for (bool ones : {true, false})
+      for (auto [factor, input] : llvm::zip_equal(row, inputs)) {
+        bool isOne = std::abs(std::abs(factor) - 1) < 1e-12;
+        if (std::abs(factor) < 1e-12 || isOne != ones)
+          continue;
+        if (!sum)
+          sum = scale(input, isOne ? std::copysign(1, factor) : factor);
+        else if (isOne && factor > 0)
+          sum = arith::AddFOp::create(b, sum, input);
+        else if (isOne)
+          sum = arith::SubFOp::create(b, sum, input);
+        else
+          sum = e.multiplyAdd(
+              input,
+              arith::ConstantOp::create(
+                  b, DenseElementsAttr::get(cast<VectorType>(input.getType()),
+                                            float(factor))),
+              sum);
+      }
+    return sum;
+  };
+
+  // Rows that are s + d and s - d share the two sums.
+  SmallVector<Value> results(rest.size());
+  for (size_t p = 0; p < rest.size(); ++p) {
+    if (results[p])
+      continue;
+    for (size_t q = p + 1; q < rest.size() && !results[p]; ++q) {
+      if (results[q] || !isPair(rest[p], rest[q]))
+        continue;
+      SmallVector<double> same(rest[p]), opposite(rest[p]);
+      for (size_t i = 0; i < same.size(); ++i)
+        (rest[p][i] * rest[q][i] > 0 ? opposite[i] : same[i]) = 0;
+      Value s = combine(same), d = combine(opposite);
+      results[p] = arith::AddFOp::create(b, s, d);
+      results[q] = arith::SubFOp::create(b, s, d);
+    }
+    if (!results[p])
+      results[p] = combine(rest[p]);
+  }
+  return results;
+}
+
+VectorGrid WinogradEmitter::transform(const Matrix &left,
+                                      const VectorGrid &grid,
+                                      const Matrix &right) {
+  VectorGrid half(left.size());
+  for (size_t j = 0; j < grid.front().size(); ++j) {
+    SmallVector<Value> column;
+    for (const auto &row : grid)
+      column.push_back(row[j]);
+    for (auto [row, value] : llvm::zip_equal(half, multiply(left, column)))
+      row.push_back(value);
+  }
+  VectorGrid result;
+  for (const auto &row : half)
+    result.push_back(multiply(right, row));
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Scratch
+//===----------------------------------------------------------------------===//
+
+ContractOperand WinogradEmitter::getScratch() {
+  ContractOperand scratch;
+  scratch.buffer = op.getScratch();
+  scratch.type = op.getSumType();
+  return scratch;
+}
+
+Value WinogradEmitter::getPlanes(int64_t offset, int64_t plane, int64_t rows,
+                                 int64_t row, int64_t columns) {
+  SmallVector<int64_t> sizes{y.tile(), x.tile(), rows, columns};
+  SmallVector<int64_t> strides{x.tile() * plane, plane, row, 1};
+  auto type = MemRefType::get(
+      sizes, op.getSumType(),
+      StridedLayoutAttr::get(b.getContext(), offset, strides));
+  return memref::ReinterpretCastOp::create(b, type, op.getScratch(), offset,
+                                           sizes, strides);
+}
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+WinogradEmitter::Position WinogradEmitter::getPosition(Value tile) {
+  int64_t across = divideCeil(width, form.getWidth());
+  int64_t down = divideCeil(height, form.getHeight());
+  Value line = math.div(tile, across);
+  Value image = math.div(line, down);
+  return {image, math.mul(math.rem(line, down), form.getHeight()),
+          math.mul(math.rem(tile, across), form.getWidth())};
+}
+
+/// Lines and columns past the end of A, which only outputs past the end of C
+/// depend on, are read as the last ones.
+void WinogradEmitter::emitInputs(const Offsets &bases, Value tile, Value row) {
+  Position at = getPosition(tile);
+  auto offsetsOf = [&](Value first, int64_t count, int64_t extent,
+                       int64_t outputs, unsigned position, unsigned dim) {
+    int64_t last = (divideCeil(extent, outputs) - 1) * outputs + count - 1;
+    int64_t size = cast<MemRefType>(op.getA().getType()).getDimSize(position);
+    bool inside = ShapedType::isStatic(size) && last < size;
+    Value end = math.add(
+        b.createOrFold<memref::DimOp>(op.getA(), int64_t(position)), -1);
+    SmallVector<Value> offsets;
+    for (int64_t i = 0; i < count; ++i) {
+      Value next = math.add(first, i);
+      offsets.push_back(math.mul(inside ? next : math.min(next, end),
+                                 loops.a().strides[dim]));
+    }
+    return offsets;
+  };
+  SmallVector<Value> lines =
+      offsetsOf(at.y, y.tile(), height, form.getHeight(), 1, conv.y);
+  SmallVector<Value> starts =
+      offsetsOf(at.x, x.tile(), width, form.getWidth(), 2, conv.x);
+  Value base =
+      math.add(bases[0], math.mul(at.image, loops.a().strides[conv.image]));
+  Value rowOffset = math.mul(row, layout.inputRow);
+  ContractOperand scratch = getScratch();
+  Value one = math.constant(1), stride = loops.a().strides[conv.channel];
+  auto emitVector = [&](Value channel, TileColumn vector, Value mask) {
+    Value first = math.add(channel, vector.offset);
+    Value source = math.add(base, math.mul(first, stride));
+    VectorGrid grid(y.tile());
+    for (auto [i, inputs] : llvm::enumerate(grid))
+      for (Value x : starts)
+        inputs.push_back(
+            e.loadVector(loops.a(), math.add(source, math.add(lines[i], x)),
+                         stride, vector, mask));
+    Value target = math.add(rowOffset, first);
+    int64_t plane = 0;
+    for (const auto &values : transform(y.input, grid, x.input))
+      for (Value value : values)
+        e.storeVector(scratch, value,
+                      math.add(target, layout.inputPlane * plane++), one,
+                      vector, mask);
+  };
+  e.emitColumns(math.constant(channels), e.lanes,
+                [&](Value channel, ArrayRef<TileColumn> vectors, Value mask) {
+                  for (auto [v, vector] : llvm::enumerate(vectors))
+                    emitVector(channel, vector,
+                               v + 1 == vectors.size() ? mask : Value());
+                });
+}
+
+/// M = V * B, by the kernel for batches of products.
+void WinogradEmitter::emitProducts(int64_t tiles, Value column, int64_t width) {
+  Value inputs =
+      getPlanes(0, layout.inputPlane, tiles, layout.inputRow, channels);
+  Value products = getPlanes(layout.productOffset, layout.productPlane, tiles,
+                             layout.productRow, width);
+  ContractOperand &weights = loops.b();
+  Value offset = weights.panelDim
+                     ? math.mul(math.div(column, weights.panelWidth),
+                                weights.panelStride)
+                     : math.mul(column, weights.strides[conv.column]);
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, weights.buffer);
+  offset = math.add(math.add(offset, weights.base), metadata.getOffset());
+  SmallVector<int64_t> sizes{y.tile(), x.tile(), channels, width};
+  SmallVector<OpFoldResult> strides;
+  SmallVector<int64_t> staticStrides;
+  for (unsigned dim :
+       {conv.windowY, conv.windowX, conv.channel, conv.column}) {
+    strides.push_back(getAsOpFoldResult(weights.strides[dim]));
+    staticStrides.push_back(getConstantIntValue(strides.back())
+                                .value_or(ShapedType::kDynamic));
+  }
+  auto type = MemRefType::get(
+      sizes, weights.type,
+      StridedLayoutAttr::get(b.getContext(), ShapedType::kDynamic,
+                             staticStrides));
+  Value part = memref::ReinterpretCastOp::create(
+      b, type, metadata.getBaseBuffer(), OpFoldResult(offset),
+      getAsIndexOpFoldResult(b.getContext(), sizes), strides);
+
+  AffineExpr ty = b.getAffineDimExpr(0), tx = b.getAffineDimExpr(1),
+             tile = b.getAffineDimExpr(2), n = b.getAffineDimExpr(3),
+             k = b.getAffineDimExpr(4);
+  auto map = [&](ArrayRef<AffineExpr> exprs) {
+    return AffineMap::get(5, 0, exprs, b.getContext());
+  };
+  auto product = ContractOp::create(
+      b, Type(), inputs, part, ValueRange(), products, Value(),
+      b.getAffineMapArrayAttr({map({ty, tx, tile, k}), map({ty, tx, k, n}),
+                               map({ty, tx, tile, n})}),
+      false, false, WinogradAttr());
+  OpBuilder::InsertionGuard guard(b);
+  Block *body =
+      b.createBlock(&product.getEpilogue(), {}, op.getSumType(), op.getLoc());
+  YieldOp::create(b, body->getArgument(0));
+  lowerContract(product, e.cpu);
+}
+
+void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
+                                  Value column, int64_t count) {
+  Position at = getPosition(tile);
+  ContractOperand scratch = getScratch();
+  Value rowOffset =
+      math.add(math.mul(row, layout.productRow), layout.productOffset);
+  Value one = math.constant(1);
+  /// Runs `body` if `first + i` lies before `extent`.
+  auto ifInside = [&](Value first, int64_t i, int64_t extent, int64_t outputs,
+                      llvm::function_ref<void()> body) {
+    if (i < (extent - 1) % outputs + 1)
+      return body();
+    Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt,
+                                         math.add(first, i),
+                                         math.constant(extent));
+    auto branch = scf::IfOp::create(b, inside, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    body();
+  };
+  auto emitVector = [&](Value first, TileColumn vector, Value mask) {
+    Value within = math.add(first, vector.offset);
+    VectorGrid grid(y.tile());
+    int64_t plane = 0;
+    for (auto &products : grid)
+      for (int64_t j = 0; j < x.tile(); ++j)
+        products.push_back(e.loadVector(
+            scratch,
+            math.add(math.add(rowOffset, within),
+                     layout.productPlane * plane++),
+            one, vector, mask));
+    VectorGrid sums = transform(y.output, grid, x.output);
+    Offsets corner;
+    for (auto [operand, base] : llvm::zip_equal(loops.operands, bases)) {
+      Value offset =
+          math.add(base, math.mul(at.image, operand.strides[conv.image]));
+      offset = math.add(offset, math.mul(at.y, operand.strides[conv.y]));
+      offset = math.add(offset, math.mul(at.x, operand.strides[conv.x]));
+      corner.push_back(
+          math.add(offset, math.mul(math.add(column, within),
+                                    operand.strides[conv.column])));
+    }
+    for (int64_t i = 0; i < form.getHeight(); ++i)
+      ifInside(at.y, i, height, form.getHeight(), [&] {
+        for (int64_t j = 0; j < form.getWidth(); ++j)
+          ifInside(at.x, j, width, form.getWidth(), [&] {
+            Offsets offsets;
+            for (auto [operand, offset] :
+                 llvm::zip_equal(loops.operands, corner))
+              offsets.push_back(math.add(
+                  math.add(offset, math.mul(operand.strides[conv.y], i)),
+                  math.mul(operand.strides[conv.x], j)));
+            e.finish(sums[i][j], offsets, conv.column, vector, mask);
+          });
+      });
+  };
+  e.emitColumns(math.constant(count), e.lanes,
+                [&](Value first, ArrayRef<TileColumn> vectors, Value mask) {
+                  for (auto [v, vector] : llvm::enumerate(vectors))
+                    emitVector(first, vector,
+                               v + 1 == vectors.size() ? mask : Value());
+                });
+}
+
+void WinogradEmitter::emitColumnBlock(const Offsets &bases, Value first,
+                                      int64_t count, Value column,
+                                      int64_t width) {
+  emitProducts(count, column, width);
+  e.emitFor(math.constant(0), math.constant(count), 1, [&](Value row) {
+    emitOutputs(bases, math.add(first, row), row, column, width);
+  });
+}
+
+void WinogradEmitter::emitBlock(const Offsets &bases, Value first,
+                                int64_t count) {
+  e.emitFor(math.constant(0), math.constant(count), 1, [&](Value row) {
+    emitInputs(bases, math.add(first, row), row);
+  });
+  int64_t block = loops.b().panelDim
+                      ? loops.b().panelWidth
+                      : std::min(columns, WinogradScratch::kMaxColumns);
+  int64_t whole = columns / block * block;
+  e.emitFor(math.constant(0), math.constant(whole), block, [&](Value column) {
+    emitColumnBlock(bases, first, count, column, block);
+  });
+  if (whole < columns)
+    emitColumnBlock(bases, first, count, math.constant(whole),
+                    columns - whole);
+}
+
+void WinogradEmitter::emitImages(const Offsets &bases, int64_t images) {
+  int64_t total = images * divideCeil(height, form.getHeight()) *
+                  divideCeil(width, form.getWidth());
+  int64_t block = form.getTiles(), whole = total / block * block;
+  e.emitFor(math.constant(0), math.constant(whole), block,
+            [&](Value first) { emitBlock(bases, first, block); });
+  if (whole < total)
+    emitBlock(bases, math.constant(whole), total - whole);
+}
+
+void WinogradEmitter::emit() {
+  int64_t images = op.getStaticExtent(conv.image);
+  if (ShapedType::isStatic(images))
+    return emitImages(e.getBases(), images);
+  e.emitLoops(conv.image, e.getBases(),
+              [&](const Offsets &bases) { emitImages(bases, 1); });
+}
+
+bool dlc::emitWinograd(ContractEmitter &emitter) {
+  ContractOp op = emitter.loops.op;
+  if (!op.getWinogradAttr())
+    return false;
+  WinogradEmitter(emitter).emit();
+  return true;
+}

@@ -1,0 +1,285 @@
+// The form of each convolution, direct or Winograd's, by a model of its cost.
+
+#include "dialects/Dlc/Dlc.h"
+#include "lib/Kernels/Winograd.h"
+#include "passes/Tensor/Constants.h"
+#include "passes/Tensor/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace dlc {
+#define GEN_PASS_DEF_CHOOSECONVOLUTION
+#include "passes/Tensor/Passes.h.inc"
+} // namespace dlc
+
+using namespace mlir;
+using namespace dlc;
+using llvm::divideCeil;
+
+namespace {
+
+/// The extents of a convolution, all static but the number of images, which
+/// counts as 1 where it isn't.
+struct Sizes {
+  int64_t images, height, width, channels, columns, windowHeight, windowWidth;
+
+  int64_t windows() const { return windowHeight * windowWidth; }
+};
+
+/// A convolution that can take Winograd's form.
+struct Candidate {
+  ContractOp op;
+  Sizes sizes;
+  WinogradAttr form;
+  double gain;   // what the form saves, in cycles
+  int64_t bytes; // by which the weights grow
+};
+
+struct ChooseConvolutionPass
+    : dlc::impl::ChooseConvolutionBase<ChooseConvolutionPass> {
+  using ChooseConvolutionBase::ChooseConvolutionBase;
+
+  void runOnOperation() override;
+
+private:
+  std::optional<Candidate> examine(ContractOp op);
+  WinogradAttr getForm(const Sizes &sizes, int64_t height, int64_t width);
+  double getDirectCost(const Sizes &sizes);
+  double getCost(const Sizes &sizes, WinogradAttr form);
+  void apply(const Candidate &candidate);
+
+  KnownConstants constants;
+};
+
+} // namespace
+
+static std::optional<Sizes> getSizes(ContractOp op) {
+  std::optional<ContractOp::Convolution> conv = op.getConvolution();
+  if (!conv)
+    return std::nullopt;
+  Sizes sizes{op.getStaticExtent(conv->image),
+              op.getStaticExtent(conv->y),
+              op.getStaticExtent(conv->x),
+              op.getStaticExtent(conv->channel),
+              op.getStaticExtent(conv->column),
+              op.getStaticExtent(conv->windowY),
+              op.getStaticExtent(conv->windowX)};
+  if (ShapedType::isDynamic(sizes.images))
+    sizes.images = 1;
+  for (int64_t size : {sizes.height, sizes.width, sizes.channels, sizes.columns,
+                       sizes.windowHeight, sizes.windowWidth})
+    if (ShapedType::isDynamic(size) || size == 0)
+      return std::nullopt;
+  return sizes;
+}
+
+/// Bytes that come in a cycle from the cache (or memory) that holds `bytes`.
+static double getRate(int64_t bytes) {
+  if (bytes <= (1 << 19))
+    return 64;
+  return bytes <= (12 << 20) ? 24 : 8;
+}
+
+double ChooseConvolutionPass::getDirectCost(const Sizes &s) {
+  int64_t bytes = 4 * s.windows() * s.channels * s.columns;
+  return double(s.images * s.height * s.width * s.windows() * s.channels) *
+             divideCeil(s.columns, lanes) +
+         bytes / getRate(bytes);
+}
+
+/// Multiply-adds of a vector by a matrix with that many entries.
+static int64_t countEntries(const Matrix &matrix) {
+  int64_t count = 0;
+  for (const auto &row : matrix)
+    count += llvm::count_if(row, [](double entry) { return entry != 0; });
+  return count;
+}
+
+/// Vector operations, one a cycle.
+double ChooseConvolutionPass::getCost(const Sizes &s, WinogradAttr form) {
+  WinogradForm y = getWinogradForm(form.getHeight(), form.getWindowHeight());
+  WinogradForm x = getWinogradForm(form.getWidth(), form.getWindowWidth());
+  int64_t products = y.tile() * x.tile();
+  int64_t tiles = s.images * divideCeil(s.height, form.getHeight()) *
+                  divideCeil(s.width, form.getWidth());
+  double input = divideCeil(s.channels, lanes) *
+                 (2 * products + x.tile() * countEntries(y.input) +
+                  y.tile() * countEntries(x.input));
+  double output = divideCeil(s.columns, lanes) *
+                  (2 * products + x.tile() * countEntries(y.output) +
+                   form.getHeight() * countEntries(x.output));
+  double product = double(products * s.channels) * divideCeil(s.columns, lanes);
+  // Few rows wait for their own sums and for the weights.
+  int64_t rows = std::min(tiles, form.getTiles());
+  product *= rows >= 6 ? 1.05 : rows >= 4 ? 1.2 : rows >= 2 ? 1.7 : 3;
+  int64_t bytes = 4 * products * s.channels * s.columns;
+  double weights = bytes / getRate(bytes) * divideCeil(tiles, form.getTiles());
+  return tiles * (product + input + output) + weights;
+}
+
+/// F(height x width) with as many tiles at a time as leave their transformed
+/// inputs in the L2 cache, in blocks of about equal size.
+WinogradAttr ChooseConvolutionPass::getForm(const Sizes &s, int64_t height,
+                                            int64_t width) {
+  constexpr int64_t kInputBytes = 640 << 10, kRows = 6;
+  int64_t products =
+      (height + s.windowHeight - 1) * (width + s.windowWidth - 1);
+  int64_t total =
+      s.images * divideCeil(s.height, height) * divideCeil(s.width, width);
+  int64_t most = kInputBytes / (products * (s.channels + 16) * 4);
+  most = std::clamp<int64_t>(most / kRows * kRows, kRows, 4 * kRows);
+  int64_t tiles = total;
+  if (total > most)
+    tiles = llvm::alignTo(divideCeil(total, divideCeil(total, most)), kRows);
+  return WinogradAttr::get(&getContext(), height, width, s.windowHeight,
+                           s.windowWidth, tiles);
+}
+
+std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
+  auto isF32 = [](Type type) { return getElementTypeOrSelf(type).isF32(); };
+  if (!op.hasTensors() || op.getWinogradAttr() || !isF32(op.getA().getType()) ||
+      !isF32(op.getB().getType()) || !op.getSumType().isF32() ||
+      !op.getBMap().isProjectedPermutation() ||
+      !constants.contains(op.getB()))
+    return std::nullopt;
+  std::optional<Sizes> sizes = getSizes(op);
+  if (!sizes || sizes->windows() == 1)
+    return std::nullopt;
+  Candidate best{op, *sizes, {}, 0, 0};
+  double bestCost = 0;
+  auto outputs = [](int64_t window) {
+    // Nothing is won along a window of one; two outputs are the least.
+    return window == 1 ? llvm::seq_inclusive<int64_t>(1, 1)
+                       : llvm::seq_inclusive<int64_t>(
+                             2, std::max<int64_t>(
+                                    1, kMaxWinogradTile - window + 1));
+  };
+  for (int64_t height : outputs(sizes->windowHeight))
+    for (int64_t width : outputs(sizes->windowWidth)) {
+      WinogradAttr form = getForm(*sizes, height, width);
+      double cost = getCost(*sizes, form);
+      if (best.form && cost >= bestCost)
+        continue;
+      bestCost = cost;
+      best.form = form;
+      best.gain = getDirectCost(*sizes) - cost;
+      best.bytes = 4 * sizes->channels * sizes->columns *
+                   (form.getTileHeight() * form.getTileWidth() -
+                    sizes->windows());
+    }
+  if (!best.form)
+    return std::nullopt;
+  return best;
+}
+
+static Value createMatrix(const Matrix &matrix, Location loc, OpBuilder &b) {
+  SmallVector<float> entries;
+  for (const auto &row : matrix)
+    llvm::append_range(entries, row);
+  auto type = RankedTensorType::get(
+      {int64_t(matrix.size()), int64_t(matrix.front().size())},
+      b.getF32Type());
+  return arith::ConstantOp::create(
+      b, loc, DenseElementsAttr::get(type, ArrayRef<float>(entries)));
+}
+
+/// Replaces B by its transform,
+/// u[ty, tx, channel, column] = sum gy[ty, y] * gx[tx, x] * w[y, x, ...].
+void ChooseConvolutionPass::apply(const Candidate &candidate) {
+  ContractOp op = candidate.op;
+  WinogradAttr form = candidate.form;
+  Location loc = op.getB().getLoc();
+  OpBuilder b(&getContext());
+  b.setInsertionPointAfterValue(op.getB());
+  ContractOp::Convolution conv = *op.getConvolution();
+  auto dim = [&](unsigned i) { return b.getAffineDimExpr(i); };
+  // Loops: ty, tx, channel, y, x, column.
+  SmallVector<AffineExpr> weights;
+  for (AffineExpr expr : op.getBMap().getResults()) {
+    unsigned position = cast<AffineDimExpr>(expr).getPosition();
+    weights.push_back(dim(position == conv.windowY   ? 3
+                          : position == conv.windowX ? 4
+                          : position == conv.channel ? 2
+                                                     : 5));
+  }
+  auto map = [&](ArrayRef<AffineExpr> exprs) {
+    return AffineMap::get(6, 0, exprs, &getContext());
+  };
+  using utils::IteratorType;
+  IteratorType parallel = IteratorType::parallel,
+               reduction = IteratorType::reduction;
+  Value gy = createMatrix(
+      getWinogradForm(form.getHeight(), form.getWindowHeight()).weights, loc, b);
+  Value gx = createMatrix(
+      getWinogradForm(form.getWidth(), form.getWindowWidth()).weights, loc, b);
+  Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
+  Value empty = tensor::EmptyOp::create(
+      b, loc,
+      ArrayRef<int64_t>{form.getTileHeight(), form.getTileWidth(),
+                        candidate.sizes.channels, candidate.sizes.columns},
+      b.getF32Type());
+  Value init =
+      linalg::FillOp::create(b, loc, zero, empty).getResult(0);
+  auto transform = linalg::GenericOp::create(
+      b, loc, init.getType(), ValueRange{gy, gx, op.getB()}, init,
+      ArrayRef<AffineMap>{map({dim(0), dim(3)}), map({dim(1), dim(4)}),
+                          map(weights),
+                          map({dim(0), dim(1), dim(2), dim(5)})},
+      ArrayRef<IteratorType>{parallel, parallel, parallel, reduction, reduction,
+                             parallel},
+      [](OpBuilder &b, Location loc, ValueRange args) {
+        Value factor = arith::MulFOp::create(b, loc, args[0], args[1]);
+        Value product = arith::MulFOp::create(b, loc, factor, args[2]);
+        linalg::YieldOp::create(
+            b, loc, arith::AddFOp::create(b, loc, args[3], product).getResult());
+      });
+  transform->setAttr(kExpandAttr, b.getUnitAttr());
+  SmallVector<AffineMap> maps(
+      op.getIndexingMaps().getAsValueRange<AffineMapAttr>());
+  maps[1] = AffineMap::get(op.getNumDims(), 0,
+                           {dim(conv.windowY), dim(conv.windowX),
+                            dim(conv.channel), dim(conv.column)},
+                           &getContext());
+  op.getBMutable().assign(transform.getResult(0));
+  op.setIndexingMapsAttr(b.getAffineMapArrayAttr(maps));
+  op.setWinogradAttr(form);
+}
+
+void ChooseConvolutionPass::runOnOperation() {
+  if (form == "direct")
+    return;
+  if (form != "auto" && form != "winograd") {
+    getOperation()->emitError("expected a convolution of form auto, direct or "
+                              "winograd, found '")
+        << form << "'";
+    return signalPassFailure();
+  }
+  SmallVector<Candidate> candidates;
+  int64_t allBytes = 0;
+  getOperation()->walk([&](Operation *op) {
+    if (op->hasTrait<OpTrait::ConstantLike>())
+      allBytes += getConstantBytes(op->getResult(0).getType());
+    if (auto contract = dyn_cast<ContractOp>(op))
+      if (std::optional<Candidate> candidate = examine(contract))
+        candidates.push_back(*candidate);
+  });
+  int64_t room = std::numeric_limits<int64_t>::max();
+  if (form == "auto") {
+    // A model isn't exact: a small gain may be none.
+    llvm::erase_if(candidates, [&](const Candidate &candidate) {
+      return candidate.gain < 0.1 * getDirectCost(candidate.sizes);
+    });
+    llvm::stable_sort(candidates, [](const Candidate &a, const Candidate &b) {
+      return a.gain * b.bytes > b.gain * a.bytes;
+    });
+    room = allBytes * growth / 100;
+  }
+  for (const Candidate &candidate : candidates) {
+    if (candidate.bytes > room)
+      continue;
+    room -= candidate.bytes;
+    apply(candidate);
+  }
+}

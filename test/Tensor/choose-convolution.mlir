@@ -1,0 +1,76 @@
+// RUN: dlc-opt %s -dlc-choose-convolution="form=winograd lanes=16" -split-input-file | FileCheck %s
+// RUN: dlc-opt %s -dlc-choose-convolution="form=direct" -split-input-file | FileCheck %s --check-prefix=DIRECT
+// RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 lanes=16" -split-input-file | FileCheck %s --check-prefix=AUTO
+// RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=DIRECT
+
+#a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
+#b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>
+#c = affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>
+
+// DIRECT-NOT: winograd
+
+// Weights become tiles: a sum over the window.
+// CHECK-LABEL: @plain
+// CHECK: %[[U:.*]] = linalg.generic {{.*}} tensor<3x3x64x64xf32>) outs({{.*}} : tensor<[[T:[0-9]x[0-9]]]x64x64xf32>) attrs = {dlc.expand}
+// CHECK: dlc.contract %{{.*}}, %[[U]] {{.*}} {winograd = #dlc.winograd<{{.*}}windowHeight = 3, windowWidth = 3{{.*}}>} : tensor<1x58x58x64xf32>, tensor<[[T]]x64x64xf32>
+// AUTO-LABEL: @plain
+// AUTO: dlc.contract {{.*}} {winograd =
+func.func @plain(%x: tensor<1x58x58x64xf32>, %e: tensor<1x56x56x64xf32>) -> tensor<1x56x56x64xf32> {
+  %w = arith.constant dense<1.0> : tensor<3x3x64x64xf32>
+  %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<1x58x58x64xf32>, tensor<3x3x64x64xf32>, tensor<1x56x56x64xf32> -> tensor<1x56x56x64xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return %0 : tensor<1x56x56x64xf32>
+}
+
+// -----
+
+// Three channels are too few for the transforms to pay: possible, not chosen.
+#a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
+#b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>
+#c = affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>
+// CHECK-LABEL: @few
+// CHECK: winograd
+// AUTO-LABEL: @few
+// AUTO-NOT: winograd
+func.func @few(%x: tensor<1x58x58x1xf32>, %e: tensor<1x56x56x8xf32>) -> tensor<1x56x56x8xf32> {
+  %w = arith.constant dense<1.0> : tensor<3x3x1x8xf32>
+  %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<1x58x58x1xf32>, tensor<3x3x1x8xf32>, tensor<1x56x56x8xf32> -> tensor<1x56x56x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return %0 : tensor<1x56x56x8xf32>
+}
+
+// -----
+
+// Near misses: stride 2, dilation 2, weights of the run, double precision.
+#a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
+#s = affine_map<(n, y, x, o, ky, kx, i) -> (n, y * 2 + ky, x * 2 + kx, i)>
+#d = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky * 2, x + kx * 2, i)>
+#b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>
+#c = affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>
+// CHECK-LABEL: @others
+// CHECK-NOT: winograd
+func.func @others(%x: tensor<1x17x17x8xf32>, %v: tensor<3x3x8x8xf32>, %xd: tensor<1x10x10x8xf64>, %e: tensor<1x8x8x8xf32>, %ed: tensor<1x8x8x8xf64>) -> (tensor<1x8x8x8xf32>, tensor<1x8x8x8xf32>, tensor<1x8x8x8xf32>, tensor<1x8x8x8xf64>) {
+  %w = arith.constant dense<1.0> : tensor<3x3x8x8xf32>
+  %wd = arith.constant dense<1.0> : tensor<3x3x8x8xf64>
+  %0 = dlc.contract %x, %w outs %e [#s, #b, #c] : tensor<1x17x17x8xf32>, tensor<3x3x8x8xf32>, tensor<1x8x8x8xf32> -> tensor<1x8x8x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  %1 = dlc.contract %x, %w outs %e [#d, #b, #c] : tensor<1x17x17x8xf32>, tensor<3x3x8x8xf32>, tensor<1x8x8x8xf32> -> tensor<1x8x8x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  %2 = dlc.contract %x, %v outs %e [#a, #b, #c] : tensor<1x17x17x8xf32>, tensor<3x3x8x8xf32>, tensor<1x8x8x8xf32> -> tensor<1x8x8x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  %3 = dlc.contract %xd, %wd outs %ed [#a, #b, #c] : tensor<1x10x10x8xf64>, tensor<3x3x8x8xf64>, tensor<1x8x8x8xf64> -> tensor<1x8x8x8xf64> {
+  ^bb0(%s: f64):
+    dlc.yield %s : f64
+  }
+  return %0, %1, %2, %3 : tensor<1x8x8x8xf32>, tensor<1x8x8x8xf32>, tensor<1x8x8x8xf32>, tensor<1x8x8x8xf64>
+}

@@ -1,0 +1,120 @@
+"""Convolutions in Winograd's form against float64, over odd sizes, windows and
+vector units, with residual additions and activations in the epilogue."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "python"))
+import dlc  # noqa: E402
+
+# Errors of the transforms in f32, relative to the largest output; the direct
+# form has some 1e-6.
+TOLERANCE = 2e-5
+# (target cpu, what /proc/cpuinfo calls it)
+UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
+
+
+def make_model(n, c, h, w, o, window, pads, residual=False):
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((o, c, *window)) / np.sqrt(c * np.prod(window))
+    bias = rng.standard_normal(o)
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["y"], pads=pads)]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [n, c, h, w])]
+    if residual:
+        nodes += [
+            helper.make_node("Add", ["y", "r"], ["s"]),
+            helper.make_node("Relu", ["s"], ["z"]),
+        ]
+        inputs.append(helper.make_tensor_value_info("r", TensorProto.FLOAT, [n, o, h, w]))
+    initializers = [
+        numpy_helper.from_array(weights.astype("float32"), "w"),
+        numpy_helper.from_array(bias.astype("float32"), "b"),
+    ]
+    output = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "g", inputs, [output], initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    return onnx.shape_inference.infer_shapes(model).SerializeToString(), initializers
+
+
+def convolve(x, initializers, pads):
+    w, b = (numpy_helper.to_array(i).astype(np.float64) for i in initializers)
+    x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
+    windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(2, 3))
+    return np.einsum("nchwyx,ocyx->nohw", windows, w, optimize=True) + b[:, None, None]
+
+
+def check(values, expected):
+    assert values.shape == expected.shape
+    assert np.isfinite(values).all()
+    error = np.abs(values - expected).max() / np.abs(expected).max()
+    assert error < TOLERANCE
+
+
+@pytest.mark.parametrize("cpu", UNITS)
+@pytest.mark.parametrize(
+    "sizes, window, pads",
+    [
+        ((1, 16, 8, 8, 16), (3, 3), (1, 1, 1, 1)),
+        ((1, 1, 3, 3, 1), (3, 3), (0, 0, 0, 0)),  # one output
+        ((1, 3, 30, 33, 20), (3, 3), (0, 1, 1, 0)),
+        ((2, 20, 9, 7, 33), (3, 3), (1, 1, 1, 1)),
+        ((3, 7, 13, 29, 130), (3, 3), (2, 0, 1, 3)),
+        ((1, 40, 14, 14, 200), (3, 3), (1, 1, 1, 1)),  # panels of columns
+        ((1, 5, 11, 12, 9), (5, 5), (2, 2, 2, 2)),
+        ((1, 5, 11, 12, 9), (2, 2), (0, 0, 1, 1)),
+        ((1, 6, 9, 15, 10), (1, 7), (0, 3, 0, 3)),
+        ((1, 6, 15, 9, 10), (7, 1), (3, 0, 3, 0)),
+        ((1, 6, 15, 9, 10), (3, 2), (1, 0, 0, 1)),
+        ((1, 4, 10, 10, 6), (8, 8), (1, 1, 1, 1)),  # one output a tile
+        ((1, 4, 10, 10, 6), (9, 9), (4, 4, 4, 4)),  # no such form
+    ],
+)
+def test_shapes(cpu, sizes, window, pads):
+    flags = Path("/proc/cpuinfo").read_text().split()
+    if UNITS[cpu] not in flags:
+        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    model, initializers = make_model(*sizes, window, pads)
+    x = np.random.default_rng(1).standard_normal(sizes[:4]).astype("float32")
+    result = dlc.compile(model, cpu=cpu, conv="winograd").run({"x": x})
+    check(result["y"], convolve(x, initializers, pads))
+
+
+@pytest.mark.parametrize("sizes", [(1, 24, 17, 19, 70), (2, 16, 12, 12, 16)])
+def test_epilogue(sizes):
+    model, initializers = make_model(*sizes, (3, 3), (1, 1, 1, 1), residual=True)
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal(sizes[:4]).astype("float32")
+    r = rng.standard_normal((sizes[0], sizes[4], *sizes[2:4])).astype("float32")
+    result = dlc.compile(model, conv="winograd").run({"x": x, "r": r})
+    expected = convolve(x, initializers, (1, 1, 1, 1)) + r.astype(np.float64)
+    check(result["z"], np.maximum(expected, 0))
+
+
+def test_dynamic_batch():
+    model, initializers = make_model("n", 12, 10, 9, 18, (3, 3), (1, 1, 1, 1))
+    compiled = dlc.compile(model, conv="winograd")
+    for n in (1, 3, 0):
+        x = np.random.default_rng(3).standard_normal((n, 12, 10, 9)).astype("float32")
+        result = compiled.run({"x": x})["y"]
+        if n:
+            check(result, convolve(x, initializers, (1, 1, 1, 1)))
+        else:
+            assert result.shape == (0, 18, 10, 9)
+
+
+def test_dynamic_sizes_stay_direct():
+    model, initializers = make_model(1, 4, "h", "w", 6, (3, 3), (1, 1, 1, 1))
+    x = np.random.default_rng(4).standard_normal((1, 4, 9, 6)).astype("float32")
+    result = dlc.compile(model, conv="winograd").run({"x": x})["y"]
+    check(result, convolve(x, initializers, (1, 1, 1, 1)))
+
+
+def test_unknown_form():
+    model, _ = make_model(1, 4, 8, 8, 6, (3, 3), (1, 1, 1, 1))
+    with pytest.raises(dlc.CompileError, match="auto, direct or winograd, found 'fast'"):
+        dlc.compile(model, conv="fast")
