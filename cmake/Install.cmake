@@ -9,10 +9,7 @@ set(dlc_build_package_dir ${PROJECT_BINARY_DIR}/lib/cmake/dlc)
 install(DIRECTORY include/dlc DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h")
 
-# The Python package; where it lies can be told, for it depends on the prefix
-# whether Debian's python3 looks there by itself.
-set(DLC_PYTHON_INSTALL_DIR lib/python3/dist-packages CACHE STRING
-    "Where the Python package is installed, below the prefix")
+# The Python package.
 install(DIRECTORY python/dlc DESTINATION ${DLC_PYTHON_INSTALL_DIR}
         FILES_MATCHING PATTERN "*.py" PATTERN "py.typed")
 

@@ -11,6 +11,7 @@
 #include "mlir/IR/OwningOpRef.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Error.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/SourceMgr.h"
 #include <memory>
@@ -43,8 +44,15 @@ struct CompileOptions {
   unsigned optLevel = 3;
   /// The form of convolutions: auto, direct or winograd.
   std::string conv = "auto";
-  /// Names of passes (as in --print-pipeline) that are left out.
+  /// Names of passes (as in --print-pipeline) that are left out. They must be
+  /// optional: see checkPasses() in lib/Compiler/PassFilter.h.
   std::vector<std::string> disabledPasses;
+  /// Passes in MLIR's notation that run behind those of a phase.
+  std::vector<std::pair<Phase, std::string>> addedPasses;
+  /// For bisection: only so many runs of optional passes, the rest is left out.
+  std::optional<unsigned> passLimit;
+  /// Told phase and name of each optional pass before it runs.
+  std::function<void(Phase, llvm::StringRef)> optionalPass;
   /// Called for each pass manager before it runs: timing, printing.
   std::function<void(mlir::PassManager &)> configure;
   /// Told what is being done, for progress on long work.
@@ -54,15 +62,19 @@ struct CompileOptions {
 /// A context with every dialect that dlc uses, ready to compile in.
 DLC_API std::unique_ptr<mlir::MLIRContext> createContext();
 
-/// Reads an ONNX file: as it is, or raised for the import.
+/// How a model is read: as the file has it, that with the types of all values
+/// as far as they can be inferred, or raised for the import.
+enum class ReadMode { Plain, Typed, Raised };
+
+/// Reads an ONNX file.
 DLC_API mlir::OwningOpRef<mlir::ModuleOp>
 readModel(llvm::StringRef path, mlir::MLIRContext &context,
-          const CompileOptions &options, bool raise);
+          const CompileOptions &options, ReadMode mode);
 /// The same from memory; `name` stands for the file.
 DLC_API mlir::OwningOpRef<mlir::ModuleOp>
 readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, llvm::StringRef name,
           mlir::MLIRContext &context, const CompileOptions &options,
-          bool raise);
+          ReadMode mode);
 
 /// Takes a module that has gone through the phases up to `from` to the end of
 /// phase `to` (at most Llvm).
@@ -70,7 +82,7 @@ DLC_API mlir::LogicalResult runPhases(mlir::ModuleOp module, Phase from,
                                       Phase to, const CompileOptions &options,
                                       const TargetSpec &target);
 
-/// Fills `pm` with the passes of one phase.
+/// Fills `pm`, whose anchor is a module, with the passes of one phase.
 DLC_API void buildPhase(mlir::OpPassManager &pm, Phase phase,
                         const TargetSpec &target,
                         const CompileOptions &options);
@@ -79,6 +91,11 @@ DLC_API void buildPhase(mlir::OpPassManager &pm, Phase phase,
 /// the module must outlive it.
 DLC_API mlir::LogicalResult collectWeights(mlir::ModuleOp module,
                                            WeightTable &table);
+
+/// Has the passes whose name matches `regex` say, as remarks at the nodes,
+/// what they did and what they missed. Fails when it is no regular expression.
+DLC_API llvm::Error enableRemarks(mlir::MLIRContext &context,
+                                  llvm::StringRef regex);
 
 /// Prints one diagnostic and its notes: `model.onnx: node 'conv1': error: ...`.
 DLC_API void printDiagnostic(llvm::raw_ostream &os,

@@ -74,6 +74,16 @@ typedef struct dlc_compile_options {
   /* Files to write instead of code in this process. */
   const dlc_output_file *outputs;
   size_t num_outputs;
+  /* For those who work on the compiler: optional passes that are left out, as
+   * --disable-pass, and passes behind a phase, as --add-passes
+   * ("graph:cse"). */
+  const char *const *disabled_passes;
+  size_t num_disabled_passes;
+  const char *const *added_passes;
+  size_t num_added_passes;
+  /* NULL, or how many runs of optional passes there are; the rest is left
+   * out. dlc.verify finds a wrong pass with it. */
+  const int64_t *pass_limit;
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */
@@ -101,6 +111,14 @@ DLC_API const char *
 dlc_compilation_diagnostic(const dlc_compilation *compilation, size_t index);
 DLC_API int dlc_compilation_severity(const dlc_compilation *compilation,
                                      size_t index);
+
+/* The optional passes that ran, in order, as "graph:cse"; repeated ones and
+ * those for the evaluation of constants included. Nothing is noted when the
+ * options neither disable, add nor limit passes. */
+DLC_API size_t
+dlc_compilation_num_passes(const dlc_compilation *compilation);
+DLC_API const char *dlc_compilation_pass(const dlc_compilation *compilation,
+                                         size_t index);
 
 /* Frees what a run allocated for a dynamic output. */
 DLC_API void dlc_free(void *data);

@@ -3,6 +3,7 @@
 #ifndef DLC_LIB_CODEGEN_OUTPUTFILES_H
 #define DLC_LIB_CODEGEN_OUTPUTFILES_H
 
+#include "dlc/Api.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
@@ -15,7 +16,7 @@ namespace dlc {
 /// Collects files under temporary names beside their places; commit() renames
 /// them. Whatever is not committed is removed, also when a signal ends the
 /// process.
-class OutputFiles {
+class DLC_API OutputFiles {
 public:
   OutputFiles() = default;
   OutputFiles(const OutputFiles &) = delete;

@@ -5,6 +5,7 @@
 #include "lib/Codegen/Codegen.h"
 #include "lib/Codegen/Jit.h"
 #include "lib/Codegen/WeightTable.h"
+#include "lib/Compiler/PassFilter.h"
 #include "lib/Target/Target.h"
 #include "passes/Import/GraphImporter.h"
 #include "mlir/IR/Diagnostics.h"
@@ -17,6 +18,7 @@ using namespace dlc;
 struct dlc_compilation {
   int status = DLC_COMPILE_FAILED;
   std::vector<std::pair<int, std::string>> diagnostics;
+  std::vector<std::string> passes;
   std::unique_ptr<JitModel> model;
 
   /// Ends with an error that has no place in the model.
@@ -61,6 +63,21 @@ readSizes(const dlc_named_sizes *list, size_t count, StringRef what,
 
 static StringRef orEmpty(const char *text) { return text ? text : ""; }
 
+/// Splits "graph:cse"; a message when it has another form.
+static std::optional<std::string>
+readAddedPasses(const dlc_compile_options &given, CompileOptions &options) {
+  for (StringRef text : ArrayRef(given.added_passes, given.num_added_passes)) {
+    auto [name, pipeline] = text.split(':');
+    std::optional<Phase> phase = parsePhase(name);
+    if (!phase)
+      return ("expected added passes of the form 'graph:cse', found '" + text +
+              "'")
+          .str();
+    options.addedPasses.emplace_back(*phase, pipeline.str());
+  }
+  return std::nullopt;
+}
+
 /// Translates the C options; a message when they are wrong.
 static std::optional<std::string>
 readOptions(const dlc_compile_options &given, CompileOptions &options,
@@ -92,6 +109,13 @@ readOptions(const dlc_compile_options &given, CompileOptions &options,
     return wrong;
   if (!areScalars)
     return "expected one size of at least 0 for each dimension";
+  for (StringRef pass :
+       ArrayRef(given.disabled_passes, given.num_disabled_passes))
+    options.disabledPasses.push_back(pass.str());
+  if (auto wrong = readAddedPasses(given, options))
+    return wrong;
+  if (given.pass_limit)
+    options.passLimit = std::max<int64_t>(0, *given.pass_limit);
   for (const dlc_output_file &file :
        ArrayRef(given.outputs, given.num_outputs)) {
     if (!file.path || file.kind < DLC_OUTPUT_OBJECT ||
@@ -126,6 +150,13 @@ compile(const dlc_compile_options *given,
   if (!spec)
     return result->fail(DLC_COMPILE_OPTIONS,
                         llvm::toString(spec.takeError()));
+  if (llvm::Error error = checkPasses(options, *spec))
+    return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(std::move(error)));
+  if (given && (given->pass_limit || given->num_disabled_passes ||
+                given->num_added_passes))
+    options.optionalPass = [&](Phase phase, StringRef name) {
+      result->passes.push_back((getPhaseName(phase) + ":" + name).str());
+    };
   if (outputs.empty() && !spec->isNative())
     return result->fail(DLC_COMPILE_OPTIONS,
                         "this machine cannot run code for " + spec->triple +
@@ -182,7 +213,7 @@ dlc_compilation *dlc_compile_file(const char *path,
     return (new dlc_compilation)->fail(DLC_COMPILE_OPTIONS, "the path is NULL");
   return compile(options,
                  [&](MLIRContext &context, const CompileOptions &read) {
-                   return readModel(path, context, read, /*raise=*/true);
+                   return readModel(path, context, read, ReadMode::Raised);
                  });
 }
 
@@ -195,7 +226,7 @@ dlc_compilation *dlc_compile_bytes(const void *bytes, size_t size,
                               const CompileOptions &read) {
     return readModel(llvm::MemoryBuffer::getMemBufferCopy(
                          StringRef(static_cast<const char *>(bytes), size)),
-                     "model", context, read, /*raise=*/true);
+                     "model", context, read, ReadMode::Raised);
   });
 }
 
@@ -221,6 +252,15 @@ const char *dlc_compilation_diagnostic(const dlc_compilation *compilation,
 int dlc_compilation_severity(const dlc_compilation *compilation,
                              size_t index) {
   return compilation->diagnostics[index].first;
+}
+
+size_t dlc_compilation_num_passes(const dlc_compilation *compilation) {
+  return compilation->passes.size();
+}
+
+const char *dlc_compilation_pass(const dlc_compilation *compilation,
+                                 size_t index) {
+  return compilation->passes[index].c_str();
 }
 
 void dlc_free(void *data) { std::free(data); }

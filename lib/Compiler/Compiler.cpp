@@ -5,6 +5,7 @@
 #include "lib/Codegen/Codegen.h"
 #include "lib/Codegen/ElementBytes.h"
 #include "lib/Codegen/WeightTable.h"
+#include "lib/Compiler/PassFilter.h"
 #include "lib/OnnxReader/OnnxReader.h"
 #include "lib/Target/Target.h"
 #include "passes/Buffer/Passes.h"
@@ -40,22 +41,26 @@ std::unique_ptr<MLIRContext> dlc::createContext() {
   return context;
 }
 
-static ReadOptions toReadOptions(const CompileOptions &options, bool raise) {
+static bool hasRow(StringRef domain, StringRef op) {
+  return findOpRow(domain, op) != nullptr;
+}
+
+static ReadOptions toReadOptions(const CompileOptions &options,
+                                 ReadMode mode) {
   ReadOptions read;
   read.shapes = options.shapes;
   read.dims = options.dims;
-  read.raise = raise;
-  read.hasRow = [](StringRef domain, StringRef op) {
-    return findOpRow(domain, op) != nullptr;
-  };
+  read.raise = mode == ReadMode::Raised;
+  read.inferTypes = mode == ReadMode::Typed;
+  read.hasRow = hasRow;
   return read;
 }
 
 OwningOpRef<ModuleOp> dlc::readModel(StringRef path, MLIRContext &context,
                                      const CompileOptions &options,
-                                     bool raise) {
+                                     ReadMode mode) {
   OwningOpRef<ModuleOp> module =
-      readOnnx(path, context, toReadOptions(options, raise));
+      readOnnx(path, context, toReadOptions(options, mode));
   if (module)
     (*module)->setAttr(
         "dlc.name",
@@ -69,9 +74,9 @@ OwningOpRef<ModuleOp> dlc::readModel(StringRef path, MLIRContext &context,
 OwningOpRef<ModuleOp>
 dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, StringRef name,
                MLIRContext &context, const CompileOptions &options,
-               bool raise) {
+               ReadMode mode) {
   OwningOpRef<ModuleOp> module = readOnnx(std::move(buffer), name, "", context,
-                                          toReadOptions(options, raise));
+                                          toReadOptions(options, mode));
   if (module)
     (*module)->setAttr(
         "dlc.name",
@@ -106,11 +111,15 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
 LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
                              const CompileOptions &options,
                              const TargetSpec &target) {
+  PassFilter filter(*module.getContext(), options);
   for (int i = int(from) + 1; i <= std::min(int(to), int(Phase::Llvm)); ++i) {
     if (options.progress)
       options.progress(getPhaseName(Phase(i)));
-    PassManager pm(module.getContext());
+    filter.setPhase(Phase(i));
+    PassManager pm(module.getContext(), ModuleOp::getOperationName());
     buildPhase(pm, Phase(i), target, options);
+    if (llvm::Error error = addPasses(pm, Phase(i), options))
+      return module.emitError() << llvm::toString(std::move(error));
     if (options.configure)
       options.configure(pm);
     if (failed(pm.run(module)))

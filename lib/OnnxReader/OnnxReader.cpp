@@ -63,6 +63,12 @@ static OwningOpRef<ModuleOp> read(Model &model,
   if (options.raise ? failed(raiseModel(model, options))
                     : failed(applyShapes(model, options)))
     return {};
+  if (!options.raise && options.inferTypes) {
+    // What contradicts itself stays without types.
+    bool overridden = !options.shapes.empty() || !options.dims.empty();
+    std::string why;
+    (void)inferTypes(model, overridden, Strictness::Lenient, &why);
+  }
   OwningOpRef<ModuleOp> module = buildModule(model);
   if (module && failed(verify(*module)))
     return {};

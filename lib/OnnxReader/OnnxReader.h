@@ -29,6 +29,8 @@ struct ReadOptions {
   /// functions, convert to the newest operator set, expand function bodies of
   /// operators that `hasRow` rejects, infer types. Otherwise the file as it is.
   bool raise = false;
+  /// Without `raise`: infer the types of inner values where that is possible.
+  bool inferTypes = false;
   /// Whether the import lowers that operator itself. The domain of ONNX's own
   /// operators is "". Without it no operator is expanded.
   llvm::function_ref<bool(llvm::StringRef domain, llvm::StringRef op)> hasRow;

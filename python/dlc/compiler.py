@@ -34,6 +34,9 @@ def compile(
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    disabled_passes: Sequence[str] = (),
+    added_passes: Sequence[str] = (),
+    pass_limit: int | None = None,
 ) -> Model:
     """Compiles a model to code in this process.
 
@@ -48,12 +51,19 @@ def compile(
       dims: sizes of named dimensions.
       opt_level: 0 to 3.
       conv: the form of convolutions: auto, direct or winograd.
+      disabled_passes: optional passes that are left out, as --disable-pass.
+      added_passes: passes behind a phase, "graph:cse", as --add-passes.
+      pass_limit: how many runs of optional passes there are, for bisection;
+        `Model.passes` tells which they were.
 
     Raises:
       UnsupportedError: the model uses operators that dlc lacks.
       CompileError: anything else is wrong with the model or an argument.
     """
-    options = _Options(target, cpu, features, name, shapes, dims, opt_level, conv)
+    options = _Options(
+        target, cpu, features, name, shapes, dims, opt_level, conv,
+        disabled_passes, added_passes, pass_limit,
+    )  # fmt: skip
     handle = _run(model, options)
     return Model(handle)
 
@@ -71,6 +81,9 @@ def compile_to_file(
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    disabled_passes: Sequence[str] = (),
+    added_passes: Sequence[str] = (),
+    pass_limit: int | None = None,
 ) -> list[str]:
     """Compiles a model to files, as the command `dlc` does.
 
@@ -93,7 +106,10 @@ def compile_to_file(
         paths.append(os.path.splitext(path)[0] + endings[kind] if paths else path)
     if not paths:
         raise ValueError("expected at least one kind of file to emit")
-    options = _Options(target, cpu, features, name, shapes, dims, opt_level, conv)
+    options = _Options(
+        target, cpu, features, name, shapes, dims, opt_level, conv,
+        disabled_passes, added_passes, pass_limit,
+    )  # fmt: skip
     options.set_outputs(list(zip(emit, paths)))
     library.load().dlc_compilation_free(_run(model, options))
     return paths
@@ -112,6 +128,9 @@ class _Options:
         dims: Mapping[str, int] | None,
         opt_level: int,
         conv: str,
+        disabled_passes: Sequence[str],
+        added_passes: Sequence[str],
+        pass_limit: int | None,
     ) -> None:
         self.struct = library.CompileOptions(
             size=ctypes.sizeof(library.CompileOptions), opt_level=opt_level
@@ -131,6 +150,10 @@ class _Options:
         self.struct.dims, self.struct.num_dims = _to_named_sizes(
             {key: [_to_size(size)] for key, size in (dims or {}).items()}
         )
+        self.struct.disabled_passes, self.struct.num_disabled_passes = _to_texts(disabled_passes)
+        self.struct.added_passes, self.struct.num_added_passes = _to_texts(added_passes)
+        if pass_limit is not None:
+            self.struct.pass_limit = ctypes.pointer(ctypes.c_int64(pass_limit))
 
     def set_outputs(self, outputs: list[tuple[str, str]]) -> None:
         files = (library.OutputFile * len(outputs))()
@@ -138,6 +161,12 @@ class _Options:
             file.kind = library.OUTPUT_KINDS.index(kind)
             file.path = os.fsencode(path)
         self.struct.outputs, self.struct.num_outputs = files, len(files)
+
+
+def _to_texts(texts: Sequence[str]) -> tuple[Any, int]:
+    if isinstance(texts, str):
+        raise TypeError(f"expected a list of texts, found the text {texts!r}")
+    return (ctypes.c_char_p * len(texts))(*(text.encode() for text in texts)), len(texts)
 
 
 def _to_size(size: int | str | None) -> int:

@@ -38,6 +38,11 @@ class CompileOptions(Structure):
         ("conv", c_char_p),
         ("outputs", POINTER(OutputFile)),
         ("num_outputs", c_size_t),
+        ("disabled_passes", POINTER(c_char_p)),
+        ("num_disabled_passes", c_size_t),
+        ("added_passes", POINTER(c_char_p)),
+        ("num_added_passes", c_size_t),
+        ("pass_limit", POINTER(c_int64)),
     ]
 
 
@@ -91,6 +96,8 @@ _FUNCTIONS = {
     "dlc_compilation_num_diagnostics": (c_size_t, [c_void_p]),
     "dlc_compilation_diagnostic": (c_char_p, [c_void_p, c_size_t]),
     "dlc_compilation_severity": (c_int, [c_void_p, c_size_t]),
+    "dlc_compilation_num_passes": (c_size_t, [c_void_p]),
+    "dlc_compilation_pass": (c_char_p, [c_void_p, c_size_t]),
     "dlc_free": (None, [c_void_p]),
     "dlc_version": (c_char_p, []),
 }

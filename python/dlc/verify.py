@@ -1,12 +1,12 @@
-"""Finds the node whose value is wrong.
+"""Finds the node whose value is wrong, and the pass that makes it so.
 
-usage: python -m dlc.verify model.onnx [--inputs=x.npz] [--dim=name=size] ...
+usage: dlc verify model.onnx [--inputs=x.npz] [--dim=name=size] ...
 
 Compiles the model with the values of all its nodes as outputs and compares
 each with ONNX Runtime's; where that cannot run the model, with those of ONNX's
 reference evaluator. Then compiles the model as it is, since outputs stand in
 the way of fusion, and when only that goes wrong looks for the first node that
-is wrong as the last one of a model.
+is wrong as the last one of a model. dlc.bisect then finds the pass.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 import onnx
 
 import dlc
+from dlc import bisect
 
 # Relative and absolute tolerance by the reference's type; other types must be
 # equal.
@@ -205,49 +206,113 @@ def print_table(differences: Sequence[Difference]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
+def find_culprit(
+    model: onnx.ModelProto,
+    inputs: Mapping[str, Any],
+    wrong: Difference,
+    is_alone: bool,
+    **options: Any,
+) -> bisect.Culprit:
+    """Which pass makes a value wrong: in the model with all values as outputs,
+    or, when `is_alone`, in that with this one only."""
+    exposed = expose_values(model, [wrong.value] if is_alone else None)
+    _, expected = run_reference(expose_values(model, [wrong.value]), inputs)
+
+    def is_wrong(compiled: dlc.Model) -> bool:
+        value = {wrong.value: compiled.run(inputs)[wrong.value]}
+        return _differ(model, value, expected)[0].is_wrong
+
+    return bisect.find_culprit(exposed, is_wrong, **options)
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="dlc verify", description="compare every value of a model with ONNX Runtime's"
     )
-    parser.add_argument("model")
-    parser.add_argument("--inputs", help="an .npz file with an array for each input")
+    parser.add_argument("model", metavar="model.onnx")
+    parser.add_argument("--inputs", metavar="x.npz",
+                        help="an array for each input; without it, random ones")  # fmt: skip
     parser.add_argument("--dim", action="append", default=[], metavar="name=size",
                         help="size of a named dimension of random inputs")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of random inputs")
-    parser.add_argument("-O", dest="opt_level", type=int, default=3)
+    parser.add_argument("-O", dest="opt_level", type=int, default=3, choices=range(4),
+                        help="optimisation level")  # fmt: skip
     parser.add_argument("--all", action="store_true", help="print every value, not the worst only")
+    parser.add_argument("--disable-pass", action="append", default=[], metavar="pass",
+                        help="leave out an optional pass")  # fmt: skip
+    parser.add_argument("--add-passes", action="append", default=[], metavar="phase:pipeline",
+                        help="run passes behind those of a phase")  # fmt: skip
     return parser.parse_args(arguments)
+
+
+def _load(options: argparse.Namespace) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The model and its inputs."""
+    try:
+        model = onnx.load(options.model)
+    except Exception as error:  # protobuf and files have their own
+        raise ValueError(f"cannot read '{options.model}': {error}") from error
+    dims = {}
+    for dim in options.dim:
+        name, _, size = dim.rpartition("=")
+        if not name or not size.isdigit():
+            raise ValueError(f"expected --dim=name=size, found '{dim}'")
+        dims[name] = int(size)
+    if not options.inputs:
+        return model, make_inputs(model, dims, options.seed)
+    try:
+        inputs = dict(np.load(options.inputs))
+    except Exception as error:
+        raise ValueError(f"cannot read '{options.inputs}': {error}") from error
+    constants = {tensor.name for tensor in model.graph.initializer}
+    wanted = [info.name for info in model.graph.input if info.name not in constants]
+    if sorted(wanted) != sorted(inputs):
+        raise ValueError(
+            f"expected arrays named {', '.join(wanted)} in '{options.inputs}', "
+            f"found {', '.join(inputs) or 'none'}"
+        )
+    return model, inputs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
-    model = onnx.load(options.model)
-    dims = {name: int(size) for name, _, size in (dim.rpartition("=") for dim in options.dim)}
-    if options.inputs:
-        inputs = dict(np.load(options.inputs))
-    else:
-        inputs = make_inputs(model, dims, options.seed)
+    how = dict(
+        opt_level=options.opt_level,
+        disabled_passes=options.disable_pass,
+        added_passes=options.add_passes,
+    )
     try:
-        every, final, fused = verify(model, inputs, opt_level=options.opt_level)
+        model, inputs = _load(options)
+        return _report(model, inputs, options.all, how)
     except dlc.DlcError as error:
         print(error, file=sys.stderr)
-        return 1
+    except ValueError as error:
+        print(f"dlc: error: {error}", file=sys.stderr)
+    return 1
+
+
+def _report(
+    model: onnx.ModelProto, inputs: dict[str, Any], print_all: bool, how: dict[str, Any]
+) -> int:
+    every, final, fused = verify(model, inputs, **how)
     worst = sorted(every, key=lambda d: -d.excess)[:10]
-    print_table(every if options.all else [d for d in every if d.is_wrong or d in worst])
+    print_table(every if print_all else [d for d in every if d.is_wrong or d in worst])
     wrong = next((d for d in every if d.is_wrong), None)
     if wrong is not None:
         print(f"first wrong value: '{wrong.value}' of node '{wrong.node}' ({wrong.operator})")
-        return 1
-    if any(d.is_wrong for d in final):
+    elif any(d.is_wrong for d in final):
         print("every value is right by itself, but the model as a whole is not:")
         print_table(final)
         if fused is not None:
             print(f"first wrong where fused: '{fused.value}' of node '{fused.node}' "
                   f"({fused.operator})")  # fmt: skip
-        return 1
-    print(f"all {len(every)} values of {len(model.graph.node)} nodes are right; "
-          f"the worst error takes {max((d.excess for d in every), default=0):.2g} of its tolerance")  # fmt: skip
-    return 0
+    else:
+        print(f"all {len(every)} values of {len(model.graph.node)} nodes are right; the worst "
+              f"error takes {max((d.excess for d in every), default=0):.2g} of its tolerance")  # fmt: skip
+        return 0
+    culprit = wrong or fused
+    if culprit is not None:
+        print(find_culprit(model, inputs, culprit, wrong is None, **how))
+    return 1
 
 
 if __name__ == "__main__":

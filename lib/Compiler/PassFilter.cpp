@@ -1,0 +1,150 @@
+// Leaves passes out of the pipeline.
+
+#include "lib/Compiler/PassFilter.h"
+#include "dlc/Registration.h"
+#include "lib/Target/Target.h"
+#include "mlir/IR/Action.h"
+#include "mlir/Pass/Pass.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "llvm/ADT/StringExtras.h"
+#include <mutex>
+
+using namespace mlir;
+using namespace dlc;
+
+/// Passes that translate from one form to the next. A pass that is missing
+/// here can be disabled, and then says itself what it cannot do without:
+/// test/Compiler disables each of the others in turn.
+static constexpr StringLiteral kRequired[] = {
+    "dlc-import-onnx",         "dlc-lower-to-linalg",
+    "dlc-bind-interface",      "one-shot-bufferize",
+    "dlc-copy-to-linalg",      "dlc-place-weights",
+    "dlc-plan-memory",         "dlc-lower-contract",
+    "convert-linalg-to-loops", "convert-math-to-funcs",
+    "dlc-expand-math",         "dlc-expand-reshapes",
+    "expand-strided-metadata", "lower-affine",
+    "convert-scf-to-cf",       "arith-expand",
+    "dlc-convert-to-llvm",     "reconcile-unrealized-casts",
+};
+
+bool dlc::isRequiredPass(StringRef name) {
+  return llvm::is_contained(kRequired, name);
+}
+
+/// Calls `visit` with each name in a textual pipeline: what is neither an
+/// anchor, which a parenthesis follows, nor options, which stand in braces.
+static void forEachName(StringRef pipeline,
+                        llvm::function_ref<void(StringRef)> visit) {
+  auto isName = [](char c) {
+    return llvm::isAlnum(c) || c == '-' || c == '_' || c == '.';
+  };
+  for (unsigned depth = 0; !pipeline.empty();) {
+    StringRef name = pipeline.take_while(isName);
+    char next =
+        pipeline.drop_front(name.size()).empty() ? ',' : pipeline[name.size()];
+    if (!name.empty() && depth == 0 && next != '(')
+      visit(name);
+    depth += next == '{';
+    depth -= next == '}';
+    pipeline = pipeline.drop_front(std::min(name.size() + 1, pipeline.size()));
+  }
+}
+
+std::vector<std::string> dlc::listPasses(const TargetSpec &target,
+                                         const CompileOptions &options,
+                                         Phase from, Phase to) {
+  std::vector<std::string> names;
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  for (int i = int(from) + 1; i <= std::min(int(to), int(Phase::Llvm)); ++i) {
+    PassManager pm(&context, ModuleOp::getOperationName());
+    buildPhase(pm, Phase(i), target, options);
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    pm.printAsTextualPipeline(os);
+    forEachName(text, [&](StringRef name) { names.push_back(name.str()); });
+  }
+  return names;
+}
+
+llvm::Error dlc::checkPasses(const CompileOptions &options,
+                             const TargetSpec &target) {
+  std::vector<std::string> names;
+  if (!options.disabledPasses.empty())
+    names = listPasses(target, options);
+  for (const auto &[phase, text] : options.addedPasses)
+    forEachName(text, [&](StringRef name) { names.push_back(name.str()); });
+  for (const std::string &disabled : options.disabledPasses) {
+    bool isKnown = llvm::is_contained(names, disabled);
+    if (isKnown && !isRequiredPass(disabled))
+      continue;
+    std::vector<std::string> optional;
+    for (const std::string &name : names)
+      if (!isRequiredPass(name) && !llvm::is_contained(optional, name))
+        optional.push_back(name);
+    return llvm::createStringError(
+        (isKnown ? "the pass '" + disabled + "' cannot be disabled"
+                 : "no pass of the pipeline is named '" + disabled + "'") +
+        "; these can be: " + llvm::join(optional, ", "));
+  }
+  // Parsing tells what is wrong with a pipeline.
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  for (const auto &added : options.addedPasses) {
+    PassManager pm(&context, ModuleOp::getOperationName());
+    CompileOptions one;
+    one.addedPasses = {added};
+    if (llvm::Error error = addPasses(pm, added.first, one))
+      return error;
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error dlc::addPasses(OpPassManager &pm, Phase phase,
+                           const CompileOptions &options) {
+  for (const auto &[behind, text] : options.addedPasses) {
+    if (behind != phase)
+      continue;
+    // Passes of plugins have registered themselves; all others do it here.
+    static std::once_flag once;
+    std::call_once(once, registerPasses);
+    std::string message;
+    llvm::raw_string_ostream os(message);
+    if (failed(parsePassPipeline(text, pm, os)))
+      return llvm::createStringError("cannot add the passes '" + text +
+                                     "': " + StringRef(message).trim());
+  }
+  return llvm::Error::success();
+}
+
+PassFilter::PassFilter(MLIRContext &context, const CompileOptions &options)
+    : context(context), options(options),
+      isActive(!options.disabledPasses.empty() || options.passLimit ||
+               options.optionalPass) {
+  if (!isActive)
+    return;
+  // Whoever executes a pass asks the context's handler of actions.
+  context.registerActionHandler([this](llvm::function_ref<void()> execute,
+                                       const tracing::Action &action) {
+    auto *pass = dyn_cast<PassExecutionAction>(&action);
+    if (!pass || wantsToRun(pass->getPass().getArgument()))
+      execute();
+  });
+}
+
+PassFilter::~PassFilter() {
+  if (isActive)
+    context.registerActionHandler(nullptr);
+}
+
+bool PassFilter::wantsToRun(StringRef name) {
+  // Adaptors, which run nested passes, have no name.
+  if (name.empty() || isRequiredPass(name))
+    return true;
+  if (llvm::is_contained(options.disabledPasses, name))
+    return false;
+  if (options.passLimit && count >= *options.passLimit)
+    return false;
+  ++count;
+  if (options.optionalPass)
+    options.optionalPass(phase, name);
+  return true;
+}

@@ -1,0 +1,259 @@
+// The flags of dlc and what they become.
+
+#include "tools/dlc/Options.h"
+#include "lib/OnnxReader/OnnxReader.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/WithColor.h"
+
+using namespace mlir;
+using namespace dlc;
+using namespace dlc::tool;
+namespace cl = llvm::cl;
+
+cl::SubCommand tool::infoCommand("info", "list what is in a model");
+cl::SubCommand
+    tool::verifyCommand("verify",
+                        "compare a model's values with ONNX Runtime's");
+
+static cl::OptionCategory generalCategory("General options");
+static cl::OptionCategory modelCategory("Model options");
+static cl::OptionCategory targetCategory("Target options");
+static cl::OptionCategory developerCategory("Options for compiler developers");
+static const cl::sub inPlain(cl::SubCommand::getTopLevel());
+static const cl::sub inInfo(infoCommand);
+
+cl::opt<std::string> tool::inputPath(cl::Positional, cl::desc("<model.onnx>"),
+                                     cl::cat(generalCategory), inPlain, inInfo);
+cl::opt<std::string>
+    tool::outputPath("o",
+                     cl::desc("Output file; the header is written beside it"),
+                     cl::value_desc("file"), cl::cat(generalCategory));
+static cl::list<std::string> emitted(
+    "emit", cl::CommaSeparated,
+    cl::desc("What to write: obj, header, shared, asm, llvm-ir (default: "
+             "obj,header)"),
+    cl::value_desc("kind,..."), cl::cat(generalCategory));
+static cl::opt<unsigned> optLevel("O", cl::Prefix, cl::init(3),
+                                  cl::desc("Optimisation level, 0 to 3"),
+                                  cl::value_desc("level"),
+                                  cl::cat(generalCategory));
+static cl::opt<std::string>
+    convForm("conv", cl::init("auto"),
+             cl::desc("Form of convolutions: auto (default), direct, winograd"),
+             cl::value_desc("form"), cl::cat(generalCategory));
+cl::opt<bool> tool::verbose("v", cl::desc("Say what is done"),
+                            cl::cat(generalCategory));
+cl::opt<bool> tool::debugInfo(
+    "g", cl::desc("Debug information: the lines of the model are its nodes"),
+    cl::cat(generalCategory));
+cl::opt<bool> tool::asJson("json", cl::desc("Print JSON instead of a table"),
+                           cl::cat(generalCategory), inInfo);
+cl::opt<std::string> tool::modelName(
+    "name",
+    cl::desc("Prefix of the object's symbols (default: the model's file name)"),
+    cl::value_desc("name"), cl::cat(modelCategory));
+static cl::list<std::string>
+    shapes("shape", cl::desc("Shape of an input, ? for a dynamic size"),
+           cl::value_desc("input:1x3x224x224"), cl::cat(modelCategory), inPlain,
+           inInfo);
+static cl::list<std::string> dims("dim", cl::desc("Size of a named dimension"),
+                                  cl::value_desc("name=size"),
+                                  cl::cat(modelCategory), inPlain, inInfo);
+cl::opt<std::string>
+    tool::target("target",
+                 cl::desc("CPU to compile for: a name of --print-targets or an "
+                          "LLVM triple (default: this machine)"),
+                 cl::value_desc("target"), cl::cat(targetCategory));
+cl::opt<std::string> tool::cpu("mcpu", cl::desc("Processor, as clang's -mcpu"),
+                               cl::value_desc("cpu"), cl::cat(targetCategory));
+cl::opt<std::string>
+    tool::features("mattr",
+                   cl::desc("Features to add or take away: +avx2,-fma"),
+                   cl::value_desc("a1,+a2,-a3,..."), cl::cat(targetCategory));
+cl::opt<bool> tool::printTargetsFlag("print-targets",
+                                     cl::desc("List the targets"),
+                                     cl::cat(targetCategory));
+cl::opt<bool>
+    tool::printOpsFlag("print-supported-ops",
+                       cl::desc("List the ONNX operators that can be compiled"),
+                       cl::cat(modelCategory));
+static cl::opt<std::string>
+    toPhase("to",
+            cl::desc("Stop after a phase and print the IR: onnx, import, "
+                     "graph, tensor, buffer, llvm"),
+            cl::value_desc("phase"), cl::cat(developerCategory));
+static cl::opt<std::string>
+    fromPhase("from", cl::desc("The input is IR as --to=phase printed it"),
+              cl::value_desc("phase"), cl::cat(developerCategory));
+cl::opt<std::string> tool::remarks(
+    "remarks", cl::desc("Print what passes whose name matches did and missed"),
+    cl::value_desc("regex"), cl::cat(developerCategory));
+static cl::list<std::string>
+    disabledPasses("disable-pass",
+                   cl::desc("Leave out an optional pass; may be repeated"),
+                   cl::value_desc("pass"), cl::cat(developerCategory));
+static cl::list<std::string> addedPasses(
+    "add-passes",
+    cl::desc("Run passes, in MLIR's notation, behind those of a phase"),
+    cl::value_desc("phase:pipeline"), cl::cat(developerCategory));
+cl::opt<bool>
+    tool::printPipelineFlag("print-pipeline",
+                            cl::desc("Print the passes of each phase"),
+                            cl::cat(developerCategory));
+cl::opt<std::string>
+    tool::printAfter("print-ir-after",
+                     cl::desc("Print the IR after the pass of that name"),
+                     cl::value_desc("pass"), cl::cat(developerCategory));
+
+int tool::fail(const Twine &message) {
+  llvm::WithColor::error(llvm::errs(), "dlc") << message << "\n";
+  return 1;
+}
+
+static std::optional<Phase> getPhase(StringRef name) {
+  std::optional<Phase> phase = parsePhase(name);
+  if (!phase)
+    fail(
+        "expected one of the phases onnx, import, graph, tensor, buffer, llvm, "
+        "obj, found '" +
+        name + "'");
+  return phase;
+}
+
+static void printVersion(llvm::raw_ostream &os) {
+  os << "dlc version " DLC_VERSION " (LLVM " << LLVM_VERSION_STRING
+     << ", ONNX opset " << getNewestOpset("") << ")\n";
+}
+
+void tool::parseCommandLine(int argc, char **argv) {
+  cl::SetVersionPrinter(printVersion);
+  // LLVM's own option, which times the passes of MLIR as well.
+  cl::Option *timePasses = cl::getRegisteredOptions()["time-passes"];
+  timePasses->addCategory(developerCategory);
+  timePasses->setDescription("Report the time of each pass");
+  timePasses->setHiddenFlag(cl::NotHidden);
+  const cl::OptionCategory *shown[] = {&generalCategory, &modelCategory,
+                                       &targetCategory, &developerCategory};
+  cl::HideUnrelatedOptions(shown);
+  cl::HideUnrelatedOptions(shown, infoCommand);
+  cl::ParseCommandLineOptions(argc, argv,
+                              "dlc: compile an ONNX model to an object file\n");
+}
+
+/// Parses `input:1x3x?x?`; the name may hold colons.
+static bool parseShape(StringRef text,
+                       llvm::StringMap<SmallVector<int64_t>> &shapes) {
+  auto [name, sizes] = text.rsplit(':');
+  if (name.empty() || text.find(':') == StringRef::npos)
+    return false;
+  SmallVector<int64_t> shape;
+  SmallVector<StringRef> parts;
+  if (!sizes.empty())
+    sizes.split(parts, 'x');
+  for (StringRef part : parts) {
+    int64_t size = -1;
+    if (part != "?" && (part.getAsInteger(10, size) || size < 0))
+      return false;
+    shape.push_back(size);
+  }
+  shapes[name] = shape;
+  return true;
+}
+
+std::optional<CompileOptions> tool::getCompileOptions() {
+  CompileOptions options;
+  auto wrong = [](const Twine &message) {
+    fail(message);
+    return std::nullopt;
+  };
+  options.target = target;
+  options.cpu = cpu;
+  options.features = features;
+  options.name = modelName;
+  options.optLevel = optLevel;
+  if (optLevel > 3)
+    return wrong("expected -O0 to -O3, found -O" + Twine(optLevel));
+  options.conv = convForm;
+  if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
+    return wrong("expected --conv=auto, direct or winograd, found '" +
+                 convForm + "'");
+  for (const std::string &shape : shapes)
+    if (!parseShape(shape, options.shapes))
+      return wrong("expected --shape=input:1x3x?x?, found '" + shape + "'");
+  for (const std::string &dim : dims) {
+    auto [name, size] = StringRef(dim).rsplit('=');
+    int64_t value;
+    if (name.empty() || size.getAsInteger(10, value) || value < 0)
+      return wrong("expected --dim=name=size, found '" + dim + "'");
+    options.dims[name] = value;
+  }
+  options.disabledPasses.assign(disabledPasses.begin(), disabledPasses.end());
+  for (const std::string &added : addedPasses) {
+    auto [phase, pipeline] = StringRef(added).split(':');
+    std::optional<Phase> parsed = getPhase(phase);
+    if (!parsed)
+      return std::nullopt;
+    options.addedPasses.emplace_back(*parsed, pipeline.str());
+  }
+  return options;
+}
+
+bool tool::isTextInput() {
+  return StringRef(inputPath).ends_with(".mlir") || !fromPhase.empty();
+}
+
+std::optional<std::pair<Phase, Phase>> tool::getPhases() {
+  // A module as text is in the phase llvm unless --from says otherwise.
+  Phase from = isTextInput() ? Phase::Llvm : Phase::Onnx, to = Phase::Obj;
+  for (auto [flag, phase] : {std::pair(&fromPhase, &from), {&toPhase, &to}}) {
+    if (flag->empty())
+      continue;
+    std::optional<Phase> parsed = getPhase(*flag);
+    if (!parsed)
+      return std::nullopt;
+    *phase = *parsed;
+  }
+  if (from > to) {
+    fail("expected a phase of --to behind '" + getPhaseName(from) +
+         "', found '" + getPhaseName(to) + "'");
+    return std::nullopt;
+  }
+  return std::pair(from, to);
+}
+
+std::optional<std::vector<Output>> tool::getOutputs() {
+  std::vector<std::string> kinds(emitted.begin(), emitted.end());
+  if (kinds.empty())
+    kinds = {"obj", "header"};
+  std::string base = outputPath;
+  if (base.empty())
+    base = (llvm::sys::path::stem(inputPath) + ".o").str();
+  std::vector<Output> outputs;
+  for (StringRef kind : kinds) {
+    struct Known {
+      StringRef name;
+      OutputKind kind;
+      StringRef extension;
+    };
+    static constexpr Known known[] = {{"obj", OutputKind::Object, "o"},
+                                      {"header", OutputKind::Header, "h"},
+                                      {"asm", OutputKind::Assembly, "s"},
+                                      {"llvm-ir", OutputKind::LLVMIR, "ll"},
+                                      {"shared", OutputKind::Shared, "so"}};
+    const Known *found =
+        llvm::find_if(known, [&](const Known &k) { return k.name == kind; });
+    if (found == std::end(known)) {
+      fail("expected --emit=obj, header, shared, asm or llvm-ir, found '" +
+           kind + "'");
+      return std::nullopt;
+    }
+    SmallString<128> path(base);
+    // -o names the object, or the only output; the others stand beside it.
+    bool isNamed = !outputPath.empty() &&
+                   (kinds.size() == 1 || found->kind == OutputKind::Object);
+    if (!isNamed)
+      llvm::sys::path::replace_extension(path, found->extension);
+    outputs.push_back({found->kind, path.str().str()});
+  }
+  return outputs;
+}

@@ -1,0 +1,48 @@
+/// \file
+/// The command line of dlc: flags that its commands share, and the commands.
+#ifndef DLC_TOOLS_DLC_OPTIONS_H
+#define DLC_TOOLS_DLC_OPTIONS_H
+
+#include "dlc/Compiler.h"
+#include "lib/Codegen/Codegen.h"
+#include "llvm/Support/CommandLine.h"
+
+namespace dlc::tool {
+
+extern llvm::cl::SubCommand infoCommand, verifyCommand;
+extern llvm::cl::opt<std::string> inputPath, outputPath, modelName;
+extern llvm::cl::opt<std::string> target, cpu, features;
+extern llvm::cl::opt<std::string> printAfter, remarks;
+extern llvm::cl::opt<bool> verbose, debugInfo, printTargetsFlag, printOpsFlag;
+extern llvm::cl::opt<bool> printPipelineFlag, asJson;
+
+/// Reads the command line; ends the program after --help and --version.
+void parseCommandLine(int argc, char **argv);
+
+/// Prints `dlc: error: ...` and returns the exit status.
+int fail(const llvm::Twine &message);
+
+/// The options of a compilation; none after an error.
+std::optional<CompileOptions> getCompileOptions();
+
+/// The phases of --from and --to; none after an error.
+std::optional<std::pair<Phase, Phase>> getPhases();
+
+/// Whether the input is IR as text.
+bool isTextInput();
+
+/// The files to write for --emit and -o; none after an error.
+std::optional<std::vector<Output>> getOutputs();
+
+/// Does what a flag such as --print-targets asks for; false without one.
+bool printAndEnd(const TargetSpec &spec, const CompileOptions &options);
+
+/// `dlc info`: prints what is in the model.
+int runInfo();
+
+/// `dlc verify`: runs the Python package's verify with `arguments`.
+int runVerify(const char *program, llvm::ArrayRef<const char *> arguments);
+
+} // namespace dlc::tool
+
+#endif

@@ -1,0 +1,76 @@
+// dlc verify: hands over to the Python package, which knows ONNX Runtime.
+
+#include "dlc/dlc-c.h"
+#include "tools/dlc/Options.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Program.h"
+#include <cstdlib>
+#include <dlfcn.h>
+
+using namespace dlc;
+using namespace dlc::tool;
+namespace fs = llvm::sys::fs;
+namespace path = llvm::sys::path;
+
+/// What is missing is said in one line, with the command that installs it.
+static constexpr llvm::StringLiteral kProgram = R"(
+import importlib.util, sys
+names = ("numpy", "onnx", "onnxruntime")
+missing = [name for name in names if importlib.util.find_spec(name) is None]
+if missing:
+    sys.exit("dlc: error: verify needs the Python packages " + ", ".join(names)
+             + "; missing: " + ", ".join(missing) + "; install them with: "
+             + sys.executable + " -m pip install " + " ".join(missing))
+sys.path.insert(0, sys.argv.pop(1))
+from dlc.verify import main
+sys.exit(main())
+)";
+
+/// The first of `parts` below `folder` that exists; "" when none does.
+static std::string findBelow(llvm::StringRef folder,
+                             llvm::ArrayRef<llvm::StringRef> parts) {
+  for (llvm::StringRef part : parts) {
+    llvm::SmallString<128> found(folder);
+    path::append(found, part);
+    if (fs::exists(found))
+      return found.str().str();
+  }
+  return "";
+}
+
+int tool::runVerify(const char *program,
+                    llvm::ArrayRef<const char *> arguments) {
+  std::string self =
+      fs::getMainExecutable(program, reinterpret_cast<void *>(&dlc_version));
+  llvm::StringRef bin = path::parent_path(self);
+  // The build folder has an environment of its own.
+  std::string python = findBelow(bin, {"../venv/bin/python3"});
+  if (python.empty())
+    if (auto found = llvm::sys::findProgramByName("python3"))
+      python = *found;
+  if (python.empty())
+    return fail("verify needs python3, which is not in PATH; install Python "
+                "3.9 or newer with the packages numpy, onnx and onnxruntime");
+  // A checkout, or an installation.
+  std::string module =
+      findBelow(bin, {"../../python/dlc/verify.py",
+                      "../" DLC_PYTHON_INSTALL_DIR "/dlc/verify.py"});
+  if (module.empty())
+    return fail("the Python package dlc is not installed beside '" + self +
+                "'");
+  // The library that this program runs with.
+  Dl_info library;
+  if (dladdr(reinterpret_cast<void *>(&dlc_version), &library))
+    setenv("DLC_LIBRARY", library.dli_fname, /*overwrite=*/0);
+
+  llvm::SmallVector<llvm::StringRef> command = {
+      python, "-c", kProgram, path::parent_path(path::parent_path(module))};
+  llvm::append_range(command, arguments);
+  std::string message;
+  int status = llvm::sys::ExecuteAndWait(python, command, std::nullopt, {}, 0,
+                                         0, &message);
+  if (status < 0)
+    return fail("cannot run '" + python + "': " + message);
+  return status;
+}
