@@ -172,8 +172,11 @@ DLC_SCALAR(ModOp, {
                                       s.equal(zero, zero));
   Value signsDiffer =
       s.op<arith::XOrIOp>(s.less(rem, zero), s.less(y, zero));
-  return s.select(s.op<arith::AndIOp>(nonzero, signsDiffer), s.add(rem, y),
-                  rem);
+  Value result = s.select(s.op<arith::AndIOp>(nonzero, signsDiffer),
+                          s.add(rem, y), rem);
+  // A zero has the divisor's sign too.
+  return s.isFloat ? s.select(nonzero, result, s.op<math::CopySignOp>(zero, y))
+                   : result;
 })
 DLC_SCALAR(PowOp, {
   return s.isFloat ? s.op<math::PowFOp>(x, y) : s.op<math::IPowIOp>(x, y);

@@ -51,9 +51,17 @@ Value NodeImport::input(unsigned i) {
   return value ? graph.lookup(value) : Value();
 }
 
-Type NodeImport::inferredType(unsigned i) {
+Type NodeImport::inferredElementType(unsigned i) {
   Value output = node.getOutput(i);
-  return output ? convertOnnxType(output.getType()) : Type();
+  auto tensor = output ? dyn_cast<TensorType>(output.getType()) : TensorType();
+  return tensor ? convertOnnxType(tensor.getElementType()) : Type();
+}
+
+std::optional<int64_t> NodeImport::inferredRank(unsigned i) {
+  Value output = node.getOutput(i);
+  auto tensor = output ? dyn_cast<RankedTensorType>(output.getType())
+                       : RankedTensorType();
+  return tensor ? std::optional(tensor.getRank()) : std::nullopt;
 }
 
 InFlightDiagnostic NodeImport::error() {

@@ -79,8 +79,11 @@ public:
   mlir::Type elementType(mlir::Value value) {
     return type(value).getElementType();
   }
-  /// The type that ONNX inferred for output i, in the types of the dlc dialect.
-  mlir::Type inferredType(unsigned i);
+  /// The element type that ONNX inferred for output i, in the types of the dlc
+  /// dialect; null where it knows none.
+  mlir::Type inferredElementType(unsigned i);
+  /// The rank that ONNX inferred for output i.
+  std::optional<int64_t> inferredRank(unsigned i);
 
   int64_t getInt(llvm::StringRef name, int64_t otherwise) {
     return node.getInt(name, otherwise);

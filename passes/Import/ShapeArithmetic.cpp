@@ -5,6 +5,7 @@
 
 #include "passes/Import/GraphImporter.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -115,6 +116,50 @@ struct Evaluator {
     return Elements{result};
   }
 
+  std::optional<Elements> negative() {
+    isScalarResult = isScalar(0);
+    Elements result;
+    for (OpFoldResult element : inputs[0])
+      result.push_back(arithmetic<arith::SubIOp>(node.index(0), element));
+    return result;
+  }
+
+  /// ConstantOfShape: a number repeated.
+  std::optional<Elements> repeated() {
+    std::optional<SmallVector<int64_t>> sizes = getConstantIntValues(inputs[0]);
+    ElementsAttr value = node.node.getTensor("value");
+    if (!sizes || !value || isScalar(0) || sizes->size() > 1)
+      return std::nullopt;
+    isScalarResult = sizes->empty();
+    int64_t count = sizes->empty() ? 1 : sizes->front();
+    if (count < 0 || count > int64_t(kMostElements))
+      return std::nullopt;
+    std::optional<SmallVector<int64_t>> number =
+        node.constants(node.constant(value));
+    if (!number || number->size() != 1)
+      return std::nullopt;
+    return Elements(count, node.index(number->front()));
+  }
+
+  std::optional<Elements> range() {
+    std::optional<int64_t> bounds[3];
+    for (auto [bound, input] : llvm::zip(bounds, inputs))
+      bound = input.size() == 1 ? getConstantIntValue(input.front())
+                                : std::nullopt;
+    auto [start, limit, step] = bounds;
+    if (!start || !limit || !step || *step == 0)
+      return std::nullopt;
+    Elements result;
+    for (int64_t i = *start; *step > 0 ? i < *limit : i > *limit;) {
+      if (result.size() == kMostElements)
+        return std::nullopt;
+      result.push_back(node.index(i));
+      if (llvm::AddOverflow(i, *step, i))
+        break;
+    }
+    return result;
+  }
+
   /// x == y where that is known, as 0 or 1.
   std::optional<Elements> equal() {
     bool known = true;
@@ -169,6 +214,12 @@ struct Evaluator {
       return binary<arith::MaxSIOp>();
     if (op == "Min")
       return binary<arith::MinSIOp>();
+    if (op == "Neg")
+      return negative();
+    if (op == "ConstantOfShape")
+      return repeated();
+    if (op == "Range")
+      return range();
     if (op == "Gather")
       return gather();
     if (op == "Concat")
@@ -186,7 +237,8 @@ struct Evaluator {
       return inputs[0].size() == 1 ? std::optional(inputs[0]) : std::nullopt;
     }
     if (op == "Unsqueeze")
-      return isScalar(0) ? std::optional(inputs[0]) : std::nullopt;
+      return isScalar(0) && inputs[1].size() == 1 ? std::optional(inputs[0])
+                                                  : std::nullopt;
     if (op == "Reshape") {
       if (inputs[1].size() > 1)
         return std::nullopt;
@@ -207,11 +259,12 @@ std::optional<Value> dlc::importShapeArithmetic(NodeImport &node) {
   if (!node.node.getDomain().empty() || node.numOutputs() != 1 ||
       node.numInputs() == 0)
     return std::nullopt;
-  auto type = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
-  if (!type || type.getRank() > 1)
+  auto type = dyn_cast_if_present<RankedTensorType>(
+      node.node.getResult(0).getType());
+  if (type && type.getRank() > 1)
     return std::nullopt;
   // Integers of 32 bits and more, and conditions.
-  auto element = dyn_cast<IntegerType>(type.getElementType());
+  auto element = dyn_cast_if_present<IntegerType>(node.inferredElementType(0));
   if (!element || element.isUnsigned() ||
       (element.getWidth() < 32 && element.getWidth() != 1))
     return std::nullopt;

@@ -77,12 +77,8 @@ static ImportResult importPow(NodeImport &node) {
 
 static ImportResult importMod(NodeImport &node) {
   Value x = node.input(0), y = node.input(1);
-  bool fmod = node.getInt("fmod", 0);
-  if (!fmod && isa<FloatType>(node.elementType(x))) {
-    node.error() << "expected fmod = 1 for floats, found 0";
-    return failure();
-  }
-  return node.result(fmod ? node.map<RemOp>({x, y}) : node.map<ModOp>({x, y}));
+  return node.result(node.getInt("fmod", 0) ? node.map<RemOp>({x, y})
+                                            : node.map<ModOp>({x, y}));
 }
 
 static ImportResult importBitShift(NodeImport &node) {
@@ -124,11 +120,10 @@ static ImportResult importClip(NodeImport &node) {
 }
 
 static ImportResult importCast(NodeImport &node) {
-  auto type = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
   Value x = node.input(0);
-  if (!type)
+  Type to = node.inferredElementType(0), from = node.elementType(x);
+  if (!to)
     return failure();
-  Type to = type.getElementType(), from = node.elementType(x);
   if (!to.isIntOrFloat() || !from.isIntOrFloat()) {
     node.error() << "expected a conversion between numbers, found " << from
                  << " to " << to;

@@ -95,13 +95,13 @@ static ImportResult importOneHot(NodeImport &node) {
 static ImportResult importEyeLike(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
-  auto type = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
-  if (!type || node.rank(x) != 2) {
+  Type element = node.inferredElementType(0);
+  if (!element || node.rank(x) != 2) {
     node.error() << "expected a matrix, found rank " << node.rank(x);
     return failure();
   }
   int64_t k = node.getInt("k", 0);
-  Type element = type.getElementType(), signless = element;
+  Type signless = element;
   if (auto integer = dyn_cast<IntegerType>(element))
     signless = node.b.getIntegerType(integer.getWidth());
   Value result = e.generate(node.dims(x), signless, [&](ArrayRef<Num> at) {
@@ -220,17 +220,17 @@ static ImportResult importSpaceToDepth(NodeImport &node) {
 static ImportResult importBitCast(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
-  auto type = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
+  Type element = node.inferredElementType(0);
   // A boolean is a byte.
   auto widthOf = [](Type type) {
     return type.isInteger(1) ? 8 : type.getIntOrFloatBitWidth();
   };
-  if (!type || !type.getElementType().isIntOrFloat() ||
-      widthOf(type.getElementType()) != widthOf(node.elementType(x))) {
+  if (!element || !element.isIntOrFloat() ||
+      widthOf(element) != widthOf(node.elementType(x))) {
     node.error() << "expected types of equal width";
     return failure();
   }
-  Type element = type.getElementType(), signless = element;
+  Type signless = element;
   if (auto integer = dyn_cast<IntegerType>(element))
     signless = node.b.getIntegerType(integer.getWidth());
   Value from = e.plain(x);

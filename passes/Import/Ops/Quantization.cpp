@@ -87,9 +87,9 @@ static Type scaleType(NodeImport &node, Type type) {
 
 static ImportResult importQuantizeLinear(NodeImport &node) {
   Value x = node.input(0), scale = node.input(1), zeroPoint = node.input(2);
-  auto inferred = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
+  Type inferred = node.inferredElementType(0);
   Type type = zeroPoint ? node.elementType(zeroPoint)
-              : inferred ? inferred.getElementType()
+              : inferred ? inferred
                          : IntegerType::get(node.b.getContext(), 8,
                                             IntegerType::Unsigned);
   Type compute = scaleType(node, node.elementType(scale));
@@ -129,8 +129,8 @@ static Value subtractZero(NodeImport &node, Value x, Value zeroPoint,
 
 static ImportResult importDequantizeLinear(NodeImport &node) {
   Value x = node.input(0), scale = node.input(1), zeroPoint = node.input(2);
-  auto inferred = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
-  Type type = inferred ? inferred.getElementType() : node.elementType(scale);
+  Type inferred = node.inferredElementType(0);
+  Type type = inferred ? inferred : node.elementType(scale);
   Type f32 = node.b.getF32Type();
   scale = alignParameter(node, scale, x);
   zeroPoint = alignParameter(node, zeroPoint, x);

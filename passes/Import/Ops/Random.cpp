@@ -55,13 +55,19 @@ struct Generator {
     return radius * e.cos(c * (2 * M_PI));
   }
 
+  /// The place of the element `at` in a tensor.
+  Num placeOf(ArrayRef<Num> at, ArrayRef<OpFoldResult> sizes) {
+    Num i = e.index(int64_t(0));
+    for (auto [place, size] : llvm::zip(at, sizes))
+      i = i * e.index(size) + place;
+    return i;
+  }
+
   Value fill(ArrayRef<OpFoldResult> sizes, Type element, bool isNormal) {
     double low = node.getFloat("low", 0), high = node.getFloat("high", 1);
     double mean = node.getFloat("mean", 0), scale = node.getFloat("scale", 1);
     return e.generate(sizes, element, [&](ArrayRef<Num> at) {
-      Num i = e.index(int64_t(0));
-      for (auto [place, size] : llvm::zip(at, sizes))
-        i = i * e.index(size) + place;
+      Num i = placeOf(at, sizes);
       Num value = isNormal ? normal(i) * scale + mean
                            : uniform(i) * (high - low) + low;
       return e.to(value, element);
@@ -73,8 +79,8 @@ struct Generator {
 
 static ImportResult importRandom(NodeImport &node, bool isNormal) {
   Generator generator{node};
-  auto type = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
-  if (!type || !isa<FloatType>(type.getElementType())) {
+  Type type = node.inferredElementType(0);
+  if (!type || !isa<FloatType>(type)) {
     node.error() << "expected a result of floats";
     return failure();
   }
@@ -84,7 +90,7 @@ static ImportResult importRandom(NodeImport &node, bool isNormal) {
       sizes.push_back(node.index(size));
   else if (node.hasInput(0))
     sizes = node.dims(node.input(0));
-  return node.result(generator.fill(sizes, type.getElementType(), isNormal));
+  return node.result(generator.fill(sizes, type, isNormal));
 }
 
 static ImportResult importRandomUniform(NodeImport &node) {
@@ -100,15 +106,15 @@ static ImportResult importMultinomial(NodeImport &node) {
   Generator g{node};
   Emit &e = g.e;
   Value x = node.input(0);
-  auto type = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
-  if (!type || node.rank(x) != 2) {
+  Type element = node.inferredElementType(0);
+  if (!element || node.rank(x) != 2) {
     node.error() << "expected rank 2, found " << node.rank(x);
     return failure();
   }
   int64_t samples = node.getInt("sample_size", 1);
   Elements sizes{node.dim(x, 0), node.index(samples)};
   Num classes = e.index(node.dim(x, 1)), zero = e.index(int64_t(0));
-  Type f64 = node.b.getF64Type(), element = type.getElementType();
+  Type f64 = node.b.getF64Type();
   Value result = e.generate(sizes, element, [&](ArrayRef<Num> at) {
     Num draw = at[0] * samples + at[1];
     Value lowest = e.constant(-1e300, f64);
@@ -131,17 +137,46 @@ static ImportResult importBernoulli(NodeImport &node) {
   Generator g{node};
   Emit &e = g.e;
   Value x = node.input(0);
-  auto type = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
+  Type type = node.inferredElementType(0);
   if (!type)
     return failure();
   Elements sizes = node.dims(x);
   Value drawn = e.generate(sizes, node.b.getI1Type(), [&](ArrayRef<Num> at) {
-    Num i = e.index(int64_t(0));
-    for (auto [place, size] : llvm::zip(at, sizes))
-      i = i * e.index(size) + place;
-    return g.uniform(i) < e.toDouble(e.load(x, at));
+    return g.uniform(g.placeOf(at, sizes)) < e.toDouble(e.load(x, at));
   });
-  return node.result(node.cast(drawn, type.getElementType()));
+  return node.result(node.cast(drawn, type));
+}
+
+/// In inference the identity, and the mask is all true. In training an element
+/// is 0 with the probability `ratio`, and the others grow by 1 / (1 - ratio).
+static ImportResult importDropout(NodeImport &node) {
+  Value x = node.input(0), ratioInput = node.input(1), training = node.input(2);
+  Elements sizes = node.dims(x);
+  Type truth = node.b.getI1Type();
+  std::optional<SmallVector<int64_t>> mode = node.constants(training);
+  bool isInference = !training || (mode && mode->front() == 0);
+  if (isInference || (ratioInput && node.constantFloat(ratioInput) == 0.0))
+    return node.results(
+        {x, node.broadcast(node.scalar(1, truth), sizes)});
+  Generator g{node};
+  Emit &e = g.e;
+  if (node.node.hasAttribute("seed"))
+    g.seed = node.getInt("seed", 0);
+  Type f64 = node.b.getF64Type();
+  Num ratio = ratioInput ? e.toDouble(e.loadScalar(ratioInput))
+                         : e.constant(0.5, f64);
+  ratio = e.select(e.loadScalar(training), ratio, e.constant(0, f64));
+  e.check(ratio >= 0 && ratio <= 1, "expected a ratio in [0, 1]");
+  Value mask = e.generate(sizes, truth, [&](ArrayRef<Num> at) {
+    return g.uniform(g.placeOf(at, sizes)) >= ratio;
+  });
+  Type element = node.elementType(x), compute = computeTypeOf(element);
+  Num scale = e.to(ratio.like(1) / (ratio.like(1) - ratio), compute);
+  Value result = e.generate(sizes, element, [&](ArrayRef<Num> at) {
+    Num grown = e.to(e.load(x, at), compute) * scale;
+    return e.to(e.select(e.load(mask, at), grown, grown.like(0)), element);
+  });
+  return node.results({result, mask});
 }
 
 static OpRows rows{
@@ -151,4 +186,5 @@ static OpRows rows{
     {"", "RandomNormalLike", 1, importRandomNormal},
     {"", "Multinomial", 7, importMultinomial},
     {"", "Bernoulli", 15, importBernoulli},
+    {"", "Dropout", 12, importDropout},
 };

@@ -1,112 +1,146 @@
 // Reductions, arg-reductions and softmax.
 
-#include "passes/Import/OpTable.h"
+#include "passes/Import/Ops/Axes.h"
 
 using namespace mlir;
 using namespace dlc;
 
-/// The axes of a reduction: an input, an attribute (before opset 13 or 18), or
-/// all; none at all with noop_with_empty_axes. Nullopt after an error.
-static std::optional<SmallVector<int64_t>> readReducedAxes(NodeImport &node) {
-  Value x = node.input(0);
-  SmallVector<int64_t> axes;
-  if (node.hasInput(1)) {
-    std::optional<SmallVector<int64_t>> given = node.constants(node.input(1));
-    // An input of length 0 reduces all, whatever its values are.
-    if (!given && node.type(node.input(1)).getNumElements() == 0 &&
-        node.type(node.input(1)).hasStaticShape())
-      given.emplace();
-    if (!given) {
-      node.error() << "expected constant axes, found values known at run time "
-                      "only";
-      return std::nullopt;
-    }
-    axes = *given;
-  } else if (std::optional<SmallVector<int64_t>> given = node.getInts("axes")) {
-    axes = *given;
-  }
-  for (int64_t &axis : axes)
-    axis = node.normalizeAxis(axis, node.rank(x));
-  if (node.hasFailed)
-    return std::nullopt;
-  if (axes.empty() && !node.getInt("noop_with_empty_axes", 0))
-    llvm::append_range(axes, llvm::seq<int64_t>(0, node.rank(x)));
-  return axes;
-}
+namespace {
 
-/// Takes the reduced dimensions out unless keepdims says otherwise.
-static Value finish(NodeImport &node, Value x, ArrayRef<int64_t> axes) {
-  return node.getInt("keepdims", 1) ? x : node.squeeze(x, axes);
-}
+/// A reduction's operand and axes. Where the axes are known at run time only,
+/// each dimension of the operand becomes two, a kept and a reduced one: one of
+/// them is 1, and the axes are the reduced ones.
+struct Reduction {
+  NodeImport &node;
+  Value x = {};
+  SmallVector<int64_t> axes = {};
+  /// The result's sizes, where axes are known at run time only.
+  std::optional<Elements> sizes = {};
+
+  /// Reads the node. The axes are an input, an attribute (before opset 13 or
+  /// 18), or all; none at all with noop_with_empty_axes.
+  LogicalResult read() {
+    x = node.input(0);
+    int64_t rank = node.rank(x);
+    if (node.hasInput(1)) {
+      std::optional<SmallVector<int64_t>> known = knownAxes(node, 1, rank);
+      if (!known)
+        return failure(node.hasFailed || failed(split()));
+      axes = *known;
+    } else if (auto given = node.getInts("axes")) {
+      for (int64_t axis : *given)
+        axes.push_back(node.normalizeAxis(axis, rank));
+    }
+    if (axes.empty() && !isNoop())
+      llvm::append_range(axes, llvm::seq<int64_t>(0, rank));
+    return failure(node.hasFailed);
+  }
+
+  Value reduce(ReduceKind kind, Value x) { return node.reduce(kind, x, axes); }
+
+  /// `reduced` in the shape of the result: the reduced dimensions are taken
+  /// out unless keepdims says otherwise.
+  ImportResult finish(Value reduced) {
+    if (sizes)
+      return node.result(node.reshape(reduced, *sizes));
+    return node.result(keepsDims() ? reduced : node.squeeze(reduced, axes));
+  }
+
+private:
+  bool isNoop() { return node.getInt("noop_with_empty_axes", 0); }
+  bool keepsDims() { return node.getInt("keepdims", 1); }
+
+  LogicalResult split() {
+    Emit e(node);
+    Elements from = node.dims(x), kept, parts;
+    int64_t rank = from.size();
+    std::optional<int64_t> count =
+        keepsDims() ? 0 : countAxes(node, 1, rank, -1);
+    if (!count)
+      return failure();
+    RunTimeAxes named(e, 1, rank);
+    Num all = e.index(named.count) == 0 && e.flag(!isNoop());
+    if (!keepsDims())
+      named.expectCount(*count, /*orElse=*/all && e.flag(*count == rank));
+    for (auto [i, dim] : llvm::enumerate(from)) {
+      Num size = e.index(dim), one = e.index(1);
+      Num isReduced = named.isNamed[i] || all;
+      kept.push_back(e.select(isReduced, one, size).value);
+      parts.append({kept.back(), e.select(isReduced, size, one).value});
+      axes.push_back(2 * i + 1);
+    }
+    sizes = keepsDims() ? kept : named.sizesOfOthers(from, rank - *count);
+    x = node.reshape(x, parts);
+    return success();
+  }
+};
+
+} // namespace
 
 template <ReduceKind kind> static ImportResult importReduce(NodeImport &node) {
-  std::optional<SmallVector<int64_t>> axes = readReducedAxes(node);
-  if (!axes)
+  Reduction r{node};
+  if (failed(r.read()))
     return failure();
-  return node.result(finish(node, node.reduce(kind, node.input(0), *axes), *axes));
+  return r.finish(r.reduce(kind, r.x));
 }
 
 static ImportResult importReduceMean(NodeImport &node) {
-  std::optional<SmallVector<int64_t>> axes = readReducedAxes(node);
-  if (!axes)
+  Reduction r{node};
+  if (failed(r.read()))
     return failure();
-  Value x = node.input(0);
-  Value sum = node.reduce(ReduceKind::Sum, x, *axes);
-  Value count = node.countAlong(x, *axes, node.elementType(x));
-  return node.result(finish(node, node.map<DivOp>({sum, count}), *axes));
+  Value sum = r.reduce(ReduceKind::Sum, r.x);
+  Value count = node.countAlong(r.x, r.axes, node.elementType(r.x));
+  return r.finish(node.map<DivOp>({sum, count}));
 }
 
 static ImportResult importReduceL1(NodeImport &node) {
-  std::optional<SmallVector<int64_t>> axes = readReducedAxes(node);
-  if (!axes)
+  Reduction r{node};
+  if (failed(r.read()))
     return failure();
-  Value x = node.map<AbsOp>({node.input(0)});
-  return node.result(finish(node, node.reduce(ReduceKind::Sum, x, *axes), *axes));
+  return r.finish(r.reduce(ReduceKind::Sum, node.map<AbsOp>({r.x})));
 }
 
 template <bool root> static ImportResult importReduceSquares(NodeImport &node) {
-  std::optional<SmallVector<int64_t>> axes = readReducedAxes(node);
-  if (!axes)
+  Reduction r{node};
+  if (failed(r.read()))
     return failure();
-  Value x = node.input(0);
-  Value sum = node.reduce(ReduceKind::Sum, node.map<MulOp>({x, x}), *axes);
+  Value sum = r.reduce(ReduceKind::Sum, node.map<MulOp>({r.x, r.x}));
   if (root) {
-    Type type = node.elementType(x);
+    Type type = node.elementType(r.x);
     sum = isa<FloatType>(type)
               ? node.map<SqrtOp>({sum})
               : node.cast(node.map<SqrtOp>({node.cast(sum, node.b.getF64Type())}),
                           type);
   }
-  return node.result(finish(node, sum, *axes));
+  return r.finish(sum);
 }
 
 static ImportResult importReduceLogSum(NodeImport &node) {
-  std::optional<SmallVector<int64_t>> axes = readReducedAxes(node);
-  if (!axes)
+  Reduction r{node};
+  if (failed(r.read()))
     return failure();
-  Value sum = node.reduce(ReduceKind::Sum, node.input(0), *axes);
-  return node.result(finish(node, node.map<LogOp>({sum}), *axes));
+  return r.finish(node.map<LogOp>({r.reduce(ReduceKind::Sum, r.x)}));
 }
 
 /// max + log(sum(exp(x - max))); an infinite maximum is not subtracted.
 static ImportResult importReduceLogSumExp(NodeImport &node) {
-  std::optional<SmallVector<int64_t>> axes = readReducedAxes(node);
-  if (!axes)
+  Reduction r{node};
+  if (failed(r.read()))
     return failure();
-  Value x = node.input(0);
+  Value x = r.x;
   Type type = node.elementType(x);
   bool isInteger = isa<IntegerType>(type);
   if (isInteger)
     x = node.cast(x, node.b.getF64Type());
-  Value max = node.reduce(ReduceKind::Max, x, *axes);
+  Value max = r.reduce(ReduceKind::Max, x);
   Value zero = node.scalarLike(0, x);
   max = node.map<SelectOp>({node.map<IsInfOp>({max}), zero, max});
-  Value sum = node.reduce(ReduceKind::Sum,
-                          node.map<ExpOp>({node.map<SubOp>({x, max})}), *axes);
+  Value sum =
+      r.reduce(ReduceKind::Sum, node.map<ExpOp>({node.map<SubOp>({x, max})}));
   Value result = node.map<AddOp>({node.map<LogOp>({sum}), max});
   if (isInteger)
     result = node.cast(result, type);
-  return node.result(finish(node, result, *axes));
+  return r.finish(result);
 }
 
 template <ReduceKind kind> static ImportResult importArg(NodeImport &node) {
@@ -116,7 +150,8 @@ template <ReduceKind kind> static ImportResult importArg(NodeImport &node) {
     return failure();
   Value result = node.create<ArgReduceOp>(
       kind, x, axis, bool(node.getInt("select_last_index", 0)));
-  return node.result(finish(node, result, axis));
+  bool keepsDims = node.getInt("keepdims", 1);
+  return node.result(keepsDims ? result : node.squeeze(result, axis));
 }
 
 template <bool logarithm> static ImportResult importSoftmax(NodeImport &node) {

@@ -202,8 +202,8 @@ static ImportResult importStft(NodeImport &node) {
 /// Triangles of equal width on the mel scale, as ONNX's reference has them.
 static ImportResult importMelWeightMatrix(NodeImport &node) {
   Emit e(node);
-  auto type = dyn_cast_if_present<RankedTensorType>(node.inferredType(0));
-  if (!type)
+  Type element = node.inferredElementType(0);
+  if (!element)
     return failure();
   Type f64 = node.b.getF64Type();
   OpFoldResult bins = readSize(e, node.input(0));
@@ -222,7 +222,7 @@ static ImportResult importMelWeightMatrix(NodeImport &node) {
     Num hertz = (e.pow(e.constant(10, f64), place / 2595) - 1) * 700;
     return e.floor(e.toDouble(length + 1) * hertz / rate);
   });
-  Type element = type.getElementType(), signless = element;
+  Type signless = element;
   if (auto integer = dyn_cast<IntegerType>(element))
     signless = node.b.getIntegerType(integer.getWidth());
   Elements sizes{foldSize(node, length / 2 + 1), bins};
