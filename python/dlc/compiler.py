@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Union
 
@@ -52,8 +53,8 @@ def compile(
       CompileError: anything else is wrong with the model or an argument.
     """
     options = _Options(target, cpu, features, name, shapes, dims, opt_level)
-    handle = _run(model, options)
-    return Model(handle)
+    compilation = _Compilation(_run(model, options))
+    return Model(compilation.model, compilation)
 
 
 def compile_to_file(
@@ -94,6 +95,14 @@ def compile_to_file(
     options.set_outputs(list(zip(emit, paths)))
     library.load().dlc_compilation_free(_run(model, options))
     return paths
+
+
+class _Compilation:
+    """What a model's code lives in; freed with this."""
+
+    def __init__(self, handle: int) -> None:
+        self.model: library.Model = library.load().dlc_compilation_model(handle).contents
+        weakref.finalize(self, library.load().dlc_compilation_free, handle)
 
 
 class _Options:
