@@ -54,6 +54,24 @@ struct Evaluator {
     return result;
   }
 
+  bool isDivisor(unsigned i) {
+    return llvm::all_of(inputs[i], [](OpFoldResult x) {
+      std::optional<int64_t> constant = getConstantIntValue(x);
+      return constant && *constant > 0;
+    });
+  }
+
+  /// The result has the sign of the divisor, which is positive, or with fmod
+  /// that of the dividend.
+  std::optional<Elements> modulo() {
+    if (node.getInt("fmod", 0))
+      return binary<arith::RemSIOp>();
+    return zip([&](OpFoldResult x, OpFoldResult y) {
+      OpFoldResult rest = arithmetic<arith::RemSIOp>(x, y);
+      return arithmetic<arith::RemSIOp>(arithmetic<arith::AddIOp>(rest, y), y);
+    });
+  }
+
   std::optional<Elements> gather() {
     std::optional<SmallVector<int64_t>> indices =
         getConstantIntValues(inputs[1]);
@@ -202,14 +220,10 @@ struct Evaluator {
       return binary<arith::SubIOp>();
     if (op == "Mul")
       return binary<arith::MulIOp>();
-    if (op == "Div") {
-      if (llvm::any_of(inputs[1], [](OpFoldResult x) {
-            std::optional<int64_t> c = getConstantIntValue(x);
-            return !c || *c <= 0;
-          }))
-        return std::nullopt;
-      return binary<arith::DivSIOp>();
-    }
+    if (op == "Div")
+      return isDivisor(1) ? binary<arith::DivSIOp>() : std::nullopt;
+    if (op == "Mod")
+      return isDivisor(1) ? modulo() : std::nullopt;
     if (op == "Max")
       return binary<arith::MaxSIOp>();
     if (op == "Min")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Union
 
@@ -64,8 +65,8 @@ def compile(
         target, cpu, features, name, shapes, dims, opt_level, conv,
         disabled_passes, added_passes, pass_limit,
     )  # fmt: skip
-    handle = _run(model, options)
-    return Model(handle)
+    compilation = _Compilation(_run(model, options))
+    return Model(compilation.model, compilation)
 
 
 def compile_to_file(
@@ -113,6 +114,14 @@ def compile_to_file(
     options.set_outputs(list(zip(emit, paths)))
     library.load().dlc_compilation_free(_run(model, options))
     return paths
+
+
+class _Compilation:
+    """What a model's code lives in; freed with this."""
+
+    def __init__(self, handle: int) -> None:
+        self.model: library.Model = library.load().dlc_compilation_model(handle).contents
+        weakref.finalize(self, library.load().dlc_compilation_free, handle)
 
 
 class _Options:

@@ -13,6 +13,7 @@ COMPILED, UNSUPPORTED, FAILED, OPTIONS = range(4)
 SEVERITIES = ("note", "warning", "error", "remark")
 OUTPUT_KINDS = ("obj", "header", "asm", "llvm-ir", "shared")
 ABI_VERSION = 1
+WORKSPACE_ALIGNMENT = 64
 
 
 class NamedSizes(Structure):

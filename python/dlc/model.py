@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import math
-import weakref
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
@@ -33,16 +33,15 @@ class TensorInfo:
 
 
 class Model:
-    """A model as code in this process. `dlc.compile` makes it.
+    """A model as code in this process. `dlc.compile` and `dlc.load` make it.
 
     Any number of threads may run one model at once.
     """
 
-    def __init__(self, handle: int) -> None:
-        """Takes over the handle of a compilation."""
-        loaded = library.load()
-        self._finalizer = weakref.finalize(self, loaded.dlc_compilation_free, handle)
-        self._model: library.Model = loaded.dlc_compilation_model(handle).contents
+    def __init__(self, model: library.Model, owner: Any) -> None:
+        """`owner` keeps the code alive."""
+        self._model = model
+        self._owner = owner
         if self._model.abi_version != library.ABI_VERSION:
             raise ImportError(
                 f"libdlc.so makes models of ABI version {self._model.abi_version}, "
@@ -113,21 +112,47 @@ class Model:
         return [inputs[name] for name in names]
 
     def _run(self, inputs: Sequence[Any]) -> list[np.ndarray]:
-        arguments = [_to_argument(info, value) for info, value in zip(self.inputs, inputs)]
-        results = [_Result(info) for info in self.outputs]
-        given = (library.Tensor * len(arguments))(*(argument.tensor for argument in arguments))
-        taken = (library.Tensor * len(results))(*(result.tensor for result in results))
-        error = ctypes.create_string_buffer(1024)
-        options = library.RunOptions(
+        call = Call(self, inputs)
+        call()
+        return call.take()
+
+
+class Call:
+    """A run with all its buffers, to be repeated without a copy: for
+    measurements. Inputs are in the model's order; with `keep_workspace` the
+    runs share one workspace, else each allocates its own."""
+
+    def __init__(self, model: Model, inputs: Sequence[Any], keep_workspace: bool = False) -> None:
+        self._model = model
+        struct = model._model
+        self._arguments = [_to_argument(info, x) for info, x in zip(model.inputs, inputs)]
+        self._results = [_Result(info) for info in model.outputs]
+        self._given = (library.Tensor * len(self._arguments))(*(x.tensor for x in self._arguments))
+        self._taken = (library.Tensor * len(self._results))(*(y.tensor for y in self._results))
+        self._error = ctypes.create_string_buffer(1024)
+        self._options = library.RunOptions(
             size=ctypes.sizeof(library.RunOptions),
-            error=ctypes.cast(error, ctypes.c_char_p),
-            error_size=len(error),
+            error=ctypes.cast(self._error, ctypes.c_char_p),
+            error_size=len(self._error),
         )
-        status = self._model.run(given, taken, ctypes.byref(options))
+        if keep_workspace:
+            size, alignment = model.workspace_size, library.WORKSPACE_ALIGNMENT
+            self._workspace = np.empty(size + alignment, np.uint8)
+            self._options.workspace = -(-self._workspace.ctypes.data // alignment) * alignment
+            self._options.workspace_size = size
+        self._run = struct.run
+        self._pointer = ctypes.byref(self._options)
+
+    def __call__(self) -> None:
+        """Runs once."""
+        status = self._run(self._given, self._taken, self._pointer)
         if status:
-            message = error.value.decode(errors="replace")
-            raise RunError(status, message or self._model.status_string(status).decode())
-        return [result.take(tensor) for result, tensor in zip(results, taken)]
+            message = self._error.value.decode(errors="replace")
+            raise RunError(status, message or self._model._model.status_string(status).decode())
+
+    def take(self) -> list[np.ndarray]:
+        """The outputs of the last run, in order; the end of the call."""
+        return [result.take(tensor) for result, tensor in zip(self._results, self._taken)]
 
 
 class _Argument:
@@ -179,6 +204,23 @@ class _Result:
                 texts.flat[i] = ctypes.string_at(int(address)).decode()
             return texts
         return dtypes.from_memory(memory, self.dtype)
+
+
+def load(path: str | os.PathLike[str], name: str | None = None) -> Model:
+    """A model from a shared library, as `--emit=shared` writes it or the
+    linker makes it from an object.
+
+    Args:
+      name: the model's name; without it, the file's.
+    """
+    shared = ctypes.CDLL(os.path.abspath(path))
+    name = name or os.path.splitext(os.path.basename(path))[0]
+    try:
+        describe = getattr(shared, f"{name}_model")
+    except AttributeError:
+        raise ValueError(f"{os.fspath(path)} has no model of the name '{name}'") from None
+    describe.restype = ctypes.POINTER(library.Model)
+    return Model(describe().contents, shared)
 
 
 def _to_argument(info: TensorInfo, value: Any) -> _Argument:

@@ -53,6 +53,26 @@ def test_runs_by_name_and_by_order(relu):
     np.testing.assert_array_equal(relu.run([X.tolist()])[0], expected)
 
 
+def test_loads_a_shared_library(tmp_path):
+    path = tmp_path / "clip.so"
+    dlc.compile_to_file(make_unary("Relu"), path, emit=("shared",), name="clip")
+    loaded = dlc.load(path)
+    np.testing.assert_array_equal(loaded.run([X])[0], np.maximum(X, 0))
+    assert loaded.name == "clip" and loaded.inputs[0].shape == ("n", 3)
+    with pytest.raises(ValueError, match="no model of the name 'other'"):
+        dlc.load(path, name="other")
+
+
+@pytest.mark.parametrize("shape", [("n", 3), (2, 3)])
+def test_repeats_a_call(shape):
+    x = X.copy()
+    call = dlc.model.Call(dlc.compile(make_unary("Relu", shape=shape)), [x], keep_workspace=True)
+    call()
+    x += 1
+    call()
+    np.testing.assert_array_equal(call.take()[0], np.maximum(X + 1, 0))
+
+
 def test_dynamic_sizes(relu):
     for n in (0, 1, 7, 100):
         x = np.random.default_rng(n).standard_normal((n, 3)).astype(np.float32)
