@@ -19,11 +19,9 @@ def randomize(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.CopyFrom(model)
     graph = copy.graph
     shapes = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    roles = {
-        name: (node.op_type, position)
-        for node in graph.node
-        for position, name in enumerate(node.input)
-    }
+    users = {name: node for node in graph.node for name in node.input}
+    # Normalisation makes up for what a Relu takes away.
+    gain = 1 if any(node.op_type == "BatchNormalization" for node in graph.node) else 2
     sizes = {
         tensor.name: list(tensor.dims)
         for tensor in graph.initializer
@@ -37,7 +35,9 @@ def randomize(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.initializer[:]
     graph.initializer.extend(kept)
     for name, shape in sizes.items():
-        graph.initializer.append(numpy_helper.from_array(_weight(name, shape, roles[name]), name))
+        if name in users:
+            weight = _weight(name, shape, users[name], gain)
+            graph.initializer.append(numpy_helper.from_array(weight, name))
     _drop_softmax(graph)
     used = {name for node in graph.node for name in node.input}
     _keep(graph.initializer, used)
@@ -45,16 +45,16 @@ def randomize(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _weight(name: str, shape: list[int], role: tuple[str, int]) -> np.ndarray:
+def _weight(name: str, shape: list[int], user: onnx.NodeProto, gain: float) -> np.ndarray:
     random = np.random.default_rng(zlib.crc32(name.encode()))
-    normal = random.standard_normal(shape, np.float32)
-    operator, position = role
-    if operator == "BatchNormalization" and position in (1, 4):  # scale, variance
+    position = list(user.input).index(name)
+    if user.op_type == "BatchNormalization" and position in (1, 4):  # scale, variance
         return random.uniform(0.5, 1.5, shape).astype(np.float32)
-    if operator in ("Conv", "Gemm", "MatMul") and len(shape) >= 2:
-        # Of Gemm both are large, and the smaller is as good as the larger.
-        inputs = math.prod(shape[1:]) if operator == "Conv" else min(shape)
-        return normal * np.float32(math.sqrt(2 / inputs))
+    normal = random.standard_normal(shape, np.float32)
+    if user.op_type in ("Conv", "Gemm", "MatMul") and len(shape) >= 2:
+        transposed = any(a.name == "transB" and a.i for a in user.attribute)
+        inputs = shape[0] if user.op_type != "Conv" and not transposed else math.prod(shape[1:])
+        return normal * np.float32(math.sqrt(gain / inputs))
     return normal * np.float32(0.1)
 
 
