@@ -17,6 +17,7 @@ BENCH = pathlib.Path(__file__).resolve().parent
 sys.path += [str(BENCH / "models"), str(BENCH.parent / "test" / "conformance")]
 
 import networks  # noqa: E402
+import randomize  # noqa: E402
 
 Sizes = Mapping[str, Any]
 """Sizes of dynamic dimensions by their names, and whole shapes by the names of
@@ -78,6 +79,20 @@ def _light(name: str) -> Subject:
     return Subject(f"light_{name}", lambda: path, data=data)
 
 
+def _randomized(name: str) -> Subject:
+    """The same with random weights."""
+    import onnx
+
+    def find() -> pathlib.Path:
+        path = networks.CACHE / "models" / f"random_{name}.onnx"
+        model = randomize.randomize(onnx.load(_light(name).find()))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(model, path)
+        return path
+
+    return Subject(f"random_{name}", find)
+
+
 def _packaged(
     name: str, package: str, file: str, sizes: Sequence[Sizes], limits: Mapping[str, int] = {}
 ) -> Subject:
@@ -108,6 +123,7 @@ TABLE = {
         _packaged("ppocr_cls", "rapidocr_onnxruntime", "ch_ppocr_mobile_v2.0_cls_infer.onnx",
                   ({"x": [1, 3, 48, 192]}, {"x": [6, 3, 48, 160]})),
         *map(_light, LIGHT),
+        *map(_randomized, LIGHT),
     )
 }  # fmt: skip
 
