@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/ContractEmit.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Remarks.h"
 
 namespace dlc {
 #define GEN_PASS_DEF_LOWERCONTRACT
@@ -17,20 +18,36 @@ using namespace mlir;
 using namespace dlc;
 
 /// The generators with a condition of their own, best first.
-static bool (*const generators[])(ContractEmitter &) = {
-    emitWinograd, emitDepthwise, emitGemm, emitDot};
+struct Generator {
+  bool (*emit)(ContractEmitter &);
+  StringRef name;
+};
+static constexpr Generator generators[] = {
+    {emitWinograd, "Winograd's form"},
+    {emitDepthwise, "channel by channel"},
+    {emitGemm, "register-tiled product"},
+    {emitDot, "dot products"},
+};
 
 void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
   ImplicitLocOpBuilder b(op.getLoc(), op);
+  StringRef why = "its epilogue has no form for vectors";
   if (hasVectorEpilogue(op)) {
     FailureOr<ContractLoops> loops = ContractLoops::analyse(op, b);
+    why = "an operand's layout is not linear";
     if (succeeded(loops)) {
       ContractEmitter emitter(*loops, isa, b);
-      for (auto generator : generators)
-        if (generator(emitter))
+      for (const Generator &generator : generators)
+        if (generator.emit(emitter)) {
+          remarkDone(op.getLoc(), "dlc-lower-contract") << remark::add(
+              "kernel: {0}{1}", generator.name, emitter.description);
           return op.erase();
+        }
+      why = "no dimension that vectors could run along is contiguous";
     }
   }
+  remarkMissed(op.getLoc(), "dlc-lower-contract")
+      << remark::add("kernel: one element after the other, since {0}", why);
   emitScalar(op, b);
   op.erase();
 }

@@ -16,6 +16,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/ContractEmit.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -466,8 +467,13 @@ void WinogradEmitter::emit() {
 
 bool dlc::emitWinograd(ContractEmitter &emitter) {
   ContractOp op = emitter.loops.op;
-  if (!op.getWinogradAttr())
+  WinogradAttr form = op.getWinogradAttr();
+  if (!form)
     return false;
+  emitter.description = llvm::formatv(
+      ", {0}x{1} outputs of {2}x{3} windows, {4} tiles at a time",
+      form.getHeight(), form.getWidth(), form.getWindowHeight(),
+      form.getWindowWidth(), form.getTiles());
   WinogradEmitter(emitter).emit();
   return true;
 }

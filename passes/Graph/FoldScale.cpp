@@ -3,6 +3,7 @@
 #include "dialects/Dlc/Dlc.h"
 #include "passes/Graph/Constants.h"
 #include "passes/Graph/Passes.h"
+#include "passes/Remarks.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 using namespace mlir;
@@ -13,6 +14,8 @@ namespace dlc {
 } // namespace dlc
 
 using namespace dlc;
+
+static constexpr StringLiteral kPass = "dlc-fold-scale";
 
 static RankedTensorType typeOf(Value value) {
   return cast<RankedTensorType>(value.getType());
@@ -83,6 +86,8 @@ struct FoldIntoWeights : OpRewritePattern<MulOp> {
     Operation *moved = b.clone(*producer);
     moved->setOperand(1, scaled);
     moved->setLoc(b.getFusedLoc({producer->getLoc(), op.getLoc()}));
+    remarkDone(op.getLoc(), kPass) << remark::add(
+        "folded into the weights of '{0}'", getNodeName(producer->getLoc()));
     b.replaceOp(op, moved->getResults());
     return success();
   }
@@ -125,12 +130,31 @@ struct MergeBiases : OpRewritePattern<AddOp> {
   }
 };
 
+/// Says why the scale of a contraction by a constant is left.
+static void remarkUnfolded(MulOp op) {
+  auto [x, scale] = splitConstant(op);
+  Operation *producer = x ? x.getDefiningOp() : nullptr;
+  if (!isa_and_nonnull<ConvOp, MatMulOp>(producer))
+    return;
+  StringRef why = !x.hasOneUse() ? "others read its result too"
+                  : x.getType() != op.getType()
+                      ? "the scale makes the result larger"
+                  : !isConstantOnly(producer->getOperand(1))
+                      ? "its weights are not constant"
+                      : "the scale is not one a column, or of another type";
+  remarkMissed(op.getLoc(), kPass)
+      << remark::add("not folded into the weights of '{0}': {1}",
+                     getNodeName(producer->getLoc()), why);
+}
+
 struct FoldScalePass : dlc::impl::FoldScaleBase<FoldScalePass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FoldIntoWeights, ScaleBias, MergeBiases>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    if (wantsRemarks(&getContext()))
+      getOperation().walk(remarkUnfolded);
   }
 };
 

@@ -4,6 +4,7 @@
 #include "dialects/Dlc/Dlc.h"
 #include "passes/Graph/Constants.h"
 #include "passes/Graph/Passes.h"
+#include "passes/Remarks.h"
 #include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -200,6 +201,19 @@ struct SinkThroughSlice : OpRewritePattern<SliceOp> {
   }
 };
 
+/// Names who keeps a transpose, which is then computed at run time.
+static void remarkLeft(TransposeOp op) {
+  if (isConstantOnly(op.getX()))
+    return;
+  std::string users;
+  for (Operation *user : op->getUsers())
+    users += ((users.empty() ? "" : ", ") + user->getName().getStringRef() +
+              " of '" + getNodeName(user->getLoc()) + "'")
+                 .str();
+  remarkMissed(op.getLoc(), "dlc-sink-transposes")
+      << remark::add("a transpose stays in front of {0}", users);
+}
+
 struct SinkTransposesPass
     : dlc::impl::SinkTransposesBase<SinkTransposesPass> {
   void runOnOperation() override {
@@ -209,8 +223,21 @@ struct SinkTransposesPass
         &getContext());
     // Merging and cancelling are folds of the op itself.
     TransposeOp::getCanonicalizationPatterns(patterns, &getContext());
+    unsigned before = wantsRemarks(&getContext()) ? countTransposes() : 0;
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    if (!wantsRemarks(&getContext()))
+      return;
+    remarkDone(getOperation().getLoc(), "dlc-sink-transposes")
+        << remark::add("{0} transposes became {1}", before, countTransposes());
+    getOperation().walk(remarkLeft);
+  }
+
+  unsigned countTransposes() {
+    unsigned count = 0;
+    getOperation().walk(
+        [&](TransposeOp op) { count += !isConstantOnly(op.getX()); });
+    return count;
   }
 };
 

@@ -3,6 +3,7 @@
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Kernels/Winograd.h"
 #include "passes/Tensor/Constants.h"
+#include "passes/Remarks.h"
 #include "passes/Tensor/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -16,6 +17,8 @@ namespace dlc {
 
 using namespace mlir;
 using namespace dlc;
+
+static constexpr StringLiteral kPass = "dlc-choose-convolution";
 using llvm::divideCeil;
 
 namespace {
@@ -269,7 +272,11 @@ void ChooseConvolutionPass::runOnOperation() {
   if (form == "auto") {
     // A model isn't exact: a small gain may be none.
     llvm::erase_if(candidates, [&](const Candidate &candidate) {
-      return candidate.gain < 0.1 * getDirectCost(candidate.sizes);
+      bool isSmall = candidate.gain < 0.1 * getDirectCost(candidate.sizes);
+      if (isSmall)
+        remarkMissed(candidate.op->getLoc(), kPass)
+            << "direct: Winograd's form would gain less than a tenth";
+      return isSmall;
     });
     llvm::stable_sort(candidates, [](const Candidate &a, const Candidate &b) {
       return a.gain * b.bytes > b.gain * a.bytes;
@@ -277,9 +284,18 @@ void ChooseConvolutionPass::runOnOperation() {
     room = allBytes * growth / 100;
   }
   for (const Candidate &candidate : candidates) {
-    if (candidate.bytes > room)
+    if (candidate.bytes > room) {
+      remarkMissed(candidate.op->getLoc(), kPass) << mlir::remark::add(
+          "direct: the constants may grow by {0} bytes more, Winograd's form "
+          "needs {1}",
+          room, candidate.bytes);
       continue;
+    }
     room -= candidate.bytes;
+    remarkDone(candidate.op->getLoc(), kPass) << mlir::remark::add(
+        "Winograd's form, {0}x{1} outputs a tile: saves {2} % of the cycles",
+        candidate.form.getHeight(), candidate.form.getWidth(),
+        int(100 * candidate.gain / getDirectCost(candidate.sizes)));
     apply(candidate);
   }
 }

@@ -7,6 +7,7 @@
 //   %r = dlc.contract %a, %b extras %bias outs %e2 ... { yield max(%sum +
 //   %bias, 0) }
 #include "dialects/Dlc/Dlc.h"
+#include "passes/Remarks.h"
 #include "passes/Tensor/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -22,34 +23,35 @@ namespace dlc {
 using namespace mlir;
 using namespace dlc;
 
-/// True if the body computes one element from those of the inputs alone: what
-/// the epilogue of a contraction can hold.
-static LogicalResult checkElementwise(linalg::LinalgOp op,
-                                      PatternRewriter &rewriter) {
+static constexpr StringLiteral kPass = "dlc-fuse-epilogue";
+
+/// The body must compute one element from those of the inputs alone: that is
+/// what the epilogue of a contraction can hold. Returns what is against it.
+static StringRef findObstacle(linalg::LinalgOp op) {
   if (!op.hasPureTensorSemantics() || op->getNumResults() != 1)
-    return rewriter.notifyMatchFailure(op, "expected one tensor result");
+    return "it has not one tensor result";
   if (op.getNumParallelLoops() != op.getNumLoops())
-    return rewriter.notifyMatchFailure(op, "has loops that aren't parallel");
+    return "it has loops that aren't parallel";
   if (!op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isPermutation())
-    return rewriter.notifyMatchFailure(op, "result isn't a permutation");
+    return "its result isn't a permutation";
   if (op.payloadUsesValueFromOperand(op.getDpsInitOperand(0)))
-    return rewriter.notifyMatchFailure(op, "reads its init");
+    return "it reads its init";
   Block *body = op.getBlock();
   for (Operation &inner : *body) {
     if (isa<linalg::IndexOp>(inner))
-      return rewriter.notifyMatchFailure(op, "depends on the position");
+      return "it depends on the position";
     if (inner.getNumRegions() || !isMemoryEffectFree(&inner))
-      return rewriter.notifyMatchFailure(op, "body has regions or effects");
+      return "its body has regions or effects";
     if (!inner.hasTrait<OpTrait::IsTerminator>() &&
         !inner.hasTrait<OpTrait::ConstantLike>() &&
         !OpTrait::hasElementwiseMappableTraits(&inner))
-      return rewriter.notifyMatchFailure(op, "body has no form for vectors");
+      return "its body has no form for vectors";
     for (Value operand : inner.getOperands())
       if (operand.getParentBlock() != body &&
           !matchPattern(operand, m_Constant()))
-        return rewriter.notifyMatchFailure(op, "body uses an outer value");
+        return "its body uses an outer value";
   }
-  return success();
+  return "";
 }
 
 /// True if `map` is one that an extra can have.
@@ -82,14 +84,32 @@ static OpOperand *findContraction(linalg::LinalgOp op, DominanceInfo &order) {
   return found;
 }
 
+/// Says why an op that reads the result of a contraction stands alone.
+static void remarkUnfused(linalg::LinalgOp op) {
+  for (OpOperand *operand : op.getDpsInputOperands()) {
+    auto contract = operand->get().getDefiningOp<ContractOp>();
+    if (!contract)
+      continue;
+    StringRef why = findObstacle(op);
+    if (why.empty())
+      why = !contract->hasOneUse() ? "others read it too"
+            : !op.getMatchingIndexingMap(operand).isPermutation()
+                ? "it is read in another shape"
+                : "its innermost dimension moves, or an operand is no broadcast";
+    remarkMissed(op.getLoc(), kPass)
+        << mlir::remark::add("not fused into the epilogue of '{0}': {1}",
+                             getNodeName(contract.getLoc()), why);
+  }
+}
+
 namespace {
 struct FuseIntoEpilogue : OpInterfaceRewritePattern<linalg::LinalgOp> {
   using OpInterfaceRewritePattern::OpInterfaceRewritePattern;
 
   LogicalResult matchAndRewrite(linalg::LinalgOp op,
                                 PatternRewriter &rewriter) const override {
-    if (failed(checkElementwise(op, rewriter)))
-      return failure();
+    if (StringRef obstacle = findObstacle(op); !obstacle.empty())
+      return rewriter.notifyMatchFailure(op, obstacle);
     DominanceInfo order;
     OpOperand *use = findContraction(op, order);
     if (!use)
@@ -134,6 +154,8 @@ struct FuseIntoEpilogue : OpInterfaceRewritePattern<linalg::LinalgOp> {
     rewriter.inlineRegionBefore(contract.getEpilogue(), fused.getEpilogue(),
                                 fused.getEpilogue().end());
     appendBody(fused, op, use, added, rewriter);
+    remarkDone(op.getLoc(), kPass) << mlir::remark::add(
+        "fused into the epilogue of '{0}'", getNodeName(contract.getLoc()));
     rewriter.replaceOp(op, fused.getResult());
     rewriter.eraseOp(contract);
     return success();
@@ -183,7 +205,9 @@ struct FuseEpilogue : dlc::impl::FuseEpilogueBase<FuseEpilogue> {
     RewritePatternSet patterns(&getContext());
     patterns.add<FuseIntoEpilogue>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    if (wantsRemarks(&getContext()))
+      getOperation()->walk(remarkUnfused);
   }
 };
 } // namespace
