@@ -120,8 +120,13 @@ class _Compilation:
     """What a model's code lives in; freed with this."""
 
     def __init__(self, handle: int) -> None:
-        self.model: library.Model = library.load().dlc_compilation_model(handle).contents
-        weakref.finalize(self, library.load().dlc_compilation_free, handle)
+        loaded = library.load()
+        self.model: library.Model = loaded.dlc_compilation_model(handle).contents
+        self.passes: list[str] = [
+            loaded.dlc_compilation_pass(handle, i).decode()
+            for i in range(loaded.dlc_compilation_num_passes(handle))
+        ]
+        weakref.finalize(self, loaded.dlc_compilation_free, handle)
 
 
 class _Options:

@@ -52,10 +52,7 @@ class Model:
         """LLVM triple and CPU."""
         self.workspace_size: int = self._model.workspace_size
         """Bytes of working memory that a run needs."""
-        self.passes: list[str] = [
-            loaded.dlc_compilation_pass(handle, i).decode()
-            for i in range(loaded.dlc_compilation_num_passes(handle))
-        ]
+        self.passes: list[str] = getattr(owner, "passes", [])
         """The optional passes that ran, where the options name or limit passes."""
         self.inputs: list[TensorInfo] = _read_infos(self._model.inputs, self._model.num_inputs)
         self.outputs: list[TensorInfo] = _read_infos(self._model.outputs, self._model.num_outputs)
