@@ -43,7 +43,7 @@ struct CompileOptions {
   /// 0 to 3.
   unsigned optLevel = 3;
   /// The form of convolutions: auto, direct or winograd.
-  std::string conv = "direct";
+  std::string conv = "auto";
   /// Names of passes (as in --print-pipeline) that are left out. They must be
   /// optional: see checkPasses() in lib/Compiler/PassFilter.h.
   std::vector<std::string> disabledPasses;

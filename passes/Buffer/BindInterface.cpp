@@ -21,6 +21,30 @@ using namespace dlc;
 
 namespace {
 
+/// The empty tensor in whose place `value` is computed, if nothing else that
+/// is computed in that place is a result: results are copied to their buffers
+/// at the end, which must not overwrite others.
+tensor::EmptyOp findOnlyDestination(Value value) {
+  for (Value next = value; next;) {
+    if (auto empty = next.getDefiningOp<tensor::EmptyOp>())
+      return empty->hasOneUse() ? empty : nullptr;
+    Operation *owner = next.getDefiningOp();
+    if (auto op = dyn_cast_or_null<DestinationStyleOpInterface>(owner))
+      next = op.getTiedOpOperand(cast<OpResult>(next))->get();
+    else if (auto op = dyn_cast_or_null<tensor::InsertSliceOp>(owner))
+      next = op.getDest();
+    else
+      return nullptr;
+    int64_t overwrites = llvm::count_if(next.getUses(), [](OpOperand &use) {
+      return isDestination(use);
+    });
+    bool isResult = llvm::any_of(next.getUsers(), llvm::IsaPred<func::ReturnOp>);
+    if (overwrites != 1 || isResult)
+      return nullptr;
+  }
+  return nullptr;
+}
+
 struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
   void runOnOperation() override {
     auto main = getOperation().lookupSymbol<func::FuncOp>("main");
@@ -41,24 +65,31 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
       entry.getArgument(i).replaceAllUsesWith(tensor);
     }
     auto returned = cast<func::ReturnOp>(entry.getTerminator());
-    b.setInsertionPoint(returned);
     for (auto [i, value] : llvm::enumerate(returned.getOperands())) {
       auto type = cast<RankedTensorType>(value.getType());
       auto memrefType = MemRefType::get(type.getShape(), type.getElementType());
       SmallVector<Value> sizes;
+      // Buffers of static shape stand at the start, so that the producers of
+      // the results can write into them.
+      if (type.hasStaticShape())
+        b.setInsertionPointToStart(&entry);
+      else
+        b.setInsertionPoint(returned);
       for (int64_t dim = 0; dim < type.getRank(); ++dim)
         if (type.isDynamicDim(dim))
           sizes.push_back(b.createOrFold<tensor::DimOp>(value, dim));
       Value buffer = OutputOp::create(b, memrefType, i, sizes);
-      auto op = bufferization::MaterializeInDestinationOp::create(b, value, buffer);
-      op.setRestrict(true);
-      op.setWritable(true);
+      if (tensor::EmptyOp empty = findOnlyDestination(value);
+          empty && empty.getType() == type && type.hasStaticShape())
+        empty.replaceAllUsesWith(Value(bufferization::ToTensorOp::create(
+            b, type, buffer, /*restrict=*/true, /*writable=*/true)));
+      // A copy, unless the value was computed in the buffer.
+      b.setInsertionPoint(returned);
+      auto copy =
+          bufferization::MaterializeInDestinationOp::create(b, value, buffer);
+      copy.setWritable(true);
     }
-    // Buffers of static shape stand at the start, so that the producers of
-    // the results can write into them.
-    for (auto output : llvm::make_early_inc_range(entry.getOps<OutputOp>()))
-      if (output.getDynamicSizes().empty())
-        output->moveBefore(&entry, entry.begin());
+    b.setInsertionPoint(returned);
     Value zero = arith::ConstantIntOp::create(b, 0, 32);
     func::ReturnOp::create(b, zero);
     returned.erase();

@@ -16,6 +16,8 @@ namespace {
 struct CopyToLoopsPass : dlc::impl::CopyToLoopsBase<CopyToLoopsPass> {
   void runOnOperation() override {
     getOperation().walk([](memref::CopyOp op) {
+      if (op.getSource() == op.getTarget())
+        return op.erase();
       OpBuilder b(op);
       auto type = cast<MemRefType>(op.getTarget().getType());
       AffineMap identity = b.getMultiDimIdentityMap(type.getRank());

@@ -15,6 +15,9 @@ namespace dlc {
 /// Appends the passes of the phase, in order; see Pipeline.cpp.
 DLC_API void buildBufferPipeline(mlir::OpPassManager &pm);
 
+/// Whether the owner of `use` computes a result in the operand's place.
+bool isDestination(mlir::OpOperand &use);
+
 } // namespace dlc
 
 #endif

@@ -18,16 +18,40 @@ def BindInterface : Pass<"dlc-bind-interface", "::mlir::ModuleOp"> {
       %x = bufferization.to_tensor %0 restrict : memref<4xf32> to tensor<4xf32>
       ...
       %1 = dlc.output 0 : memref<4xf32>
-      bufferization.materialize_in_destination %y in restrict writable %1
+      bufferization.materialize_in_destination %y in writable %1
       return %c0 : i32
     }
     ```
+    The empty tensor in whose place a result is computed becomes the caller's
+    buffer, where that is of static size and nothing else is computed there.
     The interface is kept in the module's attributes `dlc.inputs` and
     `dlc.outputs`.
   }];
-  let dependentDialects = ["::mlir::bufferization::BufferizationDialect",
+  let dependentDialects = ["::dlc::DlcDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::bufferization::BufferizationDialect",
                            "::mlir::LLVM::LLVMDialect",
                            "::mlir::memref::MemRefDialect"];
+}
+
+def SplitDestinations : Pass<"dlc-split-destinations"> {
+  let summary = "Give every op that overwrites an empty or filled tensor its own";
+  let description = [{
+    What equal expressions share, bufferization would have to copy.
+
+    ```mlir
+    %e = linalg.fill ins(%zero : f32) outs(%empty) -> tensor<4xf32>
+    %a = linalg.matmul ins(%x, %y) outs(%e)
+    %b = linalg.matmul ins(%x, %z) outs(%e)
+    ```
+    becomes
+    ```mlir
+    %e = linalg.fill ins(%zero : f32) outs(%empty) -> tensor<4xf32>
+    %a = linalg.matmul ins(%x, %y) outs(%e)
+    %f = linalg.fill ins(%zero : f32) outs(%empty2) -> tensor<4xf32>
+    %b = linalg.matmul ins(%x, %z) outs(%f)
+    ```
+  }];
 }
 
 def CopyToLoops : Pass<"dlc-copy-to-linalg", "::mlir::ModuleOp"> {

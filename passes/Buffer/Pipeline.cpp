@@ -11,10 +11,10 @@
 using namespace mlir;
 
 void dlc::buildBufferPipeline(OpPassManager &pm) {
-  // The interface first, so that results are computed in the caller's buffers.
-  pm.addPass(createBindInterface());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  pm.addPass(createSplitDestinations());
+  pm.addPass(createBindInterface());
   // Producers write where insert_slice would have copied to (padding, concat).
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   bufferization::OneShotBufferizePassOptions options;

@@ -24,7 +24,7 @@ int64_t getConstantBytes(mlir::Type type);
 /// What the passes of the phase need to know beside the target.
 struct TensorOptions {
   /// --conv: auto, direct or winograd.
-  std::string conv = "direct";
+  std::string conv = "auto";
 };
 
 /// Appends the passes of the phase, in order; see Pipeline.cpp.

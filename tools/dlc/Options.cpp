@@ -38,8 +38,8 @@ static cl::opt<unsigned> optLevel("O", cl::Prefix, cl::init(3),
                                   cl::value_desc("level"),
                                   cl::cat(generalCategory));
 static cl::opt<std::string>
-    convForm("conv", cl::init("direct"),
-             cl::desc("Form of convolutions: direct (default), auto, winograd"),
+    convForm("conv", cl::init("auto"),
+             cl::desc("Form of convolutions: auto (default), direct, winograd"),
              cl::value_desc("form"), cl::cat(generalCategory));
 cl::opt<bool> tool::verbose("v", cl::desc("Say what is done"),
                             cl::cat(generalCategory));

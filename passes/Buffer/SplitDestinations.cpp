@@ -1,0 +1,58 @@
+// A destination of its own for every op that overwrites one.
+
+#include "passes/Buffer/Passes.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_SPLITDESTINATIONS
+#include "passes/Buffer/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+bool dlc::isDestination(OpOperand &use) {
+  Operation *owner = use.getOwner();
+  if (auto op = dyn_cast<DestinationStyleOpInterface>(owner))
+    return op.isDpsInit(&use);
+  if (auto loop = dyn_cast<LoopLikeOpInterface>(owner))
+    return loop.getTiedLoopRegionIterArg(&use) != nullptr;
+  return isa<tensor::InsertSliceOp, tensor::InsertOp>(owner) &&
+         use.getOperandNumber() == 1;
+}
+
+namespace {
+
+struct SplitDestinationsPass
+    : dlc::impl::SplitDestinationsBase<SplitDestinationsPass> {
+  void runOnOperation() override {
+    // Fills first: each copy of one needs an empty tensor of its own.
+    getOperation()->walk([](linalg::FillOp op) { split(op); });
+    getOperation()->walk([](tensor::EmptyOp op) { split(op); });
+  }
+
+  static void split(Operation *op) {
+    if (op->getNumResults() != 1)
+      return;
+    bool isKept = false;
+    for (OpOperand &use :
+         llvm::make_early_inc_range(op->getResult(0).getUses())) {
+      if (!isDestination(use))
+        continue;
+      // The last destination may take the op itself, unless it is read too.
+      if (!std::exchange(isKept, true) &&
+          llvm::all_of(op->getUses(), [](OpOperand &other) {
+            return isDestination(other);
+          }))
+        continue;
+      OpBuilder b(use.getOwner());
+      use.set(b.clone(*op)->getResult(0));
+    }
+  }
+};
+
+} // namespace
