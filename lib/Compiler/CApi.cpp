@@ -175,6 +175,11 @@ compile(const dlc_compile_options *given,
                                      StringRef(text).rtrim().str());
   });
 
+  if (given && given->remarks)
+    if (llvm::Error error = enableRemarks(*context, given->remarks))
+      return result->fail(DLC_COMPILE_OPTIONS,
+                          llvm::toString(std::move(error)));
+
   OwningOpRef<ModuleOp> module = read(*context, options);
   WeightTable weights;
   CodegenOptions codegen;

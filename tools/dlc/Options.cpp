@@ -86,7 +86,9 @@ static cl::opt<std::string>
     fromPhase("from", cl::desc("The input is IR as --to=phase printed it"),
               cl::value_desc("phase"), cl::cat(developerCategory));
 cl::opt<std::string> tool::remarks(
-    "remarks", cl::desc("Print what passes whose name matches did and missed"),
+    "remarks", cl::ValueOptional,
+    cl::desc("Print what the passes did and missed; regex: only those in whose "
+             "name it is found"),
     cl::value_desc("regex"), cl::cat(developerCategory));
 static cl::list<std::string>
     disabledPasses("disable-pass",

@@ -152,7 +152,7 @@ int Driver::run() {
 
   std::unique_ptr<MLIRContext> context = createContext();
   DiagnosticPrinter diagnostics(*context, progress);
-  if (!remarks.empty())
+  if (remarks.getNumOccurrences())
     if (llvm::Error error = enableRemarks(*context, remarks))
       return fail(llvm::toString(std::move(error)));
   DefaultTimingManager timing;
