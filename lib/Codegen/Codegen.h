@@ -10,6 +10,7 @@
 #include "lib/Target/Target.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectRegistry.h"
+#include "llvm/Support/Error.h"
 
 namespace dlc {
 
@@ -24,6 +25,12 @@ struct Output {
 struct CodegenOptions {
   unsigned optLevel = 3; ///< 0 to 3
 };
+
+/// Fails where outputs cannot be what is asked for: no folder, a folder in the
+/// way, one file for two outputs, or the file `input` (may be empty) itself. To
+/// be called before the work.
+DLC_API llvm::Error checkOutputs(llvm::ArrayRef<Output> outputs,
+                                 llvm::StringRef input);
 
 /// Registers what translates the LLVM dialect; add it to the context before
 /// emitOutputs() or jitCompile(), outside of any pass.
