@@ -23,7 +23,8 @@ struct Output {
 };
 
 struct CodegenOptions {
-  unsigned optLevel = 3; ///< 0 to 3
+  unsigned optLevel = 3;  ///< 0 to 3
+  bool debugInfo = false; ///< which node code comes from, for debuggers
 };
 
 /// Fails where outputs cannot be what is asked for: no folder, a folder in the

@@ -48,7 +48,8 @@ static cl::opt<std::string>
 cl::opt<bool> tool::verbose("v", cl::desc("Say what is done"),
                             cl::cat(generalCategory));
 cl::opt<bool> tool::debugInfo(
-    "g", cl::desc("With --to: print the places of the ops in the model"),
+    "g",
+    cl::desc("Debug information: the nodes that code, or with --to IR, is of"),
     cl::cat(generalCategory));
 cl::opt<bool> tool::asJson("json", cl::desc("Print JSON instead of a table"),
                            cl::cat(generalCategory), inInfo);

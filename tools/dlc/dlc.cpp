@@ -126,6 +126,7 @@ LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
   WeightTable weights;
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;
+  codegen.debugInfo = debugInfo;
   bool isList = isa_and_nonnull<ArrayAttr>(module->getAttr("dlc.weights"));
   if (failed(isList ? collectWeights(module, weights)
                     : readWeightsAttribute(module, weights)) ||
