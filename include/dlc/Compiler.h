@@ -92,8 +92,9 @@ DLC_API void buildPhase(mlir::OpPassManager &pm, Phase phase,
 DLC_API mlir::LogicalResult collectWeights(mlir::ModuleOp module,
                                            WeightTable &table);
 
-/// Has the passes whose name matches `regex` say, as remarks at the nodes,
-/// what they did and what they missed. Fails when it is no regular expression.
+/// Has the passes in whose name `regex` is found say, as remarks at the nodes,
+/// what they did and what they missed; "" is for all. Fails when it is no
+/// regular expression.
 DLC_API llvm::Error enableRemarks(mlir::MLIRContext &context,
                                   llvm::StringRef regex);
 

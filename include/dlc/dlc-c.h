@@ -84,6 +84,9 @@ typedef struct dlc_compile_options {
   /* NULL, or how many runs of optional passes there are; the rest is left
    * out. dlc.verify finds a wrong pass with it. */
   const int64_t *pass_limit;
+  /* NULL, or a regular expression: passes in whose name it is found say what
+   * they did and missed, as diagnostics. */
+  const char *remarks;
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

@@ -130,6 +130,46 @@ LogicalResult dlc::readWeightsAttribute(ModuleOp module, WeightTable &weights) {
   return success();
 }
 
+static StringRef describe(OutputKind kind) {
+  switch (kind) {
+  case OutputKind::Object:
+    return "the object";
+  case OutputKind::Header:
+    return "the header";
+  case OutputKind::Assembly:
+    return "the assembly";
+  case OutputKind::LLVMIR:
+    return "the LLVM IR";
+  case OutputKind::Shared:
+    return "the shared library";
+  }
+  llvm_unreachable("unknown kind of output");
+}
+
+Error dlc::checkOutputs(llvm::ArrayRef<Output> outputs, StringRef input) {
+  for (auto [i, output] : llvm::enumerate(outputs)) {
+    for (const Output &other : outputs.take_front(i)) {
+      if (output.kind == other.kind)
+        return llvm::createStringError("expected " + describe(output.kind) +
+                                       " once, found it twice");
+      if (output.path == other.path)
+        return llvm::createStringError(describe(other.kind) + " and " +
+                                       describe(output.kind) +
+                                       " would both be '" + output.path + "'");
+    }
+    if (!input.empty() && llvm::sys::fs::equivalent(input, output.path))
+      return llvm::createStringError("the output '" + output.path +
+                                     "' is the input");
+    if (output.kind == OutputKind::Shared && OutputFiles::isStream(output.path))
+      return llvm::createStringError(
+          "expected a regular file for the shared library, found '" +
+          output.path + "'");
+    if (Error error = OutputFiles::check(output.path))
+      return error;
+  }
+  return Error::success();
+}
+
 LogicalResult dlc::emitOutputs(ModuleOp module, const TargetSpec &spec,
                                const CodegenOptions &options,
                                const WeightTable &weights,

@@ -10,6 +10,7 @@
 #include "lib/Target/Target.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectRegistry.h"
+#include "llvm/Support/Error.h"
 
 namespace dlc {
 
@@ -22,8 +23,15 @@ struct Output {
 };
 
 struct CodegenOptions {
-  unsigned optLevel = 3; ///< 0 to 3
+  unsigned optLevel = 3;  ///< 0 to 3
+  bool debugInfo = false; ///< which node code comes from, for debuggers
 };
+
+/// Fails where outputs cannot be what is asked for: no folder, a folder in the
+/// way, one file for two outputs, or the file `input` (may be empty) itself. To
+/// be called before the work.
+DLC_API llvm::Error checkOutputs(llvm::ArrayRef<Output> outputs,
+                                 llvm::StringRef input);
 
 /// Registers what translates the LLVM dialect; add it to the context before
 /// emitOutputs() or jitCompile(), outside of any pass.

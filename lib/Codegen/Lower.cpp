@@ -1,5 +1,6 @@
 // Translates, links the runtime, optimises, and makes machine code.
 #include "lib/Codegen/Lower.h"
+#include "lib/Codegen/DebugInfo.h"
 #include "lib/Codegen/Descriptor.h"
 #include "lib/Runtime/Bitcode.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -167,8 +168,15 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
     return fail(machine.takeError());
   lowered.machine = std::move(*machine);
   lowered.context = std::make_unique<llvm::LLVMContext>();
+  OwningOpRef<ModuleOp> copy;
+  ModuleOp translated = op;
+  if (options.debugInfo) {
+    copy = translated = op.clone();
+    addDebugInfo(translated, lowered.model.symbol("main"),
+                 /*isOptimized=*/options.optLevel > 0);
+  }
   lowered.module =
-      translateModuleToLLVMIR(op, *lowered.context, lowered.model.name);
+      translateModuleToLLVMIR(translated, *lowered.context, lowered.model.name);
   if (!lowered.module)
     return op.emitError("cannot be translated to LLVM IR");
   llvm::Module &module = *lowered.module;

@@ -1,6 +1,7 @@
 // Writes the compiler's outputs without leaving half a file behind.
 #include "lib/Codegen/OutputFiles.h"
 #include "llvm/ADT/Twine.h"
+#include "llvm/Support/Path.h"
 
 using namespace llvm;
 using namespace dlc;
@@ -24,13 +25,38 @@ static Error finish(raw_fd_ostream &os, StringRef path) {
   return Error::success();
 }
 
+bool OutputFiles::isStream(StringRef path) {
+  sys::fs::file_status status;
+  return path == "-" ||
+         (!sys::fs::status(path, status) && sys::fs::exists(status) &&
+          !sys::fs::is_regular_file(status) && !sys::fs::is_directory(status));
+}
+
+Error OutputFiles::check(StringRef path) {
+  std::error_code code;
+  StringRef folder = sys::path::parent_path(path);
+  if (path == "-")
+    return Error::success();
+  if (path.empty())
+    code = std::make_error_code(std::errc::no_such_file_or_directory);
+  else if (sys::fs::is_directory(path))
+    code = std::make_error_code(std::errc::is_a_directory);
+  else if (sys::fs::exists(path) || sys::path::is_separator(path.back()))
+    code = sys::fs::access(path, sys::fs::AccessMode::Write);
+  if (!code && !folder.empty() && sys::fs::exists(folder) &&
+      !sys::fs::is_directory(folder))
+    code = std::make_error_code(std::errc::not_a_directory);
+  if (!code && !isStream(path))
+    code = sys::fs::access(folder.empty() ? "." : folder,
+                           sys::fs::AccessMode::Write);
+  if (code)
+    return cannotWrite(path, errorCodeToError(code));
+  return Error::success();
+}
+
 Error OutputFiles::write(StringRef path,
                          function_ref<Error(raw_fd_ostream &)> writer) {
-  sys::fs::file_status status;
-  bool special = path == "-" ||
-                 (!sys::fs::status(path, status) && sys::fs::exists(status) &&
-                  !sys::fs::is_regular_file(status));
-  if (special) {
+  if (isStream(path)) {
     std::error_code code;
     raw_fd_ostream os(path, code);
     if (code)
@@ -51,6 +77,8 @@ Error OutputFiles::write(StringRef path,
 }
 
 Expected<std::string> OutputFiles::reserve(StringRef path) {
+  if (isStream(path))
+    return createStringError("expected a regular file, found '" + path + "'");
   Expected<sys::fs::TempFile> file =
       sys::fs::TempFile::create(path + ".%%%%%%%%.tmp");
   if (!file)
@@ -61,6 +89,10 @@ Expected<std::string> OutputFiles::reserve(StringRef path) {
 }
 
 Error OutputFiles::commit() {
+  // What is likeliest to fail comes before the first renaming.
+  for (const Pending &entry : pending)
+    if (Error error = check(entry.path))
+      return error;
   for (size_t i = 0; i < pending.size(); ++i) {
     if (Error error = pending[i].file.keep(pending[i].path)) {
       // Take back what already stands there: all or none.

@@ -28,6 +28,12 @@ public:
   write(llvm::StringRef path,
         llvm::function_ref<llvm::Error(llvm::raw_fd_ostream &)> writer);
 
+  /// Whether a path is no file that could be renamed: "-", a device, a pipe.
+  static bool isStream(llvm::StringRef path);
+
+  /// Fails where a file could not be written: what can be known beforehand.
+  static llvm::Error check(llvm::StringRef path);
+
   /// Reserves a file that another program writes; returns its temporary name.
   llvm::Expected<std::string> reserve(llvm::StringRef path);
 

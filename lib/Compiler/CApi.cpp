@@ -1,14 +1,14 @@
 // The C interface of the compiler: include/dlc/dlc-c.h.
 
-#include "dlc/dlc-c.h"
 #include "dlc/Compiler.h"
+#include "dlc/dlc-c.h"
 #include "lib/Codegen/Codegen.h"
 #include "lib/Codegen/Jit.h"
 #include "lib/Codegen/WeightTable.h"
 #include "lib/Compiler/PassFilter.h"
 #include "lib/Target/Target.h"
-#include "passes/Import/GraphImporter.h"
 #include "mlir/IR/Diagnostics.h"
+#include "passes/Import/GraphImporter.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include <cstdlib>
 
@@ -24,7 +24,8 @@ struct dlc_compilation {
   /// Ends with an error that has no place in the model.
   dlc_compilation *fail(int code, const Twine &message) {
     status = code;
-    diagnostics.emplace_back(DLC_SEVERITY_ERROR, ("dlc: error: " + message).str());
+    diagnostics.emplace_back(DLC_SEVERITY_ERROR,
+                             ("dlc: error: " + message).str());
     return this;
   }
 };
@@ -79,9 +80,9 @@ readAddedPasses(const dlc_compile_options &given, CompileOptions &options) {
 }
 
 /// Translates the C options; a message when they are wrong.
-static std::optional<std::string>
-readOptions(const dlc_compile_options &given, CompileOptions &options,
-            std::vector<Output> &outputs) {
+static std::optional<std::string> readOptions(const dlc_compile_options &given,
+                                              CompileOptions &options,
+                                              std::vector<Output> &outputs) {
   options.target = orEmpty(given.target);
   options.cpu = orEmpty(given.cpu);
   options.features = orEmpty(given.features);
@@ -93,11 +94,11 @@ readOptions(const dlc_compile_options &given, CompileOptions &options,
   options.optLevel = given.opt_level;
   if (given.conv)
     options.conv = given.conv;
-  if (auto wrong =
-          readSizes(given.shapes, given.num_shapes, "shape",
-                    [&](StringRef name, ArrayRef<int64_t> sizes) {
-                      options.shapes[name] = SmallVector<int64_t>(sizes);
-                    }))
+  if (auto wrong = readSizes(given.shapes, given.num_shapes, "shape",
+                             [&](StringRef name, ArrayRef<int64_t> sizes) {
+                               options.shapes[name] =
+                                   SmallVector<int64_t>(sizes);
+                             }))
     return wrong;
   bool areScalars = true;
   if (auto wrong = readSizes(given.dims, given.num_dims, "dimension",
@@ -131,7 +132,7 @@ readOptions(const dlc_compile_options &given, CompileOptions &options,
 
 /// Runs all phases on what `read` reads.
 static dlc_compilation *
-compile(const dlc_compile_options *given,
+compile(const dlc_compile_options *given, StringRef input,
         llvm::function_ref<OwningOpRef<ModuleOp>(MLIRContext &,
                                                  const CompileOptions &)>
             read) {
@@ -148,8 +149,7 @@ compile(const dlc_compile_options *given,
   llvm::Expected<TargetSpec> spec =
       resolveTarget(options.target, options.cpu, options.features);
   if (!spec)
-    return result->fail(DLC_COMPILE_OPTIONS,
-                        llvm::toString(spec.takeError()));
+    return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(spec.takeError()));
   if (llvm::Error error = checkPasses(options, *spec))
     return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(std::move(error)));
   if (given && (given->pass_limit || given->num_disabled_passes ||
@@ -157,6 +157,8 @@ compile(const dlc_compile_options *given,
     options.optionalPass = [&](Phase phase, StringRef name) {
       result->passes.push_back((getPhaseName(phase) + ":" + name).str());
     };
+  if (llvm::Error error = checkOutputs(outputs, input))
+    return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(std::move(error)));
   if (outputs.empty() && !spec->isNative())
     return result->fail(DLC_COMPILE_OPTIONS,
                         "this machine cannot run code for " + spec->triple +
@@ -175,14 +177,18 @@ compile(const dlc_compile_options *given,
                                      StringRef(text).rtrim().str());
   });
 
+  if (given && given->remarks)
+    if (llvm::Error error = enableRemarks(*context, given->remarks))
+      return result->fail(DLC_COMPILE_OPTIONS,
+                          llvm::toString(std::move(error)));
+
   OwningOpRef<ModuleOp> module = read(*context, options);
   WeightTable weights;
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;
   LogicalResult done = failure();
   if (module &&
-      succeeded(
-          runPhases(*module, Phase::Onnx, Phase::Llvm, options, *spec)) &&
+      succeeded(runPhases(*module, Phase::Onnx, Phase::Llvm, options, *spec)) &&
       succeeded(collectWeights(*module, weights))) {
     if (!outputs.empty()) {
       done = emitOutputs(*module, *spec, codegen, weights, outputs);
@@ -198,8 +204,9 @@ compile(const dlc_compile_options *given,
     result->status = DLC_COMPILED;
     return result;
   }
-  if (llvm::none_of(result->diagnostics,
-                    [](auto &entry) { return entry.first == DLC_SEVERITY_ERROR; }))
+  if (llvm::none_of(result->diagnostics, [](auto &entry) {
+        return entry.first == DLC_SEVERITY_ERROR;
+      }))
     return result->fail(DLC_COMPILE_FAILED,
                         "the compilation failed without a message");
   result->status =
@@ -211,7 +218,7 @@ dlc_compilation *dlc_compile_file(const char *path,
                                   const dlc_compile_options *options) {
   if (!path)
     return (new dlc_compilation)->fail(DLC_COMPILE_OPTIONS, "the path is NULL");
-  return compile(options,
+  return compile(options, path,
                  [&](MLIRContext &context, const CompileOptions &read) {
                    return readModel(path, context, read, ReadMode::Raised);
                  });
@@ -222,12 +229,13 @@ dlc_compilation *dlc_compile_bytes(const void *bytes, size_t size,
   if (!bytes && size)
     return (new dlc_compilation)
         ->fail(DLC_COMPILE_OPTIONS, "the model's bytes are NULL");
-  return compile(options, [&](MLIRContext &context,
-                              const CompileOptions &read) {
-    return readModel(llvm::MemoryBuffer::getMemBufferCopy(
-                         StringRef(static_cast<const char *>(bytes), size)),
-                     "model", context, read, ReadMode::Raised);
-  });
+  return compile(options, /*input=*/"",
+                 [&](MLIRContext &context, const CompileOptions &read) {
+                   return readModel(
+                       llvm::MemoryBuffer::getMemBufferCopy(
+                           StringRef(static_cast<const char *>(bytes), size)),
+                       "model", context, read, ReadMode::Raised);
+                 });
 }
 
 void dlc_compilation_free(dlc_compilation *compilation) { delete compilation; }
@@ -249,8 +257,7 @@ const char *dlc_compilation_diagnostic(const dlc_compilation *compilation,
   return compilation->diagnostics[index].second.c_str();
 }
 
-int dlc_compilation_severity(const dlc_compilation *compilation,
-                             size_t index) {
+int dlc_compilation_severity(const dlc_compilation *compilation, size_t index) {
   return compilation->diagnostics[index].first;
 }
 

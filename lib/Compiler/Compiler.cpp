@@ -35,8 +35,8 @@ std::unique_ptr<MLIRContext> dlc::createContext() {
   DialectRegistry registry;
   registerDialects(registry);
   registerCodegenTranslations(registry);
-  auto context = std::make_unique<MLIRContext>(
-      registry, MLIRContext::Threading::DISABLED);
+  auto context =
+      std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   context->loadAllAvailableDialects();
   return context;
 }
@@ -45,8 +45,7 @@ static bool hasRow(StringRef domain, StringRef op) {
   return findOpRow(domain, op) != nullptr;
 }
 
-static ReadOptions toReadOptions(const CompileOptions &options,
-                                 ReadMode mode) {
+static ReadOptions toReadOptions(const CompileOptions &options, ReadMode mode) {
   ReadOptions read;
   read.shapes = options.shapes;
   read.dims = options.dims;
@@ -64,17 +63,16 @@ OwningOpRef<ModuleOp> dlc::readModel(StringRef path, MLIRContext &context,
   if (module)
     (*module)->setAttr(
         "dlc.name",
-        StringAttr::get(&context,
-                        options.name.empty()
-                            ? toModelName(llvm::sys::path::stem(path))
-                            : toModelName(options.name)));
+        StringAttr::get(&context, options.name.empty()
+                                      ? toModelName(llvm::sys::path::stem(path))
+                                      : toModelName(options.name)));
   return module;
 }
 
-OwningOpRef<ModuleOp>
-dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, StringRef name,
-               MLIRContext &context, const CompileOptions &options,
-               ReadMode mode) {
+OwningOpRef<ModuleOp> dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer,
+                                     StringRef name, MLIRContext &context,
+                                     const CompileOptions &options,
+                                     ReadMode mode) {
   OwningOpRef<ModuleOp> module = readOnnx(std::move(buffer), name, "", context,
                                           toReadOptions(options, mode));
   if (module)
@@ -128,7 +126,10 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
   if (to >= Phase::Llvm) {
     // The entry that codegen looks for.
     auto name = module->getAttrOfType<StringAttr>("dlc.name");
-    if (auto main = module.lookupSymbol("main"))
+    auto main = module.lookupSymbol("main");
+    if (main && !name)
+      return module.emitError("expected the attribute 'dlc.name', a text");
+    if (main)
       SymbolTable::setSymbolName(main, (name.getValue() + "_main").str());
   }
   return success();

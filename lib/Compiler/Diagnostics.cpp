@@ -1,15 +1,16 @@
 // Prints diagnostics with the names of nodes.
 
-#include "dlc/Compiler.h"
 #include "mlir/IR/Diagnostics.h"
+#include "dlc/Compiler.h"
 #include "mlir/IR/Location.h"
 #include "llvm/Support/WithColor.h"
 
 using namespace mlir;
 using namespace dlc;
 
-/// The file and the node's name in a location; fused ones name their first.
-static std::pair<StringRef, StringRef> describe(Location loc) {
+/// The file, with line and column where it is IR as text (a node's "line" is
+/// its index), and the node's name in a location; fused ones name their first.
+static std::pair<std::string, StringRef> describe(Location loc) {
   if (auto fused = dyn_cast<FusedLoc>(loc)) {
     for (Location part : fused.getLocations()) {
       auto found = describe(part);
@@ -22,14 +23,18 @@ static std::pair<StringRef, StringRef> describe(Location loc) {
     return describe(call.getCallee());
   if (auto name = dyn_cast<NameLoc>(loc))
     return {describe(name.getChildLoc()).first, name.getName()};
-  if (auto file = dyn_cast<FileLineColLoc>(loc))
-    return {file.getFilename(), ""};
-  return {};
+  auto file = dyn_cast<FileLineColLoc>(loc);
+  if (!file)
+    return {};
+  std::string text = file.getFilename().str();
+  if (StringRef(text).ends_with(".mlir") && file.getLine())
+    text += (":" + Twine(file.getLine()) + ":" + Twine(file.getColumn())).str();
+  return {text, ""};
 }
 
 void dlc::printDiagnostic(llvm::raw_ostream &os, Diagnostic &diagnostic) {
   auto [file, node] = describe(diagnostic.getLocation());
-  os << (file.empty() ? StringRef("dlc") : file) << ": ";
+  os << (file.empty() ? "dlc" : file) << ": ";
   if (!node.empty())
     os << "node '" << node << "': ";
   switch (diagnostic.getSeverity()) {

@@ -98,6 +98,25 @@ llvm::Error dlc::checkPasses(const CompileOptions &options,
   return llvm::Error::success();
 }
 
+/// The messages of MLIR's parser of pipelines in one line, without the excerpt
+/// of the text that follows each.
+static std::string inOneLine(StringRef messages) {
+  static constexpr StringLiteral prefix = "MLIR Textual PassPipeline Parser";
+  SmallVector<StringRef> lines;
+  messages.trim().split(lines, '\n');
+  std::string text;
+  for (auto [i, line] : llvm::enumerate(lines)) {
+    bool isExcerpt = line.trim() == "^" ||
+                     (i + 1 < lines.size() && lines[i + 1].trim() == "^");
+    if (isExcerpt || line.trim().empty())
+      continue;
+    if (line.starts_with(prefix))
+      line = line.split("error: ").second;
+    text += (text.empty() ? "" : "; ") + line.trim().str();
+  }
+  return text;
+}
+
 llvm::Error dlc::addPasses(OpPassManager &pm, Phase phase,
                            const CompileOptions &options) {
   for (const auto &[behind, text] : options.addedPasses) {
@@ -110,7 +129,7 @@ llvm::Error dlc::addPasses(OpPassManager &pm, Phase phase,
     llvm::raw_string_ostream os(message);
     if (failed(parsePassPipeline(text, pm, os)))
       return llvm::createStringError("cannot add the passes '" + text +
-                                     "': " + StringRef(message).trim());
+                                     "': " + inOneLine(message));
   }
   return llvm::Error::success();
 }

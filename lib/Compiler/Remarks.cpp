@@ -42,12 +42,17 @@ struct OncePolicy : remark::detail::RemarkEmittingPolicyBase {
 } // namespace
 
 llvm::Error dlc::enableRemarks(MLIRContext &context, StringRef regex) {
+  if (regex.empty())
+    regex = ".*";
   std::string message;
   if (!llvm::Regex(regex).isValid(message))
     return llvm::createStringError("'" + regex +
                                    "' is no regular expression: " + message);
   remark::RemarkCategories categories;
-  categories.all = regex.str();
+  // MLIR wants the whole name to match, and looks at `all` only beside the
+  // filter of a kind.
+  categories.passed = categories.missed = categories.analysis =
+      categories.failed = (".*(" + regex + ").*").str();
   if (failed(remark::enableOptimizationRemarks(
           context, std::make_unique<DiagnosticStreamer>(),
           std::make_unique<OncePolicy>(), categories)))

@@ -7,6 +7,7 @@
 #include "lib/OnnxReader/Model.h"
 
 #include "mlir/IR/Diagnostics.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -205,6 +206,34 @@ bool Skeleton::copy(Message message, StringRef in, std::string &out,
 
 } // namespace
 
+/// What a file is by its first bytes, of the kinds that are taken for models;
+/// "" where they say nothing.
+static StringRef guessKind(StringRef bytes) {
+  static constexpr std::pair<StringLiteral, StringLiteral> known[] = {
+      {"PK\x03\x04", "a ZIP archive, as PyTorch's and Keras's files are"},
+      {"\x89HDF", "an HDF5 file, as Keras's files are"},
+      {"GGUF", "a GGUF file"},
+      {"\x7f"
+       "ELF",
+       "a program or an object file"},
+      {"\x89PNG", "a PNG image"},
+      {"\xff\xd8\xff", "a JPEG image"},
+      {"%PDF", "a PDF document"},
+      {"\x1f\x8b", "a file compressed by gzip"},
+      {"ML\xefR", "MLIR bytecode"},
+      {"version https://git-lfs", "a pointer of Git LFS instead of the file"},
+  };
+  for (const auto &[start, kind] : known)
+    if (bytes.starts_with(start))
+      return kind;
+  if (bytes.drop_front(std::min<size_t>(4, bytes.size())).starts_with("TFL3"))
+    return "a TensorFlow Lite model";
+  bool isText = llvm::all_of(bytes.take_front(512), [](char c) {
+    return llvm::isPrint(c) || llvm::isSpace(c);
+  });
+  return isText ? "a text" : "";
+}
+
 LogicalResult
 dlc::reader::parseModel(Model &model,
                         std::shared_ptr<llvm::MemoryBuffer> buffer) {
@@ -215,8 +244,12 @@ dlc::reader::parseModel(Model &model,
   std::vector<StringRef> large;
   std::string skeleton;
   Skeleton walk(bytes.data(), large);
-  if (!walk.copy(Message::Model, bytes, skeleton, 0))
+  if (!walk.copy(Message::Model, bytes, skeleton, 0)) {
+    StringRef kind = guessKind(bytes);
+    if (!kind.empty())
+      return emitError(loc, "expected an ONNX model, found ") << kind;
     return emitError(loc, "not a complete ONNX model: ") << walk.error;
+  }
   if (skeleton.size() >= size_t(std::numeric_limits<int>::max()))
     return emitError(loc, "the model without its weights has ")
            << skeleton.size() << " bytes, more than protobuf's 2 GB";

@@ -226,7 +226,7 @@ struct SinkTransposesPass
     unsigned before = wantsRemarks(&getContext()) ? countTransposes() : 0;
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();
-    if (!wantsRemarks(&getContext()))
+    if (!before)
       return;
     remarkDone(getOperation().getLoc(), "dlc-sink-transposes")
         << remark::add("{0} transposes became {1}", before, countTransposes());

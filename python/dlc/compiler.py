@@ -38,6 +38,7 @@ def compile(
     disabled_passes: Sequence[str] = (),
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
+    remarks: str | None = None,
 ) -> Model:
     """Compiles a model to code in this process.
 
@@ -56,6 +57,8 @@ def compile(
       added_passes: passes behind a phase, "graph:cse", as --add-passes.
       pass_limit: how many runs of optional passes there are, for bisection;
         `Model.passes` tells which they were.
+      remarks: a regular expression, "" for all; passes in whose name it is
+        found say what they did and missed, in `Model.diagnostics`.
 
     Raises:
       UnsupportedError: the model uses operators that dlc lacks.
@@ -63,7 +66,7 @@ def compile(
     """
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv,
-        disabled_passes, added_passes, pass_limit,
+        disabled_passes, added_passes, pass_limit, remarks,
     )  # fmt: skip
     compilation = _Compilation(_run(model, options))
     return Model(compilation.model, compilation)
@@ -126,6 +129,7 @@ class _Compilation:
             loaded.dlc_compilation_pass(handle, i).decode()
             for i in range(loaded.dlc_compilation_num_passes(handle))
         ]
+        self.diagnostics = list(_read_diagnostics(handle))
         weakref.finalize(self, loaded.dlc_compilation_free, handle)
 
 
@@ -145,6 +149,7 @@ class _Options:
         disabled_passes: Sequence[str],
         added_passes: Sequence[str],
         pass_limit: int | None,
+        remarks: str | None = None,
     ) -> None:
         self.struct = library.CompileOptions(
             size=ctypes.sizeof(library.CompileOptions), opt_level=opt_level
@@ -155,6 +160,7 @@ class _Options:
             ("features", features),
             ("name", name),
             ("conv", conv),
+            ("remarks", remarks),
         ):
             if text is not None:
                 setattr(self.struct, field, text.encode())

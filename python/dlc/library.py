@@ -44,6 +44,7 @@ class CompileOptions(Structure):
         ("added_passes", POINTER(c_char_p)),
         ("num_added_passes", c_size_t),
         ("pass_limit", POINTER(c_int64)),
+        ("remarks", c_char_p),
     ]
 
 

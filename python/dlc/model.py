@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from dlc import dtypes, library
-from dlc.errors import RunError
+from dlc.errors import Diagnostic, RunError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Model:
         """Bytes of working memory that a run needs."""
         self.passes: list[str] = getattr(owner, "passes", [])
         """The optional passes that ran, where the options name or limit passes."""
+        self.diagnostics: list[Diagnostic] = getattr(owner, "diagnostics", [])
+        """What the compiler said: warnings, and the remarks that were asked for."""
         self.inputs: list[TensorInfo] = _read_infos(self._model.inputs, self._model.num_inputs)
         self.outputs: list[TensorInfo] = _read_infos(self._model.outputs, self._model.num_outputs)
 

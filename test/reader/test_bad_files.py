@@ -54,7 +54,7 @@ def empty(folder):
     return raw(folder, b"")
 
 
-@case("not", "onnx")
+@case("expected an ONNX model, found a text", "onnx")
 def text(folder):
     return raw(folder, b"hello, this is no model\n" * 100)
 
@@ -470,6 +470,19 @@ def test_bad_file(name, tmp_path):
     assert len(errors) == 1, err
     for part in expected:
         assert part in err, err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_file_is_not_compiled(name, tmp_path):
+    """The same through all of the compiler, to an object and a header."""
+    make, _, _ = CASES[name]
+    path = make(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    out, err, status = run(path, "-o", str(tmp_path / "out.o"))
+    assert status == 1, (status, err)
+    assert out == ""
+    assert len([line for line in err.splitlines() if "error:" in line]) == 1, err
     assert sorted(tmp_path.iterdir()) == before
 
 

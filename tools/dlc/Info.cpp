@@ -199,11 +199,5 @@ int tool::runInfo() {
     return 1;
   ModelInfo info = getModelInfo(*module);
   (asJson ? printJson : printTable)(llvm::outs(), info);
-  llvm::outs().flush();
-  if (llvm::outs().has_error()) {
-    std::error_code code = llvm::outs().error();
-    llvm::outs().clear_error();
-    return fail("cannot write the output: " + code.message());
-  }
-  return 0;
+  return finishOutput();
 }

@@ -1,6 +1,7 @@
 // The flags of dlc and what they become.
 
 #include "tools/dlc/Options.h"
+#include "lib/Codegen/OutputFiles.h"
 #include "lib/OnnxReader/OnnxReader.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
@@ -22,8 +23,11 @@ static cl::OptionCategory developerCategory("Options for compiler developers");
 static const cl::sub inPlain(cl::SubCommand::getTopLevel());
 static const cl::sub inInfo(infoCommand);
 
-cl::opt<std::string> tool::inputPath(cl::Positional, cl::desc("<model.onnx>"),
-                                     cl::cat(generalCategory), inPlain, inInfo);
+std::string tool::inputPath;
+static cl::list<std::string> inputPaths(cl::Positional,
+                                        cl::desc("<model.onnx>"),
+                                        cl::cat(generalCategory), inPlain,
+                                        inInfo);
 cl::opt<std::string>
     tool::outputPath("o",
                      cl::desc("Output file; the header is written beside it"),
@@ -33,10 +37,10 @@ static cl::list<std::string> emitted(
     cl::desc("What to write: obj, header, shared, asm, llvm-ir (default: "
              "obj,header)"),
     cl::value_desc("kind,..."), cl::cat(generalCategory));
-static cl::opt<unsigned> optLevel("O", cl::Prefix, cl::init(3),
-                                  cl::desc("Optimisation level, 0 to 3"),
-                                  cl::value_desc("level"),
-                                  cl::cat(generalCategory));
+static cl::opt<std::string> optLevel("O", cl::Prefix, cl::init("3"),
+                                     cl::desc("Optimisation level, 0 to 3"),
+                                     cl::value_desc("level"),
+                                     cl::cat(generalCategory));
 static cl::opt<std::string>
     convForm("conv", cl::init("auto"),
              cl::desc("Form of convolutions: auto (default), direct, winograd"),
@@ -44,7 +48,8 @@ static cl::opt<std::string>
 cl::opt<bool> tool::verbose("v", cl::desc("Say what is done"),
                             cl::cat(generalCategory));
 cl::opt<bool> tool::debugInfo(
-    "g", cl::desc("With --to: print the places of the ops in the model"),
+    "g",
+    cl::desc("Debug information: the nodes that code, or with --to IR, is of"),
     cl::cat(generalCategory));
 cl::opt<bool> tool::asJson("json", cl::desc("Print JSON instead of a table"),
                            cl::cat(generalCategory), inInfo);
@@ -86,7 +91,9 @@ static cl::opt<std::string>
     fromPhase("from", cl::desc("The input is IR as --to=phase printed it"),
               cl::value_desc("phase"), cl::cat(developerCategory));
 cl::opt<std::string> tool::remarks(
-    "remarks", cl::desc("Print what passes whose name matches did and missed"),
+    "remarks", cl::ValueOptional,
+    cl::desc("Print what the passes did and missed; regex: only those in whose "
+             "name it is found"),
     cl::value_desc("regex"), cl::cat(developerCategory));
 static cl::list<std::string>
     disabledPasses("disable-pass",
@@ -110,6 +117,15 @@ int tool::fail(const Twine &message) {
   return 1;
 }
 
+int tool::finishOutput() {
+  llvm::outs().flush();
+  if (!llvm::outs().has_error())
+    return 0;
+  std::error_code code = llvm::outs().error();
+  llvm::outs().clear_error();
+  return fail("cannot write the output: " + code.message());
+}
+
 static std::optional<Phase> getPhase(StringRef name) {
   std::optional<Phase> phase = parsePhase(name);
   if (!phase)
@@ -125,7 +141,27 @@ static void printVersion(llvm::raw_ostream &os) {
      << ", ONNX opset " << getNewestOpset("") << ")\n";
 }
 
-void tool::parseCommandLine(int argc, char **argv) {
+/// LLVM's messages in the form of dlc's: "dlc: Unknown command line argument
+/// '--foo'.  Try: 'dlc --help'", and in the next line "dlc: Did you mean ...?".
+static std::string describe(StringRef messages, StringRef program) {
+  std::string text;
+  SmallVector<StringRef> lines;
+  messages.split(lines, '\n', /*MaxSplit=*/-1, /*KeepEmpty=*/false);
+  for (StringRef line : lines) {
+    line.consume_front((program + ": ").str());
+    // A suggestion says more than that there is help.
+    if (lines.size() > 1)
+      line = line.split(".  Try").first;
+    if (!text.empty())
+      text += StringRef(text).ends_with("?") ? " " : "; ";
+    size_t begin = text.size();
+    text += line.rtrim();
+    text[begin] = llvm::toLower(text[begin]);
+  }
+  return text;
+}
+
+bool tool::parseCommandLine(int argc, char **argv) {
   cl::SetVersionPrinter(printVersion);
   // LLVM's own option, which times the passes of MLIR as well.
   cl::Option *timePasses = cl::getRegisteredOptions()["time-passes"];
@@ -136,8 +172,23 @@ void tool::parseCommandLine(int argc, char **argv) {
                                        &targetCategory, &developerCategory};
   cl::HideUnrelatedOptions(shown);
   cl::HideUnrelatedOptions(shown, infoCommand);
-  cl::ParseCommandLineOptions(argc, argv,
-                              "dlc: compile an ONNX model to an object file\n");
+  std::string messages;
+  llvm::raw_string_ostream os(messages);
+  if (!cl::ParseCommandLineOptions(
+          argc, argv, "dlc: compile an ONNX model to an object file\n", &os)) {
+    // LLVM prints what is wrong with a value itself.
+    if (!messages.empty())
+      fail(describe(messages, llvm::sys::path::filename(argv[0])));
+    return false;
+  }
+  if (inputPaths.size() > 1) {
+    fail("expected one model, found '" + inputPaths[0] + "' and '" +
+         inputPaths[1] + "'");
+    return false;
+  }
+  if (!inputPaths.empty())
+    inputPath = inputPaths[0];
+  return true;
 }
 
 /// Parses `input:1x3x?x?`; the name may hold colons.
@@ -170,9 +221,9 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   options.cpu = cpu;
   options.features = features;
   options.name = modelName;
-  options.optLevel = optLevel;
-  if (optLevel > 3)
-    return wrong("expected -O0 to -O3, found -O" + Twine(optLevel));
+  if (StringRef(optLevel).getAsInteger(10, options.optLevel) ||
+      options.optLevel > 3)
+    return wrong("expected -O0 to -O3, found -O" + optLevel);
   options.conv = convForm;
   if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
     return wrong("expected --conv=auto, direct or winograd, found '" +
@@ -213,6 +264,15 @@ std::optional<std::pair<Phase, Phase>> tool::getPhases() {
       return std::nullopt;
     *phase = *parsed;
   }
+  if (isTextInput())
+    for (const cl::Option *given : std::initializer_list<const cl::Option *>{
+             std::addressof(shapes), std::addressof(dims),
+             std::addressof(modelName)})
+      if (given->getNumOccurrences()) {
+        fail("expected an ONNX model for --" + given->ArgStr +
+             ", found IR as text");
+        return std::nullopt;
+      }
   if (from > to) {
     fail("expected a phase of --to behind '" + getPhaseName(from) +
          "', found '" + getPhaseName(to) + "'");
@@ -221,11 +281,38 @@ std::optional<std::pair<Phase, Phase>> tool::getPhases() {
   return std::pair(from, to);
 }
 
-std::optional<std::vector<Output>> tool::getOutputs() {
+std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
   std::vector<std::string> kinds(emitted.begin(), emitted.end());
+  std::string base = outputPath;
+  if (base.empty() && outputPath.getNumOccurrences()) {
+    fail("expected a file for -o, found ''");
+    return std::nullopt;
+  }
+  auto checked =
+      [](std::vector<Output> outputs) -> std::optional<std::vector<Output>> {
+    if (llvm::Error error = checkOutputs(outputs, inputPath)) {
+      fail(llvm::toString(std::move(error)));
+      return std::nullopt;
+    }
+    return outputs;
+  };
+  if (to != Phase::Obj) {
+    if (emitted.getNumOccurrences()) {
+      fail("expected --emit or --to=" + getPhaseName(to) + ", found both");
+      return std::nullopt;
+    }
+    return checked({{OutputKind::LLVMIR, base.empty() ? "-" : base}});
+  }
+  bool isStream = OutputFiles::isStream(base);
   if (kinds.empty())
     kinds = {"obj", "header"};
-  std::string base = outputPath;
+  if (isStream && !emitted.getNumOccurrences())
+    kinds = {"obj"};
+  if (isStream && kinds.size() > 1) {
+    fail("expected one kind of output for -o " + base + ", found " +
+         Twine(kinds.size()));
+    return std::nullopt;
+  }
   if (base.empty())
     base = (llvm::sys::path::stem(inputPath) + ".o").str();
   std::vector<Output> outputs;
@@ -255,5 +342,5 @@ std::optional<std::vector<Output>> tool::getOutputs() {
       llvm::sys::path::replace_extension(path, found->extension);
     outputs.push_back({found->kind, path.str().str()});
   }
-  return outputs;
+  return checked(std::move(outputs));
 }

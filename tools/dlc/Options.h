@@ -10,17 +10,22 @@
 namespace dlc::tool {
 
 extern llvm::cl::SubCommand infoCommand, verifyCommand;
-extern llvm::cl::opt<std::string> inputPath, outputPath, modelName;
+extern std::string inputPath;
+extern llvm::cl::opt<std::string> outputPath, modelName;
 extern llvm::cl::opt<std::string> target, cpu, features;
 extern llvm::cl::opt<std::string> printAfter, remarks;
 extern llvm::cl::opt<bool> verbose, debugInfo, printTargetsFlag, printOpsFlag;
 extern llvm::cl::opt<bool> printPipelineFlag, asJson;
 
-/// Reads the command line; ends the program after --help and --version.
-void parseCommandLine(int argc, char **argv);
+/// Reads the command line; false after an error. Ends the program after --help
+/// and --version.
+bool parseCommandLine(int argc, char **argv);
 
 /// Prints `dlc: error: ...` and returns the exit status.
 int fail(const llvm::Twine &message);
+
+/// Flushes the standard output; the exit status.
+int finishOutput();
 
 /// The options of a compilation; none after an error.
 std::optional<CompileOptions> getCompileOptions();
@@ -31,11 +36,14 @@ std::optional<std::pair<Phase, Phase>> getPhases();
 /// Whether the input is IR as text.
 bool isTextInput();
 
-/// The files to write for --emit and -o; none after an error.
-std::optional<std::vector<Output>> getOutputs();
+/// The files to write for --emit and -o, or for a `to` before Obj the one for
+/// the IR; none after an error. Checks what can be known before the work.
+std::optional<std::vector<Output>> getOutputs(Phase to);
 
-/// Does what a flag such as --print-targets asks for; false without one.
-bool printAndEnd(const TargetSpec &spec, const CompileOptions &options);
+/// Does what a flag such as --print-targets asks for; the exit status, none
+/// without such a flag.
+std::optional<int> printAndEnd(const TargetSpec &spec,
+                               const CompileOptions &options);
 
 /// `dlc info`: prints what is in the model.
 int runInfo();

@@ -28,8 +28,11 @@ static void printPipeline(llvm::raw_ostream &os, const TargetSpec &spec,
   }
 }
 
-bool tool::printAndEnd(const TargetSpec &spec,
-                          const CompileOptions &options) {
+std::optional<int> tool::printAndEnd(const TargetSpec &spec,
+                                     const CompileOptions &options) {
+  if (printTargetsFlag + printOpsFlag + printPipelineFlag > 1)
+    return fail("expected one of --print-targets, --print-supported-ops, "
+                "--print-pipeline");
   if (printTargetsFlag)
     printTargets(llvm::outs());
   else if (printOpsFlag)
@@ -37,6 +40,6 @@ bool tool::printAndEnd(const TargetSpec &spec,
   else if (printPipelineFlag)
     printPipeline(llvm::outs(), spec, options);
   else
-    return false;
-  return true;
+    return std::nullopt;
+  return finishOutput();
 }

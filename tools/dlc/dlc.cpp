@@ -18,6 +18,9 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
+#include <csignal>
+#include <fcntl.h>
+#include <unistd.h>
 
 using namespace mlir;
 using namespace dlc;
@@ -37,7 +40,7 @@ public:
 
 private:
   LogicalResult compile(ModuleOp module, ArrayRef<Output> outputs);
-  LogicalResult printModule(ModuleOp module);
+  LogicalResult printModule(ModuleOp module, StringRef path);
   void configurePasses(TimingScope &timing);
   /// With -v, a line with the time since the last one.
   void say(const Twine &what);
@@ -98,8 +101,7 @@ void Driver::configurePasses(TimingScope &timing) {
 }
 
 /// Writes the module where -o says, complete or not at all.
-LogicalResult Driver::printModule(ModuleOp module) {
-  std::string path = outputPath.empty() ? "-" : outputPath.getValue();
+LogicalResult Driver::printModule(ModuleOp module, StringRef path) {
   OpPrintingFlags flags =
       getPrintingFlags(path == "-" && llvm::outs().is_displayed());
   OutputFiles files;
@@ -119,11 +121,12 @@ LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
     return failure();
   say("ran the passes");
   if (to != Phase::Obj)
-    return printModule(module);
+    return printModule(module, outputs.front().path);
   enterPhase("machine code");
   WeightTable weights;
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;
+  codegen.debugInfo = debugInfo;
   bool isList = isa_and_nonnull<ArrayAttr>(module->getAttr("dlc.weights"));
   if (failed(isList ? collectWeights(module, weights)
                     : readWeightsAttribute(module, weights)) ||
@@ -134,12 +137,32 @@ LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
   return success();
 }
 
+/// MLIR's parser says nothing clear of a file that is not text. Its bytecode
+/// is welcome.
+static LogicalResult checkText(StringRef path) {
+  auto file = llvm::MemoryBuffer::getFile(path);
+  if (!file) {
+    fail("cannot read '" + path + "': " + file.getError().message());
+    return failure();
+  }
+  StringRef bytes = (*file)->getBuffer();
+  if (bytes.empty() ||
+      (bytes.contains('\0') && !bytes.starts_with("ML\xefR"))) {
+    fail("expected IR as text in '" + path + "', found " +
+         (bytes.empty() ? "an empty file" : "a binary file"));
+    return failure();
+  }
+  return success();
+}
+
 int Driver::run() {
   std::optional<std::pair<Phase, Phase>> phases = getPhases();
-  std::optional<std::vector<Output>> outputs = getOutputs();
-  if (!phases || !outputs)
+  if (!phases)
     return 1;
   std::tie(from, to) = *phases;
+  std::optional<std::vector<Output>> outputs = getOutputs(to);
+  if (!outputs)
+    return 1;
   if (llvm::Error error = checkPasses(options, spec))
     return fail(llvm::toString(std::move(error)));
   std::vector<std::string> names = listPasses(spec, options, from, to);
@@ -152,7 +175,7 @@ int Driver::run() {
 
   std::unique_ptr<MLIRContext> context = createContext();
   DiagnosticPrinter diagnostics(*context, progress);
-  if (!remarks.empty())
+  if (remarks.getNumOccurrences())
     if (llvm::Error error = enableRemarks(*context, remarks))
       return fail(llvm::toString(std::move(error)));
   DefaultTimingManager timing;
@@ -168,6 +191,8 @@ int Driver::run() {
   say("compiling for " + spec.triple + " " + spec.cpu);
   enterPhase("read");
   OwningOpRef<ModuleOp> module;
+  if (isTextInput() && failed(checkText(inputPath)))
+    return 1;
   if (isTextInput())
     module = parseSourceFile<ModuleOp>(inputPath, context.get());
   else
@@ -184,12 +209,33 @@ int Driver::run() {
   return failed(done);
 }
 
+/// Takes the numbers of standard streams that are closed, or the first file
+/// that is opened would be one. Writing to the output fails then, messages get
+/// lost. To be called first.
+static void takeClosedStreams() {
+  for (auto [stream, mode] : {std::pair(STDIN_FILENO, O_RDONLY),
+                              {STDOUT_FILENO, O_RDONLY},
+                              {STDERR_FILENO, O_WRONLY}})
+    if (fcntl(stream, F_GETFD) < 0)
+      (void)open("/dev/null", mode);
+}
+
+/// Has writing fail with an error that can be told where a pipe breaks or a
+/// file outgrows its limit; these signals would end the program.
+static void ignoreSignalsOfOutput() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
 int main(int argc, char **argv) {
-  llvm::InitLLVM init(argc, argv);
+  takeClosedStreams();
+  llvm::InitLLVM init(argc, argv, /*InstallPipeSignalExitHandler=*/false);
+  ignoreSignalsOfOutput();
   // Its flags are those of the Python package.
   if (argc > 1 && argv[1] == verifyCommand.getName())
     return runVerify(argv[0], ArrayRef(argv + 2, argc - 2));
-  parseCommandLine(argc, argv);
+  if (!parseCommandLine(argc, argv))
+    return 1;
   if (infoCommand)
     return runInfo();
   llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features);
@@ -198,8 +244,8 @@ int main(int argc, char **argv) {
   std::optional<CompileOptions> options = getCompileOptions();
   if (!options)
     return 1;
-  if (printAndEnd(*spec, *options))
-    return 0;
+  if (std::optional<int> status = printAndEnd(*spec, *options))
+    return *status;
   if (inputPath.empty())
     return fail("no input file; try 'dlc --help'");
   return Driver(std::move(*options), std::move(*spec)).run();

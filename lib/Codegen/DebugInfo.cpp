@@ -1,0 +1,169 @@
+// Makes subprograms of nodes and scopes of locations.
+#include "lib/Codegen/DebugInfo.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/BinaryFormat/Dwarf.h"
+
+using namespace mlir;
+using namespace dlc;
+using llvm::StringRef;
+
+namespace {
+
+/// Where an op comes from. Without a name it is a place in IR as text.
+struct Origin {
+  StringAttr node;
+  FileLineColLoc place;
+};
+
+class DebugInfo {
+public:
+  DebugInfo(ModuleOp module, StringRef main, bool isOptimized)
+      : module(module), context(module.getContext()), main(main),
+        isOptimized(isOptimized) {}
+
+  void add();
+
+private:
+  LLVM::DIFileAttr getFile(StringRef name) {
+    return LLVM::DIFileAttr::get(context, name, /*directory=*/"");
+  }
+  LLVM::DISubprogramAttr makeSubprogram(StringRef name, StringRef symbol,
+                                        FileLineColLoc place);
+  LLVM::DISubprogramAttr getSubprogram(const Origin &origin);
+  void addTo(LLVM::LLVMFuncOp function);
+
+  ModuleOp module;
+  MLIRContext *context;
+  StringRef main;
+  bool isOptimized;
+  LLVM::DICompileUnitAttr unit;
+  StringAttr graph; ///< names what is of no node: that has main's location
+  /// By the node's name and its place.
+  llvm::DenseMap<std::pair<Attribute, Attribute>, LLVM::DISubprogramAttr>
+      subprograms;
+};
+
+} // namespace
+
+/// The first node in a location, or else its first place in a file.
+static Origin getOrigin(Location loc) {
+  if (auto fused = dyn_cast<FusedLoc>(loc)) {
+    Origin found;
+    for (Location part : fused.getLocations()) {
+      Origin origin = getOrigin(part);
+      if (origin.node && origin.place)
+        return origin;
+      if (!found.place)
+        found = origin;
+    }
+    return found;
+  }
+  if (auto call = dyn_cast<CallSiteLoc>(loc))
+    return getOrigin(call.getCallee());
+  if (auto name = dyn_cast<NameLoc>(loc)) {
+    Origin origin = getOrigin(name.getChildLoc());
+    if (!origin.node)
+      origin.node = name.getName();
+    // A node's line is its index; lines begin at 1.
+    if (auto place = origin.place)
+      origin.place = FileLineColLoc::get(
+          place.getFilename(), place.getLine() + 1, place.getColumn());
+    return origin;
+  }
+  return {nullptr, dyn_cast<FileLineColLoc>(loc)};
+}
+
+LLVM::DISubprogramAttr DebugInfo::makeSubprogram(StringRef name,
+                                                 StringRef symbol,
+                                                 FileLineColLoc place) {
+  auto flags = LLVM::DISubprogramFlags::Definition |
+               LLVM::DISubprogramFlags::LocalToUnit;
+  if (isOptimized)
+    flags = flags | LLVM::DISubprogramFlags::Optimized;
+  LLVM::DIFileAttr file = getFile(place.getFilename());
+  return LLVM::DISubprogramAttr::get(
+      context, DistinctAttr::create(UnitAttr::get(context)), unit, file,
+      StringAttr::get(context, name),
+      symbol.empty() ? StringAttr() : StringAttr::get(context, symbol), file,
+      place.getLine(), place.getLine(), flags,
+      LLVM::DISubroutineTypeAttr::get(context, llvm::dwarf::DW_CC_normal, {}),
+      /*retainedNodes=*/{}, /*annotations=*/{});
+}
+
+LLVM::DISubprogramAttr DebugInfo::getSubprogram(const Origin &origin) {
+  LLVM::DISubprogramAttr &found =
+      subprograms[{origin.node, LocationAttr(origin.place)}];
+  if (!found)
+    found = makeSubprogram(origin.node, /*symbol=*/"", origin.place);
+  return found;
+}
+
+/// "conv1+relu1+add1+..."
+static std::string joinNames(ArrayRef<StringRef> nodes) {
+  constexpr size_t most = 4;
+  std::string text = llvm::join(nodes.take_front(most), "+");
+  return nodes.size() > most ? text + "+..." : text;
+}
+
+void DebugInfo::addTo(LLVM::LLVMFuncOp function) {
+  llvm::SetVector<StringRef> nodes;
+  FileLineColLoc start = getOrigin(function.getLoc()).place;
+  StringRef symbol = function.getName();
+  function.getBody().walk([&](Operation *op) {
+    Origin origin = getOrigin(op->getLoc());
+    if (graph && origin.node == graph)
+      return;
+    if (origin.node && origin.place)
+      nodes.insert(origin.node);
+    if (!start)
+      start = origin.place;
+  });
+  if (!start)
+    start = FileLineColLoc::get(unit.getFile().getName(), 0, 0);
+  LLVM::DISubprogramAttr own = makeSubprogram(
+      nodes.empty() || symbol == main ? symbol.str()
+                                      : joinNames(nodes.getArrayRef()),
+      symbol, start);
+
+  // The verifier wants every call to have a place: without one, line 0.
+  auto nowhere = FileLineColLoc::get(start.getFilename(), 0, 0);
+  function.getBody().walk([&](Operation *op) {
+    Origin origin = getOrigin(op->getLoc());
+    if (!origin.place || (graph && origin.node == graph))
+      return op->setLoc(nowhere);
+    if (!origin.node)
+      return op->setLoc(origin.place);
+    Location callee =
+        FusedLoc::get(context, {origin.place}, getSubprogram(origin));
+    Location caller = FusedLoc::get(context, {origin.place}, own);
+    op->setLoc(CallSiteLoc::get(callee, caller));
+  });
+  function->setLoc(FusedLoc::get(context, {start}, own));
+}
+
+void DebugInfo::add() {
+  StringRef file;
+  for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
+    if (function->getLoc()
+            ->findInstanceOf<FusedLocWith<LLVM::DISubprogramAttr>>())
+      return;
+    Origin origin = getOrigin(function.getLoc());
+    if (function.getName() == main)
+      graph = origin.node;
+    if (origin.place && file.empty())
+      file = origin.place.getFilename();
+  }
+  unit = LLVM::DICompileUnitAttr::get(
+      DistinctAttr::create(UnitAttr::get(context)), llvm::dwarf::DW_LANG_C99,
+      getFile(file.empty() ? "model" : file),
+      StringAttr::get(context, "dlc " DLC_VERSION), isOptimized,
+      LLVM::DIEmissionKind::Full, LLVM::DINameTableKind::None);
+  for (auto function : module.getOps<LLVM::LLVMFuncOp>())
+    if (!function.isExternal())
+      addTo(function);
+}
+
+void dlc::addDebugInfo(ModuleOp module, StringRef main, bool isOptimized) {
+  DebugInfo(module, main, isOptimized).add();
+}

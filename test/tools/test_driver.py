@@ -1,0 +1,349 @@
+"""The command line of dlc: what is refused gives one clear error, status 1 and
+no file; what is written is complete."""
+
+import os
+import pathlib
+import resource
+import subprocess
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DLC = os.environ.get("DLC", str(ROOT / "build" / "bin" / "dlc"))
+
+
+def run(*arguments, cwd, **kwargs):
+    kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs}
+    done = subprocess.run([DLC, *map(str, arguments)], cwd=cwd, timeout=120, **kwargs)
+    return done.returncode, done.stdout or b"", (done.stderr or b"").decode()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a model, model.onnx: y = Relu(x @ w)."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="mm"),
+        helper.make_node("Relu", ["h"], ["y"], name="act"),
+    ]
+    weights = np.linspace(-1, 1, 5000, dtype=np.float32).reshape(50, 100)
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (2, 50))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (2, 100))],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
+    onnx.save(model, tmp_path / "model.onnx")
+    return tmp_path
+
+
+def snapshot(folder):
+    return {
+        str(path): None if path.is_dir() else path.read_bytes() for path in folder.rglob("*")
+    }
+
+
+def check_refused(folder, arguments, expected, **kwargs):
+    """One line, status 1, and all files as they were."""
+    before = snapshot(folder)
+    status, out, err = run(*arguments, cwd=folder, **kwargs)
+    assert status == 1, (status, err)
+    assert out == b""
+    assert err.count("\n") == 1 and err.endswith("\n"), err
+    assert expected in err, err
+    assert snapshot(folder) == before
+
+
+# Outputs.
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["-o", "model.onnx"], "the output 'model.onnx' is the input"),
+        (["-o", "./sub/../model.onnx"], "the output './sub/../model.onnx' is the input"),
+        (["-o", "link"], "the output 'link' is the input"),
+        (["--to=graph", "-o", "model.onnx"], "the output 'model.onnx' is the input"),
+        (["-o", "x.h"], "the object and the header would both be 'x.h'"),
+        (["--emit=obj,asm", "-o", "x.s"], "the object and the assembly would both be 'x.s'"),
+        (["--emit=obj,obj"], "expected the object once, found it twice"),
+        (["--emit=asm,asm"], "expected the assembly once, found it twice"),
+        (["--emit="], "expected --emit=obj, header, shared, asm or llvm-ir, found ''"),
+        (["--emit=exe"], "found 'exe'"),
+        (["--emit=obj,header", "-o", "-"], "expected one kind of output for -o -, found 2"),
+        (["--emit=shared", "-o", "-"], "expected a regular file for the shared library"),
+        (["--emit=shared", "-o", "/dev/null"], "expected a regular file for the shared library"),
+        (["-o", ""], "expected a file for -o, found ''"),
+        (["-o", "."], "cannot write '.': Is a directory"),
+        (["-o", "sub"], "cannot write 'sub': Is a directory"),
+        (["-o", "x/"], "cannot write 'x/': No such file or directory"),
+        (["-o", "none/x.o"], "cannot write 'none/x.o': No such file or directory"),
+        (["-o", "model.onnx/x.o"], "cannot write 'model.onnx/x.o': Not a directory"),
+        (["-o", "busy.o"], "cannot write 'busy.h': Is a directory"),
+        (["-o", "/dev/full"], "cannot write '/dev/full': No space left on device"),
+        (["--to=graph", "-o", "/dev/full"], "cannot write '/dev/full': No space left on device"),
+        (["--to=graph", "-o", "none/x"], "cannot write 'none/x': No such file or directory"),
+    ],
+)
+def test_outputs_that_cannot_be(folder, flags, expected):
+    (folder / "sub").mkdir()
+    (folder / "busy.h").mkdir()
+    (folder / "link").symlink_to("model.onnx")
+    check_refused(folder, ["model.onnx", *flags], expected)
+
+
+def test_an_input_named_as_its_output(folder):
+    (folder / "model.onnx").rename(folder / "model.o")
+    check_refused(folder, ["model.o"], "the output 'model.o' is the input")
+    (folder / "model.o").rename(folder / "model.h")
+    check_refused(folder, ["model.h"], "the output 'model.h' is the input")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("output", ["locked/x.o", "kept.o"])
+def test_outputs_without_permission(folder, output):
+    (folder / "kept.o").write_text("kept")
+    (folder / "kept.o").chmod(0o444)
+    (folder / "locked").mkdir(mode=0o555)
+    check_refused(folder, ["model.onnx", "-o", output], "Permission denied")
+
+
+@pytest.mark.parametrize("flags", [[], ["--emit=asm"], ["--emit=shared"], ["--to=llvm"]])
+def test_a_disk_that_is_full(folder, flags):
+    """The limit of a file's size stands for it: it comes in the middle."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    check_refused(
+        folder, ["model.onnx", *flags, "-o", "x"], "File too large", preexec_fn=limit
+    )
+
+
+def test_failure_keeps_what_was_there(folder):
+    """Files of an earlier compilation stay when a later one fails."""
+    assert run("model.onnx", cwd=folder)[0] == 0
+    (folder / "model.h").unlink()
+    (folder / "model.h").mkdir()
+    check_refused(folder, ["model.onnx"], "cannot write 'model.h': Is a directory")
+
+
+def test_all_files_are_complete(folder):
+    kinds = ["obj", "header", "asm", "llvm-ir", "shared"]
+    status, out, err = run("model.onnx", "--emit=" + ",".join(kinds), "-o", "out.o", cwd=folder)
+    assert (status, out, err) == (0, b"", "")
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["model.onnx", "out.h", "out.ll", "out.o", "out.s", "out.so"]
+
+
+def test_default_names(folder):
+    (folder / "sub").mkdir()
+    (folder / "sub" / "my net.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    assert run("sub/my net.onnx", cwd=folder)[0] == 0
+    assert (folder / "my net.o").exists() and (folder / "my net.h").exists()
+
+
+# The standard output.
+
+
+def test_object_to_standard_output(folder):
+    status, out, err = run("model.onnx", "-o", "-", cwd=folder)
+    assert (status, err) == (0, "") and out[:4] == b"\x7fELF"
+    assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+    assert run("model.onnx", "-o", "model.o", cwd=folder)[0] == 0
+    assert (folder / "model.o").read_bytes() == out
+
+
+@pytest.mark.parametrize("kind, part", [("asm", b".text"), ("llvm-ir", b"define"),
+                                        ("header", b"model_run(")])
+def test_one_kind_to_standard_output(folder, kind, part):
+    status, out, err = run("model.onnx", f"--emit={kind}", "-o", "-", cwd=folder)
+    assert (status, err) == (0, "") and part in out
+    assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+
+
+def test_a_device_has_no_neighbours(folder):
+    (folder / "null").symlink_to("/dev/null")
+    assert run("model.onnx", "-o", "null", cwd=folder) == (0, b"", "")
+    assert sorted(path.name for path in folder.iterdir()) == ["model.onnx", "null"]
+    assert not os.path.isfile("/dev/null")
+
+
+PRINTS = [["model.onnx", "--to=llvm"], ["model.onnx", "-o", "-"], ["info", "model.onnx"],
+          ["info", "--json", "model.onnx"], ["--print-targets"], ["--print-supported-ops"],
+          ["--print-pipeline"]]
+
+
+@pytest.mark.parametrize("arguments", PRINTS, ids=" ".join)
+def test_a_closed_standard_output(folder, arguments):
+    check_refused(folder, arguments, "Bad file descriptor", stdout=None,
+                  preexec_fn=lambda: os.close(1))
+
+
+@pytest.mark.parametrize("arguments", PRINTS, ids=" ".join)
+def test_a_full_standard_output(folder, arguments):
+    with open("/dev/full", "wb") as full:
+        check_refused(folder, arguments, "No space left on device", stdout=full)
+
+
+@pytest.mark.parametrize("arguments", PRINTS, ids=" ".join)
+def test_a_broken_pipe(folder, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    check_refused(folder, arguments, "Broken pipe", stdout=writer)
+    os.close(writer)
+
+
+def test_closed_streams_get_no_files(folder):
+    """A file that gets the number of a stream would receive its text."""
+
+    def close():
+        for stream in range(3):
+            os.close(stream)
+
+    assert run("model.onnx", "-v", cwd=folder, stdout=None, stderr=None, preexec_fn=close)[0] == 0
+    closed = (folder / "model.o").read_bytes(), (folder / "model.h").read_bytes()
+    assert run("model.onnx", cwd=folder)[0] == 0
+    assert closed == ((folder / "model.o").read_bytes(), (folder / "model.h").read_bytes())
+
+
+# Inputs.
+
+
+@pytest.mark.parametrize("command", [[], ["info"]])
+@pytest.mark.parametrize(
+    "name, content, expected",
+    [
+        ("missing.onnx", None, "cannot read 'missing.onnx': No such file or directory"),
+        (".", None, "cannot read '.': Is a directory"),
+        ("", None, "no input file"),
+        ("empty.onnx", b"", "expected an ONNX model, found an empty file"),
+        ("text.onnx", b"hello, world\n" * 50, "expected an ONNX model, found a text"),
+        ("json.onnx", b'{"irVersion": 10}', "expected an ONNX model, found a text"),
+        ("zip.onnx", b"PK\x03\x04\x14\0\0\0" + bytes(90), "found a ZIP archive"),
+        ("png.onnx", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(90), "found a PNG image"),
+        ("jpeg.onnx", b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(90), "found a JPEG image"),
+        ("hdf.onnx", b"\x89HDF\r\n\x1a\n" + bytes(90), "found an HDF5 file"),
+        ("tflite.onnx", b"\x1c\0\0\0TFL3" + bytes(90), "found a TensorFlow Lite model"),
+        ("gguf.onnx", b"GGUF\3\0\0\0" + bytes(90), "found a GGUF file"),
+        ("gzip.onnx", b"\x1f\x8b\x08\0" + bytes(90), "found a file compressed by gzip"),
+        ("lfs.onnx", b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        ("elf.onnx", b"\x7fELF\2\1\1" + bytes(90), "found a program or an object file"),
+        ("random.onnx", bytes(np.random.RandomState(1).bytes(999)), "not a complete ONNX model"),
+    ],
+)
+def test_wrong_files(folder, command, name, content, expected):
+    if content is not None:
+        (folder / name).write_bytes(content)
+    check_refused(folder, [*command, name], expected)
+
+
+@pytest.mark.parametrize(
+    "flags, content, expected",
+    [
+        ([], b"", "expected IR as text in 'x.mlir', found an empty file"),
+        ([], b"\x08\x0a\0\0", "expected IR as text in 'x.mlir', found a binary file"),
+        ([], b"module {\n  garbage\n}\n", "x.mlir:2:3: error: custom op 'garbage' is unknown"),
+        ([], b"module {\n", "x.mlir:1:9: error: expected operation name"),
+        ([], b"func.func @main() { return }", "expected the attribute 'dlc.name'"),
+        ([], b"module attributes {dlc.name = 3} { func.func @main() { return } }", "'dlc.name'"),
+        (["--from=graph"], b"func.func @main() { return }", "expected the attribute 'dlc."),
+        (["--dim=n=3"], b"module {}", "expected an ONNX model for --dim, found IR as text"),
+        (["--shape=x:3"], b"module {}", "expected an ONNX model for --shape, found IR as text"),
+        (["--name=x"], b"module {}", "expected an ONNX model for --name, found IR as text"),
+    ],
+)
+def test_wrong_text(folder, flags, content, expected):
+    (folder / "x.mlir").write_bytes(content)
+    check_refused(folder, ["x.mlir", *flags], expected)
+
+
+def test_text_that_is_no_file(folder):
+    check_refused(folder, ["none.mlir"], "cannot read 'none.mlir': No such file or directory")
+    check_refused(folder, [".", "--from=graph"], "cannot read '.': Is a directory")
+    check_refused(folder, ["model.onnx", "--from=graph"], "found a binary file")
+
+
+# Options.
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["other.onnx"], "expected one model, found 'model.onnx' and 'other.onnx'"),
+        (["--nonesuch"], "unknown command line argument '--nonesuch'"),
+        (["--targt=x"], "unknown command line argument '--targt=x'; did you mean '--target=x'?"),
+        (["-target=pdp11"], "unknown target 'pdp11'"),
+        (["-target=sparc-unknown-linux"], "unknown target 'sparc-unknown-linux'"),
+        (["-mcpu=nonesuch"], "unknown CPU 'nonesuch'"),
+        (["-target=aarch64", "-mcpu=haswell"], "unknown CPU 'haswell' for target aarch64"),
+        (["-mattr=+nonesuch"], "unknown feature 'nonesuch'"),
+        (["-mattr=fma"], "expected '+fma' or '-fma', found 'fma'"),
+        (["-O4"], "expected -O0 to -O3, found -O4"),
+        (["-Ofast"], "expected -O0 to -O3, found -Ofast"),
+        (["--conv=fast"], "expected --conv=auto, direct or winograd, found 'fast'"),
+        (["--to=nowhere"], "expected one of the phases"),
+        (["--from=nowhere"], "expected one of the phases"),
+        (["--from=graph", "--to=import"], "expected a phase of --to behind 'graph'"),
+        (["--to=graph", "--emit=obj"], "expected --emit or --to=graph, found both"),
+        (["--shape=x"], "expected --shape=input:1x3x?x?, found 'x'"),
+        (["--shape=x:2xax3"], "expected --shape=input:1x3x?x?, found 'x:2xax3'"),
+        (["--shape=none:2"], "no input is named 'none'; the model has 'x'"),
+        (["--dim=n"], "expected --dim=name=size, found 'n'"),
+        (["--dim=n=-1"], "expected --dim=name=size, found 'n=-1'"),
+        (["--dim=n=1"], "no dimension is named 'n'"),
+        (["--print-ir-after=nonesuch"], "is named 'nonesuch'; try --print-pipeline"),
+        (["--disable-pass=nonesuch"], "nonesuch"),
+        (["--add-passes=nowhere:cse"], "expected one of the phases"),
+        (["--add-passes=graph:nonesuch"], "'nonesuch' does not refer to a registered pass"),
+        (["--add-passes=graph:cse{a=1}"], "no such option a"),
+        (["--add-passes=graph:cse("], "cannot add the passes 'cse('"),
+        (["--remarks=["], "is no regular expression"),
+        (["--print-targets", "--print-pipeline"], "expected one of --print-targets"),
+        (["-o"], "requires a value"),
+        (["-v=3"], "invalid value"),
+    ],
+)
+def test_wrong_options(folder, flags, expected):
+    check_refused(folder, ["model.onnx", *flags], expected)
+
+
+def test_no_input(folder):
+    check_refused(folder, [], "no input file; try 'dlc --help'")
+    check_refused(folder, ["info"], "no input file; try 'dlc info --help'")
+
+
+# @file.
+
+
+def test_response_file(folder):
+    (folder / "flags").write_text("-o 'a b.o'\n--name=\"other\"\n  -O1 model.onnx\n")
+    assert run("@flags", cwd=folder) == (0, b"", "")
+    assert "other_run(" in (folder / "a b.h").read_text()
+
+
+def test_response_files_nest_and_mix(folder):
+    (folder / "inner").write_text("--name=inner")
+    (folder / "flags").write_text("@inner -o x.o")
+    assert run("model.onnx", "@flags", "-O0", cwd=folder) == (0, b"", "")
+    assert "inner_run(" in (folder / "x.h").read_text()
+
+
+def test_response_file_of_a_command(folder):
+    (folder / "flags").write_text("model.onnx --json")
+    status, out, err = run("info", "@flags", cwd=folder)
+    assert (status, err) == (0, "") and out.startswith(b"{")
+
+
+def test_wrong_response_files(folder):
+    check_refused(folder, ["@missing"], "cannot read '@missing'")
+    (folder / "flags").write_text("--nonesuch model.onnx")
+    check_refused(folder, ["@flags"], "unknown command line argument '--nonesuch'")
+    (folder / "empty").write_text("")
+    check_refused(folder, ["@empty"], "no input file")
+    (folder / "self").write_text("model.onnx @self")
+    check_refused(folder, ["@self"], "self")

@@ -1,0 +1,103 @@
+"""dlc --remarks: what passes say about nodes."""
+
+import os
+import pathlib
+import subprocess
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import dlc
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DLC = os.environ.get("DLC", str(ROOT / "build" / "bin" / "dlc"))
+
+FUSED = "node 'act': remark: fused into the epilogue of 'mm' [dlc-fuse-epilogue]"
+UNFUSED = "node 'other': remark: not fused into the epilogue of 'shared': others read it too"
+KERNEL = "node 'mm': remark: kernel: "
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A product whose activation fuses, and one that two nodes read."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="mm"),
+        helper.make_node("Relu", ["h"], ["y"], name="act"),
+        helper.make_node("MatMul", ["x", "v"], ["s"], name="shared"),
+        helper.make_node("ReduceMax", ["s"], ["m"], name="max", keepdims=0),
+        helper.make_node("Abs", ["s"], ["z"], name="other"),
+    ]
+    weights = np.arange(12, dtype=np.float32).reshape(3, 4)
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (2, 3))],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, (2, 4)),
+            helper.make_tensor_value_info("m", TensorProto.FLOAT, ()),
+            helper.make_tensor_value_info("z", TensorProto.FLOAT, (2, 4)),
+        ],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(-weights, "v")],
+    )
+    path = tmp_path_factory.mktemp("remarks") / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), path)
+    return path
+
+
+def run(model, *flags):
+    """The remarks of a compilation, without the file's name."""
+    output = model.with_suffix(".o")
+    command = [DLC, *flags, str(model), "-o", str(output)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stdout == "", done.stderr
+    assert output.exists()
+    lines = done.stderr.splitlines()
+    assert all(line.startswith(f"{model.name}: ") for line in lines), lines
+    return [line[len(f"{model.name}: ") :] for line in lines]
+
+
+def test_says_nothing_unasked(model):
+    assert run(model) == []
+
+
+@pytest.mark.parametrize("flag", ["--remarks", "--remarks=", "--remarks=."])
+def test_all_remarks(model, flag):
+    remarks = run(model, flag)
+    assert FUSED in remarks
+    assert any(line.startswith(UNFUSED) for line in remarks)
+    assert any(line.startswith(KERNEL) for line in remarks)
+    assert all(": remark: " in line and line.endswith("]") for line in remarks)
+    # Patterns are tried again and again; each thing is said once.
+    assert len(remarks) == len(set(remarks))
+
+
+@pytest.mark.parametrize("regex", ["epilogue", "dlc-fuse-epilogue", "^dlc-fuse", "logue$", "x|fuse"])
+def test_regular_expression_is_searched_for(model, regex):
+    remarks = run(model, f"--remarks={regex}")
+    assert FUSED in remarks
+    assert all(line.endswith("[dlc-fuse-epilogue]") for line in remarks)
+
+
+def test_no_pass_matches(model):
+    assert run(model, "--remarks=nonesuch") == []
+
+
+def test_wrong_regular_expression(model, tmp_path):
+    command = [DLC, "--remarks=(", str(model), "-o", str(tmp_path / "x.o")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "dlc: error: '(' is no regular expression: parentheses not balanced\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_python(model):
+    compiled = dlc.compile(model, remarks="epilogue")
+    texts = [str(entry) for entry in compiled.diagnostics if entry.severity == "remark"]
+    assert f"{model.name}: {FUSED}" in texts
+    assert dlc.compile(model).diagnostics == []
+    with pytest.raises(dlc.CompileError, match="is no regular expression"):
+        dlc.compile(model, remarks="(")
