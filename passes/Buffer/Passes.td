@@ -54,6 +54,27 @@ def SplitDestinations : Pass<"dlc-split-destinations"> {
   }];
 }
 
+def PlaceParts : Pass<"dlc-place-parts"> {
+  let summary = "Compute the parts of a padded or concatenated tensor in their place";
+  let description = [{
+    ```mlir
+    %e = tensor.empty() : tensor<4x8xf32>
+    %a = linalg.exp ins(%x) outs(%e)
+    %b = tensor.insert_slice %a into %c[0, 8] [4, 8] [1, 1]
+    ```
+    becomes
+    ```mlir
+    %e = tensor.extract_slice %c[0, 8] [4, 8] [1, 1]
+    %a = linalg.exp ins(%x) outs(%e)
+    %b = tensor.insert_slice %a into %c[0, 8] [4, 8] [1, 1]
+    ```
+    where the analysis of bufferization finds no conflict. Parts of parts
+    follow, so that a chain of concatenations is computed in one buffer.
+  }];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def CopyToLoops : Pass<"dlc-copy-to-linalg", "::mlir::ModuleOp"> {
   let summary = "Turn memref.copy into linalg.generic, so that it becomes a kernel";
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];

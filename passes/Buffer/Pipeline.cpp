@@ -15,8 +15,7 @@ void dlc::buildBufferPipeline(OpPassManager &pm) {
   pm.addPass(createCSEPass());
   pm.addPass(createSplitDestinations());
   pm.addPass(createBindInterface());
-  // Producers write where insert_slice would have copied to (padding, concat).
-  pm.addPass(bufferization::createEmptyTensorEliminationPass());
+  pm.addPass(createPlaceParts());
   bufferization::OneShotBufferizePassOptions options;
   options.bufferAlignment = 64;
   // Values of a loop whose shape changes are new buffers every time.

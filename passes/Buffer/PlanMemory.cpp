@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -21,8 +22,8 @@ using namespace dlc;
 
 namespace {
 
-/// A static buffer that lives from position `begin` to `end` of the top-level
-/// block, both inclusive.
+/// A static buffer that lives from its first to its last access, at positions
+/// `begin` and `end` of the top-level block.
 struct Lifetime {
   memref::AllocOp op;
   int64_t begin, end, size, offset = 0;
@@ -47,12 +48,16 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
         return;
       }
       // A buffer inside a loop lives as long as the whole loop.
-      Operation *top = entry.findAncestorOpInBlock(*op);
-      Lifetime life{op, position[top], position[top], sizeOf(op.getType())};
+      Lifetime life{op, std::numeric_limits<int64_t>::max(), 0,
+                    sizeOf(op.getType())};
       for (Value alias : flow.resolve(op.getResult()))
-        for (Operation *user : alias.getUsers())
-          life.end = std::max(life.end,
-                              position[entry.findAncestorOpInBlock(*user)]);
+        for (Operation *user : alias.getUsers()) {
+          if (isa<ViewLikeOpInterface>(user))
+            continue;
+          int64_t access = position[entry.findAncestorOpInBlock(*user)];
+          life.begin = std::min(life.begin, access);
+          life.end = std::max(life.end, access);
+        }
       lifetimes.push_back(life);
     });
     int64_t workspace = place(lifetimes);

@@ -33,6 +33,12 @@ struct SplitDestinationsPass
     // Fills first: each copy of one needs an empty tensor of its own.
     getOperation()->walk([](linalg::FillOp op) { split(op); });
     getOperation()->walk([](tensor::EmptyOp op) { split(op); });
+    // What comes before the producers of its parts can take them all, a concat
+    // of a concat too.
+    getOperation()->walk([](tensor::EmptyOp op) {
+      if (op.getType().hasStaticShape())
+        op->moveBefore(op->getBlock(), op->getBlock()->begin());
+    });
   }
 
   static void split(Operation *op) {

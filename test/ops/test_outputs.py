@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 import dlc
 
 
-@pytest.mark.parametrize("order", itertools.permutations(["r", "s", "t", "v"]))
+@pytest.mark.parametrize("order", list(itertools.permutations(["r", "s", "t", "v"])))
 def test_results_of_one_another(order: tuple[str, ...]) -> None:
     nodes = [
         helper.make_node("Exp", ["x"], ["r"]),
