@@ -7,7 +7,13 @@
 #include "lib/OnnxReader/Model.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
+#include "llvm/Support/MathExtras.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 using namespace mlir;
 using namespace dlc;
@@ -75,6 +81,20 @@ static OwningOpRef<ModuleOp> read(Model &model,
   return module;
 }
 
+/// Gives back the memory of a mapped file: its pages are read again when they
+/// are used, and those of tensors that were copied for their alignment never
+/// are. LLVM's `dontNeedIfMmap` does nothing with glibc.
+static void releasePages(const llvm::MemoryBuffer &file) {
+#ifdef __linux__
+  if (file.getBufferKind() != llvm::MemoryBuffer::MemoryBuffer_MMap)
+    return;
+  uintptr_t page = llvm::sys::Process::getPageSizeEstimate();
+  uintptr_t begin = llvm::alignDown(uintptr_t(file.getBufferStart()), page);
+  madvise(reinterpret_cast<void *>(begin),
+          uintptr_t(file.getBufferEnd()) - begin, MADV_DONTNEED);
+#endif
+}
+
 /// `read` behind the barrier for exceptions.
 static OwningOpRef<ModuleOp>
 readSafely(Model &model, std::shared_ptr<llvm::MemoryBuffer> buffer,
@@ -103,7 +123,10 @@ OwningOpRef<ModuleOp> dlc::readOnnx(StringRef path, MLIRContext &context,
         << path << "': " << buffer.getError().message();
     return {};
   }
-  return readSafely(model, std::move(*buffer), options);
+  std::shared_ptr<llvm::MemoryBuffer> file = std::move(*buffer);
+  OwningOpRef<ModuleOp> module = readSafely(model, file, options);
+  releasePages(*file);
+  return module;
 }
 
 OwningOpRef<ModuleOp> dlc::readOnnx(std::unique_ptr<llvm::MemoryBuffer> buffer,
