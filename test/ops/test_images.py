@@ -65,7 +65,11 @@ def test_resize_nearest(nearest):
     )
 
 
-GRID = itertools.product(["linear", "nearest", "cubic"], ["zeros", "border", "reflection"], [0, 1])
+GRID = list(
+    itertools.product(
+        ["linear", "nearest", "cubic"], ["zeros", "border", "reflection"], [0, 1]
+    )
+)
 
 
 @pytest.mark.parametrize("mode,padding,corners", GRID)
