@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -207,6 +208,10 @@ static OpFoldResult traceDim(OpBuilder &builder, Location loc, Value tensor,
         return sum;
       })
       .Case([&](SliceOp op) { return op.getMixedSizes()[dim]; })
+      .Case([&](tensor::EmptyOp op) { return op.getMixedSizes()[dim]; })
+      .Case([&](DestinationStyleOpInterface op) {
+        return same(op.getTiedOpOperand(cast<OpResult>(tensor))->get());
+      })
       .Case([&](PadOp op) {
         OpFoldResult size = addSizes(builder, loc, same(op.getX()),
                                      op.getMixedLow()[dim]);

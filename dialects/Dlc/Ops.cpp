@@ -51,7 +51,7 @@ OpFoldResult CastOp::fold(FoldAdaptor) {
 /// One index operand a dynamic dimension of the result.
 static LogicalResult verifyDynamicSizes(Operation *op, RankedTensorType type,
                                         ValueRange sizes) {
-  if (type.getNumDynamicDims() != int64_t(sizes.size()))
+  if (type.getNumDynamicDims() != sizes.size())
     return op->emitOpError("expected ")
            << type.getNumDynamicDims()
            << " sizes, one a dynamic dimension of the result, found "

@@ -103,6 +103,10 @@ typedef struct dlc_model {
   int (*run)(const dlc_tensor *inputs, dlc_tensor *outputs,
              const dlc_options *options);
   const char *(*status_string)(int status);
+  /* Sets the `shape` of each output for inputs of the given shapes, without a
+     run and without any data; -1 where a size depends on data. */
+  int (*shapes)(const dlc_tensor *inputs, dlc_tensor *outputs,
+                const dlc_options *options);
 } dlc_model;
 
 #ifdef __cplusplus

@@ -233,8 +233,8 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   // The tables point to each other: declare both, then fill them.
   PointerType *ptr = tables.pointer;
   StructType *descType = StructType::get(
-      tables.context, {ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, tables.i32,
-                       tables.i32, tables.i32});
+      tables.context, {ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr,
+                       tables.i32, tables.i32, tables.i32});
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
                                   model.symbol("desc"));
@@ -246,6 +246,16 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
               "dlc_rt_run", desc, GlobalValue::InternalLinkage);
   forward(tables, model.symbol("run"), tables.i32, {ptr, ptr, ptr},
           "dlc_rt_run_typed", desc, GlobalValue::ExternalLinkage);
+
+  Function *shapes = forward(tables, model.symbol("shapes_tensors"), tables.i32,
+                             {ptr, ptr, ptr}, "dlc_rt_shapes", desc,
+                             GlobalValue::InternalLinkage);
+  if (model.hasDynamicOutput())
+    forward(tables, model.symbol("shapes"), tables.i32, {ptr, ptr, ptr},
+            "dlc_rt_shapes_typed", desc, GlobalValue::ExternalLinkage);
+  Constant *sizes = tables.null;
+  if (Function *function = module.getFunction(model.symbol("sizes")))
+    sizes = function;
 
   Constant *target = tables.string((Twine(spec.triple) + " " + spec.cpu).str());
   SmallVector<Constant *> fields = {
@@ -259,7 +269,8 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
       tables.tensors("inputs", model.inputs),
       tables.tensors("outputs", model.outputs),
       run,
-      statusString};
+      statusString,
+      shapes};
   fields[1] = tables.int32(0);
   uint64_t bytes =
       module.getDataLayout().getTypeAllocSize(tables.record(fields)->getType());
@@ -272,7 +283,7 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
                                   /*constant=*/false);
   desc->setInitializer(ConstantStruct::get(
       descType,
-      {info, module.getFunction(model.symbol("main")),
+      {info, module.getFunction(model.symbol("main")), sizes,
        tables.ints<int32_t>("input_fields", inputFields),
        tables.ints<int32_t>("dim_fields", dimFields),
        tables.ints<int32_t>("dim_same", dimSame),

@@ -153,7 +153,7 @@ static std::string comment(const ModelInterface &model,
   case StructField::Capacity:
     return "bytes at " + tensor.cName;
   case StructField::Shape:
-    return "set by the run";
+    return "set by the run, and by " + model.name + "_shapes";
   }
   return "";
 }
@@ -177,6 +177,18 @@ static void writeStruct(raw_ostream &os, const ModelInterface &model,
   os << "} " << model.name << (isInput ? "_inputs" : "_outputs") << ";\n\n";
 }
 
+/// Only where there is something to ask for.
+static std::string shapesCall(const ModelInterface &model) {
+  if (!model.hasDynamicOutput())
+    return "";
+  return formatv("/* Sets the shapes in `out` for the dimensions in `in`, "
+                 "without a run; -1 where\n   a size depends on data. No "
+                 "pointer to data is read. Returns a dlc_status. */\n"
+                 "int {0}_shapes(const {0}_inputs *in, {0}_outputs *out,\n"
+                 "    const dlc_options *options);\n\n",
+                 model.name);
+}
+
 std::string dlc::generateHeader(const ModelInterface &model, StringRef target) {
   std::string text;
   raw_string_ostream os(text);
@@ -196,6 +208,7 @@ std::string dlc::generateHeader(const ModelInterface &model, StringRef target) {
      << formatv("int {0}_run(const {0}_inputs *in, {1}{0}_outputs *out,\n"
                 "    const dlc_options *options);\n\n",
                 model.name, model.hasDynamicOutput() ? "" : "const ")
+     << shapesCall(model)
      << "/* Names, types, shapes and a run for programs that do not know the\n"
      << "   model beforehand. */\n"
      << formatv("const dlc_model *{0}_model(void);\n\n", model.name)

@@ -197,6 +197,7 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
     signExtendInts(module);
   llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {
     return value.getName() == lowered.model.symbol("run") ||
+           value.getName() == lowered.model.symbol("shapes") ||
            value.getName() == lowered.model.symbol("model") ||
            value.getName() == lowered.model.symbol("status_string");
   });

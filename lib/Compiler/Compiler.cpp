@@ -131,6 +131,8 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
       return module.emitError("expected the attribute 'dlc.name', a text");
     if (main)
       SymbolTable::setSymbolName(main, (name.getValue() + "_main").str());
+    if (auto shapes = module.lookupSymbol("shapes"); shapes && name)
+      SymbolTable::setSymbolName(shapes, (name.getValue() + "_sizes").str());
   }
   return success();
 }

@@ -4,6 +4,34 @@
 
 include "mlir/Pass/PassBase.td"
 
+def DeriveShapes : Pass<"dlc-derive-shapes", "::mlir::ModuleOp"> {
+  let summary = "Derive from @main the function that computes the sizes of its results";
+  let description = [{
+    Where a result has a dynamic size. The function reads the sizes of all
+    dimensions of all inputs and writes those of the outputs that are dynamic;
+    -1 stands for one that depends on the elements of a tensor. It becomes the
+    call `NAME_shapes` of the C interface.
+
+    ```mlir
+    func.func @main(%x: tensor<?x4xf32>) -> tensor<?xf32> {
+      %0 = dlc.reshape %x ...
+    ```
+    has beside it
+    ```mlir
+    func.func @shapes(%in: memref<2xi64>, %out: memref<1xi64>) attributes {llvm.bareptr} {
+      %0 = memref.load %in[%c0] : memref<2xi64>
+      %1 = arith.muli %0, %c4 ...
+      memref.store %1, %out[%c0] : memref<1xi64>
+      return
+    }
+    ```
+    It stands before the lowering, since the ops of dlc tell their sizes.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def LowerToLinalg : Pass<"dlc-lower-to-linalg", "::mlir::ModuleOp"> {
   let summary = "Lower dlc ops to linalg, tensor and arith, and contractions to dlc.contract";
   let description = [{

@@ -1,16 +1,18 @@
 // The phase `tensor`, in order.
 
 #include "lib/Target/Target.h"
-#include "passes/Tensor/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Tensor/Passes.h"
 
 using namespace mlir;
 
 void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
                               const TensorOptions &options) {
+  // While ops tell the sizes of their results.
+  pm.addPass(createDeriveShapes());
   pm.addPass(createLowerToLinalg());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

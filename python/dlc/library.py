@@ -86,6 +86,7 @@ class Model(Structure):
         ("outputs", POINTER(TensorInfo)),
         ("run", CFUNCTYPE(c_int, POINTER(Tensor), POINTER(Tensor), POINTER(RunOptions))),
         ("status_string", CFUNCTYPE(c_char_p, c_int)),
+        ("shapes", CFUNCTYPE(c_int, POINTER(Tensor), POINTER(Tensor), POINTER(RunOptions))),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from dlc import dtypes, library
-from dlc.errors import Diagnostic, RunError
+from dlc.errors import Diagnostic, DlcError, RunError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +97,57 @@ class Model:
         if len(inputs) != len(self.inputs):
             raise ValueError(f"expected {len(self.inputs)} inputs, found {len(inputs)}")
         return self._run(inputs)
+
+    def output_shapes(
+        self, shapes: Mapping[str, Sequence[int]]
+    ) -> dict[str, tuple[int | None, ...]]:
+        """The shapes of the outputs, without a run.
+
+        Args:
+          shapes: the shape of each input by name; those that are fixed may be
+            left out.
+
+        Returns:
+          Shapes by name. None is a size that depends on data.
+
+        Raises:
+          ValueError: an input is missing, unknown, or of another rank.
+          RunError: a size is wrong.
+        """
+        fixed = {info.name: info.shape for info in self.inputs if not info.is_dynamic}
+        given = self._order({**fixed, **shapes})
+        for info, shape in zip(self.inputs, given):
+            if len(shape) != len(info.shape):
+                raise ValueError(
+                    f"expected {len(info.shape)} sizes for '{info.name}', found {len(shape)}"
+                )
+        if self._model.size < ctypes.sizeof(library.Model):
+            raise DlcError("the model was made by a version of dlc that tells no shapes")
+
+        def describe(shapes: Sequence[Any]) -> Any:
+            arrays = [(ctypes.c_int64 * len(shape))(*shape) for shape in shapes]
+            return (library.Tensor * len(arrays))(*(library.Tensor(None, 0, a) for a in arrays))
+
+        results = describe([[-1] * len(info.shape) for info in self.outputs])
+        self._check(self._model.shapes, describe(given), results)
+        return {
+            info.name: tuple(
+                size if size >= 0 else None for size in result.shape[: len(info.shape)]
+            )
+            for info, result in zip(self.outputs, results)
+        }
+
+    def _check(self, function: Any, inputs: Any, outputs: Any) -> None:
+        error = ctypes.create_string_buffer(1024)
+        options = library.RunOptions(
+            size=ctypes.sizeof(library.RunOptions),
+            error=ctypes.cast(error, ctypes.c_char_p),
+            error_size=len(error),
+        )
+        status = function(inputs, outputs, ctypes.byref(options))
+        if status:
+            message = error.value.decode(errors="replace")
+            raise RunError(status, message or self._model.status_string(status).decode())
 
     def _order(self, inputs: Mapping[str, Any]) -> list[Any]:
         names = [info.name for info in self.inputs]

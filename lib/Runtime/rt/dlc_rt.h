@@ -36,6 +36,9 @@ struct dlc_rt_need {
 struct dlc_rt_desc {
   const dlc_model *model;
   int32_t (*main)(struct dlc_rt_ctx *);
+  /* From the flat sizes of inputs those of outputs that are dynamic, -1 where
+   * they depend on data; NULL: nothing is known. */
+  void (*sizes)(const int64_t *inputs, int64_t *outputs);
   const int32_t *input_fields;  /* where an input's pointer is in the struct */
   const int32_t *dim_fields;    /* flat: where the int64_t is, or NO_FIELD */
   const int32_t *dim_same;      /* flat: first dimension of that name, or -1 */
@@ -61,6 +64,10 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
                dlc_tensor *outputs, const dlc_options *options);
 int dlc_rt_run_typed(const struct dlc_rt_desc *desc, const void *inputs,
                      void *outputs, const dlc_options *options);
+int dlc_rt_shapes(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
+                  dlc_tensor *outputs, const dlc_options *options);
+int dlc_rt_shapes_typed(const struct dlc_rt_desc *desc, const void *inputs,
+                        void *outputs, const dlc_options *options);
 const char *dlc_rt_status_string(int status);
 
 /* Between the runtime's files. */

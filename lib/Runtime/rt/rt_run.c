@@ -137,9 +137,9 @@ static int wrong_dim(const struct dlc_rt_desc *desc, const dlc_options *options,
   return DLC_ERROR_SHAPE;
 }
 
-/* Checks input `i`, whose dimensions are at `flat` of the flat arrays, and
- * writes its dimensions to `sizes` and its data to the context's arrays. */
-static int check_input(const struct dlc_rt_desc *desc,
+/* Checks the shape of input `i`, whose dimensions are at `flat` of the flat
+ * arrays, and writes these to `sizes`. */
+static int check_shape(const struct dlc_rt_desc *desc,
                        const dlc_options *options, int32_t i, int32_t flat,
                        const dlc_tensor *given, int64_t *sizes) {
   const dlc_tensor_info *info = &desc->model->inputs[i];
@@ -162,10 +162,21 @@ static int check_input(const struct dlc_rt_desc *desc,
       return wrong_dim(desc, options, info, d, size,
                        "the size that it has in another place: ", sizes[same]);
   }
-  size_t bytes = tensor_bytes(info, sizes + flat);
-  if (bytes == SIZE_MAX)
+  if (tensor_bytes(info, sizes + flat) == SIZE_MAX)
     return fail(desc, options, "input", info, DLC_ERROR_SHAPE,
                 "more bytes than this machine can address");
+  return DLC_OK;
+}
+
+/* The same with the input's data. */
+static int check_input(const struct dlc_rt_desc *desc,
+                       const dlc_options *options, int32_t i, int32_t flat,
+                       const dlc_tensor *given, int64_t *sizes) {
+  const dlc_tensor_info *info = &desc->model->inputs[i];
+  int status = check_shape(desc, options, i, flat, given, sizes);
+  if (status != DLC_OK)
+    return status;
+  size_t bytes = tensor_bytes(info, sizes + flat);
   if (!given->data && bytes)
     return fail(desc, options, "input", info, DLC_ERROR_NULL_POINTER,
                 "its pointer is NULL");
@@ -239,8 +250,9 @@ static int find_arena(struct dlc_rt_ctx *ctx) {
   return DLC_OK;
 }
 
-int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
-               dlc_tensor *outputs, const dlc_options *options) {
+/* What comes before anything that the model's own code does. */
+static int check_call(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
+                      const dlc_tensor *outputs, const dlc_options *options) {
   const dlc_model *model = desc->model;
   int status = check_options(desc, options);
   if (status == DLC_OK)
@@ -250,6 +262,15 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   if ((!inputs && model->num_inputs) || (!outputs && model->num_outputs))
     return fail(desc, options, NULL, NULL, DLC_ERROR_NULL_POINTER,
                 inputs ? "the outputs are NULL" : "the inputs are NULL");
+  return DLC_OK;
+}
+
+int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
+               dlc_tensor *outputs, const dlc_options *options) {
+  const dlc_model *model = desc->model;
+  int status = check_call(desc, inputs, outputs, options);
+  if (status != DLC_OK)
+    return status;
 
   const void *data[model->num_inputs + 1];
   const int64_t *shapes[model->num_inputs + 1];
@@ -302,6 +323,42 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   return status;
 }
 
+int dlc_rt_shapes(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
+                  dlc_tensor *outputs, const dlc_options *options) {
+  const dlc_model *model = desc->model;
+  int status = check_call(desc, inputs, outputs, options);
+  if (status != DLC_OK)
+    return status;
+  int64_t sizes[desc->num_input_dims + 1];
+  int64_t results[desc->num_output_dims + 1];
+
+  int32_t flat = 0;
+  for (int32_t i = 0; i < model->num_inputs; ++i) {
+    status = check_shape(desc, options, i, flat, &inputs[i], sizes);
+    if (status != DLC_OK)
+      return status;
+    flat += model->inputs[i].rank;
+  }
+  for (int32_t i = 0; i < model->num_outputs; ++i)
+    if (!outputs[i].shape && is_dynamic(&model->outputs[i]))
+      return fail(desc, options, "output", &model->outputs[i],
+                  DLC_ERROR_NULL_POINTER,
+                  "its shape is dynamic, but dlc_tensor.shape is NULL");
+
+  if (desc->sizes)
+    desc->sizes(sizes, results);
+  flat = 0;
+  for (int32_t i = 0; i < model->num_outputs; ++i) {
+    const dlc_tensor_info *info = &model->outputs[i];
+    for (int32_t d = 0; d < info->rank; ++d, ++flat)
+      if (outputs[i].shape)
+        outputs[i].shape[d] = info->dims[d] >= 0 ? info->dims[d]
+                              : desc->sizes      ? results[flat]
+                                                 : -1;
+  }
+  return DLC_OK;
+}
+
 /* Reads the pointer at a field of a generated struct. */
 static void *pointer_at(const void *fields, int32_t offset) {
   void *pointer;
@@ -309,15 +366,11 @@ static void *pointer_at(const void *fields, int32_t offset) {
   return pointer;
 }
 
-int dlc_rt_run_typed(const struct dlc_rt_desc *desc, const void *inputs,
-                     void *outputs, const dlc_options *options) {
+/* Reads the generated structs; the shapes of inputs are kept in `sizes`. */
+static void read_fields(const struct dlc_rt_desc *desc, const void *inputs,
+                        void *outputs, dlc_tensor *in, dlc_tensor *out,
+                        int64_t *sizes) {
   const dlc_model *model = desc->model;
-  if ((!inputs && model->num_inputs) || (!outputs && model->num_outputs))
-    return dlc_rt_run(desc, inputs, outputs, options);
-  dlc_tensor in[model->num_inputs + 1];
-  dlc_tensor out[model->num_outputs + 1];
-  int64_t sizes[desc->num_input_dims + 1];
-
   int32_t flat = 0;
   for (int32_t i = 0; i < model->num_inputs; ++i) {
     const dlc_tensor_info *info = &model->inputs[i];
@@ -342,6 +395,17 @@ int dlc_rt_run_typed(const struct dlc_rt_desc *desc, const void *inputs,
       out[i].shape = (int64_t *)((char *)outputs + field[2]);
     }
   }
+}
+
+int dlc_rt_run_typed(const struct dlc_rt_desc *desc, const void *inputs,
+                     void *outputs, const dlc_options *options) {
+  const dlc_model *model = desc->model;
+  if ((!inputs && model->num_inputs) || (!outputs && model->num_outputs))
+    return dlc_rt_run(desc, inputs, outputs, options);
+  dlc_tensor in[model->num_inputs + 1];
+  dlc_tensor out[model->num_outputs + 1];
+  int64_t sizes[desc->num_input_dims + 1];
+  read_fields(desc, inputs, outputs, in, out, sizes);
 
   int status = dlc_rt_run(desc, in, out, options);
 
@@ -353,4 +417,16 @@ int dlc_rt_run_typed(const struct dlc_rt_desc *desc, const void *inputs,
     }
   }
   return status;
+}
+
+int dlc_rt_shapes_typed(const struct dlc_rt_desc *desc, const void *inputs,
+                        void *outputs, const dlc_options *options) {
+  const dlc_model *model = desc->model;
+  if ((!inputs && model->num_inputs) || (!outputs && model->num_outputs))
+    return dlc_rt_shapes(desc, inputs, outputs, options);
+  dlc_tensor in[model->num_inputs + 1];
+  dlc_tensor out[model->num_outputs + 1];
+  int64_t sizes[desc->num_input_dims + 1];
+  read_fields(desc, inputs, outputs, in, out, sizes);
+  return dlc_rt_shapes(desc, in, out, options);
 }

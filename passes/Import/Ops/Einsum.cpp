@@ -109,7 +109,8 @@ bool Einsum::parse(StringRef equation) {
       if (count == 1 && label < kEllipsis)
         output.push_back(label);
   }
-  for (auto [i, label] : llvm::enumerate(output)) {
+  for (size_t i = 0; i < output.size(); ++i) {
+    Label label = output[i];
     bool isKnown =
         llvm::any_of(terms, [&](const Term &t) { return t.has(label); });
     if (!isKnown ||
@@ -261,7 +262,7 @@ Value Einsum::run() {
 }
 
 static ImportResult importEinsum(NodeImport &node) {
-  Einsum einsum{node};
+  Einsum einsum{node, {}, {}};
   std::string equation = node.getString("equation", "").str();
   if (!einsum.parse(equation))
     return failure();

@@ -69,7 +69,7 @@ static ImportResult importReshape(NodeImport &node) {
     } else if (!constant && !node.graph.getElements(node.input(1))) {
       runTime = true;
     }
-    auto same = llvm::find_if(remaining, [&](OpFoldResult other) {
+    auto same = llvm::find_if(remaining, [size = size](OpFoldResult other) {
       return areEqualSizes(size, other);
     });
     if (same != remaining.end())

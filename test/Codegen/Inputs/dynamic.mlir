@@ -13,6 +13,11 @@ module attributes {
   llvm.func @dlc_rt_alloc(!llvm.ptr, i64) -> !llvm.ptr
   llvm.func @dlc_rt_free(!llvm.ptr, !llvm.ptr)
   llvm.func @dlc_rt_status(!llvm.ptr) -> i32
+  llvm.func @dynamic_sizes(%in: !llvm.ptr, %out: !llvm.ptr) {
+    %batch = llvm.load %in : !llvm.ptr -> i64
+    llvm.store %batch, %out : i64, !llvm.ptr
+    llvm.return
+  }
   llvm.func @dynamic_main(%ctx: !llvm.ptr) -> i32 {
     %0 = llvm.mlir.constant(0 : i64) : i64
     %1 = llvm.mlir.constant(1 : i64) : i64

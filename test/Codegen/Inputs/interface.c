@@ -116,7 +116,7 @@ static void descriptor(void) {
   FAILS(model->run(in, &out, &options), DLC_ERROR_CAPACITY);
 }
 
-static void dynamic_shapes(void) {
+static void dynamic_dimensions(void) {
   uint8_t flag = 1;
   uint16_t any[4] = {0, 0, 0, 0};
   float scale[2] = {2, 3}, x[4] = {1, 2, 3, 4}, y[4];
@@ -163,6 +163,44 @@ static void dynamic_shapes(void) {
   in.batch = 2;
   in.any_thing_dim0 = INT64_MAX;
   FAILS(dynamic_run(&in, &out, &options), DLC_ERROR_SHAPE);
+}
+
+/* Shapes without a run: no data is there. */
+static void asked_shapes(void) {
+  const dlc_model *model = dynamic_model();
+  dynamic_inputs in;
+  dynamic_outputs out;
+  int64_t x[2] = {5, 2}, scale[1] = {5}, any[1] = {4}, shape[2] = {0, 0};
+  dlc_tensor given[4], asked = {0};
+  memset(&in, 0, sizeof in);
+  memset(&out, 0, sizeof out);
+  in.batch = 7;
+  CHECK(dynamic_shapes(&in, &out, &options) == DLC_OK);
+  CHECK(out.y_shape[0] == 7 && out.y_shape[1] == 2 && !out.y);
+  in.batch = 0;
+  CHECK(dynamic_shapes(&in, &out, NULL) == DLC_OK && out.y_shape[0] == 0);
+  in.batch = 1001;
+  FAILS(dynamic_shapes(&in, &out, &options), DLC_ERROR_SHAPE);
+  FAILS(dynamic_shapes(NULL, &out, &options), DLC_ERROR_NULL_POINTER);
+
+  memset(given, 0, sizeof given);
+  given[0].shape = x;
+  given[1].shape = scale;
+  given[3].shape = any;
+  asked.shape = shape;
+  CHECK(model->shapes(given, &asked, &options) == DLC_OK);
+  CHECK(shape[0] == 5 && shape[1] == 2 && !asked.data);
+  scale[0] = 4;
+  FAILS(model->shapes(given, &asked, &options), DLC_ERROR_SHAPE);
+  scale[0] = 5;
+  asked.shape = NULL;
+  FAILS(model->shapes(given, &asked, &options), DLC_ERROR_NULL_POINTER);
+
+  /* Of a static model: what the descriptor says. */
+  memset(given, 0, sizeof given);
+  asked.shape = shape;
+  CHECK(add_model()->shapes(given, &asked, &options) == DLC_OK);
+  CHECK(shape[0] == 2 && shape[1] == 3);
 }
 
 static void dynamic_descriptor(void) {
@@ -239,7 +277,8 @@ int main(void) {
   static_shapes();
   options_of_other_sizes();
   descriptor();
-  dynamic_shapes();
+  dynamic_dimensions();
+  asked_shapes();
   dynamic_descriptor();
   threads();
   printf("%d failed\n", failed);
