@@ -4,10 +4,11 @@ in this process, or as a program of another target under an emulator."""
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 import subprocess
-import tempfile
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,19 @@ CROSS = {
     "armv7": ("arm-linux-gnueabihf-gcc", "qemu-arm-static", "/usr/arm-linux-gnueabihf"),
     "riscv64": ("riscv64-linux-gnu-gcc", "qemu-riscv64-static", "/usr/riscv64-linux-gnu"),
 }
+
+
+# Runs a command and writes what it used. A process's peak memory counts the
+# pages of the process that started it, so this one, which may hold whole
+# models, does not start dlc itself.
+LAUNCHER = """
+import json, resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as file:
+    json.dump([usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024], file)
+sys.exit(status)
+"""
 
 
 class CompileFailure(Exception):
@@ -56,17 +70,19 @@ def compile(
     command += ["--name=network", "-o", str(path), *flags]
     if target:
         command.append(f"-target={target}")
-    with tempfile.TemporaryFile() as log:
-        done = subprocess.Popen(["timeout", str(timeout), *command], stdout=log, stderr=log)
-        _, status, usage = os.wait4(done.pid, 0)
-        done.returncode = os.waitstatus_to_exitcode(status)
-        log.seek(0)
-        text = log.read().decode(errors="replace")
+    measured = folder / "network.usage"
+    launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(measured)]
+    done = subprocess.run(
+        [*launch, "timeout", str(timeout), *command], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace",
+    )  # fmt: skip
     if done.returncode:
+        text = done.stdout
         if done.returncode == 124:
             text = f"takes longer than {timeout:g} s\n{text}"
         raise CompileFailure(f"status {done.returncode}: {text.strip()}")
-    return Object(path, target, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    seconds, peak = json.loads(measured.read_text())
+    return Object(path, target, seconds, peak)
 
 
 def link_shared(found: Object) -> pathlib.Path:
