@@ -197,10 +197,11 @@ static LogicalResult verifyWinograd(ContractOp op) {
     return success();
   std::optional<ContractOp::Convolution> conv = op.getConvolution();
   if (!conv)
-    return op.emitOpError("expected a 2-D convolution of stride 1 for ") << form;
-  for (int64_t size : {form.getHeight(), form.getWidth(),
-                       form.getWindowHeight(), form.getWindowWidth(),
-                       form.getTiles()})
+    return op.emitOpError("expected a 2-D convolution of stride 1 for ")
+           << form;
+  for (int64_t size :
+       {form.getHeight(), form.getWidth(), form.getWindowHeight(),
+        form.getWindowWidth(), form.getTiles()})
     if (size < 1)
       return op.emitOpError("expected positive sizes in ") << form;
   int64_t height = op.getStaticExtent(conv->windowY);

@@ -45,8 +45,8 @@ OpFoldResult dlc::windowedSize(OpBuilder &builder, Location loc,
         getWindowedSize(*constant, kernel, stride, dilation, padding));
   // (size + padding - span + stride) / stride, and 0 where that is negative.
   int64_t span = (kernel - 1) * dilation + 1;
-  OpFoldResult shifted = addSizes(builder, loc, size,
-                                  builder.getIndexAttr(padding - span + stride));
+  OpFoldResult shifted = addSizes(
+      builder, loc, size, builder.getIndexAttr(padding - span + stride));
   OpFoldResult clamped = arithmetic<arith::MaxSIOp>(builder, loc, shifted,
                                                     builder.getIndexAttr(0));
   return arithmetic<arith::DivUIOp>(builder, loc, clamped,
@@ -135,8 +135,8 @@ static OpFoldResult broadcastSize(OpBuilder &builder, Location loc,
       continue;
     Value one = arith::ConstantIndexOp::create(builder, loc, 1);
     Value a = cast<Value>(known), b = cast<Value>(size);
-    Value isOne = arith::CmpIOp::create(builder, loc,
-                                        arith::CmpIPredicate::eq, a, one);
+    Value isOne =
+        arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, a, one);
     known = builder.createOrFold<arith::SelectOp>(loc, isOne, b, a);
   }
   return known;
@@ -213,8 +213,8 @@ static OpFoldResult traceDim(OpBuilder &builder, Location loc, Value tensor,
         return same(op.getTiedOpOperand(cast<OpResult>(tensor))->get());
       })
       .Case([&](PadOp op) {
-        OpFoldResult size = addSizes(builder, loc, same(op.getX()),
-                                     op.getMixedLow()[dim]);
+        OpFoldResult size =
+            addSizes(builder, loc, same(op.getX()), op.getMixedLow()[dim]);
         return addSizes(builder, loc, size, op.getMixedHigh()[dim]);
       })
       .Case([&](GatherOp op) {

@@ -17,9 +17,8 @@ mlir::OpFoldResult getDim(mlir::OpBuilder &builder, mlir::Location loc,
                           mlir::Value tensor, int64_t dim);
 
 /// getDim of every dimension.
-llvm::SmallVector<mlir::OpFoldResult> getDims(mlir::OpBuilder &builder,
-                                              mlir::Location loc,
-                                              mlir::Value tensor);
+llvm::SmallVector<mlir::OpFoldResult>
+getDims(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value tensor);
 
 /// The sizes that are values, in order: the operands of a sized op or
 /// `tensor.empty` whose static sizes are in its type.
@@ -43,9 +42,9 @@ mlir::OpFoldResult windowedSize(mlir::OpBuilder &builder, mlir::Location loc,
 
 /// Sizes of the result of numpy broadcasting of `operands`. Where two dynamic
 /// sizes are not provably equal, the value is chosen at run time.
-llvm::SmallVector<mlir::OpFoldResult>
-broadcastSizes(mlir::OpBuilder &builder, mlir::Location loc,
-               mlir::ValueRange operands);
+llvm::SmallVector<mlir::OpFoldResult> broadcastSizes(mlir::OpBuilder &builder,
+                                                     mlir::Location loc,
+                                                     mlir::ValueRange operands);
 
 } // namespace dlc
 

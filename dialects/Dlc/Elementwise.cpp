@@ -28,9 +28,9 @@ struct Scalar {
 
   Value constant(double value) {
     Type element = getElementTypeOrSelf(type);
-    TypedAttr attr =
-        isFloat ? TypedAttr(b.getFloatAttr(element, value))
-                : TypedAttr(b.getIntegerAttr(element, int64_t(value)));
+    TypedAttr attr = isFloat
+                         ? TypedAttr(b.getFloatAttr(element, value))
+                         : TypedAttr(b.getIntegerAttr(element, int64_t(value)));
     if (auto vector = dyn_cast<VectorType>(type))
       attr = DenseElementsAttr::get(vector, Attribute(attr));
     return op<arith::ConstantOp>(attr);
@@ -145,9 +145,8 @@ DLC_SCALAR(SignOp, {
                     : s.select(s.less(x, zero), s.constant(-1), positive);
 })
 DLC_SCALAR(NotOp, { return s.op<arith::XOrIOp>(x, s.constant(-1)); })
-DLC_SCALAR(IsNanOp, {
-  return s.op<arith::CmpFOp>(arith::CmpFPredicate::UNO, x, x);
-})
+DLC_SCALAR(IsNanOp,
+           { return s.op<arith::CmpFOp>(arith::CmpFPredicate::UNO, x, x); })
 DLC_SCALAR(IsInfOp, {
   return s.equal(s.op<math::AbsFOp>(x),
                  s.constant(std::numeric_limits<double>::infinity()));
@@ -168,12 +167,10 @@ DLC_SCALAR(ModOp, {
   if (isUnsigned)
     return rem;
   Value zero = s.constant(0);
-  Value nonzero = s.op<arith::XOrIOp>(s.equal(rem, zero),
-                                      s.equal(zero, zero));
-  Value signsDiffer =
-      s.op<arith::XOrIOp>(s.less(rem, zero), s.less(y, zero));
-  Value result = s.select(s.op<arith::AndIOp>(nonzero, signsDiffer),
-                          s.add(rem, y), rem);
+  Value nonzero = s.op<arith::XOrIOp>(s.equal(rem, zero), s.equal(zero, zero));
+  Value signsDiffer = s.op<arith::XOrIOp>(s.less(rem, zero), s.less(y, zero));
+  Value result =
+      s.select(s.op<arith::AndIOp>(nonzero, signsDiffer), s.add(rem, y), rem);
   // A zero has the divisor's sign too.
   return s.isFloat ? s.select(nonzero, result, s.op<math::CopySignOp>(zero, y))
                    : result;
@@ -196,9 +193,9 @@ DLC_SCALAR(AndOp, { return s.op<arith::AndIOp>(x, y); })
 DLC_SCALAR(OrOp, { return s.op<arith::OrIOp>(x, y); })
 DLC_SCALAR(XorOp, { return s.op<arith::XOrIOp>(x, y); })
 DLC_SCALAR(ShlOp, {
-  Value width = s.constant(getElementTypeOrSelf(s.type).getIntOrFloatBitWidth());
-  Value inside =
-      s.op<arith::CmpIOp>(arith::CmpIPredicate::ult, y, width);
+  Value width =
+      s.constant(getElementTypeOrSelf(s.type).getIntOrFloatBitWidth());
+  Value inside = s.op<arith::CmpIOp>(arith::CmpIPredicate::ult, y, width);
   Value amount = s.select(inside, y, s.constant(0));
   return s.select(inside, s.op<arith::ShLIOp>(x, amount), s.constant(0));
 })

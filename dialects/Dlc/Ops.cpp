@@ -78,8 +78,7 @@ OpFoldResult ReshapeOp::fold(FoldAdaptor adaptor) {
     return dense.reshape(getType());
   if (auto resource =
           dyn_cast_if_present<DenseResourceElementsAttr>(adaptor.getX()))
-    return DenseResourceElementsAttr::get(getType(),
-                                          resource.getRawHandle());
+    return DenseResourceElementsAttr::get(getType(), resource.getRawHandle());
   return {};
 }
 
@@ -183,8 +182,8 @@ struct TransposeToReshape : OpRewritePattern<TransposeOp> {
     SmallVector<Value> sizes;
     for (int64_t dim : op.getPermutation())
       if (type.isDynamicDim(dim))
-        sizes.push_back(cast<Value>(
-            getDim(rewriter, op.getLoc(), op.getX(), dim)));
+        sizes.push_back(
+            cast<Value>(getDim(rewriter, op.getLoc(), op.getX(), dim)));
     rewriter.replaceOpWithNewOp<ReshapeOp>(op, op.getType(), op.getX(), sizes);
     return success();
   }
@@ -213,14 +212,15 @@ LogicalResult ConcatOp::inferReturnTypes(MLIRContext *,
     RankedTensorType type = typeOf(input);
     if (type.getRank() != first.getRank() ||
         type.getElementType() != first.getElementType())
-      return emitOptionalError(
-          loc, "expected operands of one rank and type, found ", first, " and ",
-          type);
+      return emitOptionalError(loc,
+                               "expected operands of one rank and type, found ",
+                               first, " and ", type);
     for (auto [i, size] : llvm::enumerate(type.getShape())) {
       if (int64_t(i) == axis) {
-        shape[i] = ShapedType::isDynamic(shape[i]) || ShapedType::isDynamic(size)
-                       ? ShapedType::kDynamic
-                       : shape[i] + size;
+        shape[i] =
+            ShapedType::isDynamic(shape[i]) || ShapedType::isDynamic(size)
+                ? ShapedType::kDynamic
+                : shape[i] + size;
         continue;
       }
       if (ShapedType::isDynamic(shape[i]))
@@ -407,9 +407,8 @@ LogicalResult ConvOp::verify() {
   if (int64_t(getStrides().size()) != spatial ||
       int64_t(getDilations().size()) != spatial ||
       int64_t(getPads().size()) != 2 * spatial)
-    return emitOpError("expected ")
-           << spatial << " strides and dilations and " << 2 * spatial
-           << " pads";
+    return emitOpError("expected ") << spatial << " strides and dilations and "
+                                    << 2 * spatial << " pads";
   int64_t channels = x.getShape().back();
   int64_t perGroup = weights.getDimSize(spatial);
   if (ShapedType::isStatic(channels) && ShapedType::isStatic(perGroup) &&

@@ -24,7 +24,8 @@ static int read_contents(const char *path, struct contents *file) {
   FILE *stream = fopen(path, "rb");
   if (!stream)
     return -1;
-  int failed = fseek(stream, 0, SEEK_END) != 0 || (file->size = ftell(stream)) < 0;
+  int failed =
+      fseek(stream, 0, SEEK_END) != 0 || (file->size = ftell(stream)) < 0;
   if (!failed) {
     file->read = file->size < BLOCK_SIZE ? (size_t)file->size : BLOCK_SIZE;
     failed = fseek(stream, 0, SEEK_SET) != 0 ||
@@ -42,12 +43,14 @@ static int is_space(uint8_t byte) {
 
 /* The model's input: the file's beginning without leading white space, then
  * its end without trailing white space, one number a byte, each part filled
- * up with a number that is no byte. Returns how many bytes the first part has. */
+ * up with a number that is no byte. Returns how many bytes the first part has.
+ */
 static size_t make_input(const struct contents *file, int32_t *input) {
   const uint8_t *begin = file->first, *end = begin + file->read;
   while (begin < end && is_space(*begin))
     ++begin;
-  size_t first = (size_t)(end - begin) < BEG_SIZE ? (size_t)(end - begin) : BEG_SIZE;
+  size_t first =
+      (size_t)(end - begin) < BEG_SIZE ? (size_t)(end - begin) : BEG_SIZE;
   for (size_t i = 0; i < BEG_SIZE; ++i)
     input[i] = i < first ? begin[i] : PADDING_TOKEN;
 
@@ -55,9 +58,11 @@ static size_t make_input(const struct contents *file, int32_t *input) {
   end = begin + file->read;
   while (end > begin && is_space(end[-1]))
     --end;
-  size_t last = (size_t)(end - begin) < END_SIZE ? (size_t)(end - begin) : END_SIZE;
+  size_t last =
+      (size_t)(end - begin) < END_SIZE ? (size_t)(end - begin) : END_SIZE;
   for (size_t i = 0; i < END_SIZE; ++i)
-    input[BEG_SIZE + i] = i < END_SIZE - last ? PADDING_TOKEN : end[(long)i - END_SIZE];
+    input[BEG_SIZE + i] =
+        i < END_SIZE - last ? PADDING_TOKEN : end[(long)i - END_SIZE];
   return first;
 }
 

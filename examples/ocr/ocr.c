@@ -30,11 +30,13 @@ static int read_png(const char *path, struct picture *picture) {
     picture->width = (int)image.width;
     picture->height = (int)image.height;
     picture->bytes = malloc(PNG_IMAGE_SIZE(image));
-    if (picture->bytes && png_image_finish_read(&image, &white, picture->bytes, 0, NULL))
+    if (picture->bytes &&
+        png_image_finish_read(&image, &white, picture->bytes, 0, NULL))
       return 0;
     free(picture->bytes);
   }
-  fprintf(stderr, "%s: %s\n", path, image.message[0] ? image.message : "out of memory");
+  fprintf(stderr, "%s: %s\n", path,
+          image.message[0] ? image.message : "out of memory");
   png_image_free(&image);
   return -1;
 }
@@ -60,11 +62,13 @@ static struct place find_place(int at, int size, int source_size) {
 /* The model's input, [3][HEIGHT][width]: the picture scaled to the model's
  * height by linear interpolation, from -1 to 1, with zeros at its right. */
 static float *make_input(const struct picture *picture, int *width) {
-  int64_t scaled = ((int64_t)HEIGHT * picture->width + picture->height - 1) / picture->height;
+  int64_t scaled = ((int64_t)HEIGHT * picture->width + picture->height - 1) /
+                   picture->height;
   if (scaled > 16384)
     return NULL;
   *width = scaled > MIN_WIDTH ? (int)scaled : MIN_WIDTH;
-  float *input = calloc((size_t)CHANNELS * HEIGHT * (size_t)*width, sizeof *input);
+  float *input =
+      calloc((size_t)CHANNELS * HEIGHT * (size_t)*width, sizeof *input);
   if (!input)
     return NULL;
   for (int y = 0; y < HEIGHT; ++y) {
@@ -72,14 +76,18 @@ static float *make_input(const struct picture *picture, int *width) {
     for (int x = 0; x < (int)scaled; ++x) {
       struct place column = find_place(x, (int)scaled, picture->width);
       for (int c = 0; c < CHANNELS; ++c) {
-#define PIXEL(y, x) picture->bytes[((size_t)(y) * (size_t)picture->width + (size_t)(x)) * CHANNELS + (size_t)c]
+#define PIXEL(y, x)                                                            \
+  picture->bytes[((size_t)(y) * (size_t)picture->width + (size_t)(x)) *        \
+                     CHANNELS +                                                \
+                 (size_t)c]
         float upper = PIXEL(row.first, column.first) * (1 - column.weight) +
                       PIXEL(row.first, column.second) * column.weight;
         float lower = PIXEL(row.second, column.first) * (1 - column.weight) +
                       PIXEL(row.second, column.second) * column.weight;
 #undef PIXEL
         float value = upper * (1 - row.weight) + lower * row.weight;
-        input[((size_t)c * HEIGHT + (size_t)y) * (size_t)*width + (size_t)x] = value / 127.5f - 1;
+        input[((size_t)c * HEIGHT + (size_t)y) * (size_t)*width + (size_t)x] =
+            value / 127.5f - 1;
       }
     }
   }
@@ -124,7 +132,8 @@ static int recognise(const char *path) {
    * has depends on it: the run says so, and allocates the answer. */
   const dlc_model *model = ppocr_model();
   int64_t shape[] = {1, CHANNELS, HEIGHT, width}, places[3];
-  dlc_tensor input = {data, sizeof(float) * CHANNELS * HEIGHT * (size_t)width, shape};
+  dlc_tensor input = {data, sizeof(float) * CHANNELS * HEIGHT * (size_t)width,
+                      shape};
   dlc_tensor output = {NULL, 0, places};
   char error[256] = "";
   dlc_options options;
@@ -134,7 +143,8 @@ static int recognise(const char *path) {
   options.error_size = sizeof error;
   int status = model->run(&input, &output, &options);
   if (status)
-    fprintf(stderr, "%s: %s\n", path, error[0] ? error : model->status_string(status));
+    fprintf(stderr, "%s: %s\n", path,
+            error[0] ? error : model->status_string(status));
   else if (places[2] != NUM_CHARACTERS)
     fprintf(stderr, "%s: characters.h is of another model\n", path);
   else

@@ -29,32 +29,32 @@ enum dlc_status {
 
 /* Element types, numbered as in ONNX, with the C type of one element. */
 enum dlc_dtype {
-  DLC_FLOAT32 = 1,      /* float */
-  DLC_UINT8 = 2,        /* uint8_t */
-  DLC_INT8 = 3,         /* int8_t */
-  DLC_UINT16 = 4,       /* uint16_t */
-  DLC_INT16 = 5,        /* int16_t */
-  DLC_INT32 = 6,        /* int32_t */
-  DLC_INT64 = 7,        /* int64_t */
-  DLC_STRING = 8,       /* const char *, UTF-8, ends with a 0 byte */
-  DLC_BOOL = 9,         /* uint8_t, 0 or 1 */
-  DLC_FLOAT16 = 10,     /* uint16_t, the bits of an IEEE half */
-  DLC_FLOAT64 = 11,     /* double */
-  DLC_UINT32 = 12,      /* uint32_t */
-  DLC_UINT64 = 13,      /* uint64_t */
-  DLC_COMPLEX64 = 14,   /* two floats */
-  DLC_COMPLEX128 = 15,  /* two doubles */
-  DLC_BFLOAT16 = 16,    /* uint16_t, the upper half of a float's bits */
-  DLC_FLOAT8E4M3FN = 17,   /* uint8_t, bits; likewise the next three */
+  DLC_FLOAT32 = 1,       /* float */
+  DLC_UINT8 = 2,         /* uint8_t */
+  DLC_INT8 = 3,          /* int8_t */
+  DLC_UINT16 = 4,        /* uint16_t */
+  DLC_INT16 = 5,         /* int16_t */
+  DLC_INT32 = 6,         /* int32_t */
+  DLC_INT64 = 7,         /* int64_t */
+  DLC_STRING = 8,        /* const char *, UTF-8, ends with a 0 byte */
+  DLC_BOOL = 9,          /* uint8_t, 0 or 1 */
+  DLC_FLOAT16 = 10,      /* uint16_t, the bits of an IEEE half */
+  DLC_FLOAT64 = 11,      /* double */
+  DLC_UINT32 = 12,       /* uint32_t */
+  DLC_UINT64 = 13,       /* uint64_t */
+  DLC_COMPLEX64 = 14,    /* two floats */
+  DLC_COMPLEX128 = 15,   /* two doubles */
+  DLC_BFLOAT16 = 16,     /* uint16_t, the upper half of a float's bits */
+  DLC_FLOAT8E4M3FN = 17, /* uint8_t, bits; likewise the next three */
   DLC_FLOAT8E4M3FNUZ = 18,
   DLC_FLOAT8E5M2 = 19,
   DLC_FLOAT8E5M2FNUZ = 20,
-  DLC_UINT4 = 21,       /* uint8_t, 0 to 15, one element a byte */
-  DLC_INT4 = 22,        /* uint8_t, low 4 bits, one element a byte */
-  DLC_FLOAT4E2M1 = 23,  /* uint8_t, low 4 bits, one element a byte */
-  DLC_FLOAT8E8M0 = 24,  /* uint8_t, bits */
-  DLC_UINT2 = 25,       /* uint8_t, 0 to 3, one element a byte */
-  DLC_INT2 = 26         /* uint8_t, low 2 bits, one element a byte */
+  DLC_UINT4 = 21,      /* uint8_t, 0 to 15, one element a byte */
+  DLC_INT4 = 22,       /* uint8_t, low 4 bits, one element a byte */
+  DLC_FLOAT4E2M1 = 23, /* uint8_t, low 4 bits, one element a byte */
+  DLC_FLOAT8E8M0 = 24, /* uint8_t, bits */
+  DLC_UINT2 = 25,      /* uint8_t, 0 to 3, one element a byte */
+  DLC_INT2 = 26        /* uint8_t, low 2 bits, one element a byte */
 };
 
 /* The alignment that a workspace must have. */
@@ -78,9 +78,9 @@ typedef struct dlc_tensor {
 
 /* What is known of an input or output before a run. */
 typedef struct dlc_tensor_info {
-  const char *name;             /* in the ONNX model */
-  const char *c_name;           /* in the generated structs */
-  int32_t dtype;                /* enum dlc_dtype */
+  const char *name;   /* in the ONNX model */
+  const char *c_name; /* in the generated structs */
+  int32_t dtype;      /* enum dlc_dtype */
   int32_t rank;
   const int64_t *dims;          /* -1: dynamic; NULL when rank is 0 */
   const char *const *dim_names; /* "" where a dimension has no name */
@@ -88,8 +88,8 @@ typedef struct dlc_tensor_info {
 
 /* A compiled model, for programs that do not know it beforehand. */
 typedef struct dlc_model {
-  int32_t abi_version;   /* DLC_ABI_VERSION of the compiler */
-  int32_t size;          /* sizeof(dlc_model) of the compiler */
+  int32_t abi_version; /* DLC_ABI_VERSION of the compiler */
+  int32_t size;        /* sizeof(dlc_model) of the compiler */
   const char *name;
   const char *target;    /* LLVM triple and CPU */
   size_t workspace_size; /* bytes that dlc_options.workspace must have */

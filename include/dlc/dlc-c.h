@@ -62,7 +62,7 @@ typedef struct dlc_output_file {
 /* What to compile for. Fill with zeros, set `size` and `opt_level`, then what
  * you want to give; NULL is the default of each text. */
 typedef struct dlc_compile_options {
-  size_t size; /* sizeof(dlc_compile_options) */
+  size_t size;                         /* sizeof(dlc_compile_options) */
   const char *target, *cpu, *features; /* as -target, -mcpu, -mattr */
   const char *name;                    /* prefix of the symbols */
   const dlc_named_sizes *shapes;       /* as --shape */
@@ -118,8 +118,7 @@ DLC_API int dlc_compilation_severity(const dlc_compilation *compilation,
 /* The optional passes that ran, in order, as "graph:cse"; repeated ones and
  * those for the evaluation of constants included. Nothing is noted when the
  * options neither disable, add nor limit passes. */
-DLC_API size_t
-dlc_compilation_num_passes(const dlc_compilation *compilation);
+DLC_API size_t dlc_compilation_num_passes(const dlc_compilation *compilation);
 DLC_API const char *dlc_compilation_pass(const dlc_compilation *compilation,
                                          size_t index);
 

@@ -36,8 +36,8 @@ ArrayRef<char> dlc::getElementData(ElementsAttr value,
     storage.resize(count);
     unsigned perByte = 8 / bits;
     for (int64_t i = 0; i < count; ++i)
-      storage[i] = (data[i / perByte] >> (bits * (i % perByte))) &
-                   ((1u << bits) - 1);
+      storage[i] =
+          (data[i / perByte] >> (bits * (i % perByte))) & ((1u << bits) - 1);
     return storage;
   }
   auto dense = dyn_cast<DenseElementsAttr>(value);

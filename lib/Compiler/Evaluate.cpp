@@ -137,6 +137,7 @@ FailureOr<SmallVector<TypedAttr>> dlc::evaluateOnHost(ModuleOp model) {
     return model.emitError("cannot evaluate constants: status ") << status;
   SmallVector<TypedAttr> results;
   for (auto [type, blob] : llvm::zip(types, blobs))
-    results.push_back(toConstant(cast<RankedTensorType>(type), std::move(blob)));
+    results.push_back(
+        toConstant(cast<RankedTensorType>(type), std::move(blob)));
   return results;
 }

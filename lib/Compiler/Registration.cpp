@@ -4,14 +4,14 @@
 #include "dialects/Dlc/ContractBufferization.h"
 #include "dialects/Dlc/Dlc.h"
 #include "dialects/Onnx/Onnx.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
 #include "passes/Graph/Passes.h"
 #include "passes/Import/Passes.h"
 #include "passes/Tensor/Passes.h"
-#include "mlir/InitAllDialects.h"
-#include "mlir/InitAllExtensions.h"
-#include "mlir/InitAllPasses.h"
 
 void dlc::registerDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllDialects(registry);

@@ -2,8 +2,8 @@
 
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Kernels/Winograd.h"
-#include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Buffer/Passes.h"
 
 using namespace mlir;
 
@@ -24,8 +24,7 @@ struct AllocateScratchPass
         return;
       ContractOp::Convolution conv = *op.getConvolution();
       WinogradScratch scratch(form.getTileHeight() * form.getTileWidth(),
-                              form.getTiles(),
-                              op.getStaticExtent(conv.channel),
+                              form.getTiles(), op.getStaticExtent(conv.channel),
                               op.getStaticExtent(conv.column));
       OpBuilder b(op);
       auto type = MemRefType::get({scratch.size}, op.getSumType());

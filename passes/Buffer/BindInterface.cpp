@@ -2,13 +2,13 @@
 
 #include "dialects/Dlc/Dims.h"
 #include "dialects/Dlc/Dlc.h"
-#include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Buffer/Passes.h"
 
 using namespace mlir;
 
@@ -35,10 +35,10 @@ tensor::EmptyOp findOnlyDestination(Value value) {
       next = op.getDest();
     else
       return nullptr;
-    int64_t overwrites = llvm::count_if(next.getUses(), [](OpOperand &use) {
-      return isDestination(use);
-    });
-    bool isResult = llvm::any_of(next.getUsers(), llvm::IsaPred<func::ReturnOp>);
+    int64_t overwrites = llvm::count_if(
+        next.getUses(), [](OpOperand &use) { return isDestination(use); });
+    bool isResult =
+        llvm::any_of(next.getUsers(), llvm::IsaPred<func::ReturnOp>);
     if (overwrites != 1 || isResult)
       return nullptr;
   }
@@ -93,7 +93,8 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
     Value zero = arith::ConstantIntOp::create(b, 0, 32);
     func::ReturnOp::create(b, zero);
     returned.erase();
-    entry.addArgument(LLVM::LLVMPointerType::get(b.getContext()), main.getLoc());
+    entry.addArgument(LLVM::LLVMPointerType::get(b.getContext()),
+                      main.getLoc());
     entry.eraseArguments(0, inputs);
     main.setArgAttrsAttr(nullptr);
     main.setResAttrsAttr(nullptr);

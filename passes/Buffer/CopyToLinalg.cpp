@@ -1,8 +1,8 @@
 // memref.copy -> linalg.generic.
 
-#include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Buffer/Passes.h"
 
 using namespace mlir;
 
@@ -21,12 +21,12 @@ struct CopyToLoopsPass : dlc::impl::CopyToLoopsBase<CopyToLoopsPass> {
       OpBuilder b(op);
       auto type = cast<MemRefType>(op.getTarget().getType());
       AffineMap identity = b.getMultiDimIdentityMap(type.getRank());
-      SmallVector<utils::IteratorType> iterators(
-          type.getRank(), utils::IteratorType::parallel);
+      SmallVector<utils::IteratorType> iterators(type.getRank(),
+                                                 utils::IteratorType::parallel);
       linalg::GenericOp::create(
-          b, op.getLoc(), ValueRange{op.getSource()}, ValueRange{op.getTarget()},
-          ArrayRef<AffineMap>{identity, identity}, iterators,
-          [](OpBuilder &b, Location loc, ValueRange args) {
+          b, op.getLoc(), ValueRange{op.getSource()},
+          ValueRange{op.getTarget()}, ArrayRef<AffineMap>{identity, identity},
+          iterators, [](OpBuilder &b, Location loc, ValueRange args) {
             linalg::YieldOp::create(b, loc, args[0]);
           });
       op.erase();

@@ -1,13 +1,13 @@
 // Moves each computation of @main into a function; equal ones share it.
 
 #include "dialects/Dlc/Dlc.h"
-#include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "passes/Buffer/Passes.h"
 #include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
@@ -108,14 +108,14 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
     // Equal text is an equal kernel.
     std::string text;
     llvm::raw_string_ostream stream(text);
-    function->print(stream, OpPrintingFlags().printGenericOpForm().useLocalScope());
+    function->print(stream,
+                    OpPrintingFlags().printGenericOpForm().useLocalScope());
     func::FuncOp &shared = functions[text];
     if (shared) {
       function->destroy();
     } else {
       shared = function;
-      function.setName(
-          llvm::formatv("kernel_{0}", functions.size() - 1).str());
+      function.setName(llvm::formatv("kernel_{0}", functions.size() - 1).str());
       getOperation().push_back(function);
     }
     b.setInsertionPoint(kernel);

@@ -1,11 +1,11 @@
 // Computes the parts of larger tensors in their place.
 
-#include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
-#include "mlir/Interfaces/SubsetOpInterface.h"
 #include "mlir/Dialect/Bufferization/Transforms/OneShotAnalysis.h"
 #include "mlir/Dialect/Bufferization/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/SubsetOpInterface.h"
+#include "passes/Buffer/Passes.h"
 
 using namespace mlir;
 
@@ -24,9 +24,8 @@ struct PlacePartsPass : dlc::impl::PlacePartsBase<PlacePartsPass> {
     if (failed(bufferization::analyzeOp(getOperation(), state)))
       return signalPassFailure();
     SmallVector<Operation *> insertions;
-    getOperation()->walk([&](SubsetInsertionOpInterface op) {
-      insertions.push_back(op);
-    });
+    getOperation()->walk(
+        [&](SubsetInsertionOpInterface op) { insertions.push_back(op); });
     IRRewriter rewriter(&getContext());
     // The last first: the place of a part is then known when the turn comes to
     // the part's own parts.

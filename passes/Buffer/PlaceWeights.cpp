@@ -3,8 +3,8 @@
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Codegen/ElementBytes.h"
 #include "lib/Codegen/WeightTable.h"
-#include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Buffer/Passes.h"
 #include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
@@ -33,18 +33,20 @@ struct PlaceWeightsPass : dlc::impl::PlaceWeightsBase<PlaceWeightsPass> {
       auto [place, isNew] = places.insert({value, 0});
       if (isNew) {
         std::vector<char> storage;
-        ArrayRef<char> data = getElementData(cast<ElementsAttr>(value), storage);
+        ArrayRef<char> data =
+            getElementData(cast<ElementsAttr>(value), storage);
         place->second =
             storage.empty() ? table.add(data) : table.add(std::move(storage));
         listed.push_back(value);
       }
       OpBuilder builder(op);
-      op.replaceAllUsesWith(WeightOp::create(builder, op.getLoc(), op.getType(),
-                                             place->second)
-                                .getResult());
+      op.replaceAllUsesWith(
+          WeightOp::create(builder, op.getLoc(), op.getType(), place->second)
+              .getResult());
       op.erase();
     });
-    for (auto global : llvm::make_early_inc_range(module.getOps<memref::GlobalOp>()))
+    for (auto global :
+         llvm::make_early_inc_range(module.getOps<memref::GlobalOp>()))
       global.erase();
     module->setAttr("dlc.weights", b.getArrayAttr(listed));
     module->setAttr("dlc.weights_size", b.getI64IntegerAttr(table.size()));

@@ -2,13 +2,13 @@
 
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Codegen/ElementBytes.h"
-#include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
+#include "passes/Buffer/Passes.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -71,8 +71,7 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
     for (memref::AllocOp op : dynamic)
       placeDynamic(op, flow);
     getOperation()->setAttr(
-        "dlc.workspace",
-        Builder(&getContext()).getI64IntegerAttr(workspace));
+        "dlc.workspace", Builder(&getContext()).getI64IntegerAttr(workspace));
   }
 
   /// True if a loop yields the buffer: the next iteration reads it while it
@@ -100,11 +99,10 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
     SmallVector<Lifetime *> order;
     for (Lifetime &life : lifetimes)
       order.push_back(&life);
-    llvm::stable_sort(order, [](Lifetime *a, Lifetime *b) {
-      return a->size > b->size;
-    });
+    llvm::stable_sort(
+        order, [](Lifetime *a, Lifetime *b) { return a->size > b->size; });
     int64_t total = 0;
-    SmallVector<Lifetime *> placed;   // by offset
+    SmallVector<Lifetime *> placed; // by offset
     for (Lifetime *life : order) {
       int64_t offset = 0;
       for (Lifetime *other : placed) {
@@ -149,8 +147,8 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
           last = ancestor;
       }
     }
-    Value buffer = AllocOp::create(b, op.getLoc(), op.getType(),
-                                   op.getDynamicSizes());
+    Value buffer =
+        AllocOp::create(b, op.getLoc(), op.getType(), op.getDynamicSizes());
     op.getResult().replaceAllUsesWith(buffer);
     if (last == op)
       last = buffer.getDefiningOp();

@@ -1,10 +1,10 @@
 // A destination of its own for every op that overwrites one.
 
-#include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
+#include "passes/Buffer/Passes.h"
 
 using namespace mlir;
 
@@ -51,9 +51,8 @@ struct SplitDestinationsPass
         continue;
       // The last destination may take the op itself, unless it is read too.
       if (!std::exchange(isKept, true) &&
-          llvm::all_of(op->getUses(), [](OpOperand &other) {
-            return isDestination(other);
-          }))
+          llvm::all_of(op->getUses(),
+                       [](OpOperand &other) { return isDestination(other); }))
         continue;
       OpBuilder b(use.getOwner());
       use.set(b.clone(*op)->getResult(0));

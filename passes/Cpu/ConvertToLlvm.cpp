@@ -2,7 +2,6 @@
 // ops of the run.
 
 #include "dialects/Dlc/Dlc.h"
-#include "passes/Cpu/Passes.h"
 #include "mlir/Analysis/DataLayoutAnalysis.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -22,6 +21,7 @@
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Dialect/Vector/Transforms/VectorRewritePatterns.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "passes/Cpu/Passes.h"
 
 using namespace mlir;
 
@@ -41,8 +41,7 @@ namespace {
 enum RunField { Inputs, InputShapes, Outputs, Arena };
 
 /// What the lowerings of the run's ops share.
-template <typename OpTy>
-struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
+template <typename OpTy> struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
   using ConvertOpToLLVMPattern<OpTy>::ConvertOpToLLVMPattern;
   using OpAdaptor = typename OpTy::Adaptor;
 
@@ -84,12 +83,14 @@ struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
   }
 
   /// Ends the run with the status `fail()` unless `condition` holds.
-  void endRunUnless(ConversionPatternRewriter &b, Operation *op, Value condition,
+  void endRunUnless(ConversionPatternRewriter &b, Operation *op,
+                    Value condition,
                     function_ref<Value(OpBuilder &)> fail) const {
     Location loc = op->getLoc();
     Block *before = b.getInsertionBlock();
     Block *after = b.splitBlock(before, b.getInsertionPoint());
-    Block *failed = b.createBlock(before->getParent(), before->getParent()->end());
+    Block *failed =
+        b.createBlock(before->getParent(), before->getParent()->end());
     Value status = fail(b);
     LLVM::ReturnOp::create(b, loc, status);
     b.setInsertionPointToEnd(before);
@@ -102,8 +103,8 @@ struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
                     Value pointer) const {
     Location loc = op->getLoc();
     Value null = LLVM::ZeroOp::create(b, loc, pointerType(b));
-    Value isThere = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::ne,
-                                         pointer, null);
+    Value isThere =
+        LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::ne, pointer, null);
     endRunUnless(b, op, isThere, [&](OpBuilder &) {
       return callRuntime(b, op, "dlc_rt_status", b.getI32Type(), getRun(op));
     });
@@ -114,7 +115,8 @@ struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
                  Value pointer, ValueRange dynamic) const {
     SmallVector<Value> sizes, strides;
     Value bytes;
-    this->getMemRefDescriptorSizes(loc, type, dynamic, b, sizes, strides, bytes);
+    this->getMemRefDescriptorSizes(loc, type, dynamic, b, sizes, strides,
+                                   bytes);
     return this->createMemRefDescriptor(loc, type, pointer, pointer, sizes,
                                         strides, b);
   }
@@ -123,7 +125,8 @@ struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
                 ValueRange dynamic) const {
     SmallVector<Value> sizes, strides;
     Value bytes;
-    this->getMemRefDescriptorSizes(loc, type, dynamic, b, sizes, strides, bytes);
+    this->getMemRefDescriptorSizes(loc, type, dynamic, b, sizes, strides,
+                                   bytes);
     // Pointers count bytes as addresses do.
     bytes = LLVM::PtrToIntOp::create(
         b, loc, this->getIndexType(),
@@ -136,17 +139,16 @@ struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
 
 struct LowerInput : RunOpLowering<InputOp> {
   using RunOpLowering::RunOpLowering;
-  LogicalResult
-  matchAndRewrite(InputOp op, OpAdaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(InputOp op, OpAdaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     auto type = cast<MemRefType>(op.getType());
     Value pointer =
         loadPointer(b, loc, loadField(b, loc, op, Inputs), op.getIndex());
     SmallVector<Value> dynamic;
     if (!type.hasStaticShape()) {
-      Value shape =
-          loadPointer(b, loc, loadField(b, loc, op, InputShapes), op.getIndex());
+      Value shape = loadPointer(b, loc, loadField(b, loc, op, InputShapes),
+                                op.getIndex());
       for (int64_t i = 0; i < type.getRank(); ++i) {
         if (!type.isDynamicDim(i))
           continue;
@@ -166,9 +168,8 @@ struct LowerInput : RunOpLowering<InputOp> {
 
 struct LowerOutput : RunOpLowering<OutputOp> {
   using RunOpLowering::RunOpLowering;
-  LogicalResult
-  matchAndRewrite(OutputOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(OutputOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     auto type = cast<MemRefType>(op.getType());
     Value pointer;
@@ -197,32 +198,30 @@ struct LowerOutput : RunOpLowering<OutputOp> {
            bytesOf(b, loc, type, adaptor.getDynamicSizes())});
       endRunIfNull(b, op, pointer);
     }
-    b.replaceOp(op,
-                describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
+    b.replaceOp(op, describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
     return success();
   }
 };
 
 struct LowerArena : RunOpLowering<ArenaOp> {
   using RunOpLowering::RunOpLowering;
-  LogicalResult
-  matchAndRewrite(ArenaOp op, OpAdaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(ArenaOp op, OpAdaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     Value base = loadField(b, loc, op, Arena);
     Value offset = integer(b, loc, getIndexType(), op.getOffset());
     Value pointer = LLVM::GEPOp::create(b, loc, pointerType(b), b.getI8Type(),
                                         base, offset);
-    b.replaceOp(op, describe(b, loc, cast<MemRefType>(op.getType()), pointer, {}));
+    b.replaceOp(op,
+                describe(b, loc, cast<MemRefType>(op.getType()), pointer, {}));
     return success();
   }
 };
 
 struct LowerWeight : RunOpLowering<WeightOp> {
   using RunOpLowering::RunOpLowering;
-  LogicalResult
-  matchAndRewrite(WeightOp op, OpAdaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(WeightOp op, OpAdaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     auto module = op->getParentOfType<ModuleOp>();
     std::string name =
@@ -232,33 +231,31 @@ struct LowerWeight : RunOpLowering<WeightOp> {
     Value offset = integer(b, loc, b.getI64Type(), op.getOffset());
     Value pointer = LLVM::GEPOp::create(b, loc, pointerType(b), b.getI8Type(),
                                         base, offset);
-    b.replaceOp(op, describe(b, loc, cast<MemRefType>(op.getType()), pointer, {}));
+    b.replaceOp(op,
+                describe(b, loc, cast<MemRefType>(op.getType()), pointer, {}));
     return success();
   }
 };
 
 struct LowerAlloc : RunOpLowering<AllocOp> {
   using RunOpLowering::RunOpLowering;
-  LogicalResult
-  matchAndRewrite(AllocOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(AllocOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     auto type = cast<MemRefType>(op.getType());
     Value pointer = callRuntime(
         b, op, "dlc_rt_alloc", pointerType(b),
         {getRun(op), bytesOf(b, loc, type, adaptor.getDynamicSizes())});
     endRunIfNull(b, op, pointer);
-    b.replaceOp(op,
-                describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
+    b.replaceOp(op, describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
     return success();
   }
 };
 
 struct LowerFree : RunOpLowering<FreeOp> {
   using RunOpLowering::RunOpLowering;
-  LogicalResult
-  matchAndRewrite(FreeOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(FreeOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     MemRefDescriptor buffer(adaptor.getBuffer());
     callRuntime(b, op, "dlc_rt_free", LLVM::LLVMVoidType::get(getContext()),
                 {getRun(op), buffer.allocatedPtr(b, op.getLoc())});
@@ -279,30 +276,32 @@ struct LowerFree : RunOpLowering<FreeOp> {
 /// A failed check ends the run with a status and the check's message.
 struct LowerAssert : RunOpLowering<cf::AssertOp> {
   using RunOpLowering::RunOpLowering;
-  LogicalResult
-  matchAndRewrite(cf::AssertOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(cf::AssertOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     auto module = op->getParentOfType<ModuleOp>();
     std::string text = op.getMsg().str();
     text.push_back('\0');
     // One global a message; equal messages share it.
     std::string name =
-        llvm::formatv("dlc_message_{0:x}", llvm::hash_value(StringRef(text)).operator size_t());
+        llvm::formatv("dlc_message_{0:x}",
+                      llvm::hash_value(StringRef(text)).operator size_t());
     if (!module.lookupSymbol(name)) {
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(module.getBody());
       LLVM::GlobalOp::create(
-          b, module.getLoc(), LLVM::LLVMArrayType::get(b.getI8Type(), text.size()),
+          b, module.getLoc(),
+          LLVM::LLVMArrayType::get(b.getI8Type(), text.size()),
           /*isConstant=*/true, LLVM::Linkage::Private, name,
           b.getStringAttr(text));
     }
     Operation *anchor = op;
     endRunUnless(b, op, adaptor.getArg(), [&](OpBuilder &) {
       Value message = LLVM::AddressOfOp::create(b, loc, pointerType(b), name);
-      return callRuntime(
-          b, anchor, "dlc_rt_fail", b.getI32Type(),
-          {getRun(anchor), integer(b, loc, b.getI32Type(), kShapeError), message});
+      return callRuntime(b, anchor, "dlc_rt_fail", b.getI32Type(),
+                         {getRun(anchor),
+                          integer(b, loc, b.getI32Type(), kShapeError),
+                          message});
     });
     b.eraseOp(op);
     return success();

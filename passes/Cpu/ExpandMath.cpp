@@ -1,6 +1,5 @@
 // Expands math functions inline, or turns them into calls of libm.
 
-#include "passes/Cpu/Passes.h"
 #include "mlir/Conversion/MathToLibm/MathToLibm.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -9,6 +8,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "passes/Cpu/Passes.h"
 
 using namespace mlir;
 
@@ -29,8 +29,8 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
                                 name);
     };
     populateMathPolynomialApproximationPatterns(expansions, chosen);
-    math::populateExpansionPatterns(expansions, {"sinh", "cosh", "tan",
-                                                 "asinh", "acosh", "atanh"});
+    math::populateExpansionPatterns(
+        expansions, {"sinh", "cosh", "tan", "asinh", "acosh", "atanh"});
     if (failed(applyPatternsGreedily(getOperation(), std::move(expansions))))
       return signalPassFailure();
     // What every target has as an instruction, or LLVM expands well, stays.

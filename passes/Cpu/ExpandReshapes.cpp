@@ -2,11 +2,11 @@
 // the sizes that the op gives. (MLIR's expansion wants one dynamic dimension
 // at most for each dimension of the source, and derives it.)
 
-#include "passes/Cpu/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "passes/Cpu/Passes.h"
 
 using namespace mlir;
 
@@ -31,8 +31,8 @@ struct ExpandReshape : OpRewritePattern<memref::ExpandShapeOp> {
     if (llvm::all_of(groups, isSimple))
       return rewriter.notifyMatchFailure(op, "one dynamic size in each group");
     Location loc = op.getLoc();
-    auto source = memref::ExtractStridedMetadataOp::create(rewriter, loc,
-                                                           op.getSrc());
+    auto source =
+        memref::ExtractStridedMetadataOp::create(rewriter, loc, op.getSrc());
     auto [staticStrides, staticOffset] = type.getStridesAndOffset();
     SmallVector<OpFoldResult> sizes = op.getMixedOutputShape();
     SmallVector<OpFoldResult> strides(sizes.size());

@@ -53,9 +53,9 @@ void GemmEmitter::emit(ArrayRef<unsigned> outer) {
   int64_t panel = loops.b().panelDim == dim ? loops.b().panelWidth : 0;
   tile = chooseTile(e.cpu, e.lanes, staticIndex(rowCount),
                     staticIndex(loops.extents[dim]), panel, regular);
-  e.description = llvm::formatv(", {0} x {1} sums in registers{2}", tile.rows,
-                                tile.vectors * e.lanes,
-                                panel ? ", packed weights" : "");
+  e.description =
+      llvm::formatv(", {0} x {1} sums in registers{2}", tile.rows,
+                    tile.vectors * e.lanes, panel ? ", packed weights" : "");
   e.emitLoops(outer, e.getBases(),
               [&](const Offsets &bases) { emitRowBlocks(bases); });
 }

@@ -94,8 +94,8 @@ Value WinogradEmitter::scale(Value vector, double factor) {
   if (factor == -1)
     return arith::NegFOp::create(b, vector);
   auto type = cast<VectorType>(vector.getType());
-  Value splat = arith::ConstantOp::create(
-      b, DenseElementsAttr::get(type, float(factor)));
+  Value splat =
+      arith::ConstantOp::create(b, DenseElementsAttr::get(type, float(factor)));
   return arith::MulFOp::create(b, vector, splat);
 }
 
@@ -222,9 +222,9 @@ Value WinogradEmitter::getPlanes(int64_t offset, int64_t plane, int64_t rows,
                                  int64_t row, int64_t columns) {
   SmallVector<int64_t> sizes{y.tile(), x.tile(), rows, columns};
   SmallVector<int64_t> strides{x.tile() * plane, plane, row, 1};
-  auto type = MemRefType::get(
-      sizes, op.getSumType(),
-      StridedLayoutAttr::get(b.getContext(), offset, strides));
+  auto type =
+      MemRefType::get(sizes, op.getSumType(),
+                      StridedLayoutAttr::get(b.getContext(), offset, strides));
   return memref::ReinterpretCastOp::create(b, type, op.getScratch(), offset,
                                            sizes, strides);
 }
@@ -276,9 +276,9 @@ void WinogradEmitter::emitInputs(const Offsets &bases, Value tile, Value row) {
     VectorGrid grid(y.tile());
     for (auto [i, inputs] : llvm::enumerate(grid))
       for (Value x : starts)
-        inputs.push_back(
-            e.loadVector(loops.a(), math.add(source, math.add(lines[i], x)),
-                         stride, vector, mask));
+        inputs.push_back(e.loadVector(loops.a(),
+                                      math.add(source, math.add(lines[i], x)),
+                                      stride, vector, mask));
     Value target = math.add(rowOffset, first);
     int64_t plane = 0;
     for (const auto &values : transform(y.input, grid, x.input))
@@ -302,25 +302,24 @@ void WinogradEmitter::emitProducts(int64_t tiles, Value column, int64_t width) {
   Value products = getPlanes(layout.productOffset, layout.productPlane, tiles,
                              layout.productRow, width);
   ContractOperand &weights = loops.b();
-  Value offset = weights.panelDim
-                     ? math.mul(math.div(column, weights.panelWidth),
-                                weights.panelStride)
-                     : math.mul(column, weights.strides[conv.column]);
+  Value offset =
+      weights.panelDim
+          ? math.mul(math.div(column, weights.panelWidth), weights.panelStride)
+          : math.mul(column, weights.strides[conv.column]);
   auto metadata = memref::ExtractStridedMetadataOp::create(b, weights.buffer);
   offset = math.add(math.add(offset, weights.base), metadata.getOffset());
   SmallVector<int64_t> sizes{y.tile(), x.tile(), channels, width};
   SmallVector<OpFoldResult> strides;
   SmallVector<int64_t> staticStrides;
-  for (unsigned dim :
-       {conv.windowY, conv.windowX, conv.channel, conv.column}) {
+  for (unsigned dim : {conv.windowY, conv.windowX, conv.channel, conv.column}) {
     strides.push_back(getAsOpFoldResult(weights.strides[dim]));
-    staticStrides.push_back(getConstantIntValue(strides.back())
-                                .value_or(ShapedType::kDynamic));
+    staticStrides.push_back(
+        getConstantIntValue(strides.back()).value_or(ShapedType::kDynamic));
   }
-  auto type = MemRefType::get(
-      sizes, weights.type,
-      StridedLayoutAttr::get(b.getContext(), ShapedType::kDynamic,
-                             staticStrides));
+  auto type =
+      MemRefType::get(sizes, weights.type,
+                      StridedLayoutAttr::get(
+                          b.getContext(), ShapedType::kDynamic, staticStrides));
   Value part = memref::ReinterpretCastOp::create(
       b, type, metadata.getBaseBuffer(), OpFoldResult(offset),
       getAsIndexOpFoldResult(b.getContext(), sizes), strides);
@@ -355,9 +354,9 @@ void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
                       llvm::function_ref<void()> body) {
     if (i < (extent - 1) % outputs + 1)
       return body();
-    Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt,
-                                         math.add(first, i),
-                                         math.constant(extent));
+    Value inside =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::slt, math.add(first, i),
+                              math.constant(extent));
     auto branch = scf::IfOp::create(b, inside, /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
@@ -369,11 +368,10 @@ void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
     int64_t plane = 0;
     for (auto &products : grid)
       for (int64_t j = 0; j < x.tile(); ++j)
-        products.push_back(e.loadVector(
-            scratch,
-            math.add(math.add(rowOffset, within),
-                     layout.productPlane * plane++),
-            one, vector, mask));
+        products.push_back(e.loadVector(scratch,
+                                        math.add(math.add(rowOffset, within),
+                                                 layout.productPlane * plane++),
+                                        one, vector, mask));
     VectorGrid sums = transform(y.output, grid, x.output);
     Offsets corner;
     for (auto [operand, base] : llvm::zip_equal(loops.operands, bases)) {
@@ -435,9 +433,8 @@ void WinogradEmitter::emitBlock(const Offsets &bases, Value first,
   Value count = math.constant(form.getTiles());
   if (total % form.getTiles())
     count = math.min(math.sub(math.constant(total), first), count);
-  e.emitFor(math.constant(0), count, 1, [&](Value row) {
-    emitInputs(bases, math.add(first, row), row);
-  });
+  e.emitFor(math.constant(0), count, 1,
+            [&](Value row) { emitInputs(bases, math.add(first, row), row); });
   int64_t block = loops.b().panelDim
                       ? loops.b().panelWidth
                       : std::min(columns, WinogradScratch::kMaxColumns);
@@ -470,10 +467,10 @@ bool dlc::emitWinograd(ContractEmitter &emitter) {
   WinogradAttr form = op.getWinogradAttr();
   if (!form)
     return false;
-  emitter.description = llvm::formatv(
-      ", {0}x{1} outputs of {2}x{3} windows, {4} tiles at a time",
-      form.getHeight(), form.getWidth(), form.getWindowHeight(),
-      form.getWindowWidth(), form.getTiles());
+  emitter.description =
+      llvm::formatv(", {0}x{1} outputs of {2}x{3} windows, {4} tiles at a time",
+                    form.getHeight(), form.getWidth(), form.getWindowHeight(),
+                    form.getWindowWidth(), form.getTiles());
   WinogradEmitter(emitter).emit();
   return true;
 }

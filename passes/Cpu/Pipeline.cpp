@@ -1,7 +1,6 @@
 // The phase `llvm` for CPUs, in order.
 
 #include "lib/Target/Target.h"
-#include "passes/Cpu/Passes.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -9,6 +8,7 @@
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Cpu/Passes.h"
 
 using namespace mlir;
 

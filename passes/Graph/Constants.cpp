@@ -23,4 +23,6 @@ static bool isConstantOnly(Value value, unsigned depth) {
   });
 }
 
-bool dlc::isConstantOnly(Value value) { return ::isConstantOnly(value, kDepth); }
+bool dlc::isConstantOnly(Value value) {
+  return ::isConstantOnly(value, kDepth);
+}

@@ -1,10 +1,10 @@
 // Folds scales by constants into the weights of what stands before.
 
 #include "dialects/Dlc/Dlc.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Graph/Constants.h"
 #include "passes/Graph/Passes.h"
 #include "passes/Remarks.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 using namespace mlir;
 
@@ -23,8 +23,7 @@ static RankedTensorType typeOf(Value value) {
 
 /// The operands of a commutative op as (variable, constant); null when it is
 /// not of that form.
-template <typename OpTy>
-static std::pair<Value, Value> splitConstant(OpTy op) {
+template <typename OpTy> static std::pair<Value, Value> splitConstant(OpTy op) {
   if (!isa<FloatType>(getElementTypeOrSelf(op.getType())))
     return {};
   if (isConstantOnly(op.getRhs()) && !isConstantOnly(op.getLhs()))
@@ -77,8 +76,8 @@ struct FoldIntoWeights : OpRewritePattern<MulOp> {
     if (!isConstantOnly(weights) ||
         getElementTypeOrSelf(weights) != getElementTypeOrSelf(op.getType()))
       return b.notifyMatchFailure(op, "the weights are not constant");
-    Value vector = perColumn(b, op.getLoc(), scale,
-                             typeOf(weights).getShape().back());
+    Value vector =
+        perColumn(b, op.getLoc(), scale, typeOf(weights).getShape().back());
     if (!vector)
       return b.notifyMatchFailure(op, "the scale is not one a column");
     Value scaled = apply<MulOp>(b, op.getLoc(), weights, vector);
@@ -105,7 +104,8 @@ struct ScaleBias : OpRewritePattern<MulOp> {
     auto [x, bias] = splitConstant(add);
     if (!x || !isa_and_nonnull<ConvOp, MatMulOp>(x.getDefiningOp()) ||
         !x.hasOneUse() || x.getType() != op.getType())
-      return b.notifyMatchFailure(op, "not the sum of a contraction and a bias");
+      return b.notifyMatchFailure(op,
+                                  "not the sum of a contraction and a bias");
     Value scaled = apply<MulOp>(b, op.getLoc(), x, scale);
     Value shift = apply<MulOp>(b, op.getLoc(), bias, scale);
     b.replaceOp(op, apply<AddOp>(b, op.getLoc(), scaled, shift));

@@ -1,8 +1,8 @@
 // The phase `graph`, in order.
 
-#include "passes/Graph/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Graph/Passes.h"
 
 using namespace mlir;
 

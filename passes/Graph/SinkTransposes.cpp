@@ -2,11 +2,11 @@
 
 #include "dialects/Dlc/Dims.h"
 #include "dialects/Dlc/Dlc.h"
+#include "mlir/Dialect/Utils/IndexingUtils.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Graph/Constants.h"
 #include "passes/Graph/Passes.h"
 #include "passes/Remarks.h"
-#include "mlir/Dialect/Utils/IndexingUtils.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 using namespace mlir;
 
@@ -70,12 +70,12 @@ struct SinkThroughElementwise : OpInterfaceRewritePattern<ElementwiseOp> {
         operands.push_back(transpose.getX());
         continue;
       }
-      bool isFree = hasOneElement(operand) ||
-                    (isConstantOnly(operand) && typeOf(operand).hasStaticShape());
+      bool isFree =
+          hasOneElement(operand) ||
+          (isConstantOnly(operand) && typeOf(operand).hasStaticShape());
       if (!isFree)
         return b.notifyMatchFailure(op, "an operand would be transposed");
-      operands.push_back(
-          transposeBack(b, op->getLoc(), operand, permutation));
+      operands.push_back(transposeBack(b, op->getLoc(), operand, permutation));
     }
     SmallVector<Type> types;
     bool isPredicate = getElementTypeOrSelf(op->getResult(0)) !=
@@ -98,8 +98,8 @@ struct SinkThroughCast : OpRewritePattern<CastOp> {
     auto transpose = op.getX().getDefiningOp<TransposeOp>();
     if (!transpose)
       return b.notifyMatchFailure(op, "the operand is not transposed");
-    Type type = typeOf(transpose.getX())
-                    .clone(getElementTypeOrSelf(op.getType()));
+    Type type =
+        typeOf(transpose.getX()).clone(getElementTypeOrSelf(op.getType()));
     Value moved = CastOp::create(b, op.getLoc(), type, transpose.getX(),
                                  op.getSaturate());
     b.replaceOpWithNewOp<TransposeOp>(op, moved, transpose.getPermutation());
@@ -135,7 +135,8 @@ struct SinkThroughConcat : OpRewritePattern<ConcatOp> {
       auto transpose = input.getDefiningOp<TransposeOp>();
       if (!transpose ||
           (first && first.getPermutation() != transpose.getPermutation()))
-        return b.notifyMatchFailure(op, "not all operands are transposed alike");
+        return b.notifyMatchFailure(op,
+                                    "not all operands are transposed alike");
       first = transpose;
       inputs.push_back(transpose.getX());
     }
@@ -171,9 +172,9 @@ struct SinkThroughPad : OpRewritePattern<PadOp> {
     auto type = RankedTensorType::get(
         before<int64_t>(typeOf(op.getResult()).getShape(), permutation),
         getElementTypeOrSelf(op.getType()));
-    Value moved = PadOp::create(b, op.getLoc(), type, transpose.getX(),
-                                op.getValue(), low, high, staticLow, staticHigh,
-                                op.getMode());
+    Value moved =
+        PadOp::create(b, op.getLoc(), type, transpose.getX(), op.getValue(),
+                      low, high, staticLow, staticHigh, op.getMode());
     b.replaceOpWithNewOp<TransposeOp>(op, moved, permutation);
     return success();
   }
@@ -214,8 +215,7 @@ static void remarkLeft(TransposeOp op) {
       << remark::add("a transpose stays in front of {0}", users);
 }
 
-struct SinkTransposesPass
-    : dlc::impl::SinkTransposesBase<SinkTransposesPass> {
+struct SinkTransposesPass : dlc::impl::SinkTransposesBase<SinkTransposesPass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<SinkThroughElementwise, SinkThroughCast, SinkThroughReduce,

@@ -80,8 +80,7 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
       getSinceVersion(node.getDomain(), node.getOpType(), node.getOpset());
   if (version && version < row->sinceVersion)
     return fail("expected version " + Twine(row->sinceVersion) +
-                " or newer, and ONNX cannot convert version " +
-                Twine(version));
+                " or newer, and ONNX cannot convert version " + Twine(version));
   NodeImport import(*this, b, node);
   for (unsigned i = 0; i < import.numInputs(); ++i)
     if (node.getInput(i) && !import.input(i))

@@ -1,7 +1,5 @@
 // The pass that imports a model's graph.
 
-#include "passes/Import/GraphImporter.h"
-#include "passes/Import/Passes.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -9,6 +7,8 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
+#include "passes/Import/GraphImporter.h"
+#include "passes/Import/Passes.h"
 
 using namespace mlir;
 
@@ -92,9 +92,9 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     SmallVector<Type> resultTypes;
     for (auto [i, value] : llvm::enumerate(results)) {
       if (!isa<RankedTensorType>(value.getType())) {
-        emitError(graph.getLoc()) << "output '" << graph.getOutputName(i)
-                                  << "': expected a tensor, found "
-                                  << value.getType();
+        emitError(graph.getLoc())
+            << "output '" << graph.getOutputName(i)
+            << "': expected a tensor, found " << value.getType();
         return signalPassFailure();
       }
       resultTypes.push_back(value.getType());

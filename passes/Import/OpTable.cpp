@@ -1,11 +1,11 @@
 // The table of operators, and what a row builds its ops with.
 
 #include "passes/Import/OpTable.h"
-#include "passes/Import/GraphImporter.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "passes/Import/GraphImporter.h"
 #include <map>
 
 using namespace mlir;
@@ -90,11 +90,10 @@ Value NodeImport::createInferred(OperationState &state) {
   if (state.types.empty()) {
     SmallVector<Type> types;
     auto info = state.name.getInterface<InferTypeOpInterface>();
-    if (!info ||
-        failed(info->inferReturnTypes(b.getContext(), loc, state.operands,
-                                      state.attributes.getDictionary(
-                                          b.getContext()),
-                                      state.getRawProperties(), {}, types))) {
+    if (!info || failed(info->inferReturnTypes(
+                     b.getContext(), loc, state.operands,
+                     state.attributes.getDictionary(b.getContext()),
+                     state.getRawProperties(), {}, types))) {
       hasFailed = true;
       return {};
     }
@@ -110,9 +109,9 @@ Value NodeImport::scalar(double value, Type elementType) {
     attr = b.getFloatAttr(floatType, value);
   } else {
     auto integer = llvm::cast<IntegerType>(elementType);
-    attr = IntegerAttr::get(
-        integer, llvm::APInt(64, int64_t(value), /*isSigned=*/true)
-                     .sextOrTrunc(integer.getWidth()));
+    attr = IntegerAttr::get(integer,
+                            llvm::APInt(64, int64_t(value), /*isSigned=*/true)
+                                .sextOrTrunc(integer.getWidth()));
   }
   return constant(DenseElementsAttr::get(type, attr));
 }
@@ -303,8 +302,8 @@ ElementsAttr NodeImport::constantValue(Value x) {
 static std::optional<SmallVector<int64_t>> integersOf(ElementsAttr value) {
   constexpr int64_t most = 1 << 16;
   auto type = dyn_cast<RankedTensorType>(value.getShapedType());
-  auto element = type ? dyn_cast<IntegerType>(type.getElementType())
-                      : IntegerType();
+  auto element =
+      type ? dyn_cast<IntegerType>(type.getElementType()) : IntegerType();
   if (!element || type.getNumElements() > most)
     return std::nullopt;
   SmallVector<int64_t> numbers;

@@ -53,8 +53,7 @@ using Elements = llvm::SmallVector<mlir::OpFoldResult>;
 /// and builders of ops.
 class NodeImport {
 public:
-  NodeImport(GraphImporter &graph, mlir::OpBuilder &builder,
-             onnx::NodeOp node)
+  NodeImport(GraphImporter &graph, mlir::OpBuilder &builder, onnx::NodeOp node)
       : graph(graph), b(builder), node(node), loc(node.getLoc()) {}
 
   GraphImporter &graph;
@@ -136,8 +135,7 @@ public:
   }
   /// An op whose types are inferred from its operands; null, and an error,
   /// when they do not fit.
-  template <typename OpTy, typename... Args>
-  mlir::Value infer(Args &&...args) {
+  template <typename OpTy, typename... Args> mlir::Value infer(Args &&...args) {
     mlir::OperationState state(loc, OpTy::getOperationName());
     OpTy::build(b, state, std::forward<Args>(args)...);
     return createInferred(state);
@@ -174,7 +172,8 @@ public:
   mlir::OpFoldResult index(int64_t value) { return b.getIndexAttr(value); }
 
   mlir::Value reshape(mlir::Value x, llvm::ArrayRef<mlir::OpFoldResult> sizes);
-  mlir::Value broadcast(mlir::Value x, llvm::ArrayRef<mlir::OpFoldResult> sizes);
+  mlir::Value broadcast(mlir::Value x,
+                        llvm::ArrayRef<mlir::OpFoldResult> sizes);
   mlir::Value transpose(mlir::Value x, llvm::ArrayRef<int64_t> permutation);
   /// Adds dimensions of size 1 so that they stand at `axes` of the result.
   mlir::Value unsqueeze(mlir::Value x, llvm::ArrayRef<int64_t> axes);

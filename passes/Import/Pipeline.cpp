@@ -1,8 +1,8 @@
 // The phase `import`, in order.
 
-#include "passes/Import/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Import/Passes.h"
 
 using namespace mlir;
 

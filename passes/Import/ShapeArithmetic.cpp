@@ -3,8 +3,8 @@
 // Shape -> Gather -> Mul -> Concat -> Reshape; what is constant there becomes
 // static, and the rest plain index arithmetic.
 
-#include "passes/Import/GraphImporter.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "passes/Import/GraphImporter.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -22,7 +22,8 @@ struct Evaluator {
 
   bool isScalar(unsigned i) { return node.rank(node.input(i)) == 0; }
 
-  template <typename OpTy> OpFoldResult arithmetic(OpFoldResult x, OpFoldResult y) {
+  template <typename OpTy>
+  OpFoldResult arithmetic(OpFoldResult x, OpFoldResult y) {
     Value lhs = getValueOrCreateConstantIndexOp(node.b, node.loc, x);
     Value rhs = getValueOrCreateConstantIndexOp(node.b, node.loc, y);
     Value result = node.b.createOrFold<OpTy>(node.loc, lhs, rhs);
@@ -49,8 +50,8 @@ struct Evaluator {
     isScalarResult = isScalar(0) && isScalar(1);
     Elements result;
     for (size_t i = 0, e = a == 1 ? c : a; i < e; ++i)
-      result.push_back(combine(inputs[0][a == 1 ? 0 : i],
-                               inputs[1][c == 1 ? 0 : i]));
+      result.push_back(
+          combine(inputs[0][a == 1 ? 0 : i], inputs[1][c == 1 ? 0 : i]));
     return result;
   }
 
@@ -162,8 +163,8 @@ struct Evaluator {
   std::optional<Elements> range() {
     std::optional<int64_t> bounds[3];
     for (auto [bound, input] : llvm::zip(bounds, inputs))
-      bound = input.size() == 1 ? getConstantIntValue(input.front())
-                                : std::nullopt;
+      bound =
+          input.size() == 1 ? getConstantIntValue(input.front()) : std::nullopt;
     auto [start, limit, step] = bounds;
     if (!start || !limit || !step || *step == 0)
       return std::nullopt;
@@ -197,7 +198,8 @@ struct Evaluator {
         getConstantIntValues(inputs[0]);
     if (!condition)
       return std::nullopt;
-    size_t count = std::max({inputs[0].size(), inputs[1].size(), inputs[2].size()});
+    size_t count =
+        std::max({inputs[0].size(), inputs[1].size(), inputs[2].size()});
     for (const Elements &input : inputs)
       if (input.size() != count && input.size() != 1)
         return std::nullopt;
@@ -273,8 +275,8 @@ std::optional<Value> dlc::importShapeArithmetic(NodeImport &node) {
   if (!node.node.getDomain().empty() || node.numOutputs() != 1 ||
       node.numInputs() == 0)
     return std::nullopt;
-  auto type = dyn_cast_if_present<RankedTensorType>(
-      node.node.getResult(0).getType());
+  auto type =
+      dyn_cast_if_present<RankedTensorType>(node.node.getResult(0).getType());
   if (type && type.getRank() > 1)
     return std::nullopt;
   // Integers of 32 bits and more, and conditions.

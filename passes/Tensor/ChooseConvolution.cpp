@@ -2,12 +2,12 @@
 
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Kernels/Winograd.h"
-#include "passes/Tensor/Constants.h"
-#include "passes/Remarks.h"
-#include "passes/Tensor/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Remarks.h"
+#include "passes/Tensor/Constants.h"
+#include "passes/Tensor/Passes.h"
 #include "llvm/Support/MathExtras.h"
 
 namespace dlc {
@@ -62,13 +62,11 @@ static std::optional<Sizes> getSizes(ContractOp op) {
   std::optional<ContractOp::Convolution> conv = op.getConvolution();
   if (!conv)
     return std::nullopt;
-  Sizes sizes{op.getStaticExtent(conv->image),
-              op.getStaticExtent(conv->y),
-              op.getStaticExtent(conv->x),
-              op.getStaticExtent(conv->channel),
-              op.getStaticExtent(conv->column),
-              op.getStaticExtent(conv->windowY),
-              op.getStaticExtent(conv->windowX)};
+  Sizes sizes{
+      op.getStaticExtent(conv->image),  op.getStaticExtent(conv->y),
+      op.getStaticExtent(conv->x),      op.getStaticExtent(conv->channel),
+      op.getStaticExtent(conv->column), op.getStaticExtent(conv->windowY),
+      op.getStaticExtent(conv->windowX)};
   if (ShapedType::isDynamic(sizes.images))
     sizes.images = 1;
   for (int64_t size : {sizes.height, sizes.width, sizes.channels, sizes.columns,
@@ -144,8 +142,7 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
   auto isF32 = [](Type type) { return getElementTypeOrSelf(type).isF32(); };
   if (!op.hasTensors() || op.getWinogradAttr() || !isF32(op.getA().getType()) ||
       !isF32(op.getB().getType()) || !op.getSumType().isF32() ||
-      !op.getBMap().isProjectedPermutation() ||
-      !constants.contains(op.getB()))
+      !op.getBMap().isProjectedPermutation() || !constants.contains(op.getB()))
     return std::nullopt;
   std::optional<Sizes> sizes = getSizes(op);
   if (!sizes || sizes->windows() == 1)
@@ -154,10 +151,10 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
   double bestCost = 0;
   auto outputs = [](int64_t window) {
     // Nothing is won along a window of one; two outputs are the least.
-    return window == 1 ? llvm::seq_inclusive<int64_t>(1, 1)
-                       : llvm::seq_inclusive<int64_t>(
-                             2, std::max<int64_t>(
-                                    1, kMaxWinogradTile - window + 1));
+    return window == 1
+               ? llvm::seq_inclusive<int64_t>(1, 1)
+               : llvm::seq_inclusive<int64_t>(
+                     2, std::max<int64_t>(1, kMaxWinogradTile - window + 1));
   };
   for (int64_t height : outputs(sizes->windowHeight))
     for (int64_t width : outputs(sizes->windowWidth)) {
@@ -168,9 +165,9 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
       bestCost = cost;
       best.form = form;
       best.gain = getDirectCost(*sizes) - cost;
-      best.bytes = 4 * sizes->channels * sizes->columns *
-                   (form.getTileHeight() * form.getTileWidth() -
-                    sizes->windows());
+      best.bytes =
+          4 * sizes->channels * sizes->columns *
+          (form.getTileHeight() * form.getTileWidth() - sizes->windows());
     }
   if (!best.form)
     return std::nullopt;
@@ -182,8 +179,7 @@ static Value createMatrix(const Matrix &matrix, Location loc, OpBuilder &b) {
   for (const auto &row : matrix)
     llvm::append_range(entries, row);
   auto type = RankedTensorType::get(
-      {int64_t(matrix.size()), int64_t(matrix.front().size())},
-      b.getF32Type());
+      {int64_t(matrix.size()), int64_t(matrix.front().size())}, b.getF32Type());
   return arith::ConstantOp::create(
       b, loc, DenseElementsAttr::get(type, ArrayRef<float>(entries)));
 }
@@ -214,7 +210,8 @@ void ChooseConvolutionPass::apply(const Candidate &candidate) {
   IteratorType parallel = IteratorType::parallel,
                reduction = IteratorType::reduction;
   Value gy = createMatrix(
-      getWinogradForm(form.getHeight(), form.getWindowHeight()).weights, loc, b);
+      getWinogradForm(form.getHeight(), form.getWindowHeight()).weights, loc,
+      b);
   Value gx = createMatrix(
       getWinogradForm(form.getWidth(), form.getWindowWidth()).weights, loc, b);
   Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
@@ -223,20 +220,19 @@ void ChooseConvolutionPass::apply(const Candidate &candidate) {
       ArrayRef<int64_t>{form.getTileHeight(), form.getTileWidth(),
                         candidate.sizes.channels, candidate.sizes.columns},
       b.getF32Type());
-  Value init =
-      linalg::FillOp::create(b, loc, zero, empty).getResult(0);
+  Value init = linalg::FillOp::create(b, loc, zero, empty).getResult(0);
   auto transform = linalg::GenericOp::create(
       b, loc, init.getType(), ValueRange{gy, gx, op.getB()}, init,
       ArrayRef<AffineMap>{map({dim(0), dim(3)}), map({dim(1), dim(4)}),
-                          map(weights),
-                          map({dim(0), dim(1), dim(2), dim(5)})},
+                          map(weights), map({dim(0), dim(1), dim(2), dim(5)})},
       ArrayRef<IteratorType>{parallel, parallel, parallel, reduction, reduction,
                              parallel},
       [](OpBuilder &b, Location loc, ValueRange args) {
         Value factor = arith::MulFOp::create(b, loc, args[0], args[1]);
         Value product = arith::MulFOp::create(b, loc, factor, args[2]);
         linalg::YieldOp::create(
-            b, loc, arith::AddFOp::create(b, loc, args[3], product).getResult());
+            b, loc,
+            arith::AddFOp::create(b, loc, args[3], product).getResult());
       });
   transform->setAttr(kExpandAttr, b.getUnitAttr());
   SmallVector<AffineMap> maps(

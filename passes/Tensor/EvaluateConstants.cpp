@@ -2,7 +2,6 @@
 
 #include "lib/Codegen/ElementBytes.h"
 #include "lib/Compiler/Evaluate.h"
-#include "passes/Tensor/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -10,6 +9,7 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "passes/Tensor/Passes.h"
 
 using namespace mlir;
 
@@ -43,8 +43,7 @@ struct EvaluateConstantsPass
     if (roots.empty())
       return;
     OwningOpRef<ModuleOp> model = extract(roots);
-    FailureOr<SmallVector<TypedAttr>> values =
-        evaluateOnHost(*model);
+    FailureOr<SmallVector<TypedAttr>> values = evaluateOnHost(*model);
     if (failed(values))
       return signalPassFailure();
     OpBuilder b(&getContext());
@@ -124,8 +123,8 @@ struct EvaluateConstantsPass
                                          b.getFunctionType({}, types));
     b.setInsertionPointToStart(function.addEntryBlock());
     IRMapping mapping;
-    for (Operation *op : llvm::make_pointer_range(
-             *Value(roots.front()).getParentBlock()))
+    for (Operation *op :
+         llvm::make_pointer_range(*Value(roots.front()).getParentBlock()))
       if (needed.contains(op))
         b.clone(*op, mapping);
     SmallVector<Value> results;

@@ -92,10 +92,11 @@ static void remarkUnfused(linalg::LinalgOp op) {
       continue;
     StringRef why = findObstacle(op);
     if (why.empty())
-      why = !contract->hasOneUse() ? "others read it too"
-            : !op.getMatchingIndexingMap(operand).isPermutation()
-                ? "it is read in another shape"
-                : "its innermost dimension moves, or an operand is no broadcast";
+      why =
+          !contract->hasOneUse() ? "others read it too"
+          : !op.getMatchingIndexingMap(operand).isPermutation()
+              ? "it is read in another shape"
+              : "its innermost dimension moves, or an operand is no broadcast";
     remarkMissed(op.getLoc(), kPass)
         << mlir::remark::add("not fused into the epilogue of '{0}': {1}",
                              getNodeName(contract.getLoc()), why);

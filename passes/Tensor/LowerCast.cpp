@@ -22,10 +22,13 @@ static Value floatToInteger(OpBuilder &b, Location loc, Value x,
                                       : llvm::APInt::getSignedMaxValue(64);
   low.convertFromAPInt(lowest, !viaUnsigned64, llvm::APFloat::rmTowardZero);
   high.convertFromAPInt(highest, !viaUnsigned64, llvm::APFloat::rmTowardZero);
-  Value lowValue = arith::ConstantOp::create(b, loc, b.getFloatAttr(x.getType(), low));
-  Value highValue = arith::ConstantOp::create(b, loc, b.getFloatAttr(x.getType(), high));
+  Value lowValue =
+      arith::ConstantOp::create(b, loc, b.getFloatAttr(x.getType(), low));
+  Value highValue =
+      arith::ConstantOp::create(b, loc, b.getFloatAttr(x.getType(), high));
   Value zero = createScalar(b, loc, x.getType(), 0);
-  Value isNumber = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::ORD, x, x);
+  Value isNumber =
+      arith::CmpFOp::create(b, loc, arith::CmpFPredicate::ORD, x, x);
   x = arith::SelectOp::create(b, loc, isNumber, x, zero);
   x = arith::MaxNumFOp::create(b, loc, x, lowValue);
   x = arith::MinNumFOp::create(b, loc, x, highValue);
@@ -76,9 +79,8 @@ static Value castScalar(OpBuilder &b, Location loc, Value x, bool fromUnsigned,
   bool zeroExtend = fromUnsigned || from.isInteger(1);
   if (toFloat) {
     Type wide = getComputeType(to);
-    Value result = zeroExtend
-                       ? Value(arith::UIToFPOp::create(b, loc, wide, x))
-                       : Value(arith::SIToFPOp::create(b, loc, wide, x));
+    Value result = zeroExtend ? Value(arith::UIToFPOp::create(b, loc, wide, x))
+                              : Value(arith::SIToFPOp::create(b, loc, wide, x));
     return wide == to ? result
                       : Value(arith::TruncFOp::create(b, loc, to, result));
   }
@@ -104,34 +106,33 @@ struct LowerCast : OpConversionPattern<CastOp> {
     if (isa<StringType>(from) || isa<StringType>(to))
       return rewriter.notifyMatchFailure(op, "strings are cast elsewhere");
     Type element = getStorageType(to);
-    auto type = cast<RankedTensorType>(
-        getTypeConverter()->convertType(op.getType()));
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getX());
     Value empty = createEmpty(rewriter, loc, sizes, element);
     AffineMap identity = rewriter.getMultiDimIdentityMap(type.getRank());
     SmallVector<utils::IteratorType> iterators(type.getRank(),
                                                utils::IteratorType::parallel);
-    Value result =
-        linalg::GenericOp::create(
-            rewriter, loc, empty.getType(), adaptor.getX(), empty,
-            ArrayRef<AffineMap>{identity, identity}, iterators,
-            [&](OpBuilder &b, Location loc, ValueRange args) {
-              // Small types are computed in wider ones.
-              auto computed = [&](Type type) -> Type {
-                if (!isSmallType(type))
-                  return getSignlessType(type);
-                return isa<FloatType>(type) ? Type(b.getF32Type())
-                                            : b.getI8Type();
-              };
-              Value x = loadElement(b, loc, args[0], from);
-              x = castScalar(b, loc, x, from.isUnsignedInteger(), computed(to),
-                             to.isUnsignedInteger());
-              linalg::YieldOp::create(b, loc,
-                                      storeElement(b, loc, x, to,
-                                                   op.getSaturate(),
-                                                   op.getRoundMode()));
-            })
-            .getResult(0);
+    Value result = linalg::GenericOp::create(
+                       rewriter, loc, empty.getType(), adaptor.getX(), empty,
+                       ArrayRef<AffineMap>{identity, identity}, iterators,
+                       [&](OpBuilder &b, Location loc, ValueRange args) {
+                         // Small types are computed in wider ones.
+                         auto computed = [&](Type type) -> Type {
+                           if (!isSmallType(type))
+                             return getSignlessType(type);
+                           return isa<FloatType>(type) ? Type(b.getF32Type())
+                                                       : b.getI8Type();
+                         };
+                         Value x = loadElement(b, loc, args[0], from);
+                         x = castScalar(b, loc, x, from.isUnsignedInteger(),
+                                        computed(to), to.isUnsignedInteger());
+                         linalg::YieldOp::create(
+                             b, loc,
+                             storeElement(b, loc, x, to, op.getSaturate(),
+                                          op.getRoundMode()));
+                       })
+                       .getResult(0);
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
     return success();
   }

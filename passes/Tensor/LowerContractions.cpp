@@ -1,9 +1,9 @@
 // matmul and conv -> dlc.contract; pool -> linalg.generic. Padding becomes an
 // explicit padded buffer, into which the producer writes.
 
-#include "passes/Tensor/Lowering.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Tensor/Lowering.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -17,10 +17,10 @@ static Value createContract(OpBuilder &b, Location loc, Value lhs, Value rhs,
                             ArrayRef<AffineMap> maps, bool lhsUnsigned,
                             bool rhsUnsigned) {
   Value empty = createEmpty(b, loc, sizes, element);
-  auto op = ContractOp::create(b, loc, empty.getType(), lhs, rhs, ValueRange(),
-                               empty, /*scratch=*/Value(),
-                               b.getAffineMapArrayAttr(maps), lhsUnsigned,
-                               rhsUnsigned, /*winograd=*/{});
+  auto op =
+      ContractOp::create(b, loc, empty.getType(), lhs, rhs, ValueRange(), empty,
+                         /*scratch=*/Value(), b.getAffineMapArrayAttr(maps),
+                         lhsUnsigned, rhsUnsigned, /*winograd=*/{});
   OpBuilder::InsertionGuard guard(b);
   Type sumType = getSumType(element);
   Block *block = b.createBlock(&op.getEpilogue(), {}, sumType, loc);
@@ -44,15 +44,13 @@ static Value padWith(OpBuilder &b, Location loc, Value original, Value x,
     return x;
   SmallVector<OpFoldResult> inner = getDims(b, loc, original), sizes, offsets;
   for (auto [i, size] : llvm::enumerate(inner)) {
-    sizes.push_back(
-        addSizes(b, loc, size, b.getIndexAttr(low[i] + high[i])));
+    sizes.push_back(addSizes(b, loc, size, b.getIndexAttr(low[i] + high[i])));
     offsets.push_back(b.getIndexAttr(low[i]));
   }
   SmallVector<OpFoldResult> strides(inner.size(), b.getIndexAttr(1));
   Value filled = createFilled(b, loc, sizes, value);
   auto [shape, dynamic] = decomposeMixedValues(inner);
-  x = castTo(b, loc, x,
-             RankedTensorType::get(shape, getElementTypeOrSelf(x)));
+  x = castTo(b, loc, x, RankedTensorType::get(shape, getElementTypeOrSelf(x)));
   return tensor::InsertSliceOp::create(b, loc, x, filled, offsets, inner,
                                        strides);
 }
@@ -95,8 +93,8 @@ struct LowerMatMul : OpConversionPattern<MatMulOp> {
   matchAndRewrite(MatMulOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
-    auto type = cast<RankedTensorType>(
-        getTypeConverter()->convertType(op.getType()));
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
     int64_t rank = type.getRank(), batch = rank - 2;
     // Iteration space: batch..., m, n, k.
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
@@ -131,8 +129,10 @@ struct LowerMatMul : OpConversionPattern<MatMulOp> {
     auto rankOf = [](Value v) {
       return cast<RankedTensorType>(v.getType()).getRank();
     };
-    OpFoldResult kl = getDim(rewriter, loc, op.getLhs(), rankOf(op.getLhs()) - 1);
-    OpFoldResult kr = getDim(rewriter, loc, op.getRhs(), rankOf(op.getRhs()) - 2);
+    OpFoldResult kl =
+        getDim(rewriter, loc, op.getLhs(), rankOf(op.getLhs()) - 1);
+    OpFoldResult kr =
+        getDim(rewriter, loc, op.getRhs(), rankOf(op.getRhs()) - 2);
     if (!areEqualSizes(kl, kr))
       createCheck(rewriter, loc,
                   arith::CmpIOp::create(
@@ -142,13 +142,14 @@ struct LowerMatMul : OpConversionPattern<MatMulOp> {
                   "expected as many columns on the left as rows on the right");
     Value lhs = adaptor.getLhs(), rhs = adaptor.getRhs();
     SmallVector<AffineMap> maps{
-        readThroughTranspose(rewriter, op.getLhs(), mapOf(op.getLhs(), m, k), lhs),
-        readThroughTranspose(rewriter, op.getRhs(), mapOf(op.getRhs(), k, n), rhs),
+        readThroughTranspose(rewriter, op.getLhs(), mapOf(op.getLhs(), m, k),
+                             lhs),
+        readThroughTranspose(rewriter, op.getRhs(), mapOf(op.getRhs(), k, n),
+                             rhs),
         rewriter.getMultiDimIdentityMap(rank + 1).dropResult(rank)};
-    Value result = createContract(rewriter, loc, lhs, rhs, sizes,
-                                  type.getElementType(), maps,
-                                  isUnsigned(op.getLhs()),
-                                  isUnsigned(op.getRhs()));
+    Value result =
+        createContract(rewriter, loc, lhs, rhs, sizes, type.getElementType(),
+                       maps, isUnsigned(op.getLhs()), isUnsigned(op.getRhs()));
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
     return success();
   }
@@ -163,22 +164,22 @@ struct LowerConv : OpConversionPattern<ConvOp> {
   matchAndRewrite(ConvOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
-    auto type = cast<RankedTensorType>(
-        getTypeConverter()->convertType(op.getType()));
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
     Value weights = adaptor.getWeights();
     auto weightsType = cast<RankedTensorType>(weights.getType());
     int64_t spatial = type.getRank() - 2, group = op.getGroup();
     int64_t channels = weightsType.getDimSize(spatial);
     int64_t columns = weightsType.getDimSize(spatial + 1);
-    if (group != 1 && (ShapedType::isDynamic(channels) ||
-                       ShapedType::isDynamic(columns)))
+    if (group != 1 &&
+        (ShapedType::isDynamic(channels) || ShapedType::isDynamic(columns)))
       return op.emitError("expected weights of static shape for a grouped "
                           "convolution, found ")
              << weightsType;
-    Value zero = createScalar(rewriter, loc,
-                              getElementTypeOrSelf(adaptor.getX()), 0);
-    Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(),
-                         op.getPads(), zero);
+    Value zero =
+        createScalar(rewriter, loc, getElementTypeOrSelf(adaptor.getX()), 0);
+    Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(), op.getPads(),
+                         zero);
 
     // Iteration space: n, output..., [group,] column, kernel..., channel.
     bool grouped = group != 1;
@@ -199,8 +200,8 @@ struct LowerConv : OpConversionPattern<ConvOp> {
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
     SmallVector<OpFoldResult> wholeSizes = sizes;
     if (grouped) {
-      SmallVector<OpFoldResult> apart = getAsIndexOpFoldResult(
-          rewriter.getContext(), weightsType.getShape());
+      SmallVector<OpFoldResult> apart =
+          getAsIndexOpFoldResult(rewriter.getContext(), weightsType.getShape());
       apart.back() = rewriter.getIndexAttr(group);
       apart.push_back(rewriter.getIndexAttr(columns / group));
       weights = createReshape(rewriter, loc, weights, apart);
@@ -214,10 +215,10 @@ struct LowerConv : OpConversionPattern<ConvOp> {
     auto map = [&](ArrayRef<AffineExpr> exprs) {
       return AffineMap::get(dims, 0, exprs, rewriter.getContext());
     };
-    Value result = createContract(
-        rewriter, loc, x, weights, sizes, type.getElementType(),
-        {map(xExprs), map(wExprs), map(yExprs)}, isUnsigned(op.getX()),
-        isUnsigned(op.getWeights()));
+    Value result =
+        createContract(rewriter, loc, x, weights, sizes, type.getElementType(),
+                       {map(xExprs), map(wExprs), map(yExprs)},
+                       isUnsigned(op.getX()), isUnsigned(op.getWeights()));
     if (grouped)
       result = createReshape(rewriter, loc, result, wholeSizes);
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
@@ -231,8 +232,8 @@ struct LowerPool : OpConversionPattern<PoolOp> {
   matchAndRewrite(PoolOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
-    auto type = cast<RankedTensorType>(
-        getTypeConverter()->convertType(op.getType()));
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
     Type element = type.getElementType();
     bool isMax = op.getKind() == PoolKind::Max;
     bool unsignedElements = isUnsigned(op.getX());
@@ -241,19 +242,19 @@ struct LowerPool : OpConversionPattern<PoolOp> {
     if (auto floatType = dyn_cast<FloatType>(element); floatType && isMax)
       neutral = arith::ConstantOp::create(
           rewriter, loc,
-          rewriter.getFloatAttr(element,
-                                llvm::APFloat::getInf(
-                                    floatType.getFloatSemantics(), true)));
+          rewriter.getFloatAttr(
+              element,
+              llvm::APFloat::getInf(floatType.getFloatSemantics(), true)));
     else if (isMax && !unsignedElements)
       neutral = arith::ConstantOp::create(
           rewriter, loc,
           rewriter.getIntegerAttr(
-              element, llvm::APInt::getSignedMinValue(
-                           element.getIntOrFloatBitWidth())));
+              element,
+              llvm::APInt::getSignedMinValue(element.getIntOrFloatBitWidth())));
     else
       neutral = createScalar(rewriter, loc, element, 0);
-    Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(),
-                         op.getPads(), neutral);
+    Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(), op.getPads(),
+                         neutral);
 
     // Iteration space: n, output..., kernel..., c: channels innermost.
     int64_t dims = 2 + 2 * spatial;
@@ -279,8 +280,8 @@ struct LowerPool : OpConversionPattern<PoolOp> {
     Value window = createEmpty(
         rewriter, loc,
         getAsIndexOpFoldResult(rewriter.getContext(), op.getKernel()), element);
-    Value init = createFilled(
-        rewriter, loc, getDims(rewriter, loc, op.getResult()), neutral);
+    Value init = createFilled(rewriter, loc,
+                              getDims(rewriter, loc, op.getResult()), neutral);
     auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
       Value value = args[0], acc = args[2], next;
       if (isa<FloatType>(element))

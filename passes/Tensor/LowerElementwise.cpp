@@ -1,9 +1,9 @@
 // Elementwise ops -> one linalg.generic each; linalg's fusion then merges
 // chains of them.
 
-#include "passes/Tensor/Lowering.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Tensor/Lowering.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -84,8 +84,8 @@ struct LowerElementwise : OpInterfaceConversionPattern<ElementwiseOp> {
           exprs.push_back(rewriter.getAffineDimExpr(i));
       }
       inputs.push_back(operand);
-      maps.push_back(AffineMap::get(type.getRank(), 0, exprs,
-                                    rewriter.getContext()));
+      maps.push_back(
+          AffineMap::get(type.getRank(), 0, exprs, rewriter.getContext()));
     }
     maps.push_back(rewriter.getMultiDimIdentityMap(type.getRank()));
     SmallVector<utils::IteratorType> iterators(type.getRank(),
@@ -96,8 +96,7 @@ struct LowerElementwise : OpInterfaceConversionPattern<ElementwiseOp> {
             rewriter, loc, empty.getType(), inputs, empty, maps, iterators,
             [&](OpBuilder &b, Location loc, ValueRange args) {
               linalg::YieldOp::create(
-                  b, loc,
-                  buildWide(b, loc, op, args.drop_back(), isUnsigned));
+                  b, loc, buildWide(b, loc, op, args.drop_back(), isUnsigned));
             })
             .getResult(0);
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
@@ -117,10 +116,10 @@ struct LowerElementwise : OpInterfaceConversionPattern<ElementwiseOp> {
       Value element =
           loadElement(b, loc, arg, getElementTypeOrSelf(operand.getType()));
       Type computeType = getComputeType(element.getType());
-      wide.push_back(computeType == element.getType()
-                         ? element
-                         : Value(arith::ExtFOp::create(b, loc, computeType,
-                                                       element)));
+      wide.push_back(
+          computeType == element.getType()
+              ? element
+              : Value(arith::ExtFOp::create(b, loc, computeType, element)));
     }
     Value result = op.buildScalar(b, loc, wide, isUnsigned);
     if (isSmallType(resultType))

@@ -1,12 +1,11 @@
 // Reductions, arg-reductions and softmax.
 
-#include "passes/Tensor/Lowering.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Tensor/Lowering.h"
 
 using namespace mlir;
 using namespace dlc;
-
 
 /// The value that changes nothing when combined: 0, 1, lowest or highest.
 static Value neutralElement(OpBuilder &b, Location loc, ReduceKind kind,
@@ -38,8 +37,8 @@ static Value combine(OpBuilder &b, Location loc, ReduceKind kind, Value acc,
   Type type = x.getType();
   bool isFloat = isa<FloatType>(type);
   // The order of additions is ours to choose, so that LLVM may vectorise.
-  auto reassoc = arith::FastMathFlagsAttr::get(
-      b.getContext(), arith::FastMathFlags::reassoc);
+  auto reassoc = arith::FastMathFlagsAttr::get(b.getContext(),
+                                               arith::FastMathFlags::reassoc);
   switch (kind) {
   case ReduceKind::Sum:
     if (isFloat)
@@ -85,8 +84,8 @@ static Value reduceAway(OpBuilder &b, Location loc, ReduceKind kind, Value x,
     kept.push_back(b.getAffineDimExpr(i));
     keptSizes.push_back(sizes[i]);
   }
-  Value init = createFilled(
-      b, loc, keptSizes, neutralElement(b, loc, kind, compute, isUnsigned));
+  Value init = createFilled(b, loc, keptSizes,
+                            neutralElement(b, loc, kind, compute, isUnsigned));
   SmallVector<AffineMap> maps{b.getMultiDimIdentityMap(rank),
                               AffineMap::get(rank, 0, kept, b.getContext())};
   return linalg::GenericOp::create(
@@ -96,19 +95,18 @@ static Value reduceAway(OpBuilder &b, Location loc, ReduceKind kind, Value x,
                if (element.getType() != compute)
                  element = arith::ExtFOp::create(b, loc, compute, element);
                linalg::YieldOp::create(
-                   b, loc,
-                   combine(b, loc, kind, args[1], element, isUnsigned));
+                   b, loc, combine(b, loc, kind, args[1], element, isUnsigned));
              })
       .getResult(0);
 }
 
 /// A parallel linalg.generic; operand i has the dimensions `dims[i]` of the
 /// result.
-static Value mapElements(
-    OpBuilder &b, Location loc, ValueRange operands,
-    ArrayRef<SmallVector<int64_t>> dims, ArrayRef<OpFoldResult> sizes,
-    Type element,
-    function_ref<Value(OpBuilder &, Location, ValueRange)> body) {
+static Value
+mapElements(OpBuilder &b, Location loc, ValueRange operands,
+            ArrayRef<SmallVector<int64_t>> dims, ArrayRef<OpFoldResult> sizes,
+            Type element,
+            function_ref<Value(OpBuilder &, Location, ValueRange)> body) {
   SmallVector<AffineMap> maps;
   for (ArrayRef<int64_t> of : dims) {
     SmallVector<AffineExpr> exprs;
@@ -136,8 +134,8 @@ struct LowerReduce : OpConversionPattern<ReduceOp> {
   matchAndRewrite(ReduceOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
-    auto type = cast<RankedTensorType>(
-        getTypeConverter()->convertType(op.getType()));
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
     bool isUnsigned = getElementTypeOrSelf(op.getX()).isUnsignedInteger();
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getX());
     Value reduced = reduceAway(rewriter, loc, op.getKind(), adaptor.getX(),
@@ -152,8 +150,9 @@ struct LowerReduce : OpConversionPattern<ReduceOp> {
           kept.push_back(sizes[i]);
       reduced = mapElements(
           rewriter, loc, reduced,
-          SmallVector<int64_t>(llvm::to_vector(llvm::seq<int64_t>(0, kept.size()))), kept,
-          type.getElementType(),
+          SmallVector<int64_t>(
+              llvm::to_vector(llvm::seq<int64_t>(0, kept.size()))),
+          kept, type.getElementType(),
           [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
             return arith::TruncFOp::create(b, loc, type.getElementType(),
                                            args[0]);
@@ -184,9 +183,9 @@ struct LowerArgReduce : OpConversionPattern<ArgReduceOp> {
     Value bestInit = createFilled(
         rewriter, loc, kept,
         neutralElement(rewriter, loc, op.getKind(), element, isUnsigned));
-    Value indexInit = createFilled(
-        rewriter, loc, kept,
-        createScalar(rewriter, loc, rewriter.getI64Type(), -1));
+    Value indexInit =
+        createFilled(rewriter, loc, kept,
+                     createScalar(rewriter, loc, rewriter.getI64Type(), -1));
     SmallVector<AffineExpr> exprs;
     SmallVector<utils::IteratorType> iterators(rank,
                                                utils::IteratorType::parallel);
@@ -233,9 +232,9 @@ struct LowerArgReduce : OpConversionPattern<ArgReduceOp> {
         better = arith::CmpIOp::create(b, loc, predicate, value, best);
       }
       // The first element wins against the neutral one even when equal to it.
-      Value isFirst = arith::CmpIOp::create(
-          b, loc, arith::CmpIPredicate::slt, bestIndex,
-          createScalar(b, loc, b.getI64Type(), 0));
+      Value isFirst =
+          arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, bestIndex,
+                                createScalar(b, loc, b.getI64Type(), 0));
       better = arith::OrIOp::create(b, loc, better, isFirst);
       SmallVector<Value> results{
           arith::SelectOp::create(b, loc, better, value, best),
@@ -283,11 +282,12 @@ struct LowerSoftmax : OpConversionPattern<SoftmaxOp> {
         value = arith::ExtFOp::create(b, loc, compute, value);
       return arith::SubFOp::create(b, loc, value, args[1]);
     };
-    Value exps = mapElements(
-        rewriter, loc, {x, max}, ArrayRef<SmallVector<int64_t>>{all, kept}, sizes, compute,
-        [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
-          return math::ExpOp::create(b, loc, shifted(b, loc, args));
-        });
+    Value exps =
+        mapElements(rewriter, loc, {x, max},
+                    ArrayRef<SmallVector<int64_t>>{all, kept}, sizes, compute,
+                    [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
+                      return math::ExpOp::create(b, loc, shifted(b, loc, args));
+                    });
     Value sum = reduceAway(rewriter, loc, ReduceKind::Sum, exps, sizes, axis,
                            /*isUnsigned=*/false);
     auto narrow = [&](OpBuilder &b, Location loc, Value value) -> Value {
@@ -299,27 +299,33 @@ struct LowerSoftmax : OpConversionPattern<SoftmaxOp> {
     if (op.getLogarithm()) {
       Value logSum = mapElements(
           rewriter, loc, sum,
-          SmallVector<int64_t>(llvm::to_vector(llvm::seq<int64_t>(0, kept.size()))), keptSizes,
-          compute, [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
+          SmallVector<int64_t>(
+              llvm::to_vector(llvm::seq<int64_t>(0, kept.size()))),
+          keptSizes, compute,
+          [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
             return math::LogOp::create(b, loc, args[0]);
           });
       result = mapElements(
-          rewriter, loc, {x, max, logSum}, ArrayRef<SmallVector<int64_t>>{all, kept, kept}, sizes, element,
+          rewriter, loc, {x, max, logSum},
+          ArrayRef<SmallVector<int64_t>>{all, kept, kept}, sizes, element,
           [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
-            return narrow(b, loc,
-                          arith::SubFOp::create(b, loc, shifted(b, loc, args),
-                                                args[2]));
+            return narrow(
+                b, loc,
+                arith::SubFOp::create(b, loc, shifted(b, loc, args), args[2]));
           });
     } else {
       Value one = createScalar(rewriter, loc, compute, 1);
       Value inverse = mapElements(
           rewriter, loc, sum,
-          SmallVector<int64_t>(llvm::to_vector(llvm::seq<int64_t>(0, kept.size()))), keptSizes,
-          compute, [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
+          SmallVector<int64_t>(
+              llvm::to_vector(llvm::seq<int64_t>(0, kept.size()))),
+          keptSizes, compute,
+          [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
             return arith::DivFOp::create(b, loc, one, args[0]);
           });
       result = mapElements(
-          rewriter, loc, {exps, inverse}, ArrayRef<SmallVector<int64_t>>{all, kept}, sizes, element,
+          rewriter, loc, {exps, inverse},
+          ArrayRef<SmallVector<int64_t>>{all, kept}, sizes, element,
           [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
             return narrow(b, loc,
                           arith::MulFOp::create(b, loc, args[0], args[1]));

@@ -1,10 +1,10 @@
 // Ops that move elements without computing: reshape, broadcast, transpose,
 // concat, slice, pad, gather.
 
-#include "passes/Tensor/Lowering.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/IndexingUtils.h"
+#include "passes/Tensor/Lowering.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -23,8 +23,9 @@ struct LowerReshape : OpConversionPattern<ReshapeOp> {
     SmallVector<OpFoldResult> sizes = getMixedValues(
         op.getType().getShape(), adaptor.getDynamicSizes(), rewriter);
     Value result = createReshape(rewriter, op.getLoc(), adaptor.getX(), sizes);
-    rewriter.replaceOp(op, castTo(rewriter, op.getLoc(), result,
-                                  getTypeConverter()->convertType(op.getType())));
+    rewriter.replaceOp(op,
+                       castTo(rewriter, op.getLoc(), result,
+                              getTypeConverter()->convertType(op.getType())));
     return success();
   }
 };
@@ -41,8 +42,8 @@ struct LowerBroadcast : OpConversionPattern<BroadcastOp> {
     auto from = cast<RankedTensorType>(x.getType());
     auto type =
         cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
-    SmallVector<OpFoldResult> sizes = getMixedValues(
-        type.getShape(), adaptor.getDynamicSizes(), rewriter);
+    SmallVector<OpFoldResult> sizes =
+        getMixedValues(type.getShape(), adaptor.getDynamicSizes(), rewriter);
     int64_t skipped = type.getRank() - from.getRank();
     Value result = createFromIndices(
         rewriter, loc, sizes, type.getElementType(),
@@ -54,8 +55,8 @@ struct LowerBroadcast : OpConversionPattern<BroadcastOp> {
             Value size = b.createOrFold<tensor::DimOp>(loc, x, i);
             Value isOne = b.createOrFold<arith::CmpIOp>(
                 loc, arith::CmpIPredicate::eq, size, one);
-            at.push_back(b.createOrFold<arith::SelectOp>(
-                loc, isOne, zero, indices[skipped + i]));
+            at.push_back(b.createOrFold<arith::SelectOp>(loc, isOne, zero,
+                                                         indices[skipped + i]));
           }
           return tensor::ExtractOp::create(b, loc, x, at);
         });
@@ -71,14 +72,16 @@ struct LowerTranspose : OpConversionPattern<TransposeOp> {
                   ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getX());
-    sizes = applyPermutation(ArrayRef<OpFoldResult>(sizes), op.getPermutation());
-    Value empty = createEmpty(rewriter, loc, sizes,
-                              getElementTypeOrSelf(adaptor.getX()));
+    sizes =
+        applyPermutation(ArrayRef<OpFoldResult>(sizes), op.getPermutation());
+    Value empty =
+        createEmpty(rewriter, loc, sizes, getElementTypeOrSelf(adaptor.getX()));
     Value result = linalg::TransposeOp::create(rewriter, loc, adaptor.getX(),
                                                empty, op.getPermutation())
                        ->getResult(0);
-    rewriter.replaceOp(op, castTo(rewriter, loc, result,
-                                  getTypeConverter()->convertType(op.getType())));
+    rewriter.replaceOp(op,
+                       castTo(rewriter, loc, result,
+                              getTypeConverter()->convertType(op.getType())));
     return success();
   }
 };
@@ -100,8 +103,8 @@ struct LowerConcat : OpConversionPattern<ConcatOp> {
     for (auto [original, input] :
          llvm::zip(op.getInputs(), adaptor.getInputs())) {
       // Nothing can be inserted behind the last element.
-      if (llvm::is_contained(
-              cast<RankedTensorType>(input.getType()).getShape(), 0))
+      if (llvm::is_contained(cast<RankedTensorType>(input.getType()).getShape(),
+                             0))
         continue;
       SmallVector<OpFoldResult> partSizes = sizes;
       partSizes[axis] = getDim(rewriter, loc, original, axis);
@@ -128,8 +131,8 @@ struct LowerSlice : OpConversionPattern<SliceOp> {
     Location loc = op.getLoc();
     auto type =
         cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
-    SmallVector<OpFoldResult> offsets = getMixedValues(
-        op.getStaticOffsets(), adaptor.getOffsets(), rewriter);
+    SmallVector<OpFoldResult> offsets =
+        getMixedValues(op.getStaticOffsets(), adaptor.getOffsets(), rewriter);
     SmallVector<OpFoldResult> sizes =
         getMixedValues(op.getStaticSizes(), adaptor.getSizes(), rewriter);
     Value x = adaptor.getX(), result;
@@ -147,8 +150,8 @@ struct LowerSlice : OpConversionPattern<SliceOp> {
           [&](OpBuilder &b, Location loc, ValueRange indices) -> Value {
             SmallVector<Value> at;
             for (auto [i, index] : llvm::enumerate(indices)) {
-              Value stride = arith::ConstantIndexOp::create(
-                  b, loc, op.getStrides()[i]);
+              Value stride =
+                  arith::ConstantIndexOp::create(b, loc, op.getStrides()[i]);
               Value step = b.createOrFold<arith::MulIOp>(loc, index, stride);
               at.push_back(b.createOrFold<arith::AddIOp>(
                   loc, asValue(b, loc, offsets[i]), step));
@@ -178,8 +181,8 @@ struct LowerPad : OpConversionPattern<PadOp> {
     SmallVector<OpFoldResult> inner = getDims(rewriter, loc, op.getX());
     Value result;
     if (op.getMode() == PadMode::Constant) {
-      Value scalar = tensor::ExtractOp::create(rewriter, loc,
-                                               adaptor.getValue(), ValueRange());
+      Value scalar = tensor::ExtractOp::create(
+          rewriter, loc, adaptor.getValue(), ValueRange());
       Value filled = createFilled(rewriter, loc, sizes, scalar);
       SmallVector<OpFoldResult> strides(type.getRank(),
                                         rewriter.getIndexAttr(1));
@@ -261,12 +264,13 @@ struct LowerGather : OpConversionPattern<GatherOp> {
       SmallVector<Value> at;
       for (int64_t i = 0; i < axis; ++i)
         at.push_back(linalg::IndexOp::create(b, loc, i));
-      Value index = arith::IndexCastOp::create(b, loc, b.getIndexType(), args[0]);
+      Value index =
+          arith::IndexCastOp::create(b, loc, b.getIndexType(), args[0]);
       Value size = b.createOrFold<tensor::DimOp>(loc, x, axis);
       Value zero = arith::ConstantIndexOp::create(b, loc, 0);
       Value one = arith::ConstantIndexOp::create(b, loc, 1);
-      Value isNegative = arith::CmpIOp::create(
-          b, loc, arith::CmpIPredicate::slt, index, zero);
+      Value isNegative =
+          arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, index, zero);
       Value fromEnd = arith::AddIOp::create(b, loc, index, size);
       index = arith::SelectOp::create(b, loc, isNegative, fromEnd, index);
       Value last = b.createOrFold<arith::SubIOp>(loc, size, one);
@@ -277,10 +281,10 @@ struct LowerGather : OpConversionPattern<GatherOp> {
       Value element = tensor::ExtractOp::create(b, loc, x, at);
       linalg::YieldOp::create(b, loc, element);
     };
-    Value result = linalg::GenericOp::create(rewriter, loc, empty.getType(),
-                                             chosen, empty, maps, iterators,
-                                             body)
-                       .getResult(0);
+    Value result =
+        linalg::GenericOp::create(rewriter, loc, empty.getType(), chosen, empty,
+                                  maps, iterators, body)
+            .getResult(0);
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
     return success();
   }

@@ -2,8 +2,6 @@
 // helpers of the pattern files.
 
 #include "lib/Codegen/ElementBytes.h"
-#include "passes/Tensor/Lowering.h"
-#include "passes/Tensor/Passes.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -13,6 +11,8 @@
 #include "mlir/Dialect/SCF/Transforms/Patterns.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "passes/Tensor/Lowering.h"
+#include "passes/Tensor/Passes.h"
 
 using namespace mlir;
 
@@ -51,16 +51,16 @@ Value dlc::createFromIndices(
   SmallVector<AffineMap> maps{builder.getMultiDimIdentityMap(sizes.size())};
   SmallVector<utils::IteratorType> iterators(sizes.size(),
                                              utils::IteratorType::parallel);
-  return linalg::GenericOp::create(
-             builder, loc, empty.getType(), ValueRange(), empty, maps,
-             iterators,
-             [&](OpBuilder &b, Location loc, ValueRange) {
-               SmallVector<Value> indices;
-               for (size_t i = 0; i < sizes.size(); ++i)
-                 indices.push_back(linalg::IndexOp::create(b, loc, i));
-               Value result = body(b, loc, indices);
-               linalg::YieldOp::create(b, loc, result);
-             })
+  return linalg::GenericOp::create(builder, loc, empty.getType(), ValueRange(),
+                                   empty, maps, iterators,
+                                   [&](OpBuilder &b, Location loc, ValueRange) {
+                                     SmallVector<Value> indices;
+                                     for (size_t i = 0; i < sizes.size(); ++i)
+                                       indices.push_back(
+                                           linalg::IndexOp::create(b, loc, i));
+                                     Value result = body(b, loc, indices);
+                                     linalg::YieldOp::create(b, loc, result);
+                                   })
       .getResult(0);
 }
 
@@ -94,8 +94,8 @@ Value dlc::createReshape(OpBuilder &builder, Location loc, Value tensor,
         builder, loc, RankedTensorType::get({1}, type.getElementType()), tensor,
         ArrayRef<ReassociationIndices>{});
   } else if (type.getRank() > 1) {
-    ReassociationIndices all = llvm::to_vector(
-        llvm::seq<int64_t>(0, type.getRank()));
+    ReassociationIndices all =
+        llvm::to_vector(llvm::seq<int64_t>(0, type.getRank()));
     flat = tensor::CollapseShapeOp::create(builder, loc, tensor,
                                            ArrayRef<ReassociationIndices>{all});
   }
@@ -114,9 +114,9 @@ Value dlc::createReshape(OpBuilder &builder, Location loc, Value tensor,
                   RankedTensorType::get({resultType.getNumElements()},
                                         type.getElementType()));
   else
-    flat = castTo(builder, loc, flat,
-                  RankedTensorType::get({ShapedType::kDynamic},
-                                        type.getElementType()));
+    flat = castTo(
+        builder, loc, flat,
+        RankedTensorType::get({ShapedType::kDynamic}, type.getElementType()));
   ReassociationIndices all = llvm::to_vector(llvm::seq<int64_t>(0, rank));
   return tensor::ExpandShapeOp::create(builder, loc, resultType, flat,
                                        ArrayRef<ReassociationIndices>{all},
@@ -133,8 +133,7 @@ void dlc::createCheck(OpBuilder &builder, Location loc, Value condition,
                       const Twine &message) {
   if (matchPattern(condition, m_One()))
     return;
-  cf::AssertOp::create(builder, loc, condition,
-                       builder.getStringAttr(message));
+  cf::AssertOp::create(builder, loc, condition, builder.getStringAttr(message));
 }
 
 namespace {
@@ -143,10 +142,10 @@ namespace {
 struct SignlessTypeConverter : TypeConverter {
   SignlessTypeConverter() {
     addConversion([](Type type) { return type; });
-    addConversion([](RankedTensorType type) -> Type {
-      return getStorageType(type);
-    });
-    addConversion([](IntegerType type) -> Type { return getStorageType(type); });
+    addConversion(
+        [](RankedTensorType type) -> Type { return getStorageType(type); });
+    addConversion(
+        [](IntegerType type) -> Type { return getStorageType(type); });
     addConversion([](FloatType type) -> Type { return getStorageType(type); });
     auto materialize = [](OpBuilder &builder, Type type, ValueRange inputs,
                           Location loc) -> Value {
@@ -164,8 +163,8 @@ struct LowerConstant : OpConversionPattern<ConstantOp> {
   LogicalResult
   matchAndRewrite(ConstantOp op, OpAdaptor,
                   ConversionPatternRewriter &rewriter) const override {
-    auto type = cast<RankedTensorType>(
-        getTypeConverter()->convertType(op.getType()));
+    auto type =
+        cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
     ElementsAttr value = op.getValue();
     if (isSmallType(op.getType().getElementType())) {
       std::vector<char> storage;
@@ -243,8 +242,8 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
         if (isa<DlcDialect>(op->getDialect()) || op->getNumRegions())
           return failure();
         SmallVector<Type> types;
-        if (failed(getTypeConverter()->convertTypes(op->getResultTypes(),
-                                                    types)))
+        if (failed(
+                getTypeConverter()->convertTypes(op->getResultTypes(), types)))
           return failure();
         OperationState state(op->getLoc(), op->getName(), operands, types,
                              op->getAttrs());
@@ -253,7 +252,8 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
       }
     };
     patterns.add<Retype>(converter, context);
-    if (failed(applyFullConversion(getOperation(), target, std::move(patterns))))
+    if (failed(
+            applyFullConversion(getOperation(), target, std::move(patterns))))
       signalPassFailure();
   }
 };

@@ -29,9 +29,9 @@ namespace {
 /// behind the sign, `mantissa` of them behind the exponent.
 struct Format {
   int bits, mantissa, bias;
-  int largest;        // magnitude of the largest finite number
-  int nan;            // encoding of NaN
-  int infinity;       // magnitude of infinity, -1 where there is none
+  int largest;         // magnitude of the largest finite number
+  int nan;             // encoding of NaN
+  int infinity;        // magnitude of infinity, -1 where there is none
   bool isUnsignedZero; // no negative zero: its encoding is the NaN
 
   static Format get(Type type) {
@@ -60,8 +60,8 @@ struct Bits {
   Location loc;
 
   Value integer(uint32_t value) {
-    return arith::ConstantOp::create(
-        b, loc, b.getI32IntegerAttr(int32_t(value)));
+    return arith::ConstantOp::create(b, loc,
+                                     b.getI32IntegerAttr(int32_t(value)));
   }
   Value number(double value) {
     return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value));
@@ -115,8 +115,8 @@ static Value decodeFloat(OpBuilder &b, Location loc, Value byte, Type type) {
   Value bits = t.toBits(scaled);
   if (f.infinity >= 0) {
     // The exponent of all ones: infinity, or NaN with a mantissa.
-    Value special = t.bitOr(t.shl(magnitude, 23 - f.mantissa),
-                            t.integer(0x7f800000));
+    Value special =
+        t.bitOr(t.shl(magnitude, 23 - f.mantissa), t.integer(0x7f800000));
     bits = t.select(t.is(arith::CmpIPredicate::uge, magnitude, f.infinity),
                     special, bits);
   } else if (f.hasNan()) {
@@ -140,7 +140,7 @@ static Value encodePowerOfTwo(Bits t, Value bits, bool saturate,
   Value code = t.shr(rounded, 23);
   // Below 2^-126 a mantissa stands for the exponent: 2^-127 is 0x400000.
   Value isTiny = t.is(arith::CmpIPredicate::ult, magnitude, 0x800000);
-  uint32_t bound = roundMode == "up" ? 0x400000
+  uint32_t bound = roundMode == "up"        ? 0x400000
                    : roundMode == "nearest" ? 0x5fffff
                                             : 0x7fffff;
   Value tiny = t.select(t.is(arith::CmpIPredicate::ugt, magnitude, bound),
@@ -165,33 +165,31 @@ static Value encodeFloat(OpBuilder &b, Location loc, Value x, Type type,
   Value magnitude = t.andWith(bits, 0x7fffffff);
   // Normal numbers: nearest, ties to even, in the integer.
   Value odd = t.andWith(t.shr(magnitude, dropped), 1);
-  Value rounded = t.add(
-      magnitude, t.add(odd, t.integer((1u << (dropped - 1)) - 1 -
-                                      (uint32_t(127 - f.bias) << 23))));
+  Value rounded =
+      t.add(magnitude, t.add(odd, t.integer((1u << (dropped - 1)) - 1 -
+                                            (uint32_t(127 - f.bias) << 23))));
   Value normal = t.shr(rounded, dropped);
   // Subnormal ones: the float addition rounds.
   int lowest = 1 - f.bias;
   uint32_t magic = uint32_t(lowest - f.mantissa + 23 + 127) << 23;
   Value sum = arith::AddFOp::create(b, loc, t.toFloat(magnitude),
                                     t.toFloat(t.integer(magic)));
-  Value subnormal = arith::SubIOp::create(b, loc, t.toBits(sum),
-                                          t.integer(magic));
-  code = t.select(t.is(arith::CmpIPredicate::ult, magnitude,
-                       uint32_t(lowest + 127) << 23),
-                  subnormal, normal);
+  Value subnormal =
+      arith::SubIOp::create(b, loc, t.toBits(sum), t.integer(magic));
+  code = t.select(
+      t.is(arith::CmpIPredicate::ult, magnitude, uint32_t(lowest + 127) << 23),
+      subnormal, normal);
   // 1 above the largest number covers all that rounds to more than it.
   bool clamps = saturate || !f.hasNan();
-  int overflow = clamps              ? f.largest
-                 : f.infinity >= 0   ? f.infinity
-                                     : f.nan;
+  int overflow = clamps ? f.largest : f.infinity >= 0 ? f.infinity : f.nan;
   Value tooLarge = t.is(arith::CmpIPredicate::ugt, code, f.largest);
   Value isSpecial = t.is(arith::CmpIPredicate::uge, magnitude, 0x7f800000);
   tooLarge = arith::OrIOp::create(b, loc, tooLarge, isSpecial);
   code = t.select(tooLarge, t.integer(overflow), code);
   Value sign = t.andWith(t.shr(bits, 32 - f.bits), 1u << (f.bits - 1));
   if (f.isUnsignedZero)
-    sign = t.select(t.is(arith::CmpIPredicate::eq, code, 0), t.integer(0),
-                    sign);
+    sign =
+        t.select(t.is(arith::CmpIPredicate::eq, code, 0), t.integer(0), sign);
   code = t.bitOr(code, sign);
   Value isNan = t.is(arith::CmpIPredicate::ugt, magnitude, 0x7f800000);
   code = t.select(isNan, t.integer(f.nan), code);

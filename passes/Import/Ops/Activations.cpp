@@ -81,8 +81,7 @@ static ImportResult importCelu(NodeImport &node) {
 
 static ImportResult importThresholdedRelu(NodeImport &node) {
   Terms t{node, node.input(0)};
-  return node.result(
-      t.whereAbove(node.getFloat("alpha", 1), t.x, t.number(0)));
+  return node.result(t.whereAbove(node.getFloat("alpha", 1), t.x, t.number(0)));
 }
 
 static ImportResult importHardSigmoid(NodeImport &node) {
@@ -111,8 +110,7 @@ static ImportResult importSoftplus(NodeImport &node) {
 
 static ImportResult importSoftsign(NodeImport &node) {
   Terms t{node, node.input(0)};
-  return node.result(
-      node.map<DivOp>({t.x, t.add(node.map<AbsOp>({t.x}), 1)}));
+  return node.result(node.map<DivOp>({t.x, t.add(node.map<AbsOp>({t.x}), 1)}));
 }
 
 static ImportResult importMish(NodeImport &node) {

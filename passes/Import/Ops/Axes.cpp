@@ -6,9 +6,8 @@
 using namespace mlir;
 using namespace dlc;
 
-std::optional<SmallVector<int64_t>> dlc::knownAxes(NodeImport &node,
-                                                   unsigned input,
-                                                   int64_t rank) {
+std::optional<SmallVector<int64_t>>
+dlc::knownAxes(NodeImport &node, unsigned input, int64_t rank) {
   Value x = node.input(input);
   std::optional<SmallVector<int64_t>> axes = node.constants(x);
   // What no element holds is known.
@@ -103,5 +102,6 @@ Elements RunTimeAxes::sizesOfOthers(ArrayRef<OpFoldResult> sizes,
       other = e.select(!named && next == i, e.index(size), other);
     next = e.select(named, next, next + 1);
   }
-  return Elements(llvm::map_range(others, [](Num n) -> OpFoldResult { return n.value; }));
+  return Elements(
+      llvm::map_range(others, [](Num n) -> OpFoldResult { return n.value; }));
 }

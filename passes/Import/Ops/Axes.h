@@ -9,9 +9,8 @@ namespace dlc {
 
 /// The axes in `input`, in [0, rank), where all are known while importing;
 /// nullopt where they are not, or after an error.
-std::optional<llvm::SmallVector<int64_t>> knownAxes(NodeImport &node,
-                                                    unsigned input,
-                                                    int64_t rank);
+std::optional<llvm::SmallVector<int64_t>>
+knownAxes(NodeImport &node, unsigned input, int64_t rank);
 
 /// The number of axes in `input`, where its type says it, or where the
 /// result's rank does: it is `rank` and one more (`sign` = 1) or less (-1) an

@@ -24,10 +24,10 @@ static ImportResult importTensorScatter(NodeImport &node) {
   Value begin = node.hasInput(2) ? e.plain(node.input(2)) : Value();
   Num size = e.index(node.dim(x, axis));
   Num count = e.index(node.dim(update, axis));
-  Value result = e.generate(
-      node.dims(x), node.elementType(past), [&](ArrayRef<Num> at) {
-        Num first = begin ? e.toIndex(e.load(begin, at[0]))
-                          : e.index(int64_t(0));
+  Value result =
+      e.generate(node.dims(x), node.elementType(past), [&](ArrayRef<Num> at) {
+        Num first =
+            begin ? e.toIndex(e.load(begin, at[0])) : e.index(int64_t(0));
         Num row = at[axis] - first;
         if (mode == "circular") {
           row = row % size;

@@ -1,8 +1,8 @@
 // Constants and ranges.
 
-#include "passes/Import/Ops/Emit.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -25,9 +25,9 @@ static ImportResult importConstant(NodeImport &node) {
     return node.result(
         node.scalar(op.getFloat("value_float", 0), node.b.getF32Type()));
   if (op.hasAttribute("value_int"))
-    return node.result(node.constant(DenseElementsAttr::get(
-        RankedTensorType::get({}, node.b.getI64Type()),
-        ArrayRef<int64_t>{op.getInt("value_int", 0)})));
+    return node.result(node.constant(
+        DenseElementsAttr::get(RankedTensorType::get({}, node.b.getI64Type()),
+                               ArrayRef<int64_t>{op.getInt("value_int", 0)})));
   if (auto values = op.getFloats("value_floats"))
     return node.result(node.constant(DenseElementsAttr::get(
         RankedTensorType::get(values->size(), node.b.getF32Type()),
@@ -75,9 +75,9 @@ static ImportResult importRange(NodeImport &node) {
       count = node.index(*constant);
   } else if (isa<FloatType>(element) && node.constantFloat(start) &&
              node.constantFloat(limit) && node.constantFloat(step)) {
-    double n = std::ceil((*node.constantFloat(limit) -
-                          *node.constantFloat(start)) /
-                         *node.constantFloat(step));
+    double n =
+        std::ceil((*node.constantFloat(limit) - *node.constantFloat(start)) /
+                  *node.constantFloat(step));
     count = node.index(std::max<int64_t>(0, int64_t(n)));
   } else {
     Value from = read(start), to = read(limit), by = read(step), n;
@@ -101,13 +101,15 @@ static ImportResult importRange(NodeImport &node) {
                                          back, quotient);
       (void)one;
       n = arith::AddIOp::create(
-          b, loc, whole,
-          arith::ExtUIOp::create(b, loc, b.getI64Type(), more));
+          b, loc, whole, arith::ExtUIOp::create(b, loc, b.getI64Type(), more));
     } else {
       // A step of 0 has no meaning; it gives no elements.
-      Value zero = arith::ConstantOp::create(b, loc, b.getIntegerAttr(element, 0));
-      Value one = arith::ConstantOp::create(b, loc, b.getIntegerAttr(element, 1));
-      Value isZero = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, by, zero);
+      Value zero =
+          arith::ConstantOp::create(b, loc, b.getIntegerAttr(element, 0));
+      Value one =
+          arith::ConstantOp::create(b, loc, b.getIntegerAttr(element, 1));
+      Value isZero =
+          arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, by, zero);
       Value divisor = arith::SelectOp::create(b, loc, isZero, one, by);
       Value span = arith::SubIOp::create(b, loc, to, from);
       span = arith::SelectOp::create(b, loc, isZero, zero, span);
@@ -120,8 +122,8 @@ static ImportResult importRange(NodeImport &node) {
   SmallVector<Value> dynamic;
   if (!constant)
     dynamic.push_back(llvm::cast<Value>(count));
-  auto type = RankedTensorType::get(
-      constant ? *constant : ShapedType::kDynamic, element);
+  auto type = RankedTensorType::get(constant ? *constant : ShapedType::kDynamic,
+                                    element);
   Value from = read(start), by = read(step);
   auto generate = tensor::GenerateOp::create(
       b, loc, type, dynamic, [&](OpBuilder &b, Location loc, ValueRange at) {
@@ -129,14 +131,14 @@ static ImportResult importRange(NodeImport &node) {
         Value value;
         if (isa<FloatType>(element)) {
           Value x = arith::SIToFPOp::create(b, loc, element, i);
-          value = arith::AddFOp::create(
-              b, loc, from, arith::MulFOp::create(b, loc, x, by));
+          value = arith::AddFOp::create(b, loc, from,
+                                        arith::MulFOp::create(b, loc, x, by));
         } else {
           Value x = i;
           if (element.getIntOrFloatBitWidth() < 64)
             x = arith::TruncIOp::create(b, loc, element, i);
-          value = arith::AddIOp::create(
-              b, loc, from, arith::MulIOp::create(b, loc, x, by));
+          value = arith::AddIOp::create(b, loc, from,
+                                        arith::MulIOp::create(b, loc, x, by));
         }
         tensor::YieldOp::create(b, loc, value);
       });

@@ -1,7 +1,7 @@
 // MatMul, Gemm and convolutions.
 
-#include "passes/Import/Ops/Windows.h"
 #include "passes/Import/OpTable.h"
+#include "passes/Import/Ops/Windows.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -87,9 +87,9 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
     return {};
   int64_t group = node.getInt("group", 1);
   int64_t channels = node.type(x).getDimSize(1);
-  if (group < 1 || (ShapedType::isStatic(channels) &&
-                    ShapedType::isStatic(shape[1]) &&
-                    channels != shape[1] * group) ||
+  if (group < 1 ||
+      (ShapedType::isStatic(channels) && ShapedType::isStatic(shape[1]) &&
+       channels != shape[1] * group) ||
       (ShapedType::isStatic(shape[0]) && shape[0] % group)) {
     node.error() << "expected " << group << " groups of " << shape[1]
                  << " input channels and a multiple of " << group
@@ -104,17 +104,16 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
         node.type(last).getDimSize(1 + i), kernel[i], window->strides[i],
         window->dilations[i], window->pads[i] + window->pads[spatial + i]));
   resultShape.push_back(shape[0]);
-  Value result = node.create<ConvOp>(
-      RankedTensorType::get(resultShape, resultType), last,
-      weightsToDlc(node, weights), window->strides, window->dilations,
-      window->pads, group);
+  Value result =
+      node.create<ConvOp>(RankedTensorType::get(resultShape, resultType), last,
+                          weightsToDlc(node, weights), window->strides,
+                          window->dilations, window->pads, group);
   return result;
 }
 
 static ImportResult importConv(NodeImport &node) {
   Value x = node.input(0);
-  Value result =
-      importConvolution(node, x, node.input(1), node.elementType(x));
+  Value result = importConvolution(node, x, node.input(1), node.elementType(x));
   if (!result)
     return failure();
   if (Value bias = node.input(2))

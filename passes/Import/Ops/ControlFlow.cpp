@@ -1,10 +1,10 @@
 // If, Loop and Scan: regions of scf ops, into which the importer imports the
 // subgraphs. Values carried by a loop whose shape changes have a dynamic one.
 
-#include "passes/Import/GraphImporter.h"
-#include "passes/Import/Ops/Loops.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Import/GraphImporter.h"
+#include "passes/Import/Ops/Loops.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -114,9 +114,9 @@ namespace {
 /// moves into the loop that also collects the outputs.
 struct LoopImport {
   NodeImport &node;
-  Block &body;                   // of the onnx dialect
-  SmallVector<Value> initial;    // states
-  unsigned resultsBefore;        // results of the body in front of the states
+  Block &body;                // of the onnx dialect
+  SmallVector<Value> initial; // states
+  unsigned resultsBefore;     // results of the body in front of the states
   scf::ForOp draft = {};
   SmallVector<Value> results = {}; // of the body
 
@@ -162,8 +162,9 @@ struct LoopImport {
         Type yielded = results[resultsBefore + i].getType();
         Type common = commonType(type, yielded);
         if (!common) {
-          node.error() << "expected a carried value of one rank and type, found "
-                       << type << " and then " << yielded;
+          node.error()
+              << "expected a carried value of one rank and type, found " << type
+              << " and then " << yielded;
           return failure();
         }
         changed |= common != type;
@@ -187,7 +188,8 @@ struct LoopImport {
   SmallVector<Value> yieldStates(ValueRange states) {
     SmallVector<Value> yielded;
     for (auto [i, state] : llvm::enumerate(states)) {
-      Value value = castShape(node, results[resultsBefore + i], state.getType());
+      Value value =
+          castShape(node, results[resultsBefore + i], state.getType());
       bool isStatic = node.type(state).hasStaticShape();
       yielded.push_back(isStatic ? ownCopy(node, value) : value);
     }
@@ -277,9 +279,9 @@ struct LoopImport {
                       constant ? OpFoldResult(node.index(*constant))
                                : OpFoldResult(bound));
       }
-      inits.push_back(sizes ? emptyTensor(node, *sizes,
-                                          node.elementType(element))
-                            : noRows(element));
+      inits.push_back(sizes
+                          ? emptyTensor(node, *sizes, node.elementType(element))
+                          : noRows(element));
     }
     b.setInsertionPoint(draft);
     // scf.for takes a cast of a carried value's shape for one that holds in
@@ -288,15 +290,15 @@ struct LoopImport {
                       llvm::any_of(initial, [&](Value state) {
                         return !node.type(state).hasStaticShape();
                       });
-    ImportResult finished =
-        needsWhile ? finishWhile(bound, condition, isConditional, inits, grows,
-                                 axes, fromEnd)
-                   : finishFor(bound, inits, grows, axes, fromEnd);
+    ImportResult finished = needsWhile
+                                ? finishWhile(bound, condition, isConditional,
+                                              inits, grows, axes, fromEnd)
+                                : finishFor(bound, inits, grows, axes, fromEnd);
     if (succeeded(finished))
       for (unsigned i = 0; i < grows.size(); ++i)
         if (grows[i])
-          (*finished)[numStates + i] = arrangeRows(
-              (*finished)[numStates + i], axes[i], fromEnd[i]);
+          (*finished)[numStates + i] =
+              arrangeRows((*finished)[numStates + i], axes[i], fromEnd[i]);
     return finished;
   }
 
@@ -380,9 +382,9 @@ private:
     moveInto(after, iteration, carried.take_front(initial.size()));
     b.setInsertionPointToEnd(after);
     Value one = arith::ConstantIndexOp::create(b, loc, 1);
-    SmallVector<Value> next{
-        arith::AddIOp::create(b, loc, iteration, one),
-        isConditional ? readCondition(node, results.front()) : truth()};
+    SmallVector<Value> next{arith::AddIOp::create(b, loc, iteration, one),
+                            isConditional ? readCondition(node, results.front())
+                                          : truth()};
     auto yielded = yield(iteration, bound, carried, grows, axes, fromEnd);
     if (failed(yielded))
       return failure();
@@ -397,7 +399,8 @@ private:
     if (fromEnd) {
       Elements offsets(node.rank(rows), node.index(0));
       SmallVector<int64_t> strides(node.rank(rows), 1);
-      offsets[0] = addSizes(node.b, node.loc, node.dim(rows, 0), node.index(-1));
+      offsets[0] =
+          addSizes(node.b, node.loc, node.dim(rows, 0), node.index(-1));
       strides[0] = -1;
       rows = node.slice(rows, offsets, node.dims(rows), strides);
     }
@@ -519,8 +522,7 @@ static ImportResult importScan(NodeImport &node) {
   for (int64_t direction : listOf("scan_output_directions", numOutputs))
     fromEnd.push_back(direction != 0);
   for (auto [i, axis] : llvm::enumerate(outputAxes))
-    axis = node.normalizeAxis(
-        axis, node.rank(loop.results[numStates + i]) + 1);
+    axis = node.normalizeAxis(axis, node.rank(loop.results[numStates + i]) + 1);
   if (node.hasFailed)
     return failure();
   return loop.finish(count, {}, /*isConditional=*/false, outputAxes, fromEnd);

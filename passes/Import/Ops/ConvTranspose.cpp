@@ -36,15 +36,14 @@ static Value turnWeights(NodeImport &node, Value weights, int64_t group) {
   SmallVector<int64_t> steps;
   for (int64_t i = 0; i < rank + 1; ++i) {
     bool isKernel = i < spatial;
-    offsets.push_back(
-        isKernel ? node.index(*getConstantIntValue(sizes[i]) - 1)
-                 : node.index(0));
+    offsets.push_back(isKernel ? node.index(*getConstantIntValue(sizes[i]) - 1)
+                               : node.index(0));
     steps.push_back(isKernel ? -1 : 1);
   }
   w = node.slice(w, offsets, sizes, steps);
   merged.append(sizes.begin(), sizes.begin() + spatial + 1);
-  merged.push_back(mulSizes(node.b, node.loc, sizes[spatial + 1],
-                            sizes[spatial + 2]));
+  merged.push_back(
+      mulSizes(node.b, node.loc, sizes[spatial + 1], sizes[spatial + 2]));
   return node.reshape(w, merged);
 }
 
@@ -82,8 +81,8 @@ static std::optional<Transposed> readTransposed(NodeImport &node, Value x,
     }
     int64_t span = (kernel[i] - 1) * result.dilations[i] + 1;
     Num size = e.index(node.dim(x, 2 + i));
-    Num whole = (size - 1) * result.strides[i] +
-                (result.outputPadding[i] + span);
+    Num whole =
+        (size - 1) * result.strides[i] + (result.outputPadding[i] + span);
     Num begin = e.index(pads[i]), out = whole - (pads[i] + pads[spatial + i]);
     if (shape || isSame) {
       out = shape ? e.index((*shape)[i]) : size * result.strides[i];
@@ -137,8 +136,7 @@ static ImportResult importConvTranspose(NodeImport &node) {
   Elements xSizes = node.dims(x), sizes{xSizes[0]};
   for (int64_t i = 0; i < spatial; ++i) {
     int64_t reach = (kernel[i] - 1) * t->dilations[i];
-    sizes.push_back(
-        addSizes(node.b, node.loc, t->sizes[i], node.index(reach)));
+    sizes.push_back(addSizes(node.b, node.loc, t->sizes[i], node.index(reach)));
   }
   sizes.push_back(xSizes[1]);
   Value spread = e.generate(sizes, element, [&](ArrayRef<Num> at) {
@@ -148,8 +146,8 @@ static ImportResult importConvTranspose(NodeImport &node) {
       int64_t reach = (kernel[i] - 1) * t->dilations[i];
       Num place = at[1 + i] + e.index(t->begin[i]) - reach;
       Num step = place / t->strides[i], size = e.index(xSizes[2 + i]);
-      isThere = isThere && place >= 0 && step < size &&
-                step * t->strides[i] == place;
+      isThere =
+          isThere && place >= 0 && step < size && step * t->strides[i] == place;
       source.push_back(e.clamp(step, e.index(int64_t(0)), size - 1));
     }
     return e.select(isThere, e.load(x, source), e.constant(0, element));

@@ -185,9 +185,9 @@ Term Einsum::combine(Term a, Term c, function_ref<bool(Label)> isNeeded) {
     SmallVector<int64_t> axes;
     Labels kept;
     for (auto [i, label] : llvm::enumerate(term.labels)) {
-      bool repeats =
-          other.has(label) && node.type(term.value).getDimSize(i) == 1 &&
-          node.type(other.value).getDimSize(other.find(label)) != 1;
+      bool repeats = other.has(label) &&
+                     node.type(term.value).getDimSize(i) == 1 &&
+                     node.type(other.value).getDimSize(other.find(label)) != 1;
       if (repeats)
         axes.push_back(i);
       else
@@ -237,8 +237,8 @@ Term Einsum::combine(Term a, Term c, function_ref<bool(Label)> isNeeded) {
                          {many, product(a, left), depth});
   Value y = node.reshape(ordered(c, join({batch, summed, right})),
                          {many, depth, product(c, right)});
-  result.value = node.reshape(
-      node.matmul(x, y, node.elementType(a.value)), sizes);
+  result.value =
+      node.reshape(node.matmul(x, y, node.elementType(a.value)), sizes);
   return result;
 }
 
@@ -256,8 +256,8 @@ Value Einsum::run() {
   }
   if (node.hasFailed)
     return {};
-  result = sumAway(result,
-                   [&](Label l) { return llvm::is_contained(output, l); });
+  result =
+      sumAway(result, [&](Label l) { return llvm::is_contained(output, l); });
   return ordered(result, output);
 }
 

@@ -70,8 +70,8 @@ static ImportResult importPow(NodeImport &node) {
                       type.getIntOrFloatBitWidth() >= 32
                   ? Type(node.b.getF64Type())
                   : Type(node.b.getF32Type());
-  Value result = node.map<PowOp>(
-      {node.cast(x, compute), node.cast(y, compute)});
+  Value result =
+      node.map<PowOp>({node.cast(x, compute), node.cast(y, compute)});
   return node.result(node.cast(result, type));
 }
 

@@ -78,10 +78,12 @@ static Num compare(const Num &a, const Num &c, arith::CmpIPredicate integer,
 }
 
 Num Num::operator<(Num o) const {
-  return compare(*this, o, arith::CmpIPredicate::slt, arith::CmpFPredicate::OLT);
+  return compare(*this, o, arith::CmpIPredicate::slt,
+                 arith::CmpFPredicate::OLT);
 }
 Num Num::operator<=(Num o) const {
-  return compare(*this, o, arith::CmpIPredicate::sle, arith::CmpFPredicate::OLE);
+  return compare(*this, o, arith::CmpIPredicate::sle,
+                 arith::CmpFPredicate::OLE);
 }
 Num Num::operator==(Num o) const {
   return compare(*this, o, arith::CmpIPredicate::eq, arith::CmpFPredicate::OEQ);
@@ -125,9 +127,9 @@ Num Emit::constant(double value, Type type) {
   else if (isa<IndexType>(type))
     attr = b.getIndexAttr(int64_t(value));
   else
-    attr = b.getIntegerAttr(
-        type, llvm::APInt(64, uint64_t(int64_t(value)))
-                  .sextOrTrunc(type.getIntOrFloatBitWidth()));
+    attr =
+        b.getIntegerAttr(type, llvm::APInt(64, uint64_t(int64_t(value)))
+                                   .sextOrTrunc(type.getIntOrFloatBitWidth()));
   return num(arith::ConstantOp::create(b, loc, attr));
 }
 
@@ -180,9 +182,9 @@ Num Emit::to(Num x, Type type, bool isUnsigned) {
     if (isa<IndexType>(from))
       x = to(x, b.getI64Type());
     Type wide = computeTypeOf(type);
-    Num result = num(
-        zeroExtend ? Value(arith::UIToFPOp::create(b, loc, wide, x.value))
-                   : Value(arith::SIToFPOp::create(b, loc, wide, x.value)));
+    Num result =
+        num(zeroExtend ? Value(arith::UIToFPOp::create(b, loc, wide, x.value))
+                       : Value(arith::SIToFPOp::create(b, loc, wide, x.value)));
     return to(result, type);
   }
   if (isa<FloatType>(from)) {
@@ -308,12 +310,12 @@ Emit::Values Emit::loop(Num low, Num high, ValueRange inits,
 
 Emit::Values Emit::loop(Num low, Num high, Num step, ValueRange inits,
                         function_ref<Values(Num, ValueRange)> body) {
-  auto op = scf::ForOp::create(
-      b, loc, low.value, high.value, step.value, inits,
-      [&](OpBuilder &, Location, Value i, ValueRange args) {
-        Values next = body(num(i), args);
-        scf::YieldOp::create(b, loc, next);
-      });
+  auto op =
+      scf::ForOp::create(b, loc, low.value, high.value, step.value, inits,
+                         [&](OpBuilder &, Location, Value i, ValueRange args) {
+                           Values next = body(num(i), args);
+                           scf::YieldOp::create(b, loc, next);
+                         });
   return Values(op.getResults());
 }
 
@@ -369,12 +371,11 @@ Value Emit::sorted(Num count, function_ref<Num(Num, Num)> less) {
                          [&](ArrayRef<Num> at) { return at[0].value; });
   Value scratch = empty(size, b.getIndexType());
   // Runs of 1, 2, 4, ... elements are merged in pairs until one is left.
-  Num passes = num(loop(zero, index(63), zero.value,
-                        [&](Num p, ValueRange args) -> Values {
-                          Num width = num(arith::ShLIOp::create(
-                              b, loc, one.value, p.value));
-                          return {select(width < count, p + 1, num(args[0]))};
-                        })[0]);
+  Num passes = num(
+      loop(zero, index(63), zero.value, [&](Num p, ValueRange args) -> Values {
+        Num width = num(arith::ShLIOp::create(b, loc, one.value, p.value));
+        return {select(width < count, p + 1, num(args[0]))};
+      })[0]);
   auto pass = [&](Num p, ValueRange buffers) -> Values {
     Num width = num(arith::ShLIOp::create(b, loc, one.value, p.value));
     Value from = buffers[0];

@@ -31,8 +31,8 @@ static ImportResult importGatherND(NodeImport &node) {
   int64_t batch = node.getInt("batch_dims", 0);
   int64_t xRank = node.rank(x), rank = node.rank(indices);
   int64_t depth = rank ? node.type(indices).getDimSize(rank - 1) : 0;
-  if (rank < 1 || ShapedType::isDynamic(depth) || batch < 0 ||
-      batch >= rank || batch + depth > xRank) {
+  if (rank < 1 || ShapedType::isDynamic(depth) || batch < 0 || batch >= rank ||
+      batch + depth > xRank) {
     node.error() << "expected indices of at least one dimension whose last is "
                     "static and at most "
                  << xRank - batch << ", found " << node.type(indices);
@@ -63,8 +63,8 @@ static ImportResult importGatherND(NodeImport &node) {
 static ImportResult importOneHot(NodeImport &node) {
   Emit e(node);
   Value indices = node.input(0), values = node.input(2);
-  int64_t axis = node.normalizeAxis(node.getInt("axis", -1),
-                                    node.rank(indices) + 1);
+  int64_t axis =
+      node.normalizeAxis(node.getInt("axis", -1), node.rank(indices) + 1);
   if (node.hasFailed)
     return failure();
   Num depth;
@@ -86,8 +86,8 @@ static ImportResult importOneHot(NodeImport &node) {
         place.erase(place.begin() + axis);
         Num hot = e.toIndex(e.load(chosen, place));
         hot = e.select(hot < 0, hot + depth, hot);
-        return e.load(both, e.select(hot == at[axis], e.index(1),
-                                     e.index(int64_t(0))));
+        return e.load(
+            both, e.select(hot == at[axis], e.index(1), e.index(int64_t(0))));
       });
   return node.result(e.typed(result, node.elementType(values)));
 }
@@ -143,8 +143,8 @@ static ImportResult importReverseSequence(NodeImport &node) {
     return failure();
   Value from = e.plain(x);
   Num steps = e.index(node.dim(x, time));
-  Value result = e.generate(
-      node.dims(x), node.elementType(from), [&](ArrayRef<Num> at) {
+  Value result =
+      e.generate(node.dims(x), node.elementType(from), [&](ArrayRef<Num> at) {
         Num length = e.toIndex(e.load(lengths, at[batch]));
         length = e.clamp(length, e.index(int64_t(0)), steps);
         SmallVector<Num> source(at);

@@ -43,9 +43,9 @@ Value dlc::writeInto(NodeImport &node, Value value, Value into) {
 Value dlc::ownCopy(NodeImport &node, Value value) {
   if (!value)
     return {};
-  return bufferization::AllocTensorOp::create(
-      node.b, node.loc, node.type(value), ValueRange(), value, Value(),
-      IntegerAttr());
+  return bufferization::AllocTensorOp::create(node.b, node.loc,
+                                              node.type(value), ValueRange(),
+                                              value, Value(), IntegerAttr());
 }
 
 Value dlc::castShape(NodeImport &node, Value value, Type type) {

@@ -3,8 +3,8 @@
 #ifndef DLC_PASSES_IMPORT_OPS_LOOPS_H
 #define DLC_PASSES_IMPORT_OPS_LOOPS_H
 
-#include "passes/Import/OpTable.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/Import/OpTable.h"
 
 namespace dlc {
 

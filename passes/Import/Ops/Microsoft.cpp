@@ -20,10 +20,11 @@ static Value fastGelu(NodeImport &node, Value x) {
   Value cube = node.map<MulOp>({node.map<MulOp>({x, x}), x});
   Value inner = node.map<AddOp>(
       {x, node.map<MulOp>({cube, node.scalarLike(0.044715, x)})});
-  Value gate = node.map<TanhOp>({node.map<MulOp>(
-      {inner, node.scalarLike(std::sqrt(2 / M_PI), x)})});
+  Value gate = node.map<TanhOp>(
+      {node.map<MulOp>({inner, node.scalarLike(std::sqrt(2 / M_PI), x)})});
   Value half = node.map<MulOp>({x, node.scalarLike(0.5, x)});
-  return node.map<MulOp>({half, node.map<AddOp>({gate, node.scalarLike(1, x)})});
+  return node.map<MulOp>(
+      {half, node.map<AddOp>({gate, node.scalarLike(1, x)})});
 }
 
 /// The first input, plus the second one where there is one.

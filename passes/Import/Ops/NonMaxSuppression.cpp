@@ -63,15 +63,13 @@ struct Suppression {
         isGood = isGood && e.load(scores, {batch, which, i}) > lowest;
       return e.ifThen(isGood, args, [&]() -> Emit::Values {
         Box box = loadBox(batch, i);
-        Num isFree = e.num(
-            e.loop(begin, selected, e.flag(true).value,
-                   [&](Num s, ValueRange free) -> Emit::Values {
-                     Num other = e.toIndex(
-                         e.load(args[0], {s, e.index(2)}));
-                     Num isApart =
-                         overlap(box, loadBox(batch, other)) <= threshold;
-                     return {e.num(free[0]) && isApart};
-                   })[0]);
+        Num isFree = e.num(e.loop(
+            begin, selected, e.flag(true).value,
+            [&](Num s, ValueRange free) -> Emit::Values {
+              Num other = e.toIndex(e.load(args[0], {s, e.index(2)}));
+              Num isApart = overlap(box, loadBox(batch, other)) <= threshold;
+              return {e.num(free[0]) && isApart};
+            })[0]);
         return e.ifThen(isFree, args, [&]() -> Emit::Values {
           Value into = args[0];
           SmallVector<Num> row{batch, which, i};
@@ -105,14 +103,14 @@ static ImportResult importNonMaxSuppression(NodeImport &node) {
   Num threshold = scalar(3, 0), lowest = scalar(4, 0);
   Elements sizes{node.dim(s.scores, 0), node.dim(s.scores, 1)};
   Num capacity = e.index(sizes[0]) * e.index(sizes[1]) * most;
-  Emit::Values found = e.nest(
-      sizes,
-      {e.empty({OpFoldResult(capacity.value), node.index(3)}, i64),
-       s.zero.value},
-      [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
-        return s.suppress(at[0], at[1], most, threshold, lowest,
-                          node.hasInput(4), args);
-      });
+  Emit::Values found =
+      e.nest(sizes,
+             {e.empty({OpFoldResult(capacity.value), node.index(3)}, i64),
+              s.zero.value},
+             [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
+               return s.suppress(at[0], at[1], most, threshold, lowest,
+                                 node.hasInput(4), args);
+             });
   return node.result(e.head(found[0], {found[1], node.index(3)}));
 }
 

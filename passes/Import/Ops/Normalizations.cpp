@@ -30,8 +30,7 @@ static Normalized normalize(NodeImport &node, Value x, ArrayRef<int64_t> axes,
                             double epsilon) {
   Value mean = meanAlong(node, x, axes);
   Value centered = node.map<SubOp>({x, mean});
-  Value variance =
-      meanAlong(node, node.map<MulOp>({centered, centered}), axes);
+  Value variance = meanAlong(node, node.map<MulOp>({centered, centered}), axes);
   Value deviation = node.map<SqrtOp>(
       {node.map<AddOp>({variance, node.scalarLike(epsilon, x)})});
   Value inverse = node.map<DivOp>({node.scalarLike(1, x), deviation});
@@ -77,8 +76,8 @@ static ImportResult importBatchNormalization(NodeImport &node) {
           {node.map<MulOp>({old, node.scalarLike(momentum, old)}),
            node.map<MulOp>({flat, node.scalarLike(1 - momentum, old)})});
     };
-    return node.results({y, running(node.input(3), mean),
-                         running(node.input(4), variance)});
+    return node.results(
+        {y, running(node.input(3), mean), running(node.input(4), variance)});
   }
   Type compute = node.elementType(node.input(4));
   Value mean = node.input(3), variance = node.input(4);
@@ -87,8 +86,8 @@ static ImportResult importBatchNormalization(NodeImport &node) {
   Value factor = node.map<DivOp>({node.cast(scale, compute), deviation});
   Value shift = node.map<SubOp>(
       {node.cast(bias, compute), node.map<MulOp>({mean, factor})});
-  Value y = node.map<MulOp>(
-      {node.cast(x, compute), perChannel(node, factor, rank)});
+  Value y =
+      node.map<MulOp>({node.cast(x, compute), perChannel(node, factor, rank)});
   y = node.map<AddOp>({y, perChannel(node, shift, rank)});
   return node.result(node.cast(y, element));
 }
@@ -135,9 +134,8 @@ static ImportResult importInstanceNormalization(NodeImport &node) {
   int64_t rank = node.rank(x);
   SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(2, rank));
   Type element = node.elementType(x);
-  Normalized n =
-      normalize(node, node.cast(x, statisticsType(node, element)), axes,
-                node.getFloat("epsilon", 1e-5f));
+  Normalized n = normalize(node, node.cast(x, statisticsType(node, element)),
+                           axes, node.getFloat("epsilon", 1e-5f));
   Value y = node.cast(n.value, element);
   y = node.map<MulOp>({y, perChannel(node, node.input(1), rank)});
   return node.result(
@@ -150,8 +148,8 @@ static ImportResult importGroupNormalization(NodeImport &node) {
   int64_t rank = node.rank(x), groups = node.getInt("num_groups", 1);
   int64_t channels = node.type(x).getDimSize(1);
   if (ShapedType::isDynamic(channels) || groups < 1 || channels % groups) {
-    node.error() << "expected a static number of channels that "
-                 << groups << " groups divide";
+    node.error() << "expected a static number of channels that " << groups
+                 << " groups divide";
     return failure();
   }
   Elements whole = node.dims(x), apart = whole;
@@ -160,8 +158,7 @@ static ImportResult importGroupNormalization(NodeImport &node) {
   SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(2, rank + 1));
   Type element = node.elementType(x);
   Value wide = node.cast(node.reshape(x, apart), statisticsType(node, element));
-  Normalized n =
-      normalize(node, wide, axes, node.getFloat("epsilon", 1e-5f));
+  Normalized n = normalize(node, wide, axes, node.getFloat("epsilon", 1e-5f));
   Value y = node.cast(node.reshape(n.value, whole), element);
   y = node.map<MulOp>({y, perChannel(node, node.input(1), rank)});
   return node.result(
@@ -184,8 +181,7 @@ static ImportResult importLpNormalization(NodeImport &node) {
     norm = node.map<SqrtOp>({norm});
   Value zero = node.scalarLike(0, x);
   Value isZero = node.map<EqualOp>({norm, zero});
-  Value divisor =
-      node.map<SelectOp>({isZero, node.scalarLike(1, x), norm});
+  Value divisor = node.map<SelectOp>({isZero, node.scalarLike(1, x), norm});
   return node.result(node.map<DivOp>({x, divisor}));
 }
 
@@ -199,10 +195,9 @@ static ImportResult importMeanVarianceNormalization(NodeImport &node) {
     return failure();
   Value mean = meanAlong(node, x, axes);
   Value centered = node.map<SubOp>({x, mean});
-  Value variance =
-      meanAlong(node, node.map<MulOp>({centered, centered}), axes);
-  Value deviation = node.map<AddOp>(
-      {node.map<SqrtOp>({variance}), node.scalarLike(1e-9, x)});
+  Value variance = meanAlong(node, node.map<MulOp>({centered, centered}), axes);
+  Value deviation =
+      node.map<AddOp>({node.map<SqrtOp>({variance}), node.scalarLike(1e-9, x)});
   return node.result(node.map<DivOp>({centered, deviation}));
 }
 
@@ -226,14 +221,14 @@ static ImportResult importLRN(NodeImport &node) {
   if (!squares)
     return failure();
   int64_t before = (size - 1) / 2;
-  Value sum = node.create<PoolOp>(
-      node.type(squares), PoolKind::Sum, squares, ArrayRef<int64_t>{size},
-      ArrayRef<int64_t>{1}, ArrayRef<int64_t>{1},
-      ArrayRef<int64_t>{before, size - 1 - before});
+  Value sum = node.create<PoolOp>(node.type(squares), PoolKind::Sum, squares,
+                                  ArrayRef<int64_t>{size}, ArrayRef<int64_t>{1},
+                                  ArrayRef<int64_t>{1},
+                                  ArrayRef<int64_t>{before, size - 1 - before});
   sum = node.reshape(sum, node.dims(x));
-  Value base = node.map<AddOp>(
-      {node.map<MulOp>({sum, node.scalarLike(alpha / size, x)}),
-       node.scalarLike(bias, x)});
+  Value base =
+      node.map<AddOp>({node.map<MulOp>({sum, node.scalarLike(alpha / size, x)}),
+                       node.scalarLike(bias, x)});
   Value power = node.map<PowOp>({base, node.scalarLike(beta, x)});
   return node.result(node.map<DivOp>({x, power}));
 }

@@ -1,7 +1,7 @@
 // Operators that put tensors together, take parts of them and pad them.
 
-#include "passes/Import/Ops/Axes.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "passes/Import/Ops/Axes.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -92,7 +92,8 @@ static OpFoldResult clampBound(NodeImport &node, OpFoldResult bound,
   Location loc = node.loc;
   Value value = sizeValue(node, bound);
   Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-  Value fromEnd = b.createOrFold<arith::AddIOp>(loc, value, sizeValue(node, size));
+  Value fromEnd =
+      b.createOrFold<arith::AddIOp>(loc, value, sizeValue(node, size));
   Value isNegative = b.createOrFold<arith::CmpIOp>(
       loc, arith::CmpIPredicate::slt, value, zero);
   value = b.createOrFold<arith::SelectOp>(loc, isNegative, fromEnd, value);
@@ -146,15 +147,15 @@ static std::optional<SmallVector<SliceRange>> readRanges(NodeImport &node) {
         node.error() << "expected " << count << " axes, one a start";
         return std::nullopt;
       }
-      bool stepsAreOne = llvm::all_of(steps, [](OpFoldResult step) {
-        return isConstantIntValue(step, 1);
-      });
+      bool stepsAreOne = llvm::all_of(
+          steps, [](OpFoldResult step) { return isConstantIntValue(step, 1); });
       SmallVector<Num> begins = e.indices(*starts), stops = e.indices(*ends),
                        by = e.indices(steps);
       for (auto [dim, range] : llvm::enumerate(ranges)) {
         range.begin = named.choose(dim, begins, e.index(int64_t(0))).value;
-        range.end = named.choose(dim, stops, e.index(node.dim(node.input(0), dim)))
-                        .value;
+        range.end =
+            named.choose(dim, stops, e.index(node.dim(node.input(0), dim)))
+                .value;
         if (!stepsAreOne)
           range.step = named.choose(dim, by, e.index(1)).value;
       }
@@ -162,9 +163,8 @@ static std::optional<SmallVector<SliceRange>> readRanges(NodeImport &node) {
     }
     axes = *known;
   }
-  if (axes.size() != count || llvm::any_of(axes, [&](int64_t axis) {
-        return axis >= rank;
-      })) {
+  if (axes.size() != count ||
+      llvm::any_of(axes, [&](int64_t axis) { return axis >= rank; })) {
     node.error() << "expected " << count << " axes, found " << axes.size();
     return std::nullopt;
   }
@@ -175,7 +175,8 @@ static std::optional<SmallVector<SliceRange>> readRanges(NodeImport &node) {
 
 /// A slice with steps known at run time only: first element, step and number
 /// of elements of each dimension are computed, then the elements picked.
-static ImportResult sliceAtRunTime(NodeImport &node, ArrayRef<SliceRange> ranges) {
+static ImportResult sliceAtRunTime(NodeImport &node,
+                                   ArrayRef<SliceRange> ranges) {
   Emit e(node);
   Value x = e.plain(node.input(0));
   SmallVector<Num> firsts, steps;
@@ -208,13 +209,12 @@ static ImportResult sliceAtRunTime(NodeImport &node, ArrayRef<SliceRange> ranges
     sizes.push_back(e.min(count, size).value);
   }
   e.check(areGood, "expected steps other than 0");
-  Value result =
-      e.generate(sizes, node.elementType(x), [&](ArrayRef<Num> at) {
-        SmallVector<Num> source;
-        for (auto [i, first, step] : llvm::zip(at, firsts, steps))
-          source.push_back(first + i * step);
-        return e.load(x, source);
-      });
+  Value result = e.generate(sizes, node.elementType(x), [&](ArrayRef<Num> at) {
+    SmallVector<Num> source;
+    for (auto [i, first, step] : llvm::zip(at, firsts, steps))
+      source.push_back(first + i * step);
+    return e.load(x, source);
+  });
   return node.result(e.typed(result, node.elementType(node.input(0))));
 }
 
@@ -269,11 +269,12 @@ static ImportResult importSlice(NodeImport &node) {
           loc, count, arith::ConstantIndexOp::create(b, loc, 0));
     // An empty dimension has no last element to begin with.
     if (!forward && getConstantIntValue(whole).value_or(0) == 0)
-      count = b.createOrFold<arith::MinSIOp>(loc, count, sizeValue(node, whole));
+      count =
+          b.createOrFold<arith::MinSIOp>(loc, count, sizeValue(node, whole));
     std::optional<int64_t> constant = getConstantIntValue(count);
-    sizes[axis] = constant ? OpFoldResult(node.index(std::max<int64_t>(
-                                 0, *constant)))
-                           : OpFoldResult(count);
+    sizes[axis] =
+        constant ? OpFoldResult(node.index(std::max<int64_t>(0, *constant)))
+                 : OpFoldResult(count);
     offsets[axis] = constant == 0 ? OpFoldResult(node.index(0)) : begin;
     strides[axis] = step;
   }
@@ -290,8 +291,8 @@ static ImportResult importGather(NodeImport &node) {
   int64_t size = node.type(x).getDimSize(axis);
   if (constant && constant->size() == 1 &&
       (constant->front() >= 0 || ShapedType::isStatic(size))) {
-    int64_t at = constant->front() < 0 ? constant->front() + size
-                                       : constant->front();
+    int64_t at =
+        constant->front() < 0 ? constant->front() + size : constant->front();
     if (at < 0 || (ShapedType::isStatic(size) && at >= size)) {
       node.error() << "expected an index in [" << -size << ", " << size
                    << "), found " << constant->front();
@@ -313,8 +314,7 @@ static ImportResult importGather(NodeImport &node) {
 }
 
 /// The amounts before and after each dimension; nullopt after an error.
-static std::optional<std::pair<Elements, Elements>>
-readPads(NodeImport &node) {
+static std::optional<std::pair<Elements, Elements>> readPads(NodeImport &node) {
   int64_t rank = node.rank(node.input(0));
   std::optional<Elements> pads = node.elements(node.input(1), true);
   SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(0, rank));
@@ -331,8 +331,7 @@ readPads(NodeImport &node) {
   }
   size_t count = named ? named->list.size() : axes.size();
   if (!pads || pads->size() != 2 * count) {
-    node.error() << "expected " << 2 * count
-                 << " pads, two a padded dimension";
+    node.error() << "expected " << 2 * count << " pads, two a padded dimension";
     return std::nullopt;
   }
   Elements low(rank, node.index(0)), high = low;
@@ -434,9 +433,7 @@ static ImportResult importPad(NodeImport &node) {
 }
 
 static OpRows rows{
-    {"", "Concat", 4, importConcat},
-    {"", "Split", 13, importSplit},
-    {"", "Slice", 10, importSlice},
-    {"", "Gather", 1, importGather},
+    {"", "Concat", 4, importConcat}, {"", "Split", 13, importSplit},
+    {"", "Slice", 10, importSlice},  {"", "Gather", 1, importGather},
     {"", "Pad", 11, importPad},
 };

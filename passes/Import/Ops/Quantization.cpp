@@ -88,7 +88,7 @@ static Type scaleType(NodeImport &node, Type type) {
 static ImportResult importQuantizeLinear(NodeImport &node) {
   Value x = node.input(0), scale = node.input(1), zeroPoint = node.input(2);
   Type inferred = node.inferredElementType(0);
-  Type type = zeroPoint ? node.elementType(zeroPoint)
+  Type type = zeroPoint  ? node.elementType(zeroPoint)
               : inferred ? inferred
                          : IntegerType::get(node.b.getContext(), 8,
                                             IntegerType::Unsigned);
@@ -153,12 +153,11 @@ static ImportResult importDynamicQuantizeLinear(NodeImport &node) {
   };
   Value low = node.map<MinOp>({extreme(ReduceKind::Min), zero});
   Value high = node.map<MaxOp>({extreme(ReduceKind::Max), zero});
-  Value scale = node.map<DivOp>(
-      {node.map<SubOp>({high, low}), node.scalarLike(255, x)});
+  Value scale =
+      node.map<DivOp>({node.map<SubOp>({high, low}), node.scalarLike(255, x)});
   Value zeroPoint = roundToInteger(
       node, node.map<DivOp>({node.map<SubOp>({zero, low}), scale}), {}, ui8);
-  Value y =
-      roundToInteger(node, node.map<DivOp>({x, scale}), zeroPoint, ui8);
+  Value y = roundToInteger(node, node.map<DivOp>({x, scale}), zeroPoint, ui8);
   return node.results({y, scale, zeroPoint});
 }
 
@@ -224,7 +223,8 @@ static Value requantize(NodeImport &node, Value sum, Value aScale, Value bScale,
     if (*parameter && node.rank(*parameter) == 1 &&
         node.type(*parameter).getDimSize(0) == 1)
       *parameter = node.reshape(*parameter, {});
-  Value factor = node.map<MulOp>({node.cast(aScale, f32), node.cast(bScale, f32)});
+  Value factor =
+      node.map<MulOp>({node.cast(aScale, f32), node.cast(bScale, f32)});
   factor = node.map<DivOp>({factor, node.cast(yScale, f32)});
   Value scaled = node.map<MulOp>({node.cast(sum, f32), factor});
   if (!scaled)

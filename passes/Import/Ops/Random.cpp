@@ -41,8 +41,8 @@ struct Generator {
 
   /// The i-th number in [0, 1), in f64.
   Num uniform(Num i) {
-    Num z = bits(seed) + e.to(i + 1, e.b.getI64Type()) *
-                             bits(0x9E3779B97F4A7C15u);
+    Num z =
+        bits(seed) + e.to(i + 1, e.b.getI64Type()) * bits(0x9E3779B97F4A7C15u);
     z = mixed(z, 30) * bits(0xBF58476D1CE4E5B9u);
     z = mixed(z, 27) * bits(0x94D049BB133111EBu);
     return e.toDouble(shifted(mixed(z, 31), 11)) * 0x1p-53;
@@ -68,8 +68,8 @@ struct Generator {
     double mean = node.getFloat("mean", 0), scale = node.getFloat("scale", 1);
     return e.generate(sizes, element, [&](ArrayRef<Num> at) {
       Num i = placeOf(at, sizes);
-      Num value = isNormal ? normal(i) * scale + mean
-                           : uniform(i) * (high - low) + low;
+      Num value =
+          isNormal ? normal(i) * scale + mean : uniform(i) * (high - low) + low;
       return e.to(value, element);
     });
   }
@@ -120,13 +120,14 @@ static ImportResult importMultinomial(NodeImport &node) {
     Value lowest = e.constant(-1e300, f64);
     Num best = e.num(e.loop(zero, classes, {zero.value, lowest},
                             [&](Num c, ValueRange args) -> Emit::Values {
-      Num u = g.uniform(draw * classes + c) + 0x1p-60;
-      Num noise = e.log(e.log(u) * -1) * -1;
-      Num score = e.toDouble(e.load(x, {at[0], c})) + noise;
-      Num isMore = score > e.num(args[1]);
-      return {e.select(isMore, c, e.num(args[0])),
-              e.select(isMore, score, e.num(args[1]))};
-    })[0]);
+                              Num u = g.uniform(draw * classes + c) + 0x1p-60;
+                              Num noise = e.log(e.log(u) * -1) * -1;
+                              Num score =
+                                  e.toDouble(e.load(x, {at[0], c})) + noise;
+                              Num isMore = score > e.num(args[1]);
+                              return {e.select(isMore, c, e.num(args[0])),
+                                      e.select(isMore, score, e.num(args[1]))};
+                            })[0]);
     return e.to(best, element);
   });
   return node.result(result);
@@ -156,15 +157,14 @@ static ImportResult importDropout(NodeImport &node) {
   std::optional<SmallVector<int64_t>> mode = node.constants(training);
   bool isInference = !training || (mode && mode->front() == 0);
   if (isInference || (ratioInput && node.constantFloat(ratioInput) == 0.0))
-    return node.results(
-        {x, node.broadcast(node.scalar(1, truth), sizes)});
+    return node.results({x, node.broadcast(node.scalar(1, truth), sizes)});
   Generator g{node};
   Emit &e = g.e;
   if (node.node.hasAttribute("seed"))
     g.seed = node.getInt("seed", 0);
   Type f64 = node.b.getF64Type();
-  Num ratio = ratioInput ? e.toDouble(e.loadScalar(ratioInput))
-                         : e.constant(0.5, f64);
+  Num ratio =
+      ratioInput ? e.toDouble(e.loadScalar(ratioInput)) : e.constant(0.5, f64);
   ratio = e.select(e.loadScalar(training), ratio, e.constant(0, f64));
   e.check(ratio >= 0 && ratio <= 1, "expected a ratio in [0, 1]");
   Value mask = e.generate(sizes, truth, [&](ArrayRef<Num> at) {

@@ -1,8 +1,8 @@
 // RNN, GRU and LSTM: one matmul over all time steps for the inputs, then a
 // loop over time that carries the state.
 
-#include "passes/Import/Ops/Loops.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "passes/Import/Ops/Loops.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -41,19 +41,16 @@ struct Activation {
           {node.map<TanhOp>({node.map<MulOp>({x, number(beta)})}),
            number(alpha)});
     if (name == "hardsigmoid")
-      return node.map<MinOp>(
-          {node.map<MaxOp>({line(), number(0)}), number(1)});
+      return node.map<MinOp>({node.map<MaxOp>({line(), number(0)}), number(1)});
     if (name == "elu")
       return whereNegative(node.map<MulOp>(
-          {node.map<SubOp>({node.map<ExpOp>({x}), number(1)}),
-           number(alpha)}));
+          {node.map<SubOp>({node.map<ExpOp>({x}), number(1)}), number(alpha)}));
     if (name == "softsign")
       return node.map<DivOp>(
           {x, node.map<AddOp>({node.map<AbsOp>({x}), number(1)})});
     if (name == "softplus") {
       // max(x, 0) + log(1 + exp(-|x|))
-      Value small =
-          node.map<ExpOp>({node.map<NegOp>({node.map<AbsOp>({x})})});
+      Value small = node.map<ExpOp>({node.map<NegOp>({node.map<AbsOp>({x})})});
       Value log = node.map<LogOp>({node.map<AddOp>({small, number(1)})});
       return node.map<AddOp>({node.map<MaxOp>({x, number(0)}), log});
     }
@@ -69,9 +66,9 @@ struct Direction {
   int64_t gates, hidden;
   SmallVector<Activation> functions;
   std::optional<double> clip;
-  Value recurrent;           // [hidden, gates * hidden]
+  Value recurrent;            // [hidden, gates * hidden]
   Value inputBias, stateBias; // [gates * hidden], or null
-  Value peepholes;           // [3 * hidden], or null
+  Value peepholes;            // [3 * hidden], or null
 
   Value add(Value x, Value y) { return node.map<AddOp>({x, y}); }
   Value mul(Value x, Value y) { return node.map<MulOp>({x, y}); }
@@ -103,11 +100,9 @@ struct Direction {
   SmallVector<Value> stepGru(Value inputs, ValueRange states) {
     Value h = states[0];
     bool linearBeforeReset = node.getInt("linear_before_reset", 0);
-    Value products =
-        linearBeforeReset ? matmul(h, recurrent)
-                          : matmul(h, gate(recurrent, 0, 2));
-    Value both = activate(
-        0, add(gate(inputs, 0, 2), gate(products, 0, 2)));
+    Value products = linearBeforeReset ? matmul(h, recurrent)
+                                       : matmul(h, gate(recurrent, 0, 2));
+    Value both = activate(0, add(gate(inputs, 0, 2), gate(products, 0, 2)));
     Value z = gate(both, 0), r = gate(both, 1), candidate;
     if (linearBeforeReset) {
       candidate = gate(products, 2);
@@ -176,10 +171,15 @@ struct Recurrent {
     size_t nextAlpha = 0, nextBeta = 0;
     for (size_t i = 0; i < count; ++i) {
       bool isGate = gates > 1 && i % functionsEach() == 0;
-      std::string name =
-          names ? (*names)[i].lower() : isGate ? "sigmoid" : "tanh";
+      std::string name = names    ? (*names)[i].lower()
+                         : isGate ? "sigmoid"
+                                  : "tanh";
       Activation f{name};
-      struct { const char *name; double alpha, beta; bool hasBeta; } known[] = {
+      struct {
+        const char *name;
+        double alpha, beta;
+        bool hasBeta;
+      } known[] = {
           {"affine", 1, 0, true},           {"leakyrelu", 0.01, 0, false},
           {"thresholdedrelu", 1, 0, false}, {"scaledtanh", 1, 1, true},
           {"hardsigmoid", 0.2, 0.5, true},  {"elu", 1, 0, false}};
@@ -232,8 +232,8 @@ struct Recurrent {
     if (isLstm())
       direction.peepholes = ofDirection(7, d);
     // X * W for all steps at once.
-    Value flat = node.reshape(
-        x, {mulSizes(b, loc, steps, batch), node.dim(x, 2)});
+    Value flat =
+        node.reshape(x, {mulSizes(b, loc, steps, batch), node.dim(x, 2)});
     Value inputs = node.matmul(flat, w, element);
     auto addBias = [&](Value bias) {
       if (bias)
@@ -244,7 +244,8 @@ struct Recurrent {
         direction.stateBias) {
       // The last gate's bias is added before the reset.
       Value zeros = node.broadcast(node.scalarLike(0, x), {node.index(hidden)});
-      addBias(node.concat({direction.gate(direction.stateBias, 0, 2), zeros}, 0));
+      addBias(
+          node.concat({direction.gate(direction.stateBias, 0, 2), zeros}, 0));
     } else {
       addBias(direction.stateBias);
     }
@@ -331,8 +332,8 @@ struct Recurrent {
     for (int64_t d = 0; d < directions; ++d) {
       Direction direction{node, gates, hidden, {}, {}, {}, {}, {}, {}};
       ArrayRef<Activation> all = *functions;
-      direction.functions = llvm::to_vector(
-          all.slice(d * functionsEach(), functionsEach()));
+      direction.functions =
+          llvm::to_vector(all.slice(d * functionsEach(), functionsEach()));
       if (node.node.hasAttribute("clip"))
         direction.clip = node.getFloat("clip", 0);
       auto results = run(d, direction);

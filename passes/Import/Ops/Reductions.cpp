@@ -107,10 +107,11 @@ template <bool root> static ImportResult importReduceSquares(NodeImport &node) {
   Value sum = r.reduce(ReduceKind::Sum, node.map<MulOp>({r.x, r.x}));
   if (root) {
     Type type = node.elementType(r.x);
-    sum = isa<FloatType>(type)
-              ? node.map<SqrtOp>({sum})
-              : node.cast(node.map<SqrtOp>({node.cast(sum, node.b.getF64Type())}),
-                          type);
+    sum =
+        isa<FloatType>(type)
+            ? node.map<SqrtOp>({sum})
+            : node.cast(node.map<SqrtOp>({node.cast(sum, node.b.getF64Type())}),
+                        type);
   }
   return r.finish(sum);
 }
@@ -174,7 +175,8 @@ static ImportResult importHardmax(NodeImport &node) {
   Value best = node.create<ArgReduceOp>(ReduceKind::Max, x, axis, false);
   int64_t size = node.type(x).getDimSize(axis);
   if (ShapedType::isDynamic(size)) {
-    node.error() << "expected a static size along the axis, found a dynamic one";
+    node.error()
+        << "expected a static size along the axis, found a dynamic one";
     return failure();
   }
   SmallVector<int64_t> positions = llvm::to_vector(llvm::seq<int64_t>(0, size));

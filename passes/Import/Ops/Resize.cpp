@@ -1,8 +1,8 @@
 // Resize and Upsample: one pass over the tensor for each resized axis, with a
 // table of source positions and weights computed before it.
 
-#include "passes/Import/Ops/Emit.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Import/Ops/Emit.h"
 #include <cmath>
 
 using namespace mlir;
@@ -13,10 +13,10 @@ namespace {
 /// What is asked for along one axis.
 struct ResizedAxis {
   int64_t axis;
-  OpFoldResult size;            // of the result
-  std::optional<double> known;  // the scale, where it is a constant
-  Num scale;                    // f64
-  Num roiStart, roiEnd;         // f64, of tf_crop_and_resize
+  OpFoldResult size;           // of the result
+  std::optional<double> known; // the scale, where it is a constant
+  Num scale;                   // f64
+  Num roiStart, roiEnd;        // f64, of tf_crop_and_resize
 };
 
 struct Resizer {
@@ -64,9 +64,9 @@ bool Resizer::read() {
                  {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",
                   "align_corners", "asymmetric", "tf_crop_and_resize",
                   "tf_half_pixel_for_nn"}) &&
-         isOneOf("nearest_mode", nearest,
-                 {"round_prefer_floor", "round_prefer_ceil", "floor",
-                  "ceil"}) &&
+         isOneOf(
+             "nearest_mode", nearest,
+             {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}) &&
          isOneOf("keep_aspect_ratio_policy", policy,
                  {"stretch", "not_larger", "not_smaller"});
 }
@@ -149,9 +149,8 @@ Resizer::readAxes(Value x, Value roi, Value scales, Value sizes) {
     } else {
       std::tie(axis.known, axis.scale) = readElement(e, scales, i);
       if (axis.known && fromKnown) {
-        axis.size =
-            node.index(int64_t(std::floor(float(*fromKnown) *
-                                          float(*axis.known))));
+        axis.size = node.index(
+            int64_t(std::floor(float(*fromKnown) * float(*axis.known))));
       } else {
         Type f32 = node.b.getF32Type();
         Num size = e.floor(e.to(e.index(from), f32) * e.to(axis.scale, f32));
@@ -200,8 +199,8 @@ void Resizer::keepAspectRatio(Value x, SmallVector<ResizedAxis> &axes) {
 /// Where element `o` of the result is in the operand, of `size` elements.
 Num Resizer::sourceOf(const ResizedAxis &axis, Num size, Num o) {
   // Of f32 where one pixel is chosen, so that ties fall as in ONNX Runtime.
-  Type type = mode == "nearest" ? Type(node.b.getF32Type())
-                                : Type(node.b.getF64Type());
+  Type type =
+      mode == "nearest" ? Type(node.b.getF32Type()) : Type(node.b.getF64Type());
   Num at = e.to(o, type), from = e.to(size, type);
   Num scale = e.to(axis.scale, type);
   // Not rounded to a whole number, as in ONNX's reference.
@@ -244,20 +243,20 @@ Num Resizer::weight(Num distance) {
 
 Value Resizer::passNearest(Value x, const ResizedAxis &axis) {
   Num size = e.index(node.dim(x, axis.axis));
-  Value places = e.generate(axis.size, node.b.getIndexType(),
-                            [&](ArrayRef<Num> at) {
-    Num source = sourceOf(axis, size, at[0]);
-    Num whole = nearest == "floor"               ? e.floor(source)
-                : nearest == "ceil"              ? e.ceil(source)
-                : nearest == "round_prefer_ceil" ? e.floor(source + 0.5)
-                                                 : e.ceil(source - 0.5);
-    Num i = e.clamp(e.toIndex(whole), zero, size - 1);
-    if (crops()) {
-      Num isInside = source >= 0 && source <= e.to(size - 1, source.type());
-      i = e.select(isInside, i, e.index(-1));
-    }
-    return i;
-  });
+  Value places =
+      e.generate(axis.size, node.b.getIndexType(), [&](ArrayRef<Num> at) {
+        Num source = sourceOf(axis, size, at[0]);
+        Num whole = nearest == "floor"               ? e.floor(source)
+                    : nearest == "ceil"              ? e.ceil(source)
+                    : nearest == "round_prefer_ceil" ? e.floor(source + 0.5)
+                                                     : e.ceil(source - 0.5);
+        Num i = e.clamp(e.toIndex(whole), zero, size - 1);
+        if (crops()) {
+          Num isInside = source >= 0 && source <= e.to(size - 1, source.type());
+          i = e.select(isInside, i, e.index(-1));
+        }
+        return i;
+      });
   Elements sizes = node.dims(x);
   sizes[axis.axis] = axis.size;
   Type element = node.elementType(x);
@@ -309,16 +308,17 @@ Value Resizer::pass(Value x, const ResizedAxis &axis) {
   };
   Value totals = e.generate(axis.size, f64, [&](ArrayRef<Num> at) {
     Num position = e.load(positions, at);
-    return e.sum(taps, f64, [&](ArrayRef<Num> k) { return raw(position, k[0]); });
+    return e.sum(taps, f64,
+                 [&](ArrayRef<Num> k) { return raw(position, k[0]); });
   });
   Value table = e.generate({axis.size, taps}, compute, [&](ArrayRef<Num> at) {
     return e.to(raw(e.load(positions, at[0]), at[1]) / e.load(totals, at[0]),
                 compute);
   });
-  Value firsts = e.generate(axis.size, node.b.getIndexType(),
-                            [&](ArrayRef<Num> at) {
-    return e.toIndex(e.floor(e.load(positions, at))) + start;
-  });
+  Value firsts =
+      e.generate(axis.size, node.b.getIndexType(), [&](ArrayRef<Num> at) {
+        return e.toIndex(e.floor(e.load(positions, at))) + start;
+      });
   Elements sizes = node.dims(x);
   sizes[axis.axis] = axis.size;
   return e.generate(sizes, element, [&](ArrayRef<Num> at) {

@@ -45,8 +45,7 @@ struct GridSampler {
     auto [above, aboveEven] = mirror(x - high);
     Num fromBelow = e.select(belowEven, low + below, high - below);
     Num fromAbove = e.select(aboveEven, high - above, low + above);
-    Num result = e.select(x < low, fromBelow,
-                          e.select(x > high, fromAbove, x));
+    Num result = e.select(x < low, fromBelow, e.select(x > high, fromAbove, x));
     return e.select(isEmpty, result.like(0), result);
   }
 
@@ -222,8 +221,8 @@ static ImportResult importRoiAlign(NodeImport &node) {
                  node.index(width)};
   Value result = e.generate(sizes, element, [&](ArrayRef<Num> at) {
     SmallVector<Num> extents{e.index(xSizes[2]), e.index(xSizes[3])};
-    Num batch = e.wrapIndex(e.toIndex(e.load(batches, at[0])),
-                            e.index(xSizes[0]));
+    Num batch =
+        e.wrapIndex(e.toIndex(e.load(batches, at[0])), e.index(xSizes[0]));
     auto corner = [&](int64_t k) {
       return e.to(e.load(rois, {at[0], e.index(k)}), compute) * scale -
              (half ? 0.5 : 0.0);
@@ -235,7 +234,8 @@ static ImportResult importRoiAlign(NodeImport &node) {
       roiHeight = e.max(roiHeight, 1);
       roiWidth = e.max(roiWidth, 1);
     }
-    Num binHeight = roiHeight / double(height), binWidth = roiWidth / double(width);
+    Num binHeight = roiHeight / double(height),
+        binWidth = roiWidth / double(width);
     Num rows = ratio > 0 ? e.index(ratio) : e.toIndex(e.ceil(binHeight));
     Num columns = ratio > 0 ? e.index(ratio) : e.toIndex(e.ceil(binWidth));
     // A huge region must not keep the run busy for ever.
@@ -244,24 +244,21 @@ static ImportResult importRoiAlign(NodeImport &node) {
     columns = e.min(columns, most);
     Num zero = e.index(int64_t(0));
     Num start = e.constant(isMax ? -3.0e38 : 0, compute);
-    Num total = e.num(
-        e.loop(zero, rows, start.value,
-               [&](Num i, ValueRange outer) -> Emit::Values {
-                 Num y = top + e.to(at[2], compute) * binHeight +
-                         (e.to(i, compute) + 0.5) * binHeight /
-                             e.to(rows, compute);
-                 return e.loop(
-                     zero, columns, outer[0],
-                     [&](Num j, ValueRange inner) -> Emit::Values {
-                       Num column = left + e.to(at[3], compute) * binWidth +
-                                    (e.to(j, compute) + 0.5) * binWidth /
-                                        e.to(columns, compute);
-                       Num value = bilinear(e, x, batch, at[1], y, column,
-                                            extents, true, isMax);
-                       Num old = e.num(inner[0]);
-                       return {isMax ? e.max(old, value) : old + value};
-                     });
-               })[0]);
+    Num total = e.num(e.loop(
+        zero, rows, start.value, [&](Num i, ValueRange outer) -> Emit::Values {
+          Num y = top + e.to(at[2], compute) * binHeight +
+                  (e.to(i, compute) + 0.5) * binHeight / e.to(rows, compute);
+          return e.loop(zero, columns, outer[0],
+                        [&](Num j, ValueRange inner) -> Emit::Values {
+                          Num column = left + e.to(at[3], compute) * binWidth +
+                                       (e.to(j, compute) + 0.5) * binWidth /
+                                           e.to(columns, compute);
+                          Num value = bilinear(e, x, batch, at[1], y, column,
+                                               extents, true, isMax);
+                          Num old = e.num(inner[0]);
+                          return {isMax ? e.max(old, value) : old + value};
+                        });
+        })[0]);
     Num count = rows * columns;
     Num isEmpty = count <= 0;
     if (!isMax)
@@ -296,9 +293,7 @@ static ImportResult importMaxRoiPool(NodeImport &node) {
     // Rows and columns [begin, end) of the cell.
     SmallVector<Num> begin, end;
     for (int64_t i = 0; i < 2; ++i) {
-      auto pixel = [&](int64_t k) {
-        return e.floor(part(k) * scale + 0.5);
-      };
+      auto pixel = [&](int64_t k) { return e.floor(part(k) * scale + 0.5); };
       Num low = pixel(2 - i), high = pixel(4 - i);
       Num cell = e.max(high - low + 1, 1) / double((*shape)[i]);
       Num which = e.to(at[2 + i], compute), size = e.index(xSizes[2 + i]);
@@ -308,16 +303,16 @@ static ImportResult importMaxRoiPool(NodeImport &node) {
           e.clamp(e.toIndex(e.ceil((which + 1) * cell) + low), zero, size));
     }
     Num start = e.constant(-3.4028234663852886e38, compute);
-    Num best = e.num(
-        e.loop(begin[0], end[0], start.value,
-               [&](Num i, ValueRange outer) -> Emit::Values {
-                 return e.loop(begin[1], end[1], outer[0],
-                               [&](Num j, ValueRange inner) -> Emit::Values {
-                                 Num value = e.to(
-                                     e.load(x, {batch, at[1], i, j}), compute);
-                                 return {e.max(e.num(inner[0]), value)};
-                               });
-               })[0]);
+    Num best = e.num(e.loop(
+        begin[0], end[0], start.value,
+        [&](Num i, ValueRange outer) -> Emit::Values {
+          return e.loop(begin[1], end[1], outer[0],
+                        [&](Num j, ValueRange inner) -> Emit::Values {
+                          Num value =
+                              e.to(e.load(x, {batch, at[1], i, j}), compute);
+                          return {e.max(e.num(inner[0]), value)};
+                        });
+        })[0]);
     Num isEmpty = end[0] <= begin[0] || end[1] <= begin[1];
     return e.to(e.select(isEmpty, best.like(0), best), element);
   });
@@ -366,8 +361,9 @@ static ImportResult importDeformConv(NodeImport &node) {
   OpFoldResult n = node.dim(x, 0), rows = node.dim(offset, 2),
                columns = node.dim(offset, 3);
   SmallVector<Num> extents{e.index(node.dim(x, 2)), e.index(node.dim(x, 3))};
-  Elements sizes{n, node.index(channels), node.index(w[2]), node.index(w[3]),
-                 rows, columns};
+  Elements sizes{
+      n,      node.index(channels), node.index(w[2]), node.index(w[3]), rows,
+      columns};
   Value sampled = e.generate(sizes, element, [&](ArrayRef<Num> at) {
     Num which = at[1] / (channels / offsetGroup);
     Num tap = at[2] * w[3] + at[3];
@@ -377,11 +373,12 @@ static ImportResult importDeformConv(NodeImport &node) {
       Num by = e.load(offset, {at[0], first + i, at[4], at[5]});
       return e.to(place, compute) + e.to(by, compute);
     };
-    Num value = bilinear(e, x, at[0], at[1], moved(0), moved(1), extents, false);
+    Num value =
+        bilinear(e, x, at[0], at[1], moved(0), moved(1), extents, false);
     if (mask)
-      value = value * e.to(e.load(mask, {at[0], which * kernel + tap, at[4],
-                                         at[5]}),
-                           compute);
+      value = value *
+              e.to(e.load(mask, {at[0], which * kernel + tap, at[4], at[5]}),
+                   compute);
     return e.to(value, element);
   });
   OpFoldResult positions = mulSizes(node.b, node.loc, rows, columns);
@@ -389,7 +386,8 @@ static ImportResult importDeformConv(NodeImport &node) {
   Value result = node.matmul(
       node.reshape(weights, {node.index(1), node.index(group),
                              node.index(w[0] / group), node.index(depth)}),
-      node.reshape(sampled, {n, node.index(group), node.index(depth), positions}),
+      node.reshape(sampled,
+                   {n, node.index(group), node.index(depth), positions}),
       element);
   result = node.reshape(result, {n, node.index(w[0]), rows, columns});
   if (bias)

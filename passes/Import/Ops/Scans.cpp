@@ -18,7 +18,8 @@ static ImportResult importScan(NodeImport &node, bool isProduct) {
                inner = node.index(1);
   std::optional<Elements> known = node.elements(axisInput);
   if (known && known->size() == 1 && getConstantIntValue(known->front())) {
-    int64_t axis = node.normalizeAxis(*getConstantIntValue(known->front()), rank);
+    int64_t axis =
+        node.normalizeAxis(*getConstantIntValue(known->front()), rank);
     if (node.hasFailed)
       return failure();
     for (int64_t i = 0; i < rank; ++i) {
@@ -44,23 +45,23 @@ static ImportResult importScan(NodeImport &node, bool isProduct) {
   Type element = node.elementType(from), compute = computeTypeOf(element);
   Value init = e.empty({outer, steps, inner}, element);
   Num zero = e.index(int64_t(0)), count = e.index(steps);
-  Value result = e.nest(
-      {outer, inner}, init,
-      [&](ArrayRef<Num> row, ValueRange args) -> Emit::Values {
-        Value start = e.constant(isProduct, compute);
-        return {e.loop(zero, count, {args[0], start},
-                       [&](Num step, ValueRange args) -> Emit::Values {
-                         Num i = reverse ? count - 1 - step : step;
-                         SmallVector<Num> at{row[0], i, row[1]};
-                         Num old = e.num(args[1]);
-                         Num term = e.to(e.load(from, at), compute);
-                         Num next = isProduct ? old * term : old + term;
-                         Num stored = e.to(exclusive ? old : next, element);
-                         return {e.store(stored, args[0], at), next};
-                       })[0]};
-      })[0];
-  return node.result(
-      node.reshape(e.typed(result, node.elementType(x)), sizes));
+  Value result =
+      e.nest({outer, inner}, init,
+             [&](ArrayRef<Num> row, ValueRange args) -> Emit::Values {
+               Value start = e.constant(isProduct, compute);
+               return {e.loop(zero, count, {args[0], start},
+                              [&](Num step, ValueRange args) -> Emit::Values {
+                                Num i = reverse ? count - 1 - step : step;
+                                SmallVector<Num> at{row[0], i, row[1]};
+                                Num old = e.num(args[1]);
+                                Num term = e.to(e.load(from, at), compute);
+                                Num next = isProduct ? old * term : old + term;
+                                Num stored =
+                                    e.to(exclusive ? old : next, element);
+                                return {e.store(stored, args[0], at), next};
+                              })[0]};
+             })[0];
+  return node.result(node.reshape(e.typed(result, node.elementType(x)), sizes));
 }
 
 static ImportResult importCumSum(NodeImport &node) {

@@ -62,18 +62,18 @@ static ImportResult importScatterElements(NodeImport &node) {
   bool isUnsigned = node.elementType(x).isUnsignedInteger();
   Value from = e.plain(updates), chosen = e.plain(indices);
   SmallVector<Num> extents = e.indices(node.dims(x));
-  Value result = e.nest(
-      node.dims(indices), e.plain(x),
-      [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
-        SmallVector<Num> target(at);
-        Num i = e.toIndex(e.load(chosen, at));
-        target[axis] = e.select(i < 0, i + extents[axis], i);
-        Num isInside = e.flag(true);
-        for (auto [place, extent] : llvm::zip(target, extents))
-          isInside = isInside && place >= 0 && place < extent;
-        return {scatterOne(e, args[0], target, isInside, e.load(from, at),
-                           *reduction, isUnsigned)};
-      })[0];
+  Value result =
+      e.nest(node.dims(indices), e.plain(x),
+             [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
+               SmallVector<Num> target(at);
+               Num i = e.toIndex(e.load(chosen, at));
+               target[axis] = e.select(i < 0, i + extents[axis], i);
+               Num isInside = e.flag(true);
+               for (auto [place, extent] : llvm::zip(target, extents))
+                 isInside = isInside && place >= 0 && place < extent;
+               return {scatterOne(e, args[0], target, isInside,
+                                  e.load(from, at), *reduction, isUnsigned)};
+             })[0];
   return node.result(e.typed(result, node.elementType(x)));
 }
 
@@ -99,23 +99,23 @@ static ImportResult importScatterND(NodeImport &node) {
   sizes.pop_back();
   for (int64_t i = depth; i < xRank; ++i)
     sizes.push_back(xSizes[i]);
-  Value result = e.nest(
-      sizes, e.plain(x),
-      [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
-        SmallVector<Num> target;
-        Num isInside = e.flag(true);
-        for (int64_t i = 0; i < depth; ++i) {
-          SmallVector<Num> place(at.take_front(rank - 1));
-          place.push_back(e.index(i));
-          Num index = e.toIndex(e.load(chosen, place));
-          index = e.select(index < 0, index + extents[i], index);
-          isInside = isInside && index >= 0 && index < extents[i];
-          target.push_back(index);
-        }
-        llvm::append_range(target, at.drop_front(rank - 1));
-        return {scatterOne(e, args[0], target, isInside, e.load(from, at),
-                           *reduction, isUnsigned)};
-      })[0];
+  Value result =
+      e.nest(sizes, e.plain(x),
+             [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
+               SmallVector<Num> target;
+               Num isInside = e.flag(true);
+               for (int64_t i = 0; i < depth; ++i) {
+                 SmallVector<Num> place(at.take_front(rank - 1));
+                 place.push_back(e.index(i));
+                 Num index = e.toIndex(e.load(chosen, place));
+                 index = e.select(index < 0, index + extents[i], index);
+                 isInside = isInside && index >= 0 && index < extents[i];
+                 target.push_back(index);
+               }
+               llvm::append_range(target, at.drop_front(rank - 1));
+               return {scatterOne(e, args[0], target, isInside,
+                                  e.load(from, at), *reduction, isUnsigned)};
+             })[0];
   return node.result(e.typed(result, node.elementType(x)));
 }
 

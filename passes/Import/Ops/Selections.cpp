@@ -46,24 +46,23 @@ static ImportResult importNonZero(NodeImport &node) {
     return e.to(isNonZero(e, e.load(from, at)), indexType, true);
   });
   Value init = e.empty({node.index(rank), count.value}, i64);
-  Value result = e.nest(
-      sizes, {init, e.index(int64_t(0)).value},
-      [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
-        return e.ifThen(isNonZero(e, e.load(from, at)), args,
-                        [&]() -> Emit::Values {
-                          Value into = args[0];
-                          Num next = e.num(args[1]);
-                          for (int64_t i = 0; i < rank; ++i)
-                            into = e.store(e.to(at[i], i64), into,
-                                           {e.index(i), next});
-                          return {into, next + 1};
-                        });
-      })[0];
+  Value result =
+      e.nest(sizes, {init, e.index(int64_t(0)).value},
+             [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
+               return e.ifThen(
+                   isNonZero(e, e.load(from, at)), args, [&]() -> Emit::Values {
+                     Value into = args[0];
+                     Num next = e.num(args[1]);
+                     for (int64_t i = 0; i < rank; ++i)
+                       into =
+                           e.store(e.to(at[i], i64), into, {e.index(i), next});
+                     return {into, next + 1};
+                   });
+             })[0];
   // NonZero of a scalar has no coordinates.
   if (node.rank(node.input(0)) == 0)
-    result = e.generate({node.index(0), count.value}, i64, [&](ArrayRef<Num>) {
-      return e.constant(0, i64);
-    });
+    result = e.generate({node.index(0), count.value}, i64,
+                        [&](ArrayRef<Num>) { return e.constant(0, i64); });
   return node.result(result);
 }
 
@@ -152,9 +151,9 @@ static ImportResult importTopK(NodeImport &node) {
                       [&](Num i, ValueRange args) -> Emit::Values {
                         Num source = e.load(order, i);
                         Num value = e.load(from, place(row, source));
-                        return {e.store(value, args[0], place(row, i)),
-                                e.store(e.to(source, i64), args[1],
-                                        place(row, i))};
+                        return {
+                            e.store(value, args[0], place(row, i)),
+                            e.store(e.to(source, i64), args[1], place(row, i))};
                       });
       });
   return node.results({e.typed(both[0], node.elementType(x)), both[1]});
@@ -186,29 +185,27 @@ static ImportResult importUnique(NodeImport &node) {
   };
   // -1, 0 or 1 by the first element that differs.
   auto order = [&](Num i, Num j) {
-    return e.num(e.nest(rest, zero.value,
-                        [&](ArrayRef<Num> row, ValueRange args) -> Emit::Values {
-                          Num a = loadAt(row, i), c = loadAt(row, j);
-                          Num less = e.select(isLess(e, a, c, isUnsigned),
-                                              e.index(-1), zero);
-                          Num here = e.select(isLess(e, c, a, isUnsigned),
-                                              e.index(1), less);
-                          Num known = e.num(args[0]);
-                          return {e.select(known == 0, here, known)};
-                        })[0]);
+    return e.num(e.nest(
+        rest, zero.value,
+        [&](ArrayRef<Num> row, ValueRange args) -> Emit::Values {
+          Num a = loadAt(row, i), c = loadAt(row, j);
+          Num less = e.select(isLess(e, a, c, isUnsigned), e.index(-1), zero);
+          Num here = e.select(isLess(e, c, a, isUnsigned), e.index(1), less);
+          Num known = e.num(args[0]);
+          return {e.select(known == 0, here, known)};
+        })[0]);
   };
   Value sequence =
       e.sorted(count, [&](Num i, Num j) { return order(i, j) < 0; });
   // The first of the slices that equal slice i.
-  Value first = e.loop(
-      zero, count, {e.empty(many, indexType), zero.value},
-      [&](Num t, ValueRange args) -> Emit::Values {
-        Num i = e.load(sequence, t);
-        Num before = e.load(sequence, e.max(t - 1, 0));
-        Num isNew = t == 0 || order(before, i) != 0;
-        Num leader = e.select(isNew, i, e.num(args[1]));
-        return {e.store(leader, args[0], i), leader};
-      })[0];
+  Value first = e.loop(zero, count, {e.empty(many, indexType), zero.value},
+                       [&](Num t, ValueRange args) -> Emit::Values {
+                         Num i = e.load(sequence, t);
+                         Num before = e.load(sequence, e.max(t - 1, 0));
+                         Num isNew = t == 0 || order(before, i) != 0;
+                         Num leader = e.select(isNew, i, e.num(args[1]));
+                         return {e.store(leader, args[0], i), leader};
+                       })[0];
   // Numbers the distinct ones in their order, and lists their leaders.
   Emit::Values numbered = e.loop(
       zero, count,
@@ -225,24 +222,24 @@ static ImportResult importUnique(NodeImport &node) {
   OpFoldResult distinct = numbered[2];
   Elements resultSizes = sizes;
   resultSizes[axis] = distinct;
-  Value y = e.generate(resultSizes, node.elementType(from),
-                       [&](ArrayRef<Num> at) {
-                         SmallVector<Num> source(at);
-                         source[axis] = e.load(leaders, at[axis]);
-                         return e.load(from, source);
-                       });
+  Value y =
+      e.generate(resultSizes, node.elementType(from), [&](ArrayRef<Num> at) {
+        SmallVector<Num> source(at);
+        source[axis] = e.load(leaders, at[axis]);
+        return e.load(from, source);
+      });
   Value firsts = e.generate(distinct, i64, [&](ArrayRef<Num> at) {
     return e.to(e.load(leaders, at[0]), i64);
   });
   Value inverse = e.generate(many, i64, [&](ArrayRef<Num> at) {
     return e.to(e.load(numbers, e.load(first, at[0])), i64);
   });
-  Value counts = e.loop(zero, count, e.filled(distinct, e.constant(0, i64)),
-                        [&](Num i, ValueRange args) -> Emit::Values {
-                          Num which = e.toIndex(e.load(inverse, i));
-                          return {e.store(e.load(args[0], which) + 1, args[0],
-                                          which)};
-                        })[0];
+  Value counts =
+      e.loop(zero, count, e.filled(distinct, e.constant(0, i64)),
+             [&](Num i, ValueRange args) -> Emit::Values {
+               Num which = e.toIndex(e.load(inverse, i));
+               return {e.store(e.load(args[0], which) + 1, args[0], which)};
+             })[0];
   return node.results(
       {e.typed(y, node.elementType(x)), firsts, inverse, counts});
 }

@@ -1,9 +1,9 @@
 // Operators that give a tensor's elements another shape or order.
 
-#include "passes/Import/GraphImporter.h"
-#include "passes/Import/Ops/Axes.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "passes/Import/GraphImporter.h"
+#include "passes/Import/Ops/Axes.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -95,8 +95,8 @@ static ImportResult importReshape(NodeImport &node) {
                                         sizeValue(node, from[i]), value);
       }
       values.push_back(value);
-      Value isInferred = arith::CmpIOp::create(
-          b, loc, arith::CmpIPredicate::eq, value, minusOne);
+      Value isInferred = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
+                                               value, minusOne);
       Value factor = arith::SelectOp::create(b, loc, isInferred, one, value);
       product = arith::MulIOp::create(b, loc, product, factor);
     }
@@ -104,17 +104,18 @@ static ImportResult importReshape(NodeImport &node) {
     Value rest = arith::DivUIOp::create(b, loc, total, divisor);
     Value check = one;
     for (auto [i, value] : llvm::enumerate(values)) {
-      Value isInferred = arith::CmpIOp::create(
-          b, loc, arith::CmpIPredicate::eq, value, minusOne);
+      Value isInferred = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
+                                               value, minusOne);
       Value size = arith::SelectOp::create(b, loc, isInferred, rest, value);
       check = arith::MulIOp::create(b, loc, check, size);
       (*sizes)[i] = size;
     }
-    Value fits = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, check,
-                                       total);
+    Value fits =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, check, total);
     cf::AssertOp::create(
         b, loc, fits,
-        b.getStringAttr("expected a shape with as many elements as the operand"));
+        b.getStringAttr(
+            "expected a shape with as many elements as the operand"));
     return node.result(node.reshape(x, *sizes));
   }
   if (inferred >= 0) {
@@ -134,10 +135,10 @@ static ImportResult importReshape(NodeImport &node) {
       (*sizes)[inferred] = total;
     } else {
       Value one = arith::ConstantIndexOp::create(b, loc, 1);
-      Value divisor = b.createOrFold<arith::MaxSIOp>(
-          loc, sizeValue(node, known), one);
-      (*sizes)[inferred] = b.createOrFold<arith::DivUIOp>(
-          loc, sizeValue(node, total), divisor);
+      Value divisor =
+          b.createOrFold<arith::MaxSIOp>(loc, sizeValue(node, known), one);
+      (*sizes)[inferred] =
+          b.createOrFold<arith::DivUIOp>(loc, sizeValue(node, total), divisor);
     }
   }
   return node.result(node.reshape(x, *sizes));
@@ -168,7 +169,8 @@ static ImportResult importSqueeze(NodeImport &node) {
   SmallVector<int64_t> axes;
   auto sizeIsOne = [&](int64_t dim) { return e.index(from[dim]) == 1; };
   if (node.hasInput(1)) {
-    std::optional<SmallVector<int64_t>> known = knownAxes(node, 1, node.rank(x));
+    std::optional<SmallVector<int64_t>> known =
+        knownAxes(node, 1, node.rank(x));
     if (!known && !node.hasFailed) {
       std::optional<int64_t> count = countAxes(node, 1, from.size(), -1);
       if (!count)
@@ -179,8 +181,8 @@ static ImportResult importSqueeze(NodeImport &node) {
       for (auto [dim, isNamed] : llvm::enumerate(named.isNamed))
         areOnes = areOnes && (!isNamed || sizeIsOne(dim));
       e.check(areOnes, "expected size 1 in the squeezed dimensions");
-      return node.result(node.reshape(
-          x, named.sizesOfOthers(from, from.size() - *count)));
+      return node.result(
+          node.reshape(x, named.sizesOfOthers(from, from.size() - *count)));
     }
     if (!known)
       return failure();

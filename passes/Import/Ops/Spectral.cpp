@@ -11,17 +11,17 @@ using namespace dlc;
 static Value angleTable(Emit &e, OpFoldResult n) {
   Type f64 = e.b.getF64Type();
   return e.generate({n, e.node.index(2)}, f64, [&](ArrayRef<Num> at) {
-    Num angle = e.toDouble(at[0]) * (2 * M_PI) /
-                e.toDouble(e.max(e.index(n), 1));
+    Num angle =
+        e.toDouble(at[0]) * (2 * M_PI) / e.toDouble(e.max(e.index(n), 1));
     return e.select(at[1] == 0, e.cos(angle), e.sin(angle));
   });
 }
 
 /// One element of a transform: the sum over n in [0, count) of x[n] times
 /// exp(-+ 2 pi i k n / length). `load(n, part)` gives the parts of x in f64.
-static std::pair<Num, Num>
-transformAt(Emit &e, Value table, Num k, Num count, Num length, bool inverse,
-            function_ref<Num(Num, int64_t)> load) {
+static std::pair<Num, Num> transformAt(Emit &e, Value table, Num k, Num count,
+                                       Num length, bool inverse,
+                                       function_ref<Num(Num, int64_t)> load) {
   Num zero = e.index(int64_t(0));
   Value start = e.constant(0, e.b.getF64Type());
   Emit::Values sums = e.loop(
@@ -73,7 +73,8 @@ static OpFoldResult readSize(Emit &e, Value input) {
 static ImportResult importDft(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
-  bool inverse = node.getInt("inverse", 0), oneSided = node.getInt("onesided", 0);
+  bool inverse = node.getInt("inverse", 0),
+       oneSided = node.getInt("onesided", 0);
   int64_t rank = node.rank(x);
   if (rank < 2) {
     node.error() << "expected rank 2 or more, found " << rank;
@@ -125,31 +126,32 @@ static ImportResult importDft(NodeImport &node) {
   Num used = e.min(count, isReal ? length / 2 + 1 : length);
   Value init = e.empty(resultFlat, element);
   Elements turns(ArrayRef(resultFlat).drop_back());
-  Value y = e.nest(turns, init, [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
-    auto load = [&](Num n, int64_t part) {
-      Num value = loadPart(e, from, {at[0], n, at[2]}, part, parts);
-      if (!isReal)
-        return value;
-      // The mirrored half adds the same real part once more.
-      Num isAlone = n == 0 || n * 2 == length;
-      return e.select(isAlone, value, value * 2);
-    };
-    auto [real, imaginary] =
-        transformAt(e, table, at[1], used, length, inverse, load);
-    if (inverse) {
-      Num by = e.toDouble(e.max(length, 1));
-      real = real / by;
-      imaginary = imaginary / by;
-    }
-    SmallVector<Num> place(at);
-    place.push_back(zero);
-    Value into = e.store(e.to(real, element), args[0], place);
-    if (!isReal) {
-      place.back() = one;
-      into = e.store(e.to(imaginary, element), into, place);
-    }
-    return {into};
-  })[0];
+  Value y = e.nest(
+      turns, init, [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
+        auto load = [&](Num n, int64_t part) {
+          Num value = loadPart(e, from, {at[0], n, at[2]}, part, parts);
+          if (!isReal)
+            return value;
+          // The mirrored half adds the same real part once more.
+          Num isAlone = n == 0 || n * 2 == length;
+          return e.select(isAlone, value, value * 2);
+        };
+        auto [real, imaginary] =
+            transformAt(e, table, at[1], used, length, inverse, load);
+        if (inverse) {
+          Num by = e.toDouble(e.max(length, 1));
+          real = real / by;
+          imaginary = imaginary / by;
+        }
+        SmallVector<Num> place(at);
+        place.push_back(zero);
+        Value into = e.store(e.to(real, element), args[0], place);
+        if (!isReal) {
+          place.back() = one;
+          into = e.store(e.to(imaginary, element), into, place);
+        }
+        return {into};
+      })[0];
   (void)f64;
   return node.result(node.reshape(y, result));
 }
@@ -171,8 +173,8 @@ static ImportResult importStft(NodeImport &node) {
       node.hasInput(3) ? readSize(e, node.input(3)) : node.dim(window, 0);
   Num step = e.max(e.index(readSize(e, node.input(1))), 1);
   Num frame = e.index(length), whole = e.index(sizes[1]);
-  Num frames = e.select(whole < frame, e.index(int64_t(0)),
-                        (whole - frame) / step + 1);
+  Num frames =
+      e.select(whole < frame, e.index(int64_t(0)), (whole - frame) / step + 1);
   Num bins = oneSided ? frame / 2 + 1 : frame;
   Type element = node.elementType(x);
   Elements turns{sizes[0], foldSize(node, frames), foldSize(node, bins)};
@@ -182,20 +184,22 @@ static ImportResult importStft(NodeImport &node) {
     e.check(e.index(node.dim(window, 0)) >= frame,
             "expected a window as long as a frame");
   Value table = angleTable(e, length);
-  Value y = e.nest(turns, e.empty(result, element),
-                   [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
-    auto load = [&](Num n, int64_t part) {
-      Num value = loadPart(e, x, {at[0], at[1] * step + n}, part, sizes[2]);
-      return window ? value * e.toDouble(e.load(window, n)) : value;
-    };
-    auto [real, imaginary] =
-        transformAt(e, table, at[2], frame, frame, false, load);
-    SmallVector<Num> place(at);
-    place.push_back(e.index(int64_t(0)));
-    Value into = e.store(e.to(real, element), args[0], place);
-    place.back() = e.index(1);
-    return {e.store(e.to(imaginary, element), into, place)};
-  })[0];
+  Value y =
+      e.nest(turns, e.empty(result, element),
+             [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
+               auto load = [&](Num n, int64_t part) {
+                 Num value =
+                     loadPart(e, x, {at[0], at[1] * step + n}, part, sizes[2]);
+                 return window ? value * e.toDouble(e.load(window, n)) : value;
+               };
+               auto [real, imaginary] =
+                   transformAt(e, table, at[2], frame, frame, false, load);
+               SmallVector<Num> place(at);
+               place.push_back(e.index(int64_t(0)));
+               Value into = e.store(e.to(real, element), args[0], place);
+               place.back() = e.index(1);
+               return {e.store(e.to(imaginary, element), into, place)};
+             })[0];
   return node.result(y);
 }
 
@@ -232,10 +236,10 @@ static ImportResult importMelWeightMatrix(NodeImport &node) {
         higher = e.load(edges, at[1] + 2);
     Num rise = centre - lower, fall = higher - centre;
     Num one = j.like(1), zero = j.like(0);
-    Num up = e.select(
-        rise == 0, e.select(j == centre, one, zero),
-        e.select(j >= lower && j <= centre,
-                 (j - lower) / e.select(rise == 0, one, rise), zero));
+    Num up =
+        e.select(rise == 0, e.select(j == centre, one, zero),
+                 e.select(j >= lower && j <= centre,
+                          (j - lower) / e.select(rise == 0, one, rise), zero));
     Num down = (higher - j) / e.select(fall > 0, fall, one);
     Num value = e.select(fall > 0 && j >= centre && j < higher, down, up);
     return e.to(value, signless);

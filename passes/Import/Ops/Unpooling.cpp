@@ -20,10 +20,9 @@ ImportResult dlc::importMaxPoolWithIndices(NodeImport &node, Value x,
   Elements xSizes = node.dims(x), sizes{xSizes[0], xSizes[1]}, kernel;
   SmallVector<Num> extents = e.indices(xSizes);
   for (size_t i = 0; i < spatial; ++i) {
-    sizes.push_back(windowedSize(node.b, node.loc, xSizes[2 + i],
-                                 window.kernel[i], window.strides[i],
-                                 window.dilations[i],
-                                 window.pads[i] + window.pads[spatial + i]));
+    sizes.push_back(windowedSize(
+        node.b, node.loc, xSizes[2 + i], window.kernel[i], window.strides[i],
+        window.dilations[i], window.pads[i] + window.pads[spatial + i]));
     kernel.push_back(node.index(window.kernel[i]));
   }
   Num zero = e.index(int64_t(0));
@@ -34,36 +33,36 @@ ImportResult dlc::importMaxPoolWithIndices(NodeImport &node, Value x,
       place = place * extents[2 + i] + at[2 + i];
     return place;
   };
-  Value places = e.generate(sizes, node.b.getIndexType(), [&](ArrayRef<Num> at) {
-    Value best = e.constant(0, element);
-    return e.nest(kernel, {e.index(-1), best},
-                  [&](ArrayRef<Num> k, ValueRange args) -> Emit::Values {
-                    SmallVector<Num> source(at.take_front(2));
-                    Num isInside = e.flag(true);
-                    for (size_t i = 0; i < spatial; ++i) {
-                      Num p = at[2 + i] * window.strides[i] +
-                              k[i] * window.dilations[i] - window.pads[i];
-                      isInside = isInside && p >= 0 && p < extents[2 + i];
-                      source.push_back(e.clamp(p, zero, extents[2 + i] - 1));
-                    }
-                    Num value = e.load(from, source), old = e.num(args[1]);
-                    Num a = old, c = value;
-                    if (a.isFloat()) {
-                      a = e.to(a, computeTypeOf(element));
-                      c = e.to(c, computeTypeOf(element));
-                    }
-                    Num isMore =
-                        isUnsigned
-                            ? e.num(arith::CmpIOp::create(
-                                  e.b, e.loc, arith::CmpIPredicate::ult,
-                                  a.value, c.value))
-                            : a < c;
-                    Num take =
-                        isInside && (e.num(args[0]) < 0 || isMore);
-                    return {e.select(take, placeOf(source), e.num(args[0])),
-                            e.select(take, value, old)};
-                  })[0];
-  });
+  Value places =
+      e.generate(sizes, node.b.getIndexType(), [&](ArrayRef<Num> at) {
+        Value best = e.constant(0, element);
+        return e.nest(
+            kernel, {e.index(-1), best},
+            [&](ArrayRef<Num> k, ValueRange args) -> Emit::Values {
+              SmallVector<Num> source(at.take_front(2));
+              Num isInside = e.flag(true);
+              for (size_t i = 0; i < spatial; ++i) {
+                Num p = at[2 + i] * window.strides[i] +
+                        k[i] * window.dilations[i] - window.pads[i];
+                isInside = isInside && p >= 0 && p < extents[2 + i];
+                source.push_back(e.clamp(p, zero, extents[2 + i] - 1));
+              }
+              Num value = e.load(from, source), old = e.num(args[1]);
+              Num a = old, c = value;
+              if (a.isFloat()) {
+                a = e.to(a, computeTypeOf(element));
+                c = e.to(c, computeTypeOf(element));
+              }
+              Num isMore = isUnsigned
+                               ? e.num(arith::CmpIOp::create(
+                                     e.b, e.loc, arith::CmpIPredicate::ult,
+                                     a.value, c.value))
+                               : a < c;
+              Num take = isInside && (e.num(args[0]) < 0 || isMore);
+              return {e.select(take, placeOf(source), e.num(args[0])),
+                      e.select(take, value, old)};
+            })[0];
+      });
   auto coordinates = [&](Num place) {
     SmallVector<Num> at(spatial + 2);
     for (int64_t i = spatial + 1; i > 0; --i) {
@@ -173,8 +172,7 @@ static ImportResult importCol2Im(NodeImport &node) {
   Value x = node.input(0);
   std::optional<Elements> image = node.elements(node.input(1), true);
   std::optional<Elements> block = node.elements(node.input(2), true);
-  if (!image || !block || image->size() != block->size() ||
-      node.rank(x) != 3) {
+  if (!image || !block || image->size() != block->size() || node.rank(x) != 3) {
     node.error() << "expected x of rank 3 and as many sizes of the image as of "
                     "the block";
     return failure();
@@ -297,36 +295,42 @@ static ImportResult importDet(NodeImport &node) {
       return e.toDouble(e.load(x, source));
     });
     Value one = e.constant(1, f64);
-    return e.loop(zero, count, {a, one}, [&](Num k, ValueRange args) -> Emit::Values {
-      Value m = args[0];
-      Num pivot = e.num(e.loop(k, count, k.value,
-                               [&](Num i, ValueRange best) -> Emit::Values {
-        Num isMore = e.abs(e.load(m, {i, k})) >
-                     e.abs(e.load(m, {e.num(best[0]), k}));
-        return {e.select(isMore, i, e.num(best[0]))};
-      })[0]);
-      Value swapped = e.loop(zero, count, m, [&](Num j, ValueRange s) -> Emit::Values {
-        Num up = e.load(s[0], {pivot, j}), down = e.load(s[0], {k, j});
-        Value t = e.store(down, s[0], {pivot, j});
-        return {e.store(up, t, {k, j})};
-      })[0];
-      Num head = e.load(swapped, {k, k});
-      Num divisor = e.select(head == 0, head.like(1), head);
-      Value reduced = e.loop(k + 1, count, swapped, [&](Num i, ValueRange s) -> Emit::Values {
-        Num factor = e.load(s[0], {i, k}) / divisor;
-        return e.loop(k, count, s[0], [&](Num j, ValueRange r) -> Emit::Values {
-          Num value = e.load(r[0], {i, j}) - factor * e.load(r[0], {k, j});
-          return {e.store(value, r[0], {i, j})};
-        });
-      })[0];
-      Num det = e.num(args[1]) * head;
-      return {reduced, e.select(pivot == k, det, det * -1)};
-    })[1];
+    return e.loop(
+        zero, count, {a, one}, [&](Num k, ValueRange args) -> Emit::Values {
+          Value m = args[0];
+          Num pivot = e.num(e.loop(
+              k, count, k.value, [&](Num i, ValueRange best) -> Emit::Values {
+                Num isMore = e.abs(e.load(m, {i, k})) >
+                             e.abs(e.load(m, {e.num(best[0]), k}));
+                return {e.select(isMore, i, e.num(best[0]))};
+              })[0]);
+          Value swapped =
+              e.loop(zero, count, m, [&](Num j, ValueRange s) -> Emit::Values {
+                Num up = e.load(s[0], {pivot, j}), down = e.load(s[0], {k, j});
+                Value t = e.store(down, s[0], {pivot, j});
+                return {e.store(up, t, {k, j})};
+              })[0];
+          Num head = e.load(swapped, {k, k});
+          Num divisor = e.select(head == 0, head.like(1), head);
+          Value reduced = e.loop(
+              k + 1, count, swapped, [&](Num i, ValueRange s) -> Emit::Values {
+                Num factor = e.load(s[0], {i, k}) / divisor;
+                return e.loop(k, count, s[0],
+                              [&](Num j, ValueRange r) -> Emit::Values {
+                                Num value = e.load(r[0], {i, j}) -
+                                            factor * e.load(r[0], {k, j});
+                                return {e.store(value, r[0], {i, j})};
+                              });
+              })[0];
+          Num det = e.num(args[1]) * head;
+          return {reduced, e.select(pivot == k, det, det * -1)};
+        })[1];
   };
-  Value result = e.nest(batch, e.empty(batch, element),
-                        [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
-    return {e.store(e.to(e.num(matrix(at)), element), args[0], at)};
-  })[0];
+  Value result =
+      e.nest(batch, e.empty(batch, element),
+             [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
+               return {e.store(e.to(e.num(matrix(at)), element), args[0], at)};
+             })[0];
   return node.result(result);
 }
 

@@ -11,8 +11,8 @@ std::optional<Window> dlc::readWindow(NodeImport &node, Value x,
   size_t spatial = kernel.size();
   Window window;
   window.kernel.assign(kernel.begin(), kernel.end());
-  auto ints = [&](StringRef name, size_t count, int64_t otherwise)
-      -> std::optional<SmallVector<int64_t>> {
+  auto ints = [&](StringRef name, size_t count,
+                  int64_t otherwise) -> std::optional<SmallVector<int64_t>> {
     std::optional<SmallVector<int64_t>> values = node.getInts(name);
     if (!values)
       return SmallVector<int64_t>(count, otherwise);
@@ -67,8 +67,8 @@ std::optional<Window> dlc::readWindow(NodeImport &node, Value x,
     }
     int64_t span = (kernel[i] - 1) * window.dilations[i] + 1;
     int64_t outputs = llvm::divideCeil(size, window.strides[i]);
-    int64_t total = std::max<int64_t>(
-        0, (outputs - 1) * window.strides[i] + span - size);
+    int64_t total =
+        std::max<int64_t>(0, (outputs - 1) * window.strides[i] + span - size);
     window.pads[i] = window.isSameUpper ? total / 2 : total - total / 2;
     window.pads[spatial + i] = total - window.pads[i];
   }
@@ -93,7 +93,8 @@ Value Window::padDynamically(NodeImport &node, Value x, Value value) {
     Value last = b.createOrFold<arith::DivSIOp>(
         loc, b.createOrFold<arith::SubIOp>(loc, size, constant(1)),
         constant(strides[i]));
-    Value reach = b.createOrFold<arith::MulIOp>(loc, last, constant(strides[i]));
+    Value reach =
+        b.createOrFold<arith::MulIOp>(loc, last, constant(strides[i]));
     Value end = b.createOrFold<arith::AddIOp>(loc, reach, constant(span));
     Value total = b.createOrFold<arith::MaxSIOp>(
         loc, b.createOrFold<arith::SubIOp>(loc, end, size), constant(0));
@@ -110,10 +111,9 @@ Value Window::padDynamically(NodeImport &node, Value x, Value value) {
   auto [staticHigh, dynamicHigh] = decomposeMixedValues(high);
   if (!value)
     value = node.scalarLike(0, x);
-  return PadOp::create(b, loc,
-                       RankedTensorType::get(shape, node.elementType(x)), x,
-                       value, dynamicLow, dynamicHigh, staticLow, staticHigh,
-                       PadMode::Constant);
+  return PadOp::create(
+      b, loc, RankedTensorType::get(shape, node.elementType(x)), x, value,
+      dynamicLow, dynamicHigh, staticLow, staticHigh, PadMode::Constant);
 }
 
 /// With ceil_mode, windows may begin inside the input (or its padding before)
@@ -128,10 +128,9 @@ static void applyCeilMode(NodeImport &node, Value x, Window &window) {
     if (ShapedType::isDynamic(size))
       continue;
     int64_t padded = size + window.pads[i] + window.pads[spatial + i];
-    int64_t outputs =
-        llvm::divideCeil(std::max<int64_t>(0, padded - span),
-                         window.strides[i]) +
-        1;
+    int64_t outputs = llvm::divideCeil(std::max<int64_t>(0, padded - span),
+                                       window.strides[i]) +
+                      1;
     // The last window must not begin behind the input.
     if ((outputs - 1) * window.strides[i] >= size + window.pads[i])
       --outputs;
@@ -231,9 +230,9 @@ static ImportResult importAveragePool(NodeImport &node) {
     Elements low(spatial + 2, node.index(0)), high = low;
     if (countPadding)
       for (size_t i = 0; i < spatial; ++i) {
-        sizes[1 + i] = addSizes(
-            node.b, node.loc, sizes[1 + i],
-            node.index(padsBefore[i] + padsBefore[spatial + i]));
+        sizes[1 + i] =
+            addSizes(node.b, node.loc, sizes[1 + i],
+                     node.index(padsBefore[i] + padsBefore[spatial + i]));
         counted.pads[i] = 0;
         counted.pads[spatial + i] -= padsBefore[spatial + i];
       }
@@ -241,8 +240,7 @@ static ImportResult importAveragePool(NodeImport &node) {
     count = createPool(node, PoolKind::Sum, ones, counted);
   }
   Value result = node.map<DivOp>({sum, count});
-  return node.result(
-      node.toChannelsFirst(node.cast(result, element)));
+  return node.result(node.toChannelsFirst(node.cast(result, element)));
 }
 
 /// (sum |x|^p)^(1/p)
