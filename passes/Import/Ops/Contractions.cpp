@@ -97,7 +97,10 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
                  << shape[0];
     return {};
   }
-  Value last = window->padDynamically(node, node.toChannelsLast(x));
+  Elements sizes = node.dims(x);
+  DynamicPads pads =
+      getDynamicPads(node, *window, ArrayRef(sizes).drop_front(2));
+  Value last = pads.apply(node, node.toChannelsLast(x));
   SmallVector<int64_t> resultShape{node.type(last).getDimSize(0)};
   for (int64_t i = 0; i < spatial; ++i)
     resultShape.push_back(getWindowedSize(

@@ -10,7 +10,8 @@ using namespace dlc;
 /// The largest element of each window and where it is in the flat operand, by
 /// row (storage_order = 0) or by column.
 ImportResult dlc::importMaxPoolWithIndices(NodeImport &node, Value x,
-                                           const Window &window) {
+                                           const Window &window,
+                                           const DynamicPads &pads) {
   Emit e(node);
   size_t spatial = window.kernel.size();
   bool byColumn = node.getInt("storage_order", 0);
@@ -20,8 +21,11 @@ ImportResult dlc::importMaxPoolWithIndices(NodeImport &node, Value x,
   Elements xSizes = node.dims(x), sizes{xSizes[0], xSizes[1]}, kernel;
   SmallVector<Num> extents = e.indices(xSizes);
   for (size_t i = 0; i < spatial; ++i) {
+    OpFoldResult size = addSizes(
+        node.b, node.loc,
+        addSizes(node.b, node.loc, xSizes[2 + i], pads.low[i]), pads.high[i]);
     sizes.push_back(windowedSize(
-        node.b, node.loc, xSizes[2 + i], window.kernel[i], window.strides[i],
+        node.b, node.loc, size, window.kernel[i], window.strides[i],
         window.dilations[i], window.pads[i] + window.pads[spatial + i]));
     kernel.push_back(node.index(window.kernel[i]));
   }
@@ -43,7 +47,8 @@ ImportResult dlc::importMaxPoolWithIndices(NodeImport &node, Value x,
               Num isInside = e.flag(true);
               for (size_t i = 0; i < spatial; ++i) {
                 Num p = at[2 + i] * window.strides[i] +
-                        k[i] * window.dilations[i] - window.pads[i];
+                        k[i] * window.dilations[i] - window.pads[i] -
+                        e.index(pads.low[i]);
                 isInside = isInside && p >= 0 && p < extents[2 + i];
                 source.push_back(e.clamp(p, zero, extents[2 + i] - 1));
               }

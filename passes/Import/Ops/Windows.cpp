@@ -1,7 +1,7 @@
 // The attributes that convolutions and pools share, and the pools.
 
 #include "passes/Import/Ops/Windows.h"
-#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -75,45 +75,62 @@ std::optional<Window> dlc::readWindow(NodeImport &node, Value x,
   return window;
 }
 
-Value Window::padDynamically(NodeImport &node, Value x, Value value) {
-  if (!isSame || !x)
-    return x;
-  OpBuilder &b = node.b;
-  Location loc = node.loc;
-  Elements low(node.rank(x), node.index(0)), high = low;
-  auto constant = [&](int64_t v) {
-    return Value(arith::ConstantIndexOp::create(b, loc, v));
-  };
-  for (size_t i = 0; i < kernel.size(); ++i) {
-    if (!node.type(x).isDynamicDim(1 + i))
+DynamicPads dlc::getDynamicPads(NodeImport &node, const Window &window,
+                                ArrayRef<OpFoldResult> sizes) {
+  Emit e(node);
+  size_t spatial = window.kernel.size();
+  DynamicPads pads{Elements(spatial, node.index(0)),
+                   Elements(spatial, node.index(0))};
+  for (size_t i = 0; i < spatial; ++i) {
+    if (getConstantIntValue(sizes[i]) || !window.isDynamic())
       continue;
-    // total = max(0, (ceil(size / stride) - 1) * stride + span - size)
-    int64_t span = (kernel[i] - 1) * dilations[i] + 1;
-    Value size = getValueOrCreateConstantIndexOp(b, loc, node.dim(x, 1 + i));
-    Value last = b.createOrFold<arith::DivSIOp>(
-        loc, b.createOrFold<arith::SubIOp>(loc, size, constant(1)),
-        constant(strides[i]));
-    Value reach =
-        b.createOrFold<arith::MulIOp>(loc, last, constant(strides[i]));
-    Value end = b.createOrFold<arith::AddIOp>(loc, reach, constant(span));
-    Value total = b.createOrFold<arith::MaxSIOp>(
-        loc, b.createOrFold<arith::SubIOp>(loc, end, size), constant(0));
-    Value half = b.createOrFold<arith::DivSIOp>(loc, total, constant(2));
-    Value rest = b.createOrFold<arith::SubIOp>(loc, total, half);
-    low[1 + i] = isSameUpper ? half : rest;
-    high[1 + i] = isSameUpper ? rest : half;
+    int64_t span = (window.kernel[i] - 1) * window.dilations[i] + 1;
+    int64_t stride = window.strides[i];
+    Num size = e.index(sizes[i]);
+    if (window.isSame) {
+      // total = max(0, (ceil(size / stride) - 1) * stride + span - size)
+      Num last = (size - 1) / stride * stride;
+      Num total = e.max(last + span - size, 0);
+      Num half = total / 2;
+      pads.low[i] = (window.isSameUpper ? half : total - half).value;
+      pads.high[i] = (window.isSameUpper ? total - half : half).value;
+      continue;
+    }
+    // As applyCeilMode.
+    int64_t low = window.pads[i], high = window.pads[spatial + i];
+    Num padded = size + (low + high);
+    Num steps = (e.max(padded - span, 0) + (stride - 1)) / stride;
+    Num behind = e.select(steps * stride >= size + low, e.index(1), e.index(0));
+    Num needed = (steps - behind) * stride + span;
+    pads.high[i] = e.max(needed - padded, 0).value;
   }
-  SmallVector<int64_t> shape;
-  for (int64_t i = 0; i < node.rank(x); ++i)
-    shape.push_back(getConstantIntValue(low[i]) ? node.type(x).getDimSize(i)
-                                                : ShapedType::kDynamic);
-  auto [staticLow, dynamicLow] = decomposeMixedValues(low);
-  auto [staticHigh, dynamicHigh] = decomposeMixedValues(high);
+  return pads;
+}
+
+Value DynamicPads::apply(NodeImport &node, Value x, Value value) const {
+  if (!x)
+    return x;
+  Elements begin(node.rank(x), node.index(0)), end = begin;
+  SmallVector<int64_t> shape(node.type(x).getShape());
+  bool isPadded = false;
+  for (size_t i = 0; i < low.size(); ++i) {
+    if (isConstantIntValue(low[i], 0) && isConstantIntValue(high[i], 0))
+      continue;
+    begin[1 + i] = low[i];
+    end[1 + i] = high[i];
+    shape[1 + i] = ShapedType::kDynamic;
+    isPadded = true;
+  }
+  if (!isPadded)
+    return x;
+  auto [staticLow, dynamicLow] = decomposeMixedValues(begin);
+  auto [staticHigh, dynamicHigh] = decomposeMixedValues(end);
   if (!value)
     value = node.scalarLike(0, x);
-  return PadOp::create(
-      b, loc, RankedTensorType::get(shape, node.elementType(x)), x, value,
-      dynamicLow, dynamicHigh, staticLow, staticHigh, PadMode::Constant);
+  return PadOp::create(node.b, node.loc,
+                       RankedTensorType::get(shape, node.elementType(x)), x,
+                       value, dynamicLow, dynamicHigh, staticLow, staticHigh,
+                       PadMode::Constant);
 }
 
 /// With ceil_mode, windows may begin inside the input (or its padding before)
@@ -125,8 +142,10 @@ static void applyCeilMode(NodeImport &node, Value x, Window &window) {
   for (size_t i = 0; i < spatial; ++i) {
     int64_t size = node.type(x).getDimSize(2 + i);
     int64_t span = (window.kernel[i] - 1) * window.dilations[i] + 1;
-    if (ShapedType::isDynamic(size))
+    if (ShapedType::isDynamic(size)) {
+      window.isCeil = !window.isSame; // SAME rounds up itself
       continue;
+    }
     int64_t padded = size + window.pads[i] + window.pads[spatial + i];
     int64_t outputs = llvm::divideCeil(std::max<int64_t>(0, padded - span),
                                        window.strides[i]) +
@@ -139,10 +158,37 @@ static void applyCeilMode(NodeImport &node, Value x, Window &window) {
   }
 }
 
+/// The sizes of x [n, c, spatial...].
+static Elements spatialSizes(NodeImport &node, Value x) {
+  Elements sizes = node.dims(x);
+  return Elements(llvm::drop_begin(sizes, 2));
+}
+
+/// What a pool has to read for padding that does not take part.
+static Value getPadding(NodeImport &node, PoolKind kind, Value x) {
+  if (kind == PoolKind::Sum)
+    return node.scalarLike(0, x);
+  Type type = node.elementType(x);
+  auto toScalar = [&](Attribute value) {
+    auto scalar = RankedTensorType::get({}, type);
+    return node.constant(DenseElementsAttr::get(scalar, value));
+  };
+  if (auto floating = dyn_cast<FloatType>(type))
+    return toScalar(FloatAttr::get(
+        type, APFloat::getInf(floating.getFloatSemantics(), true)));
+  unsigned width = type.getIntOrFloatBitWidth();
+  return toScalar(IntegerAttr::get(type, type.isUnsignedInteger()
+                                             ? APInt::getZero(width)
+                                             : APInt::getSignedMinValue(width)));
+}
+
+/// The pool of x [n, spatial..., c].
 static Value createPool(NodeImport &node, PoolKind kind, Value x,
-                        const Window &window) {
+                        const Window &window, const DynamicPads &dynamic) {
   if (!x)
     return {};
+  if (window.isDynamic())
+    x = dynamic.apply(node, x, getPadding(node, kind, x));
   size_t spatial = window.kernel.size();
   SmallVector<int64_t> shape{node.type(x).getDimSize(0)};
   for (size_t i = 0; i < spatial; ++i)
@@ -161,14 +207,6 @@ static std::optional<Window> readPoolWindow(NodeImport &node, Value x) {
     node.error() << "expected a kernel_shape";
     return std::nullopt;
   }
-  if (node.getInt("ceil_mode", 0) && !node.type(x).hasStaticShape())
-    for (int64_t i = 2; i < node.rank(x); ++i)
-      if (node.type(x).isDynamicDim(i)) {
-        node.error() << "expected a static size in dimension " << i
-                     << " with ceil_mode, found a dynamic one; give it with "
-                        "--shape or --dim";
-        return std::nullopt;
-      }
   return readWindow(node, x, *kernel);
 }
 
@@ -177,16 +215,12 @@ static ImportResult importMaxPool(NodeImport &node) {
   std::optional<Window> window = readPoolWindow(node, x);
   if (!window)
     return failure();
-  if (window->isSame) {
-    node.error() << "expected static sizes with auto_pad = SAME, found dynamic "
-                    "ones";
-    return failure();
-  }
   applyCeilMode(node, x, *window);
+  DynamicPads pads = getDynamicPads(node, *window, spatialSizes(node, x));
   if (node.hasOutput(1))
-    return importMaxPoolWithIndices(node, x, *window);
+    return importMaxPoolWithIndices(node, x, *window, pads);
   return node.result(node.toChannelsFirst(
-      createPool(node, PoolKind::Max, node.toChannelsLast(x), *window)));
+      createPool(node, PoolKind::Max, node.toChannelsLast(x), *window, pads)));
 }
 
 /// The sum over the window, divided by the number of elements that count:
@@ -197,23 +231,21 @@ static ImportResult importAveragePool(NodeImport &node) {
   if (!read)
     return failure();
   Window window = *read;
-  if (window.isSame) {
-    node.error() << "expected static sizes with auto_pad = SAME, found dynamic "
-                    "ones";
-    return failure();
-  }
   size_t spatial = window.kernel.size();
   SmallVector<int64_t> padsBefore = window.pads;
   applyCeilMode(node, x, window);
+  DynamicPads pads = getDynamicPads(node, window, spatialSizes(node, x));
   Value last = node.toChannelsLast(x);
   Type element = node.elementType(x);
   Type compute = element.getIntOrFloatBitWidth() < 32
                      ? Type(node.b.getF32Type())
                      : element;
-  Value sum = createPool(node, PoolKind::Sum, node.cast(last, compute), window);
+  Value sum =
+      createPool(node, PoolKind::Sum, node.cast(last, compute), window, pads);
   bool countPadding = node.getInt("count_include_pad", 0);
-  bool isPadded = llvm::any_of(window.pads, [](int64_t n) { return n != 0; });
-  bool onlyGiven = window.pads == padsBefore;
+  bool isPadded = window.isDynamic() ||
+                  llvm::any_of(window.pads, [](int64_t n) { return n != 0; });
+  bool onlyGiven = window.pads == padsBefore && !window.isCeil;
   Value count;
   if (!isPadded || (countPadding && onlyGiven)) {
     int64_t elements = 1;
@@ -237,7 +269,7 @@ static ImportResult importAveragePool(NodeImport &node) {
         counted.pads[spatial + i] -= padsBefore[spatial + i];
       }
     Value ones = node.broadcast(node.scalar(1, compute), sizes);
-    count = createPool(node, PoolKind::Sum, ones, counted);
+    count = createPool(node, PoolKind::Sum, ones, counted, pads);
   }
   Value result = node.map<DivOp>({sum, count});
   return node.result(node.toChannelsFirst(node.cast(result, element)));
@@ -247,15 +279,16 @@ static ImportResult importAveragePool(NodeImport &node) {
 static ImportResult importLpPool(NodeImport &node) {
   Value x = node.input(0);
   std::optional<Window> window = readPoolWindow(node, x);
-  if (!window || window->isSame)
+  if (!window)
     return failure();
   applyCeilMode(node, x, *window);
+  DynamicPads pads = getDynamicPads(node, *window, spatialSizes(node, x));
   double p = node.getInt("p", 2);
   Value last = node.map<AbsOp>({node.toChannelsLast(x)});
   Value powers = p == 1   ? last
                  : p == 2 ? node.map<MulOp>({last, last})
                           : node.map<PowOp>({last, node.scalarLike(p, last)});
-  Value sum = createPool(node, PoolKind::Sum, powers, *window);
+  Value sum = createPool(node, PoolKind::Sum, powers, *window, pads);
   Value result = p == 1   ? sum
                  : p == 2 ? node.map<SqrtOp>({sum})
                           : node.map<PowOp>({sum, node.scalarLike(1 / p, sum)});

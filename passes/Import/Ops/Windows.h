@@ -10,15 +10,26 @@ namespace dlc {
 /// Strides, dilations and pads (`[begin..., end...]`) of a sliding window.
 struct Window {
   llvm::SmallVector<int64_t> kernel, strides, dilations, pads;
-  /// auto_pad = SAME_* on dimensions of dynamic size: amounts known at run
-  /// time only.
-  bool isSame = false, isSameUpper = false;
+  /// auto_pad = SAME_*, or ceil_mode, on dimensions of dynamic size: more
+  /// padding, known at run time only.
+  bool isSame = false, isSameUpper = false, isCeil = false;
 
-  /// Pads `x` ([n, spatial..., c]) with `value` (0 when it is null) where the
-  /// amounts are dynamic; `pads` holds all others.
-  mlir::Value padDynamically(NodeImport &node, mlir::Value x,
-                             mlir::Value value = {});
+  bool isDynamic() const { return isSame || isCeil; }
 };
+
+/// Padding on top of `Window::pads` by spatial dimension.
+struct DynamicPads {
+  Elements low, high;
+
+  /// Pads `x` ([n, spatial..., c]) with `value`, or 0 where it is null.
+  mlir::Value apply(NodeImport &node, mlir::Value x,
+                    mlir::Value value = {}) const;
+};
+
+/// The padding that depends on the `sizes` of the spatial dimensions; zeros
+/// for those that are constant.
+DynamicPads getDynamicPads(NodeImport &node, const Window &window,
+                           llvm::ArrayRef<mlir::OpFoldResult> sizes);
 
 /// Reads the attributes of a node whose input `x` is [n, c, spatial...];
 /// nullopt after an error.
@@ -33,7 +44,8 @@ mlir::Value importConvolution(NodeImport &node, mlir::Value x,
 
 /// MaxPool with its second output, the places of the largest elements.
 ImportResult importMaxPoolWithIndices(NodeImport &node, mlir::Value x,
-                                      const Window &window);
+                                      const Window &window,
+                                      const DynamicPads &pads);
 
 } // namespace dlc
 
