@@ -50,6 +50,11 @@ mlir::Type getSignlessType(mlir::Type type);
 int64_t getWindowedSize(int64_t size, int64_t kernel, int64_t stride,
                         int64_t dilation, int64_t padding);
 
+/// On a `cf.assert`: the status of the C interface with which the run ends.
+constexpr llvm::StringLiteral kStatusAttr = "dlc.status";
+/// `DLC_ERROR_VALUE`: elements of an input are to blame, not its shape.
+constexpr int32_t kValueStatus = 8;
+
 } // namespace dlc
 
 #define GET_OP_CLASSES

@@ -28,7 +28,15 @@ static bool isReserved(StringRef word) {
       // Types of the members that may stand beside it in a struct.
       "int8_t", "int16_t", "int32_t", "int64_t", "uint8_t", "uint16_t",
       "uint32_t", "uint64_t", "size_t"};
-  return words.contains(word);
+  if (words.contains(word))
+    return true;
+  // Macros of <stdint.h>, which the header includes: INT8_MIN, UINTMAX_C...
+  if (!word.ends_with("_MIN") && !word.ends_with("_MAX") &&
+      !word.ends_with("_C"))
+    return false;
+  return any_of(ArrayRef<StringRef>{"INT", "UINT", "PTRDIFF_", "SIG_ATOMIC_",
+                                    "SIZE_", "WCHAR_", "WINT_"},
+                [&](StringRef prefix) { return word.starts_with(prefix); });
 }
 
 std::string dlc::toCIdentifier(StringRef name) {

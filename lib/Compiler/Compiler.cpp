@@ -64,7 +64,8 @@ OwningOpRef<ModuleOp> dlc::readModel(StringRef path, MLIRContext &context,
     (*module)->setAttr(
         "dlc.name",
         StringAttr::get(&context, options.name.empty()
-                                      ? toModelName(llvm::sys::path::stem(path))
+                                      ? toModelName(path == "-" ? "model"
+                                                    : llvm::sys::path::stem(path))
                                       : toModelName(options.name)));
   return module;
 }

@@ -114,10 +114,12 @@ OwningOpRef<ModuleOp> dlc::readOnnx(StringRef path, MLIRContext &context,
                                     const ReadOptions &options) {
   Model model;
   model.context = &context;
-  model.fileName = llvm::sys::path::filename(path).str();
+  model.fileName =
+      path == "-" ? "<stdin>" : llvm::sys::path::filename(path).str();
   model.directory = llvm::sys::path::parent_path(path).str();
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false,
-                                            /*RequiresNullTerminator=*/false);
+  auto buffer =
+      llvm::MemoryBuffer::getFileOrSTDIN(path, /*IsText=*/false,
+                                         /*RequiresNullTerminator=*/false);
   if (!buffer) {
     emitError(model.fileLoc(), "cannot read '")
         << path << "': " << buffer.getError().message();

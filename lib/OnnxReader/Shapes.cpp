@@ -103,8 +103,13 @@ static LogicalResult setShape(const Model &model, pb::ValueInfoProto &input,
   for (auto [i, size] : llvm::enumerate(shape)) {
     auto &dim = hadShape ? *type.mutable_shape()->mutable_dim(i)
                          : *type.mutable_shape()->add_dim();
-    if (size < 0)
+    if (size < 0) {
+      if (dim.has_dim_value()) {
+        dim.clear_value();
+        clash = true;
+      }
       continue;
+    }
     if (dim.has_dim_param() && !isUnnamed(dim.dim_param())) {
       auto [it, isNew] = values.try_emplace(dim.dim_param(), size);
       if (it->second != size)

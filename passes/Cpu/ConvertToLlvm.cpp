@@ -32,8 +32,22 @@ namespace dlc {
 
 using namespace dlc;
 
-/// The status code of a failed check; `DLC_ERROR_SHAPE` of the C interface.
+/// The status code of a failed check that has no attribute `dlc.status`;
+/// `DLC_ERROR_SHAPE` of the C interface.
 static constexpr int32_t kShapeError = 3;
+
+/// The name of the node that an op comes from; "" when there is none.
+static StringRef getNodeName(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName();
+  if (auto call = dyn_cast<CallSiteLoc>(loc))
+    return getNodeName(call.getCallee());
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (StringRef name = getNodeName(part); !name.empty())
+        return name;
+  return "";
+}
 
 namespace {
 
@@ -121,19 +135,48 @@ template <typename OpTy> struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
                                         strides, b);
   }
 
+  /// The bytes of a contiguous buffer, as the runtime takes them: the largest
+  /// number where the product overflows, negative where a size is.
   Value bytesOf(ConversionPatternRewriter &b, Location loc, MemRefType type,
                 ValueRange dynamic) const {
-    SmallVector<Value> sizes, strides;
-    Value bytes;
-    this->getMemRefDescriptorSizes(loc, type, dynamic, b, sizes, strides,
-                                   bytes);
-    // Pointers count bytes as addresses do.
-    bytes = LLVM::PtrToIntOp::create(
-        b, loc, this->getIndexType(),
-        LLVM::IntToPtrOp::create(b, loc, pointerType(b), bytes));
-    return this->getIndexType() == b.getI64Type()
-               ? bytes
-               : Value(LLVM::ZExtOp::create(b, loc, b.getI64Type(), bytes));
+    Type i64 = b.getI64Type();
+    Value product =
+        this->getSizeInBytes(loc, type.getElementType(), b), signs, overflow;
+    if (product.getType() != i64)
+      product = LLVM::ZExtOp::create(b, loc, i64, product);
+    auto pair =
+        LLVM::LLVMStructType::getLiteral(b.getContext(), {i64, b.getI1Type()});
+    auto multiply = [&](Value size) {
+      Value both =
+          LLVM::UMulWithOverflowOp::create(b, loc, pair, product, size);
+      product = LLVM::ExtractValueOp::create(b, loc, both, 0);
+      Value over = LLVM::ExtractValueOp::create(b, loc, both, 1);
+      overflow = overflow ? LLVM::OrOp::create(b, loc, overflow, over) : over;
+    };
+    int64_t fixed = 1;
+    for (int64_t size : type.getShape())
+      if (ShapedType::isStatic(size))
+        fixed *= size;
+    multiply(integer(b, loc, i64, fixed));
+    for (Value size : dynamic) {
+      if (size.getType() != i64)
+        size = LLVM::SExtOp::create(b, loc, i64, size);
+      signs = signs ? LLVM::OrOp::create(b, loc, signs, size) : size;
+      multiply(size);
+    }
+    Value zero = integer(b, loc, i64, 0);
+    Value isLarge = LLVM::OrOp::create(
+        b, loc, overflow,
+        LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::slt, product, zero));
+    Value bytes = LLVM::SelectOp::create(
+        b, loc, isLarge,
+        integer(b, loc, i64, std::numeric_limits<int64_t>::max()), product);
+    if (!signs)
+      return bytes;
+    Value isNegative =
+        LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::slt, signs, zero);
+    return LLVM::SelectOp::create(b, loc, isNegative,
+                                  integer(b, loc, i64, -1), bytes);
   }
 };
 
@@ -280,7 +323,10 @@ struct LowerAssert : RunOpLowering<cf::AssertOp> {
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     auto module = op->getParentOfType<ModuleOp>();
-    std::string text = op.getMsg().str();
+    std::string text;
+    if (StringRef node = getNodeName(loc); !node.empty())
+      text = ("node '" + node + "': ").str();
+    text += op.getMsg();
     text.push_back('\0');
     // One global a message; equal messages share it.
     std::string name =
@@ -296,11 +342,13 @@ struct LowerAssert : RunOpLowering<cf::AssertOp> {
           b.getStringAttr(text));
     }
     Operation *anchor = op;
+    auto given = op->getAttrOfType<IntegerAttr>(kStatusAttr);
+    int64_t status = given ? given.getInt() : kShapeError;
     endRunUnless(b, op, adaptor.getArg(), [&](OpBuilder &) {
       Value message = LLVM::AddressOfOp::create(b, loc, pointerType(b), name);
       return callRuntime(b, anchor, "dlc_rt_fail", b.getI32Type(),
                          {getRun(anchor),
-                          integer(b, loc, b.getI32Type(), kShapeError),
+                          integer(b, loc, b.getI32Type(), status),
                           message});
     });
     b.eraseOp(op);

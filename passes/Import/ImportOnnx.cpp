@@ -56,10 +56,21 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
       unsigned i = argument.getArgNumber();
       Type type = convertOnnxType(argument.getType());
       if (!isa_and_nonnull<RankedTensorType>(type)) {
-        emitError(graph.getLoc())
+        bool isTensor = isa<RankedTensorType, UnrankedTensorType>(
+            argument.getType());
+        emitError(module.getLoc())
+            << "input '" << graph.getInputName(i) << "' of type "
+            << argument.getType() << kNotSupported
+            << (isTensor ? "expected a known rank; give a shape with --shape"
+                         : "expected a tensor");
+        isGood = false;
+        continue;
+      }
+      if (isa<StringType>(cast<RankedTensorType>(type).getElementType())) {
+        emitError(module.getLoc())
             << "input '" << graph.getInputName(i)
-            << "': expected a tensor of known rank, found "
-            << argument.getType();
+            << "' of type " << argument.getType() << kNotSupported
+            << "expected a tensor of numbers";
         isGood = false;
         continue;
       }
@@ -88,11 +99,13 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     if (failed(importer.importBlock(body, results)))
       return signalPassFailure();
 
+    if (failed(checkElements(function)))
+      return signalPassFailure();
     SmallVector<Attribute> outputs;
     SmallVector<Type> resultTypes;
     for (auto [i, value] : llvm::enumerate(results)) {
       if (!isa<RankedTensorType>(value.getType())) {
-        emitError(graph.getLoc())
+        emitError(module.getLoc())
             << "output '" << graph.getOutputName(i)
             << "': expected a tensor, found " << value.getType();
         return signalPassFailure();
@@ -110,6 +123,23 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     function.setName("main");
     module->setAttr("dlc.inputs", b.getArrayAttr(inputs));
     module->setAttr("dlc.outputs", b.getArrayAttr(outputs));
+  }
+
+  /// The phases that follow know numbers only.
+  static LogicalResult checkElements(func::FuncOp function) {
+    bool isGood = true;
+    function.walk([&](Operation *op) {
+      for (Type type : op->getResultTypes()) {
+        auto tensor = dyn_cast<RankedTensorType>(type);
+        if (!tensor || !isa<StringType>(tensor.getElementType()))
+          continue;
+        op->emitError("value of type ")
+            << type << kNotSupported << "expected a tensor of numbers";
+        isGood = false;
+        break;
+      }
+    });
+    return success(isGood);
   }
 };
 

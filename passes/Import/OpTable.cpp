@@ -358,6 +358,17 @@ std::optional<Elements> NodeImport::elements(Value x, bool read) {
     if (xType.getRank() == 1)
       at.push_back(arith::ConstantIndexOp::create(b, loc, i));
     Value element = tensor::ExtractOp::create(b, loc, x, at);
+    if (xType.getElementType().isInteger(64)) {
+      // So that sizes computed from it do not overflow. No memory has this
+      // size, so what needs one fails to allocate it.
+      auto bound = [&](int64_t value) -> Value {
+        return arith::ConstantIntOp::create(b, loc, value, 64);
+      };
+      element =
+          b.createOrFold<arith::MinSIOp>(loc, element, bound(1ll << 47));
+      element =
+          b.createOrFold<arith::MaxSIOp>(loc, element, bound(-(1ll << 47)));
+    }
     result.push_back(
         b.createOrFold<arith::IndexCastOp>(loc, b.getIndexType(), element));
   }

@@ -107,15 +107,9 @@ struct LowerMatMul : OpConversionPattern<MatMulOp> {
         OpFoldResult size = getDim(rewriter, loc, original, i);
         bool repeats = operandType.getDimSize(i) == 1 &&
                        !isConstantIntValue(sizes[skipped + i], 1);
-        if (!repeats && !areEqualSizes(size, sizes[skipped + i])) {
-          Value equal = arith::CmpIOp::create(
-              rewriter, loc, arith::CmpIPredicate::eq,
-              getValueOrCreateConstantIndexOp(rewriter, loc, size),
-              getValueOrCreateConstantIndexOp(rewriter, loc,
-                                              sizes[skipped + i]));
-          createCheck(rewriter, loc, equal,
-                      "expected matrices with equal batch dimensions");
-        }
+        if (!repeats)
+          createEqualCheck(rewriter, loc, size, sizes[skipped + i],
+                           "expected matrices with equal batch dimensions");
         exprs.push_back(repeats ? rewriter.getAffineConstantExpr(0)
                                 : rewriter.getAffineDimExpr(skipped + i));
       }
@@ -133,13 +127,9 @@ struct LowerMatMul : OpConversionPattern<MatMulOp> {
         getDim(rewriter, loc, op.getLhs(), rankOf(op.getLhs()) - 1);
     OpFoldResult kr =
         getDim(rewriter, loc, op.getRhs(), rankOf(op.getRhs()) - 2);
-    if (!areEqualSizes(kl, kr))
-      createCheck(rewriter, loc,
-                  arith::CmpIOp::create(
-                      rewriter, loc, arith::CmpIPredicate::eq,
-                      getValueOrCreateConstantIndexOp(rewriter, loc, kl),
-                      getValueOrCreateConstantIndexOp(rewriter, loc, kr)),
-                  "expected as many columns on the left as rows on the right");
+    createEqualCheck(
+        rewriter, loc, kl, kr,
+        "expected as many columns on the left as rows on the right");
     Value lhs = adaptor.getLhs(), rhs = adaptor.getRhs();
     SmallVector<AffineMap> maps{
         readThroughTranspose(rewriter, op.getLhs(), mapOf(op.getLhs(), m, k),
@@ -176,6 +166,12 @@ struct LowerConv : OpConversionPattern<ConvOp> {
       return op.emitError("expected weights of static shape for a grouped "
                           "convolution, found ")
              << weightsType;
+    OpFoldResult groups = rewriter.getIndexAttr(group);
+    createEqualCheck(
+        rewriter, loc, getDim(rewriter, loc, op.getX(), spatial + 1),
+        mulSizes(rewriter, loc, groups,
+                 getDim(rewriter, loc, op.getWeights(), spatial)),
+        "expected as many channels as the weights have");
     Value zero =
         createScalar(rewriter, loc, getElementTypeOrSelf(adaptor.getX()), 0);
     Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(), op.getPads(),

@@ -106,6 +106,11 @@ struct LowerConcat : OpConversionPattern<ConcatOp> {
       if (llvm::is_contained(cast<RankedTensorType>(input.getType()).getShape(),
                              0))
         continue;
+      for (int64_t i = 0; i < rank; ++i)
+        if (i != axis)
+          createEqualCheck(rewriter, loc, getDim(rewriter, loc, original, i),
+                           sizes[i],
+                           "expected parts of equal sizes but along the axis");
       SmallVector<OpFoldResult> partSizes = sizes;
       partSizes[axis] = getDim(rewriter, loc, original, axis);
       // The inserted tensor's type must show the sizes that are known.
@@ -241,6 +246,52 @@ struct LowerPad : OpConversionPattern<PadOp> {
 /// that a wrong one never reads outside.
 struct LowerGather : OpConversionPattern<GatherOp> {
   using OpConversionPattern::OpConversionPattern;
+
+  /// Indices outside are an error: here where all is known, else in the run.
+  static LogicalResult checkIndices(GatherOp op, Value chosen,
+                                    ConversionPatternRewriter &rewriter) {
+    Location loc = op.getLoc();
+    OpFoldResult extent = getDim(rewriter, loc, op.getX(), op.getAxis());
+    std::optional<int64_t> known = getConstantIntValue(extent);
+    DenseElementsAttr constant;
+    if (known && matchPattern(op.getIndices(), m_Constant(&constant))) {
+      for (APInt index : constant.getValues<APInt>())
+        if (index.getSExtValue() < -*known || index.getSExtValue() >= *known)
+          return op.emitError("expected an index from ")
+                 << -*known << " to " << *known - 1 << ", found "
+                 << index.getSExtValue();
+      return success();
+    }
+    Value size = getValueOrCreateConstantIndexOp(rewriter, loc, extent);
+    Value twice = rewriter.createOrFold<arith::AddIOp>(loc, size, size);
+    auto type = cast<RankedTensorType>(chosen.getType());
+    AffineMap all = rewriter.getMultiDimIdentityMap(type.getRank());
+    AffineMap none = AffineMap::get(type.getRank(), 0, {}, op.getContext());
+    Value init = createFilled(rewriter, loc, {},
+                              createScalar(rewriter, loc, rewriter.getI1Type(),
+                                           1));
+    SmallVector<utils::IteratorType> iterators(
+        type.getRank(), utils::IteratorType::reduction);
+    auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
+      Value index =
+          arith::IndexCastOp::create(b, loc, b.getIndexType(), args[0]);
+      Value shifted = arith::AddIOp::create(b, loc, index, size);
+      Value inside = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                           shifted, twice);
+      inside = arith::AndIOp::create(b, loc, args[1], inside);
+      linalg::YieldOp::create(b, loc, inside);
+    };
+    Value inside = linalg::GenericOp::create(
+                       rewriter, loc, init.getType(), chosen, init,
+                       ArrayRef<AffineMap>{all, none}, iterators, body)
+                       .getResult(0);
+    createCheck(rewriter, loc,
+                tensor::ExtractOp::create(rewriter, loc, inside, ValueRange()),
+                "expected indices inside the operand, found one outside",
+                kValueStatus);
+    return success();
+  }
+
   LogicalResult
   matchAndRewrite(GatherOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
@@ -250,6 +301,8 @@ struct LowerGather : OpConversionPattern<GatherOp> {
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
     Value x = adaptor.getX(), chosen = adaptor.getIndices();
     int64_t axis = op.getAxis(), rank = type.getRank();
+    if (failed(checkIndices(op, chosen, rewriter)))
+      return failure();
     int64_t indexRank = cast<RankedTensorType>(chosen.getType()).getRank();
     SmallVector<AffineExpr> exprs;
     for (int64_t i = 0; i < indexRank; ++i)

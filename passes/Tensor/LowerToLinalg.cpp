@@ -130,10 +130,24 @@ Type dlc::getComputeType(Type type) {
 }
 
 void dlc::createCheck(OpBuilder &builder, Location loc, Value condition,
-                      const Twine &message) {
+                      const Twine &message, int32_t status) {
   if (matchPattern(condition, m_One()))
     return;
-  cf::AssertOp::create(builder, loc, condition, builder.getStringAttr(message));
+  auto op = cf::AssertOp::create(builder, loc, condition, message.str());
+  if (status)
+    op->setAttr(kStatusAttr, builder.getI32IntegerAttr(status));
+}
+
+void dlc::createEqualCheck(OpBuilder &builder, Location loc, OpFoldResult a,
+                           OpFoldResult b, const Twine &message) {
+  if (areEqualSizes(a, b))
+    return;
+  createCheck(builder, loc,
+              arith::CmpIOp::create(
+                  builder, loc, arith::CmpIPredicate::eq,
+                  getValueOrCreateConstantIndexOp(builder, loc, a),
+                  getValueOrCreateConstantIndexOp(builder, loc, b)),
+              message);
 }
 
 namespace {

@@ -78,9 +78,16 @@ mlir::Value castTo(mlir::OpBuilder &builder, mlir::Location loc,
 /// The float type in which `type` is computed: f32 for those of fewer bits.
 mlir::Type getComputeType(mlir::Type type);
 
-/// Fails the run with `message` unless `condition` holds.
+/// Ends the run with a status (0: that of a wrong shape) and `message` unless
+/// `condition` holds.
 void createCheck(mlir::OpBuilder &builder, mlir::Location loc,
-                 mlir::Value condition, const llvm::Twine &message);
+                 mlir::Value condition, const llvm::Twine &message,
+                 int32_t status = 0);
+
+/// Checks that two sizes are equal, where that is not known.
+void createEqualCheck(mlir::OpBuilder &builder, mlir::Location loc,
+                      mlir::OpFoldResult a, mlir::OpFoldResult b,
+                      const llvm::Twine &message);
 
 } // namespace dlc
 

@@ -164,4 +164,27 @@ def PackContract : Pass<"dlc-pack-contract"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def FuseElementwise : Pass<"dlc-fuse-elementwise"> {
+  let summary = "Make one pass over memory of chains of elementwise ops";
+  let description = [{
+    MLIR's fusion of elementwise ops with their only use, up to a limit: the
+    time for each step, and for the code of the loop, grows with the body.
+
+    ```mlir
+    %0 = linalg.generic ins(%x) ... { math.exp }
+    %1 = linalg.generic ins(%0) ... { arith.negf }
+    ```
+    becomes
+    ```mlir
+    %1 = linalg.generic ins(%x) ... { math.exp, arith.negf }
+    ```
+  }];
+  let options = [
+    Option<"limit", "limit", "int64_t", "256",
+           "ops that the body of a loop has at most">];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"];
+}
+
 #endif

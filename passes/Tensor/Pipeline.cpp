@@ -1,8 +1,6 @@
 // The phase `tensor`, in order.
 
 #include "lib/Target/Target.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "passes/Tensor/Passes.h"
@@ -31,7 +29,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   // Chains of elementwise ops become one pass over memory.
-  pm.addNestedPass<func::FuncOp>(createLinalgElementwiseOpFusionPass());
+  pm.addPass(createFuseElementwise());
   // ... and what follows a contraction is done before its sums are stored.
   pm.addPass(createFuseEpilogue());
   pm.addPass(createCanonicalizerPass());

@@ -161,6 +161,18 @@ static std::string describe(StringRef messages, StringRef program) {
   return text;
 }
 
+/// LLVM takes the flags of the command itself behind a sub-command, too.
+static bool checkInfoOptions() {
+  auto &known = cl::getRegisteredOptions(infoCommand);
+  for (auto &entry : cl::getRegisteredOptions())
+    if (entry.second->getNumOccurrences() && !known.count(entry.first)) {
+      fail("dlc info has no option '-" + entry.first +
+           "'; try 'dlc info --help'");
+      return false;
+    }
+  return true;
+}
+
 bool tool::parseCommandLine(int argc, char **argv) {
   cl::SetVersionPrinter(printVersion);
   // LLVM's own option, which times the passes of MLIR as well.
@@ -170,8 +182,20 @@ bool tool::parseCommandLine(int argc, char **argv) {
   timePasses->setHiddenFlag(cl::NotHidden);
   const cl::OptionCategory *shown[] = {&generalCategory, &modelCategory,
                                        &targetCategory, &developerCategory};
-  cl::HideUnrelatedOptions(shown);
-  cl::HideUnrelatedOptions(shown, infoCommand);
+  // LLVM's own flags would be taken in silence.
+  std::vector<cl::Option *> foreign;
+  for (auto &entry : cl::getRegisteredOptions()) {
+    cl::Option *option = entry.second;
+    bool isOurs = llvm::any_of(option->Categories, [&](auto *category) {
+      return llvm::is_contained(shown, category) ||
+             category->getName() == "Generic Options" ||
+             category->getName() == "Color Options";
+    });
+    if (!isOurs)
+      foreign.push_back(option);
+  }
+  for (cl::Option *option : foreign)
+    option->removeArgument();
   std::string messages;
   llvm::raw_string_ostream os(messages);
   if (!cl::ParseCommandLineOptions(
@@ -188,7 +212,7 @@ bool tool::parseCommandLine(int argc, char **argv) {
   }
   if (!inputPaths.empty())
     inputPath = inputPaths[0];
-  return true;
+  return !infoCommand || checkInfoOptions();
 }
 
 /// Parses `input:1x3x?x?`; the name may hold colons.
@@ -228,15 +252,22 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
     return wrong("expected --conv=auto, direct or winograd, found '" +
                  convForm + "'");
-  for (const std::string &shape : shapes)
+  if (target.getNumOccurrences() && target.empty())
+    return wrong("expected a target for -target, found ''");
+  for (const std::string &shape : shapes) {
+    std::string input = StringRef(shape).rsplit(':').first.str();
+    if (options.shapes.contains(input))
+      return wrong("expected one --shape for '" + input + "', found two");
     if (!parseShape(shape, options.shapes))
       return wrong("expected --shape=input:1x3x?x?, found '" + shape + "'");
+  }
   for (const std::string &dim : dims) {
     auto [name, size] = StringRef(dim).rsplit('=');
     int64_t value;
     if (name.empty() || size.getAsInteger(10, value) || value < 0)
       return wrong("expected --dim=name=size, found '" + dim + "'");
-    options.dims[name] = value;
+    if (!options.dims.try_emplace(name, value).second)
+      return wrong("expected one --dim for '" + name + "', found two");
   }
   options.disabledPasses.assign(disabledPasses.begin(), disabledPasses.end());
   for (const std::string &added : addedPasses) {
@@ -311,6 +342,10 @@ std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
   if (isStream && kinds.size() > 1) {
     fail("expected one kind of output for -o " + base + ", found " +
          Twine(kinds.size()));
+    return std::nullopt;
+  }
+  if (base.empty() && inputPath == "-") {
+    fail("expected an output file, -o, for a model from standard input");
     return std::nullopt;
   }
   if (base.empty())

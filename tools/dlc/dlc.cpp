@@ -140,6 +140,8 @@ LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
 /// MLIR's parser says nothing clear of a file that is not text. Its bytecode
 /// is welcome.
 static LogicalResult checkText(StringRef path) {
+  if (path == "-")
+    return success();
   auto file = llvm::MemoryBuffer::getFile(path);
   if (!file) {
     fail("cannot read '" + path + "': " + file.getError().message());

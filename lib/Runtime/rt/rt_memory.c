@@ -7,10 +7,22 @@ struct dlc_rt_block {
   void *start;
 };
 
+/* Fails the run where a size that was computed from data is negative. */
+static int isNegative(struct dlc_rt_ctx *ctx, int64_t bytes) {
+  if (bytes >= 0)
+    return 0;
+  dlc_rt_fail(ctx, DLC_ERROR_VALUE,
+              "expected values that give sizes of 0 or more, found a negative "
+              "size");
+  return 1;
+}
+
 void *dlc_rt_alloc(struct dlc_rt_ctx *ctx, int64_t bytes) {
   size_t extra = sizeof(struct dlc_rt_block) + DLC_WORKSPACE_ALIGNMENT;
   char *start = NULL;
-  if (bytes >= 0 && (uint64_t)bytes <= (SIZE_MAX >> 1) - extra)
+  if (isNegative(ctx, bytes))
+    return NULL;
+  if ((uint64_t)bytes <= (SIZE_MAX >> 1) - extra)
     start = malloc((size_t)bytes + extra);
   if (!start) {
     dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory");
@@ -48,10 +60,12 @@ void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index, const int64_t *shape,
                     int64_t bytes) {
   const dlc_tensor_info *info = &ctx->desc->model->outputs[index];
   dlc_tensor *out = &ctx->out[index];
+  if (isNegative(ctx, bytes))
+    return NULL;
   for (int32_t d = 0; d < info->rank; ++d)
     out->shape[d] = shape[d];
   if (out->data) {
-    if (bytes >= 0 && (uint64_t)bytes <= out->capacity)
+    if ((uint64_t)bytes <= out->capacity)
       return out->data;
     if (ctx->status == DLC_OK) {
       struct dlc_rt_text text = dlc_rt_text_open(ctx->options);
@@ -67,7 +81,7 @@ void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index, const int64_t *shape,
       ctx->status = DLC_ERROR_CAPACITY;
     return NULL;
   }
-  if (bytes >= 0 && (uint64_t)bytes <= SIZE_MAX >> 1)
+  if ((uint64_t)bytes <= SIZE_MAX >> 1)
     out->data = malloc(bytes ? (size_t)bytes : 1);
   if (!out->data) {
     dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory for an output");

@@ -218,7 +218,30 @@ Num Emit::wrapIndex(Num i, Num size) {
 void Emit::check(Num condition, const Twine &message) {
   if (getConstantIntValue(condition.value).value_or(0))
     return;
-  cf::AssertOp::create(b, loc, condition.value, b.getStringAttr(message));
+  auto op = cf::AssertOp::create(b, loc, condition.value, message.str());
+  op->setAttr(kStatusAttr, b.getI32IntegerAttr(kValueStatus));
+}
+
+void Emit::checkIndices(Value indices, ArrayRef<Num> extents, bool isLast) {
+  Elements sizes = node.dims(indices);
+  auto isInside = [&](Num i, Num extent) {
+    return i >= extent * -1.0 && i < extent;
+  };
+  if (isLast)
+    sizes.pop_back();
+  Value all =
+      nest(sizes, flag(true).value,
+           [&](ArrayRef<Num> at, ValueRange args) -> Values {
+             Num good = num(args[0]);
+             for (auto [k, extent] : llvm::enumerate(extents)) {
+               SmallVector<Num> place(at);
+               if (isLast)
+                 place.push_back(index(int64_t(k)));
+               good = good && isInside(toIndex(load(indices, place)), extent);
+             }
+             return {good.value};
+           })[0];
+  check(num(all), "expected indices inside the operand, found one outside");
 }
 
 //===----------------------------------------------------------------------===//

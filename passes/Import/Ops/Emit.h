@@ -112,6 +112,11 @@ public:
   Num wrapIndex(Num i, Num size);
   /// Fails the run unless the condition holds. At the top level only.
   void check(Num condition, const llvm::Twine &message);
+  /// Fails the run where an index (plain; a negative one counts from the end)
+  /// is outside. With `isLast` the last dimension of `indices` has one index
+  /// for each extent.
+  void checkIndices(mlir::Value indices, llvm::ArrayRef<Num> extents,
+                    bool isLast = false);
 
   //===--------------------------------------------------------------------===//
   // Tensors

@@ -14,6 +14,7 @@ static ImportResult importGatherElements(NodeImport &node) {
     return failure();
   Value from = e.plain(x), chosen = e.plain(indices);
   Num size = e.index(node.dim(x, axis));
+  e.checkIndices(chosen, size);
   Value result = e.generate(
       node.dims(indices), node.elementType(from), [&](ArrayRef<Num> at) {
         SmallVector<Num> source(at);
@@ -44,6 +45,8 @@ static ImportResult importGatherND(NodeImport &node) {
     sizes.push_back(xSizes[i]);
   SmallVector<Num> extents = e.indices(xSizes);
   Value from = e.plain(x), chosen = e.plain(indices);
+  if (depth)
+    e.checkIndices(chosen, ArrayRef(extents).slice(batch, depth), true);
   Value result =
       e.generate(sizes, node.elementType(from), [&](ArrayRef<Num> at) {
         SmallVector<Num> source(at.take_front(batch));

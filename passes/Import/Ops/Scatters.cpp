@@ -62,6 +62,7 @@ static ImportResult importScatterElements(NodeImport &node) {
   bool isUnsigned = node.elementType(x).isUnsignedInteger();
   Value from = e.plain(updates), chosen = e.plain(indices);
   SmallVector<Num> extents = e.indices(node.dims(x));
+  e.checkIndices(chosen, extents[axis]);
   Value result =
       e.nest(node.dims(indices), e.plain(x),
              [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
@@ -94,6 +95,8 @@ static ImportResult importScatterND(NodeImport &node) {
   bool isUnsigned = node.elementType(x).isUnsignedInteger();
   Value from = e.plain(updates), chosen = e.plain(indices);
   SmallVector<Num> extents = e.indices(node.dims(x));
+  if (depth)
+    e.checkIndices(chosen, ArrayRef(extents).take_front(depth), true);
   // One turn for each update: the indices' dimensions, then the slice's.
   Elements sizes = node.dims(indices), xSizes = node.dims(x);
   sizes.pop_back();

@@ -35,6 +35,7 @@ static ImportResult importSize(NodeImport &node) {
 }
 
 static ImportResult importReshape(NodeImport &node) {
+  Emit e(node);
   Value x = node.input(0);
   std::optional<Elements> sizes = node.elements(node.input(1), /*read=*/true);
   if (!sizes) {
@@ -112,10 +113,8 @@ static ImportResult importReshape(NodeImport &node) {
     }
     Value fits =
         arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, check, total);
-    cf::AssertOp::create(
-        b, loc, fits,
-        b.getStringAttr(
-            "expected a shape with as many elements as the operand"));
+    e.check(e.num(fits),
+            "expected a shape with as many elements as the operand");
     return node.result(node.reshape(x, *sizes));
   }
   if (inferred >= 0) {
@@ -254,6 +253,7 @@ static ImportResult importTranspose(NodeImport &node) {
 }
 
 static ImportResult importExpand(NodeImport &node) {
+  Emit e(node);
   Value x = node.input(0);
   std::optional<Elements> sizes = node.elements(node.input(1), /*read=*/true);
   if (!sizes) {
@@ -270,6 +270,7 @@ static ImportResult importExpand(NodeImport &node) {
     OpFoldResult want = i < sizes->size() ? (*sizes)[sizes->size() - 1 - i]
                                           : OpFoldResult(node.index(1));
     OpFoldResult &out = result[rank - 1 - i];
+    Num a = e.index(have), c = e.index(want);
     std::optional<int64_t> h = getConstantIntValue(have),
                            w = getConstantIntValue(want);
     if (h && w && *h != *w && *h != 1 && *w != 1) {
@@ -277,19 +278,19 @@ static ImportResult importExpand(NodeImport &node) {
                    << " against " << *h;
       return failure();
     }
-    if (w == 1 || areEqualSizes(have, want))
+    if (w == 1 || areEqualSizes(have, want)) {
       out = have;
-    else if (h == 1 || w)
+      continue;
+    }
+    if (!w || (h != 1 && h != w))
+      e.check(c >= 0 && (a == 1 || c == 1 || a == c),
+              "expected a shape that broadcasts with the operand's");
+    if (h == 1 || w)
       out = want;
     else if (h)
       out = have;
-    else {
-      Value a = sizeValue(node, have), c = sizeValue(node, want);
-      Value one = arith::ConstantIndexOp::create(node.b, node.loc, 1);
-      Value isOne = arith::CmpIOp::create(node.b, node.loc,
-                                          arith::CmpIPredicate::eq, a, one);
-      out = arith::SelectOp::create(node.b, node.loc, isOne, c, a).getResult();
-    }
+    else
+      out = e.select(a == 1, c, a).value;
   }
   return node.result(node.broadcast(x, result));
 }
