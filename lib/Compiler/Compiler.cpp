@@ -63,10 +63,12 @@ OwningOpRef<ModuleOp> dlc::readModel(StringRef path, MLIRContext &context,
   if (module)
     (*module)->setAttr(
         "dlc.name",
-        StringAttr::get(&context, options.name.empty()
-                                      ? toModelName(path == "-" ? "model"
-                                                    : llvm::sys::path::stem(path))
-                                      : toModelName(options.name)));
+        StringAttr::get(&context,
+                        options.name.empty()
+                            ? toModelName(path == "-"
+                                              ? "model"
+                                              : llvm::sys::path::stem(path))
+                            : toModelName(options.name)));
   return module;
 }
 

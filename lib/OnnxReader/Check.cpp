@@ -159,8 +159,9 @@ void Checker::checkImports() {
   const pb::ModelProto &proto = model.proto;
   Location loc = model.fileLoc();
   if (proto.ir_version() < 3 || proto.ir_version() > pb::IR_VERSION)
-    error(loc) << "expected an IR version from 3 to " << int(pb::Version::IR_VERSION)
-               << ", found " << proto.ir_version();
+    error(loc) << "expected an IR version from 3 to "
+               << int(pb::Version::IR_VERSION) << ", found "
+               << proto.ir_version();
   if (proto.opset_import().empty())
     error(loc) << "model imports no operator set";
   context.set_ir_version(int(proto.ir_version()));

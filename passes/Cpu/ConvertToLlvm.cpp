@@ -4,6 +4,7 @@
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/Analysis/DataLayoutAnalysis.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ComplexToLLVM/ComplexToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
 #include "mlir/Conversion/IndexToLLVM/IndexToLLVM.h"
@@ -140,8 +141,8 @@ template <typename OpTy> struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
   Value bytesOf(ConversionPatternRewriter &b, Location loc, MemRefType type,
                 ValueRange dynamic) const {
     Type i64 = b.getI64Type();
-    Value product =
-        this->getSizeInBytes(loc, type.getElementType(), b), signs, overflow;
+    Value product = this->getSizeInBytes(loc, type.getElementType(), b), signs,
+          overflow;
     if (product.getType() != i64)
       product = LLVM::ZExtOp::create(b, loc, i64, product);
     auto pair =
@@ -175,8 +176,8 @@ template <typename OpTy> struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
       return bytes;
     Value isNegative =
         LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::slt, signs, zero);
-    return LLVM::SelectOp::create(b, loc, isNegative,
-                                  integer(b, loc, i64, -1), bytes);
+    return LLVM::SelectOp::create(b, loc, isNegative, integer(b, loc, i64, -1),
+                                  bytes);
   }
 };
 
@@ -346,10 +347,9 @@ struct LowerAssert : RunOpLowering<cf::AssertOp> {
     int64_t status = given ? given.getInt() : kShapeError;
     endRunUnless(b, op, adaptor.getArg(), [&](OpBuilder &) {
       Value message = LLVM::AddressOfOp::create(b, loc, pointerType(b), name);
-      return callRuntime(b, anchor, "dlc_rt_fail", b.getI32Type(),
-                         {getRun(anchor),
-                          integer(b, loc, b.getI32Type(), status),
-                          message});
+      return callRuntime(
+          b, anchor, "dlc_rt_fail", b.getI32Type(),
+          {getRun(anchor), integer(b, loc, b.getI32Type(), status), message});
     });
     b.eraseOp(op);
     return success();
@@ -361,6 +361,8 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     ModuleOp module = getOperation();
+    if (failed(checkAddressSpace(module)))
+      return signalPassFailure();
     // Vector ops that have no direct counterpart become ones that do.
     RewritePatternSet vectors(context);
     vector::populateVectorMaskOpLoweringPatterns(vectors);
@@ -378,6 +380,7 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     SymbolTableCollection symbols;
     arith::populateArithToLLVMConversionPatterns(converter, patterns);
     cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
+    populateComplexToLLVMConversionPatterns(converter, patterns);
     populateFuncToLLVMConversionPatterns(converter, patterns, &symbols);
     populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
     populateMathToLLVMConversionPatterns(converter, patterns);
@@ -391,6 +394,21 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     target.addLegalOp<ModuleOp>();
     if (failed(applyPartialConversion(module, target, std::move(patterns))))
       signalPassFailure();
+  }
+
+  /// What no memory of the target can hold is better said now.
+  LogicalResult checkAddressSpace(ModuleOp module) {
+    int64_t largest =
+        indexBits < 64 ? (int64_t(1) << (indexBits - 1)) - 1 : int64_t(1) << 47;
+    for (auto [attr, what] : {std::pair("dlc.workspace", "a workspace"),
+                              std::pair("dlc.weights_size", "weights")})
+      if (auto size = module->getAttrOfType<IntegerAttr>(attr);
+          size && (size.getInt() < 0 || size.getInt() > largest))
+        return module.emitError("expected ")
+               << what << " of at most " << largest
+               << " bytes, which the target can address, found "
+               << size.getInt();
+    return success();
   }
 
   /// `@<name>_weights`, which codegen fills and places.

@@ -56,8 +56,8 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
       unsigned i = argument.getArgNumber();
       Type type = convertOnnxType(argument.getType());
       if (!isa_and_nonnull<RankedTensorType>(type)) {
-        bool isTensor = isa<RankedTensorType, UnrankedTensorType>(
-            argument.getType());
+        bool isTensor =
+            isa<RankedTensorType, UnrankedTensorType>(argument.getType());
         emitError(module.getLoc())
             << "input '" << graph.getInputName(i) << "' of type "
             << argument.getType() << kNotSupported
@@ -68,8 +68,8 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
       }
       if (isa<StringType>(cast<RankedTensorType>(type).getElementType())) {
         emitError(module.getLoc())
-            << "input '" << graph.getInputName(i)
-            << "' of type " << argument.getType() << kNotSupported
+            << "input '" << graph.getInputName(i) << "' of type "
+            << argument.getType() << kNotSupported
             << "expected a tensor of numbers";
         isGood = false;
         continue;
@@ -125,11 +125,41 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     module->setAttr("dlc.outputs", b.getArrayAttr(outputs));
   }
 
+  /// Whether a static shape has more elements than any memory.
+  static bool isTooLarge(Type type) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    if (!tensor || !tensor.hasStaticShape() ||
+        llvm::is_contained(tensor.getShape(), 0))
+      return false;
+    int64_t left = int64_t(1) << 46;
+    for (int64_t size : tensor.getShape())
+      left /= size;
+    return left == 0;
+  }
+
   /// The phases that follow know numbers only.
   static LogicalResult checkElements(func::FuncOp function) {
     bool isGood = true;
+    for (BlockArgument argument : function.getArguments())
+      if (isTooLarge(argument.getType())) {
+        emitError(function->getParentOp()->getLoc())
+            << "input '"
+            << function
+                   .getArgAttrOfType<StringAttr>(argument.getArgNumber(),
+                                                 "dlc.name")
+                   .getValue()
+            << "' of type " << argument.getType() << kNotSupported
+            << "expected fewer than 2^46 elements";
+        isGood = false;
+      }
     function.walk([&](Operation *op) {
       for (Type type : op->getResultTypes()) {
+        if (isTooLarge(type)) {
+          op->emitError("value of type ")
+              << type << kNotSupported << "expected fewer than 2^46 elements";
+          isGood = false;
+          break;
+        }
         auto tensor = dyn_cast<RankedTensorType>(type);
         if (!tensor || !isa<StringType>(tensor.getElementType()))
           continue;

@@ -104,6 +104,14 @@ Value NodeImport::createInferred(OperationState &state) {
 
 Value NodeImport::scalar(double value, Type elementType) {
   auto type = RankedTensorType::get({}, elementType);
+  if (auto complex = dyn_cast<ComplexType>(elementType)) {
+    auto part = llvm::cast<FloatType>(complex.getElementType());
+    auto toFloat = [&](double number) {
+      return b.getFloatAttr(part, number).getValue();
+    };
+    return constant(DenseElementsAttr::get(
+        type, std::complex<APFloat>(toFloat(value), toFloat(0))));
+  }
   Attribute attr;
   if (auto floatType = dyn_cast<FloatType>(elementType)) {
     attr = b.getFloatAttr(floatType, value);
@@ -364,8 +372,7 @@ std::optional<Elements> NodeImport::elements(Value x, bool read) {
       auto bound = [&](int64_t value) -> Value {
         return arith::ConstantIntOp::create(b, loc, value, 64);
       };
-      element =
-          b.createOrFold<arith::MinSIOp>(loc, element, bound(1ll << 47));
+      element = b.createOrFold<arith::MinSIOp>(loc, element, bound(1ll << 47));
       element =
           b.createOrFold<arith::MaxSIOp>(loc, element, bound(-(1ll << 47)));
     }

@@ -167,11 +167,11 @@ struct LowerConv : OpConversionPattern<ConvOp> {
                           "convolution, found ")
              << weightsType;
     OpFoldResult groups = rewriter.getIndexAttr(group);
-    createEqualCheck(
-        rewriter, loc, getDim(rewriter, loc, op.getX(), spatial + 1),
-        mulSizes(rewriter, loc, groups,
-                 getDim(rewriter, loc, op.getWeights(), spatial)),
-        "expected as many channels as the weights have");
+    createEqualCheck(rewriter, loc,
+                     getDim(rewriter, loc, op.getX(), spatial + 1),
+                     mulSizes(rewriter, loc, groups,
+                              getDim(rewriter, loc, op.getWeights(), spatial)),
+                     "expected as many channels as the weights have");
     Value zero =
         createScalar(rewriter, loc, getElementTypeOrSelf(adaptor.getX()), 0);
     Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(), op.getPads(),

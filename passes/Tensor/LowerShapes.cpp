@@ -267,11 +267,11 @@ struct LowerGather : OpConversionPattern<GatherOp> {
     auto type = cast<RankedTensorType>(chosen.getType());
     AffineMap all = rewriter.getMultiDimIdentityMap(type.getRank());
     AffineMap none = AffineMap::get(type.getRank(), 0, {}, op.getContext());
-    Value init = createFilled(rewriter, loc, {},
-                              createScalar(rewriter, loc, rewriter.getI1Type(),
-                                           1));
-    SmallVector<utils::IteratorType> iterators(
-        type.getRank(), utils::IteratorType::reduction);
+    Value init =
+        createFilled(rewriter, loc, {},
+                     createScalar(rewriter, loc, rewriter.getI1Type(), 1));
+    SmallVector<utils::IteratorType> iterators(type.getRank(),
+                                               utils::IteratorType::reduction);
     auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
       Value index =
           arith::IndexCastOp::create(b, loc, b.getIndexType(), args[0]);

@@ -142,12 +142,12 @@ void dlc::createEqualCheck(OpBuilder &builder, Location loc, OpFoldResult a,
                            OpFoldResult b, const Twine &message) {
   if (areEqualSizes(a, b))
     return;
-  createCheck(builder, loc,
-              arith::CmpIOp::create(
-                  builder, loc, arith::CmpIPredicate::eq,
-                  getValueOrCreateConstantIndexOp(builder, loc, a),
-                  getValueOrCreateConstantIndexOp(builder, loc, b)),
-              message);
+  createCheck(
+      builder, loc,
+      arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                            getValueOrCreateConstantIndexOp(builder, loc, a),
+                            getValueOrCreateConstantIndexOp(builder, loc, b)),
+      message);
 }
 
 namespace {
@@ -268,7 +268,29 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
     patterns.add<Retype>(converter, context);
     if (failed(
             applyFullConversion(getOperation(), target, std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    getOperation().walk(fillResults);
+  }
+
+  /// A result that is one number repeated is filled in the run; the object
+  /// doesn't hold it.
+  static void fillResults(func::ReturnOp op) {
+    OpBuilder b(op);
+    for (OpOperand &operand : op->getOpOperands()) {
+      DenseElementsAttr value;
+      if (!matchPattern(operand.get(), m_Constant(&value)) ||
+          !value.isSplat() || value.getNumElements() < 2)
+        continue;
+      auto type = dyn_cast<RankedTensorType>(value.getType());
+      if (!type || !type.getElementType().isIntOrFloat())
+        continue;
+      Value scalar = arith::ConstantOp::create(
+          b, op.getLoc(), type.getElementType(),
+          cast<TypedAttr>(value.getSplatValue<Attribute>()));
+      operand.set(createFilled(
+          b, op.getLoc(),
+          getAsIndexOpFoldResult(b.getContext(), type.getShape()), scalar));
+    }
   }
 };
 

@@ -8,11 +8,22 @@
 object for any target, `dlc.load` takes a compiled model. `dlc.backend` is ONNX's backend interface.
 """
 
+import importlib
+from typing import Any
+
 from dlc.errors import CompileError, Diagnostic, DlcError, RunError, UnsupportedError
 from dlc.compiler import compile, compile_to_file, version
 from dlc.model import Model, TensorInfo, load
 
 __version__ = version()
+
+
+def __getattr__(name: str) -> Any:
+    # The backend needs onnx, which compiling does not.
+    if name == "backend":
+        return importlib.import_module("dlc.backend")
+    raise AttributeError(f"module 'dlc' has no attribute '{name}'")
+
 
 __all__ = [
     "CompileError",

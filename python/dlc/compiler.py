@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -103,6 +104,8 @@ def compile_to_file(
     """
     endings = {"obj": ".o", "header": ".h", "asm": ".s", "llvm-ir": ".ll", "shared": ".so"}
     paths: list[str] = []
+    if isinstance(emit, str):
+        raise TypeError(f"expected a list of kinds of files, found the text {emit!r}")
     for kind in emit:
         if kind not in endings:
             raise ValueError(f"expected one of {', '.join(endings)}, found {kind!r}")
@@ -168,7 +171,7 @@ class _Options:
             {key: [_to_size(size) for size in shape] for key, shape in (shapes or {}).items()}
         )
         self.struct.dims, self.struct.num_dims = _to_named_sizes(
-            {key: [_to_size(size)] for key, size in (dims or {}).items()}
+            {key: [_to_size(operator.index(size))] for key, size in (dims or {}).items()}
         )
         self.struct.disabled_passes, self.struct.num_disabled_passes = _to_texts(disabled_passes)
         self.struct.added_passes, self.struct.num_added_passes = _to_texts(added_passes)

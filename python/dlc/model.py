@@ -268,7 +268,8 @@ def load(path: str | os.PathLike[str], name: str | None = None) -> Model:
     try:
         describe = getattr(shared, f"{name}_model")
     except AttributeError:
-        raise ValueError(f"{os.fspath(path)} has no model of the name '{name}'") from None
+        raise ValueError(f"{os.fspath(path)} has no model of the name '{name}'; "
+                         "give that which it was compiled with as name=") from None  # fmt: skip
     describe.restype = ctypes.POINTER(library.Model)
     return Model(describe().contents, shared)
 

@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -95,9 +96,15 @@ def expose_values(model: onnx.ModelProto, names: Sequence[str] | None = None) ->
     return exposed
 
 
-def make_inputs(model: onnx.ModelProto, dims: Mapping[str, int], seed: int = 0) -> dict[str, Any]:
+def make_inputs(
+    model: onnx.ModelProto,
+    dims: Mapping[str, int],
+    seed: int = 0,
+    shapes: Mapping[str, Sequence[int]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Random inputs: floats in [-1, 1), integers 0 and 1. Dynamic dimensions
-    have the size of `dims`, else 1."""
+    have the size of `dims`, else 3, which is neither broadcast nor a multiple
+    of a vector."""
     random = np.random.default_rng(seed)
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = {}
@@ -108,9 +115,11 @@ def make_inputs(model: onnx.ModelProto, dims: Mapping[str, int], seed: int = 0) 
         if not tensor.elem_type:
             raise ValueError(f"input '{info.name}' is no tensor; give its value with --inputs")
         shape = [
-            dim.dim_value if dim.HasField("dim_value") else dims.get(dim.dim_param, 1)
+            dim.dim_value if dim.HasField("dim_value") else dims.get(dim.dim_param, 3)
             for dim in tensor.shape.dim
         ]
+        if info.name in shapes:
+            shape = list(shapes[info.name])
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
         if tensor.elem_type == onnx.TensorProto.STRING:
             inputs[info.name] = np.full(shape, "text", object)
@@ -138,9 +147,14 @@ def run_reference(model: onnx.ModelProto, inputs: Mapping[str, Any]) -> tuple[st
         print(f"ONNX Runtime cannot run the model: {str(error).splitlines()[0]}", file=sys.stderr)
     from onnx.reference import ReferenceEvaluator
 
-    return "the reference evaluator", dict(
-        zip(names, ReferenceEvaluator(model).run(names, dict(inputs)))
-    )
+    try:
+        values = ReferenceEvaluator(model).run(names, dict(inputs))
+    except Exception as error:
+        raise ValueError(
+            f"no reference: ONNX's evaluator cannot run the model either: {error}; sizes of "
+            "inputs can be given with --dim and --shape, values with --inputs"
+        ) from error
+    return "the reference evaluator", dict(zip(names, values))
 
 
 def verify(
@@ -153,11 +167,12 @@ def verify(
       outputs of the model compiled as it is; and, when only the latter are
       wrong, the first value that is wrong as the only output of a model.
     """
+    compiled = dlc.compile(model, **options)  # the errors of dlc come first
     exposed = expose_values(model)
     _, expected = run_reference(exposed, inputs)
     every = _differ(model, dlc.compile(exposed, **options).run(inputs), expected)
     outputs = [value.name for value in model.graph.output if value.name in expected]
-    whole = dlc.compile(model, **options).run(inputs)
+    whole = compiled.run(inputs)
     final = _differ(model, {name: whole[name] for name in outputs}, expected)
     if any(d.is_wrong for d in every) or not any(d.is_wrong for d in final):
         return every, final, None
@@ -234,6 +249,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
                         help="an array for each input; without it, random ones")  # fmt: skip
     parser.add_argument("--dim", action="append", default=[], metavar="name=size",
                         help="size of a named dimension of random inputs")  # fmt: skip
+    parser.add_argument("--shape", action="append", default=[], metavar="input:2x3",
+                        help="shape of a random input")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of random inputs")
     parser.add_argument("-O", dest="opt_level", type=int, default=3, choices=range(4),
                         help="optimisation level")  # fmt: skip
@@ -257,8 +274,21 @@ def _load(options: argparse.Namespace) -> tuple[onnx.ModelProto, dict[str, Any]]
         if not name or not size.isdigit():
             raise ValueError(f"expected --dim=name=size, found '{dim}'")
         dims[name] = int(size)
+    known = {dim.dim_param for info in model.graph.input for dim in info.type.tensor_type.shape.dim}
+    for name in dims:
+        if name not in known:
+            raise ValueError(f"no dimension of an input is named '{name}'")
+    shapes = {}
+    for shape in options.shape:
+        name, _, sizes = shape.rpartition(":")
+        parts = sizes.split("x") if sizes else []
+        if not name or not all(part.isdigit() for part in parts):
+            raise ValueError(f"expected --shape=input:2x3, found '{shape}'")
+        if name not in [info.name for info in model.graph.input]:
+            raise ValueError(f"no input is named '{name}'")
+        shapes[name] = [int(part) for part in parts]
     if not options.inputs:
-        return model, make_inputs(model, dims, options.seed)
+        return model, make_inputs(model, dims, options.seed, shapes)
     try:
         inputs = dict(np.load(options.inputs))
     except Exception as error:
@@ -270,6 +300,13 @@ def _load(options: argparse.Namespace) -> tuple[onnx.ModelProto, dict[str, Any]]
             f"expected arrays named {', '.join(wanted)} in '{options.inputs}', "
             f"found {', '.join(inputs) or 'none'}"
         )
+    for info in model.graph.input:
+        expected = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+        if info.name in inputs and inputs[info.name].dtype != expected:
+            raise ValueError(
+                f"expected '{info.name}' of type {expected} in '{options.inputs}', "
+                f"found {inputs[info.name].dtype}"
+            )
     return model, inputs
 
 

@@ -347,3 +347,78 @@ def test_wrong_response_files(folder):
     check_refused(folder, ["@empty"], "no input file")
     (folder / "self").write_text("model.onnx @self")
     check_refused(folder, ["@self"], "self")
+
+
+# Flags.
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["model.onnx", "--inline-threshold=5"], "unknown command line argument"),
+        (["model.onnx", "--dim=n=1", "--dim=n=2"], "expected one --dim for 'n', found two"),
+        (["model.onnx", "--shape=x:2x50", "--shape=x:2x50"], "expected one --shape for 'x'"),
+        (["model.onnx", "-target="], "expected a target for -target, found ''"),
+        (["info", "model.onnx", "-o", "x"], "dlc info has no option '-o'"),
+        (["-"], "expected an output file, -o, for a model from standard input"),
+    ],
+)
+def test_flags_that_are_refused(folder, arguments, expected):
+    check_refused(folder, arguments, expected, stdin=subprocess.DEVNULL)
+
+
+def test_a_model_from_standard_input(folder):
+    with open(folder / "model.onnx", "rb") as model:
+        assert run("-", "-o", "a.o", cwd=folder, stdin=model) == (0, b"", "")
+    assert run("model.onnx", "-o", "b.o", cwd=folder) == (0, b"", "")
+    assert (folder / "a.o").read_bytes() == (folder / "b.o").read_bytes()
+
+
+def test_a_question_mark_makes_a_size_dynamic(folder):
+    assert run("model.onnx", "--shape=x:?x50", cwd=folder) == (0, b"", "")
+    assert "int64_t x_dim0;" in (folder / "model.h").read_text()
+
+
+def save(folder, nodes, inputs, outputs, weights=()):
+    graph = helper.make_graph(nodes, "g", inputs, outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=9)
+    onnx.save(model, folder / "model.onnx")
+
+
+def test_inputs_that_are_no_tensors_of_numbers(folder):
+    info = helper.make_tensor_value_info
+    text = info("x", TensorProto.STRING, ["n"]), info("y", TensorProto.STRING, ["n"])
+    save(folder, [helper.make_node("Identity", ["x"], ["y"])], text[:1], text[1:])
+    check_refused(folder, ["model.onnx"], "expected a tensor of numbers")
+    number = info("x", TensorProto.FLOAT, None), info("y", TensorProto.FLOAT, None)
+    save(folder, [helper.make_node("Relu", ["x"], ["y"])], number[:1], number[1:])
+    check_refused(folder, ["model.onnx"], "give a shape with --shape")
+
+
+def test_what_no_memory_holds(folder):
+    info = helper.make_tensor_value_info
+    huge = [info(name, TensorProto.FLOAT, [2**40, 2**40]) for name in "xy"]
+    save(folder, [helper.make_node("Relu", ["x"], ["y"])], huge[:1], huge[1:])
+    status, _, err = run("model.onnx", cwd=folder)
+    assert status == 1 and "expected fewer than 2^46 elements" in err
+    vectors = [info("x", TensorProto.FLOAT, [33000, 1]), info("z", TensorProto.FLOAT, [1, 33000])]
+    nodes = [
+        helper.make_node("MatMul", ["x", "z"], ["h"]),
+        helper.make_node("Softmax", ["h"], ["s"]),
+        helper.make_node("ReduceSum", ["s"], ["y"], keepdims=0),
+    ]
+    save(folder, nodes, vectors, [info("y", TensorProto.FLOAT, [])])
+    check_refused(folder, ["model.onnx", "-target=armv7"], "expected a workspace of at most")
+
+
+def test_a_repeated_number_is_not_in_the_object(folder):
+    value = numpy_helper.from_array(np.array([2.5], np.float32))
+    save(
+        folder,
+        [helper.make_node("ConstantOfShape", ["s"], ["y"], value=value)],
+        [],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1024, 1024])],
+        [numpy_helper.from_array(np.array([1024, 1024], np.int64), "s")],
+    )
+    assert run("model.onnx", cwd=folder) == (0, b"", "")
+    assert (folder / "model.o").stat().st_size < 100_000

@@ -24,9 +24,9 @@ ImportResult dlc::importMaxPoolWithIndices(NodeImport &node, Value x,
     OpFoldResult size = addSizes(
         node.b, node.loc,
         addSizes(node.b, node.loc, xSizes[2 + i], pads.low[i]), pads.high[i]);
-    sizes.push_back(windowedSize(
-        node.b, node.loc, size, window.kernel[i], window.strides[i],
-        window.dilations[i], window.pads[i] + window.pads[spatial + i]));
+    sizes.push_back(windowedSize(node.b, node.loc, size, window.kernel[i],
+                                 window.strides[i], window.dilations[i],
+                                 window.pads[i] + window.pads[spatial + i]));
     kernel.push_back(node.index(window.kernel[i]));
   }
   Num zero = e.index(int64_t(0));

@@ -127,10 +127,9 @@ Value DynamicPads::apply(NodeImport &node, Value x, Value value) const {
   auto [staticHigh, dynamicHigh] = decomposeMixedValues(end);
   if (!value)
     value = node.scalarLike(0, x);
-  return PadOp::create(node.b, node.loc,
-                       RankedTensorType::get(shape, node.elementType(x)), x,
-                       value, dynamicLow, dynamicHigh, staticLow, staticHigh,
-                       PadMode::Constant);
+  return PadOp::create(
+      node.b, node.loc, RankedTensorType::get(shape, node.elementType(x)), x,
+      value, dynamicLow, dynamicHigh, staticLow, staticHigh, PadMode::Constant);
 }
 
 /// With ceil_mode, windows may begin inside the input (or its padding before)
@@ -177,9 +176,9 @@ static Value getPadding(NodeImport &node, PoolKind kind, Value x) {
     return toScalar(FloatAttr::get(
         type, APFloat::getInf(floating.getFloatSemantics(), true)));
   unsigned width = type.getIntOrFloatBitWidth();
-  return toScalar(IntegerAttr::get(type, type.isUnsignedInteger()
-                                             ? APInt::getZero(width)
-                                             : APInt::getSignedMinValue(width)));
+  return toScalar(IntegerAttr::get(
+      type, type.isUnsignedInteger() ? APInt::getZero(width)
+                                     : APInt::getSignedMinValue(width)));
 }
 
 /// The pool of x [n, spatial..., c].
