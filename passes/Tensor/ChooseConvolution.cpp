@@ -147,6 +147,9 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
   std::optional<Sizes> sizes = getSizes(op);
   if (!sizes || sizes->windows() == 1)
     return std::nullopt;
+  // A form that is asked for may be the least exact one.
+  double mostError =
+      this->form == "auto" ? error : std::numeric_limits<double>::max();
   Candidate best{op, *sizes, {}, 0, 0};
   double bestCost = 0;
   auto outputs = [](int64_t window) {
@@ -158,6 +161,10 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
   };
   for (int64_t height : outputs(sizes->windowHeight))
     for (int64_t width : outputs(sizes->windowWidth)) {
+      if (getWinogradError(getWinogradForm(height, sizes->windowHeight)) *
+              getWinogradError(getWinogradForm(width, sizes->windowWidth)) >
+          mostError)
+        continue;
       WinogradAttr form = getForm(*sizes, height, width);
       double cost = getCost(*sizes, form);
       if (best.form && cost >= bestCost)

@@ -1,6 +1,8 @@
 // RUN: dlc-opt %s -dlc-choose-convolution="form=winograd lanes=16" -split-input-file | FileCheck %s
 // RUN: dlc-opt %s -dlc-choose-convolution="form=direct" -split-input-file | FileCheck %s --check-prefix=DIRECT
+// RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 error=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=LARGE
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 lanes=16" -split-input-file | FileCheck %s --check-prefix=AUTO
+// RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 error=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=LARGE
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=DIRECT
 
 #a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
@@ -14,7 +16,10 @@
 // CHECK: %[[U:.*]] = linalg.generic {{.*}} tensor<3x3x64x64xf32>) outs({{.*}} : tensor<[[T:[0-9]x[0-9]]]x64x64xf32>) attrs = {dlc.expand}
 // CHECK: dlc.contract %{{.*}}, %[[U]] {{.*}} {winograd = #dlc.winograd<{{.*}}windowHeight = 3, windowWidth = 3{{.*}}>} : tensor<1x58x58x64xf32>, tensor<[[T]]x64x64xf32>
 // AUTO-LABEL: @plain
-// AUTO: dlc.contract {{.*}} {winograd =
+// Larger tiles save more and err more.
+// AUTO: dlc.contract {{.*}} {winograd = #dlc.winograd<height = 4, width = 4,
+// LARGE-LABEL: @plain
+// LARGE: dlc.contract {{.*}} {winograd = #dlc.winograd<height = 4, width = 6,
 func.func @plain(%x: tensor<1x58x58x64xf32>, %e: tensor<1x56x56x64xf32>) -> tensor<1x56x56x64xf32> {
   %w = arith.constant dense<1.0> : tensor<3x3x64x64xf32>
   %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<1x58x58x64xf32>, tensor<3x3x64x64xf32>, tensor<1x56x56x64xf32> -> tensor<1x56x56x64xf32> {
