@@ -118,14 +118,7 @@ LogicalResult dlc::reader::sortNodes(Model &model) {
 
 namespace {
 /// The names that a graph may use: its own and those of the graphs around it.
-struct Names {
-  llvm::StringSet<> own;
-  const Names *outer = nullptr;
-
-  bool contains(StringRef name) const {
-    return own.contains(name) || (outer && outer->contains(name));
-  }
-};
+using Names = pb::checker::LexicalScopeContext;
 
 class Checker {
 public:
@@ -141,13 +134,13 @@ private:
     ok = false;
     return emitError(loc);
   }
-  void checkGraph(const pb::GraphProto &graph, Location loc, const Names *outer,
+  void checkGraph(const pb::GraphProto &graph, Location loc, const Names &outer,
                   bool isMain);
   void checkNode(const pb::NodeProto &node, Names &names);
   void checkType(const pb::TypeProto &type, Location loc, bool needed);
   void checkAttribute(const pb::AttributeProto &attribute, Location loc);
   void checkSparse(const pb::SparseTensorProto &tensor, Location loc);
-  void define(StringRef name, Names &names, Location loc);
+  void define(const std::string &name, Names &names, Location loc);
 
   const Model &model;
   bool full;
@@ -238,18 +231,17 @@ void Checker::checkAttribute(const pb::AttributeProto &attribute,
     checkSparse(tensor, loc);
 }
 
-void Checker::define(StringRef name, Names &names, Location loc) {
+void Checker::define(const std::string &name, Names &names, Location loc) {
   if (name.empty())
     return;
-  if (names.contains(name))
+  if (names.this_or_ancestor_graph_has(name))
     error(loc) << "value '" << name << "' is defined a second time";
-  names.own.insert(name);
+  names.add(name);
 }
 
 void Checker::checkGraph(const pb::GraphProto &graph, Location loc,
-                         const Names *outer, bool isMain) {
-  Names names;
-  names.outer = outer;
+                         const Names &outer, bool isMain) {
+  Names names(outer); // a scope inside `outer`, not its copy
   for (const pb::ValueInfoProto &input : graph.input()) {
     Location at = model.namedLoc(input.name());
     if (input.name().empty())
@@ -258,13 +250,13 @@ void Checker::checkGraph(const pb::GraphProto &graph, Location loc,
     checkType(input.type(), at, isMain);
   }
   llvm::StringSet<> initializers;
-  auto initializer = [&](StringRef name) {
+  auto initializer = [&](const std::string &name) {
     if (name.empty())
       error(loc) << "initializer expected a name, found none";
     else if (!initializers.insert(name).second)
       error(model.namedLoc(name))
           << "initializer '" << name << "' is defined a second time";
-    names.own.insert(name);
+    names.add(name);
   };
   for (const pb::TensorProto &tensor : graph.initializer())
     initializer(tensor.name());
@@ -278,7 +270,7 @@ void Checker::checkGraph(const pb::GraphProto &graph, Location loc,
     checkType(value.type(), model.namedLoc(value.name()), false);
   for (const pb::ValueInfoProto &output : graph.output()) {
     checkType(output.type(), model.namedLoc(output.name()), false);
-    if (!names.contains(output.name()))
+    if (!names.this_or_ancestor_graph_has(output.name()))
       error(isMain ? model.namedLoc(output.name()) : loc)
           << "graph output '" << output.name()
           << "' is not the output of any node, nor an input";
@@ -292,7 +284,7 @@ void Checker::checkNode(const pb::NodeProto &node, Names &names) {
   if (node.op_type().empty())
     error(loc) << "node expected an operator, found none";
   for (const std::string &input : node.input())
-    if (!input.empty() && !names.contains(input))
+    if (!input.empty() && !names.this_or_ancestor_graph_has(input))
       error(loc) << "'" << node.op_type() << "' node uses the value '" << input
                  << "', which nothing defines";
   llvm::StringSet<> seen;
@@ -304,9 +296,9 @@ void Checker::checkNode(const pb::NodeProto &node, Names &names) {
                                               : "' twice");
     checkAttribute(attribute, loc);
     if (attribute.has_g())
-      checkGraph(attribute.g(), loc, &names, false);
+      checkGraph(attribute.g(), loc, names, false);
     for (const pb::GraphProto &graph : attribute.graphs())
-      checkGraph(graph, loc, &names, false);
+      checkGraph(graph, loc, names, false);
   }
   // The converter replaces what its operator set deprecates already.
   auto version = context.get_opset_imports().find(
@@ -319,11 +311,7 @@ void Checker::checkNode(const pb::NodeProto &node, Names &names) {
   bool deprecated = schema && schema->Deprecated();
   if (ok && full && !deprecated) {
     try {
-      pb::checker::LexicalScopeContext scope;
-      for (const Names *level = &names; level; level = level->outer)
-        for (const auto &entry : level->own)
-          scope.add(entry.getKey().str());
-      pb::checker::check_node(node, context, scope);
+      pb::checker::check_node(node, context, names);
     } catch (const std::exception &e) {
       std::string message = describe(e.what());
       // The location says which node it is.
@@ -338,7 +326,7 @@ void Checker::checkNode(const pb::NodeProto &node, Names &names) {
 }
 
 void Checker::checkMain() {
-  checkGraph(model.proto.graph(), model.fileLoc(), nullptr, true);
+  checkGraph(model.proto.graph(), model.fileLoc(), Names(), true);
 }
 
 void Checker::checkFunction(const pb::FunctionProto &function) {
@@ -360,7 +348,7 @@ void Checker::checkFunction(const pb::FunctionProto &function) {
   for (const pb::NodeProto &node : function.node())
     checkNode(node, names);
   for (const std::string &output : function.output())
-    if (!names.contains(output))
+    if (!names.this_or_ancestor_graph_has(output))
       error(loc) << "function '" << function.name() << "' has the output '"
                  << output << "', which nothing defines";
   context.set_opset_imports(outer);
