@@ -111,6 +111,37 @@ public:
   bool hasFailed = false;
 
   //===--------------------------------------------------------------------===//
+  // Checks: an error where the types show what is wrong, else a check in the
+  // run, and nothing where it is known to be right. Checks stand at the top
+  // level or in a loop, never in the body of a linalg op.
+  //===--------------------------------------------------------------------===//
+
+  /// What ONNX calls input i.
+  std::string inputName(unsigned i);
+  /// Fails the run with a status (0: that of a wrong shape) and `message`
+  /// unless `condition` holds.
+  void check(mlir::Value condition, const llvm::Twine &message,
+             int32_t status = 0);
+  /// Input i, where there is one, has these sizes. `words` says what they
+  /// are: "num_directions, batch_size, hidden_size"; nothing where all are
+  /// constant.
+  mlir::LogicalResult expectShape(unsigned i,
+                                  llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                                  llvm::StringRef words);
+  /// Input i, where there is one, broadcasts to these sizes and does not widen
+  /// them.
+  mlir::LogicalResult expectBroadcast(unsigned i,
+                                      llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                                      llvm::StringRef words);
+  /// Every dimension of a list of sizes is 1 or more: `what` says of what.
+  mlir::LogicalResult
+  expectNotEmpty(llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                 llvm::StringRef what);
+  /// Both are equal; the message is "expected " and `what`.
+  mlir::LogicalResult expectEqual(mlir::OpFoldResult a, mlir::OpFoldResult b,
+                                  const llvm::Twine &what);
+
+  //===--------------------------------------------------------------------===//
   // Results
   //===--------------------------------------------------------------------===//
 
