@@ -58,15 +58,16 @@ static Value compare(NodeImport &node, arith::CmpIPredicate predicate,
       getValueOrCreateConstantIndexOp(node.b, node.loc, c));
 }
 
-/// Input i has the sizes, or, with `mayRepeat`, 1 or none in their place.
-static LogicalResult expectSizes(NodeImport &node, unsigned i,
+/// `x`, which errors call `name`, has the sizes, or, with `mayRepeat`, 1 or
+/// none in their place.
+static LogicalResult expectSizes(NodeImport &node, Value x,
+                                 const std::string &name,
                                  ArrayRef<OpFoldResult> sizes, StringRef words,
                                  bool mayRepeat) {
-  Value x = node.input(i);
-  if (!x)
-    return success();
+  if (!x || node.hasFailed)
+    return failure(node.hasFailed);
   std::string message =
-      "expected " + node.inputName(i) +
+      "expected " + name +
       (mayRepeat ? " that broadcasts to the shape " : " of the shape ") +
       (words.empty() ? "" : "[" + words.str() + "] = ") + printSizes(sizes);
   int64_t rank = node.rank(x), skipped = int64_t(sizes.size()) - rank;
@@ -98,13 +99,20 @@ static LogicalResult expectSizes(NodeImport &node, unsigned i,
 
 LogicalResult NodeImport::expectShape(unsigned i, ArrayRef<OpFoldResult> sizes,
                                       StringRef words) {
-  return expectSizes(*this, i, sizes, words, /*mayRepeat=*/false);
+  return expectSizes(*this, input(i), inputName(i), sizes, words,
+                     /*mayRepeat=*/false);
 }
 
 LogicalResult NodeImport::expectBroadcast(unsigned i,
                                           ArrayRef<OpFoldResult> sizes,
                                           StringRef words) {
-  return expectSizes(*this, i, sizes, words, /*mayRepeat=*/true);
+  return expectSizes(*this, input(i), inputName(i), sizes, words,
+                     /*mayRepeat=*/true);
+}
+
+LogicalResult NodeImport::expectBroadcast(Value x, ArrayRef<OpFoldResult> sizes,
+                                          StringRef name) {
+  return expectSizes(*this, x, name.str(), sizes, "", /*mayRepeat=*/true);
 }
 
 LogicalResult NodeImport::expectNotEmpty(ArrayRef<OpFoldResult> sizes,
@@ -138,4 +146,12 @@ LogicalResult NodeImport::expectEqual(OpFoldResult a, OpFoldResult c,
   }
   check(compare(*this, arith::CmpIPredicate::eq, a, c), "expected " + what);
   return success();
+}
+
+void NodeImport::expectMemory(ArrayRef<OpFoldResult> sizes) {
+  for (OpFoldResult size : sizes)
+    if (!getConstantIntValue(size))
+      check(compare(*this, arith::CmpIPredicate::slt, size,
+                    index(kLargestSize)),
+            "out of memory", kMemoryStatus);
 }
