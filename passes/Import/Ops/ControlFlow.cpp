@@ -148,6 +148,9 @@ struct LoopImport {
       for (auto [value, type] : llvm::zip(initial, types))
         inits.push_back(castShape(node, value, type));
       draft = scf::ForOp::create(b, node.loc, zero, count, one, inits);
+      // Without states the loop comes with a terminator, which finish makes.
+      if (inits.empty())
+        draft.getBody()->getTerminator()->erase();
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(draft.getBody());
       if (failed(mapInputs(draft.getInductionVar())))
