@@ -225,8 +225,16 @@ static ImportResult importSqueeze(NodeImport &node) {
     for (auto [dim, size] : llvm::enumerate(node.type(x).getShape()))
       if (size == 1)
         axes.push_back(dim);
-    if (!node.type(x).hasStaticShape())
+    if (!node.type(x).hasStaticShape() &&
+        (node.inferredRank(0) || axes.empty()))
       return squeezeAllOnes(node, x, axes.size());
+    // The rank of the result is that which the static sizes give.
+    for (auto [dim, size] : llvm::enumerate(node.type(x).getShape()))
+      if (ShapedType::isDynamic(size))
+        e.check(!sizeIsOne(dim),
+                "expected no size of 1 but the static ones, where no axes are "
+                "given",
+                /*status=*/0);
   }
   for (int64_t axis : axes) {
     int64_t size = node.type(x).getDimSize(axis);
