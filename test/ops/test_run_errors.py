@@ -436,6 +436,42 @@ FIXED = {
         "TensorScatter", {"x": floats(2, 4, 3), "u": -floats(2, 1, 3), "i": ints(0, 3)},
         {"i": ints(0, 4)}, {}, VALUE, "write_indices inside the cache",
     ),
+    # Operators that are expanded into function bodies, which would broadcast.
+    "Attention values": (
+        "Attention", {"q": floats(1, 2, 3, 4), "k": floats(1, 2, 5, 4), "v": floats(1, 2, 5, 4)},
+        {"v": floats(1, 2, 1, 4)}, {}, SHAPE, "V of the shape",
+    ),
+    "Attention of rank 3": (
+        "Attention", {"q": floats(1, 3, 8), "k": floats(1, 5, 4), "v": floats(1, 5, 4)},
+        {"k": floats(1, 5, 1), "v": floats(1, 5, 1)}, {"q_num_heads": 2, "kv_num_heads": 1}, SHAPE,
+        "K of the shape",
+    ),
+    "RotaryEmbedding cache": (
+        "RotaryEmbedding",
+        {"x": floats(1, 2, 3, 4), "c": floats(5, 2), "s": floats(5, 2),
+         "p": ints(0, 1, 4).reshape(1, 3)},
+        {"s": floats(5, 1)}, {}, SHAPE, "sin_cache of the shape",
+    ),
+    "RotaryEmbedding positions": (
+        "RotaryEmbedding",
+        {"x": floats(1, 2, 3, 4), "c": floats(5, 2), "s": floats(5, 2),
+         "p": ints(0, 1, 4).reshape(1, 3)},
+        {"p": ints(0, 1, 5).reshape(1, 3)}, {}, VALUE, OUTSIDE,
+    ),
+    "RotaryEmbedding of rank 3": (
+        "RotaryEmbedding",
+        {"x": floats(1, 3, 8), "c": floats(1, 3, 2), "s": floats(1, 3, 2)},
+        {"c": floats(1, 3, 1)}, {"num_heads": 2}, SHAPE, "cos_cache of the shape",
+    ),
+    "loss targets": (
+        "NegativeLogLikelihoodLoss", {"x": floats(2, 3, 2), "t": ints(0, 1, 2, 0).reshape(2, 2)},
+        {"t": ints(0, 1).reshape(2, 1)}, {}, SHAPE, "target of the shape",
+    ),
+    "loss weights": (
+        "SoftmaxCrossEntropyLoss",
+        {"x": floats(2, 3, 2), "t": ints(0, 1, 2, 0).reshape(2, 2), "weights": floats(3)},
+        {"weights": floats(4)}, {}, SHAPE, "weights of the shape",
+    ),
     "SkipLayerNormalization": (
         "com.microsoft.SkipLayerNormalization",
         {"x": floats(1, 2, 4), "skip": floats(1, 2, 4) ** 2, "g": floats(4)},
@@ -460,7 +496,7 @@ FIXED = {
 def test_inputs_that_do_not_fit_weights(name):
     op, good, bad, attributes, status, message = FIXED[name]
     domain, _, op = op.rpartition(".")
-    opset = 24 if op == "TensorScatter" else 21
+    opset = {"TensorScatter": 24, "Attention": 23, "RotaryEmbedding": 23}.get(op, 21)
     result = TensorProto.UINT8 if op == "QLinearConv" else FLOAT
     model = model_of(op, good, attributes, domain, opset, result, fixed=["w"])
     expected = reference_of(model, good)
