@@ -42,8 +42,8 @@ static std::string printSizes(ArrayRef<OpFoldResult> sizes) {
 }
 
 static std::string printShape(ArrayRef<int64_t> shape) {
-  return printSizes(llvm::map_range(
-      shape, [](int64_t size) { return std::optional(size); }));
+  return printSizes(
+      llvm::map_range(shape, [](int64_t size) { return std::optional(size); }));
 }
 
 /// Both conditions; either may be null for one that holds.
@@ -72,7 +72,8 @@ static LogicalResult expectSizes(NodeImport &node, Value x,
       (words.empty() ? "" : "[" + words.str() + "] = ") + printSizes(sizes);
   int64_t rank = node.rank(x), skipped = int64_t(sizes.size()) - rank;
   auto isWrong = [&]() -> LogicalResult {
-    node.error() << message << ", found " << printShape(node.type(x).getShape());
+    node.error() << message << ", found "
+                 << printShape(node.type(x).getShape());
     return failure();
   };
   if (skipped < 0 || (skipped && !mayRepeat))
@@ -126,9 +127,8 @@ LogicalResult NodeImport::expectNotEmpty(ArrayRef<OpFoldResult> sizes,
               << printSizes(sizes);
       return failure();
     }
-    condition = both(
-        *this, condition,
-        compare(*this, arith::CmpIPredicate::sgt, size, index(0)));
+    condition = both(*this, condition,
+                     compare(*this, arith::CmpIPredicate::sgt, size, index(0)));
   }
   if (condition)
     check(condition, "expected " + what + " that is not empty");
@@ -151,7 +151,7 @@ LogicalResult NodeImport::expectEqual(OpFoldResult a, OpFoldResult c,
 void NodeImport::expectMemory(ArrayRef<OpFoldResult> sizes) {
   for (OpFoldResult size : sizes)
     if (!getConstantIntValue(size))
-      check(compare(*this, arith::CmpIPredicate::slt, size,
-                    index(kLargestSize)),
-            "out of memory", kMemoryStatus);
+      check(
+          compare(*this, arith::CmpIPredicate::slt, size, index(kLargestSize)),
+          "out of memory", kMemoryStatus);
 }

@@ -141,9 +141,8 @@ public:
                                       llvm::ArrayRef<mlir::OpFoldResult> sizes,
                                       llvm::StringRef name);
   /// Every dimension of a list of sizes is 1 or more: `what` says of what.
-  mlir::LogicalResult
-  expectNotEmpty(llvm::ArrayRef<mlir::OpFoldResult> sizes,
-                 llvm::StringRef what);
+  mlir::LogicalResult expectNotEmpty(llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                                     llvm::StringRef what);
   /// Sizes read from data are below what `elements` clamps them to: a run
   /// ends with DLC_ERROR_MEMORY otherwise.
   void expectMemory(llvm::ArrayRef<mlir::OpFoldResult> sizes);

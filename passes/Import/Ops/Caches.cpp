@@ -31,7 +31,8 @@ static ImportResult importTensorScatter(NodeImport &node) {
   Num count = e.index(node.dim(update, axis));
   Elements updated = node.dims(x);
   updated[axis] = node.dim(update, axis);
-  if (failed(node.expectShape(1, updated, "those of past_cache but the rows")) ||
+  if (failed(
+          node.expectShape(1, updated, "those of past_cache but the rows")) ||
       failed(node.expectShape(2, node.dim(x, 0), "batch_size")))
     return failure();
   e.check(count <= size, "expected no more new rows than the cache has",

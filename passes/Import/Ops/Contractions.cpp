@@ -119,8 +119,7 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
 static ImportResult importConv(NodeImport &node) {
   Value x = node.input(0);
   Value result = importConvolution(node, x, node.input(1), node.elementType(x));
-  if (!result ||
-      failed(node.expectShape(2, node.dim(node.input(1), 0), "M")))
+  if (!result || failed(node.expectShape(2, node.dim(node.input(1), 0), "M")))
     return failure();
   if (Value bias = node.input(2))
     result = node.map<AddOp>({result, bias});

@@ -130,8 +130,7 @@ static ImportResult importConvTranspose(NodeImport &node) {
     return failure();
   }
   std::optional<Transposed> t = readTransposed(node, x, kernel);
-  if (!t ||
-      failed(node.expectShape(2, node.index(shape[1] * group), "M")) ||
+  if (!t || failed(node.expectShape(2, node.index(shape[1] * group), "M")) ||
       failed(node.expectNotEmpty(ArrayRef(node.dims(x)).drop_front(2),
                                  "an image")))
     return failure();

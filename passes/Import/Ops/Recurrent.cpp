@@ -314,15 +314,14 @@ struct Recurrent {
       std::swap(state[0], state[1]);
       stateWords = "batch_size, num_directions, hidden_size";
     }
-    std::string rowWords =
-        "num_directions, " + (gates == 1 ? "" : std::to_string(gates) + " * ") +
-        "hidden_size, ";
+    std::string rowWords = "num_directions, " +
+                           (gates == 1 ? "" : std::to_string(gates) + " * ") +
+                           "hidden_size, ";
     if (failed(node.expectShape(1, {d, rows, node.dim(x, 2)},
                                 rowWords + "input_size")) ||
         failed(node.expectShape(2, {d, rows, h}, rowWords + "hidden_size")) ||
         failed(node.expectShape(3, {d, node.index(2 * gates * hidden)},
-                                "num_directions, " +
-                                    std::to_string(2 * gates) +
+                                "num_directions, " + std::to_string(2 * gates) +
                                     " * hidden_size")) ||
         failed(node.expectShape(4, batch, "batch_size")) ||
         failed(node.expectShape(5, state, stateWords)) ||

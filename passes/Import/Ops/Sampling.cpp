@@ -137,8 +137,7 @@ static ImportResult importGridSample(NodeImport &node) {
   gridSizes.back() = node.index(spatial);
   if (failed(node.expectShape(1, gridSizes,
                               "N, sizes of the result, spatial dimensions")) ||
-      failed(
-          node.expectNotEmpty(ArrayRef(xSizes).drop_front(2), "an image")))
+      failed(node.expectNotEmpty(ArrayRef(xSizes).drop_front(2), "an image")))
     return failure();
   Value result = e.generate(sizes, element, [&](ArrayRef<Num> at) {
     SmallVector<Num> extents, position;
@@ -229,8 +228,7 @@ static ImportResult importRoiAlign(NodeImport &node) {
                  node.index(width)};
   if (failed(node.expectShape(1, {sizes[0], node.index(4)}, "num_rois, 4")) ||
       failed(node.expectShape(2, sizes[0], "num_rois")) ||
-      failed(
-          node.expectNotEmpty(ArrayRef(xSizes).drop_front(2), "an image")))
+      failed(node.expectNotEmpty(ArrayRef(xSizes).drop_front(2), "an image")))
     return failure();
   e.checkRange(batches, e.index(int64_t(0)), e.index(xSizes[0]) - 1,
                "expected batch_indices inside the batch, found one outside");
@@ -301,11 +299,10 @@ static ImportResult importMaxRoiPool(NodeImport &node) {
                  node.index((*shape)[1])};
   if (failed(node.expectShape(1, {sizes[0], node.index(5)}, "num_rois, 5")))
     return failure();
-  Value batches = e.generate(sizes[0], node.b.getIndexType(),
-                             [&](ArrayRef<Num> at) {
-                               return e.toIndex(
-                                   e.load(rois, {at[0], e.index(int64_t(0))}));
-                             });
+  Value batches =
+      e.generate(sizes[0], node.b.getIndexType(), [&](ArrayRef<Num> at) {
+        return e.toIndex(e.load(rois, {at[0], e.index(int64_t(0))}));
+      });
   e.checkRange(batches, e.index(int64_t(0)), e.index(xSizes[0]) - 1,
                "expected regions of images of the batch, found one outside");
   Value result = e.generate(sizes, element, [&](ArrayRef<Num> at) {

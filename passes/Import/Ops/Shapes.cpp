@@ -185,14 +185,16 @@ static ImportResult squeezeAllOnes(NodeImport &node, Value x,
       other = e.select(stays && next == i, e.index(size), other);
     next = e.select(stays, next + one, next);
   }
-  e.check(next == *rank, "expected dimensions of size 1 that give the result's "
-                         "rank", /*status=*/0);
+  e.check(next == *rank,
+          "expected dimensions of size 1 that give the result's "
+          "rank",
+          /*status=*/0);
   Elements sizes;
   for (Num other : others)
-    sizes.push_back(getConstantIntValue(other.value)
-                        ? OpFoldResult(node.index(
-                              *getConstantIntValue(other.value)))
-                        : OpFoldResult(other.value));
+    sizes.push_back(
+        getConstantIntValue(other.value)
+            ? OpFoldResult(node.index(*getConstantIntValue(other.value)))
+            : OpFoldResult(other.value));
   return node.result(node.reshape(x, sizes));
 }
 

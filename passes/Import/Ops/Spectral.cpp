@@ -79,8 +79,7 @@ static OpFoldResult readSize(Emit &e, unsigned i, int64_t least = 1) {
                  : e.toIndex(e.loadScalar(node.input(i)));
   // No memory has more, and what is computed from it must not overflow.
   e.check(size >= least && size <= double(int64_t(1) << 47),
-          "expected " + node.inputName(i) + " of " + Twine(least) +
-              " or more");
+          "expected " + node.inputName(i) + " of " + Twine(least) + " or more");
   return foldSize(node, size);
 }
 
@@ -188,8 +187,7 @@ static ImportResult importStft(NodeImport &node) {
     return failure();
   }
   Elements sizes = node.dims(x);
-  OpFoldResult length =
-      node.hasInput(3) ? readSize(e, 3) : node.dim(window, 0);
+  OpFoldResult length = node.hasInput(3) ? readSize(e, 3) : node.dim(window, 0);
   Num step = e.index(readSize(e, 1));
   Num frame = e.index(length), whole = e.index(sizes[1]);
   checkParts(e, sizes[2]);

@@ -20,8 +20,7 @@ ImportResult dlc::importMaxPoolWithIndices(NodeImport &node, Value x,
   Type element = node.elementType(from), i64 = node.b.getI64Type();
   Elements xSizes = node.dims(x), sizes{xSizes[0], xSizes[1]}, kernel;
   SmallVector<Num> extents = e.indices(xSizes);
-  if (failed(
-          node.expectNotEmpty(ArrayRef(xSizes).drop_front(2), "an image")))
+  if (failed(node.expectNotEmpty(ArrayRef(xSizes).drop_front(2), "an image")))
     return failure();
   for (size_t i = 0; i < spatial; ++i) {
     OpFoldResult size = addSizes(
