@@ -110,5 +110,5 @@ int64_t dlc::getWindowedSize(int64_t size, int64_t kernel, int64_t stride,
   if (ShapedType::isDynamic(size))
     return size;
   int64_t span = (kernel - 1) * dilation + 1;
-  return std::max<int64_t>(0, (size + padding - span) / stride + 1);
+  return std::max<int64_t>(0, size + padding - span + stride) / stride;
 }

@@ -52,6 +52,8 @@ int64_t getWindowedSize(int64_t size, int64_t kernel, int64_t stride,
 
 /// On a `cf.assert`: the status of the C interface with which the run ends.
 constexpr llvm::StringLiteral kStatusAttr = "dlc.status";
+/// `DLC_ERROR_MEMORY`: sizes that no memory has.
+constexpr int32_t kMemoryStatus = 6;
 /// `DLC_ERROR_VALUE`: elements of an input are to blame, not its shape.
 constexpr int32_t kValueStatus = 8;
 

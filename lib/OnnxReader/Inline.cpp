@@ -299,6 +299,36 @@ static bool makeBody(const pb::NodeProto &node, const pb::OpSchema &schema,
   return true;
 }
 
+/// Puts the check of the inputs' shapes in front of a body.
+static void addExpectations(pb::FunctionProto &body, const pb::NodeProto &node,
+                            const llvm::StringMap<pb::TypeProto> &types) {
+  if (node.input_size() == 0)
+    return;
+  std::vector<std::string> shapes =
+      expectedShapes(node, types.lookup(node.input(0)));
+  if (shapes.empty())
+    return;
+  pb::NodeProto *check = body.add_node();
+  check->set_domain("dlc");
+  check->set_op_type("ExpectShapes");
+  pb::AttributeProto *words = check->add_attribute();
+  words->set_name("shapes");
+  words->set_type(pb::AttributeProto::STRINGS);
+  pb::AttributeProto *names = check->add_attribute();
+  names->set_name("names");
+  names->set_type(pb::AttributeProto::STRINGS);
+  for (int i = 0; i < body.input_size() && i < int(shapes.size()); ++i) {
+    check->add_input(body.input(i));
+    words->add_strings(shapes[i]);
+    names->add_strings(body.input(i));
+  }
+  for (int i = body.node_size() - 1; i > 0; --i)
+    body.mutable_node()->SwapElements(i, i - 1);
+  pb::OperatorSetIdProto *import = body.add_opset_import();
+  import->set_domain("dlc");
+  import->set_version(1);
+}
+
 LogicalResult dlc::reader::expandFunctionBodies(Model &model,
                                                 const ReadOptions &options) {
   pb::ModelProto &proto = model.proto;
@@ -333,6 +363,7 @@ LogicalResult dlc::reader::expandFunctionBodies(Model &model,
                               node.op_type(), describe(e.what())));
             return;
           }
+          addExpectations(body, node, types);
           call.set_domain("dlc.body");
           call.set_overload(std::to_string(count++));
           body.set_domain("dlc.body");

@@ -98,6 +98,10 @@ mlir::LogicalResult inlineFunctions(Model &model);
 mlir::LogicalResult applyShapes(Model &model, const ReadOptions &options);
 mlir::LogicalResult expandFunctionBodies(Model &model,
                                          const ReadOptions &options);
+/// The dimensions that `node` asks of each input, as dlc.ExpectShapes takes
+/// them (passes/Import/Ops/Expect.cpp); none where its body needs no checks.
+std::vector<std::string> expectedShapes(const pb::NodeProto &node,
+                                        const pb::TypeProto &firstInput);
 void convertToNewest(Model &model);
 void fixConverted(Model &model);
 /// Infers the types of all values. Strict inference fails on a contradiction;

@@ -77,6 +77,10 @@ DLC_API std::vector<OpSchemaInfo> listOpSchemas();
 DLC_API int getSinceVersion(llvm::StringRef domain, llvm::StringRef op,
                             int opset);
 
+/// ONNX's name for input `i` of `op`, "" where it knows none.
+DLC_API std::string getFormalInput(llvm::StringRef domain, llvm::StringRef op,
+                                   int opset, unsigned i);
+
 /// The newest operator set of the domain that ONNX knows, 0 when unknown.
 DLC_API int getNewestOpset(llvm::StringRef domain);
 

@@ -38,6 +38,14 @@ int dlc::getSinceVersion(llvm::StringRef domain, llvm::StringRef op,
   return schema ? schema->SinceVersion() : 0;
 }
 
+std::string dlc::getFormalInput(llvm::StringRef domain, llvm::StringRef op,
+                                int opset, unsigned i) {
+  const ::onnx::OpSchema *schema =
+      ::onnx::OpSchemaRegistry::Schema(op.str(), opset, domain.str());
+  return schema && i < schema->inputs().size() ? schema->inputs()[i].GetName()
+                                               : std::string();
+}
+
 int dlc::getNewestOpset(llvm::StringRef domain) {
   const auto &ranges =
       ::onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map();

@@ -372,9 +372,10 @@ std::optional<Elements> NodeImport::elements(Value x, bool read) {
       auto bound = [&](int64_t value) -> Value {
         return arith::ConstantIntOp::create(b, loc, value, 64);
       };
-      element = b.createOrFold<arith::MinSIOp>(loc, element, bound(1ll << 47));
       element =
-          b.createOrFold<arith::MaxSIOp>(loc, element, bound(-(1ll << 47)));
+          b.createOrFold<arith::MinSIOp>(loc, element, bound(kLargestSize));
+      element =
+          b.createOrFold<arith::MaxSIOp>(loc, element, bound(-kLargestSize));
     }
     result.push_back(
         b.createOrFold<arith::IndexCastOp>(loc, b.getIndexType(), element));

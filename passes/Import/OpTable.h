@@ -45,6 +45,9 @@ DLC_API const OpRow *findOpRow(llvm::StringRef domain, llvm::StringRef name);
 /// Every row, sorted by domain and name.
 DLC_API llvm::SmallVector<const OpRow *> listOpRows();
 
+/// Sizes read from data are clamped to this. No memory has so much.
+constexpr int64_t kLargestSize = int64_t(1) << 47;
+
 /// The elements of a small integer tensor whose values are known as attributes
 /// (of type `index`) or SSA values of type `index`.
 using Elements = llvm::SmallVector<mlir::OpFoldResult>;
@@ -109,6 +112,43 @@ public:
   mlir::InFlightDiagnostic error();
   /// True after normalizeAxis or another helper reported an error.
   bool hasFailed = false;
+
+  //===--------------------------------------------------------------------===//
+  // Checks: an error where the types show what is wrong, else a check in the
+  // run, and nothing where it is known to be right. Checks stand at the top
+  // level or in a loop, never in the body of a linalg op.
+  //===--------------------------------------------------------------------===//
+
+  /// What ONNX calls input i.
+  std::string inputName(unsigned i);
+  /// Fails the run with a status (0: that of a wrong shape) and `message`
+  /// unless `condition` holds.
+  void check(mlir::Value condition, const llvm::Twine &message,
+             int32_t status = 0);
+  /// Input i, where there is one, has these sizes. `words` says what they
+  /// are: "num_directions, batch_size, hidden_size"; nothing where all are
+  /// constant.
+  mlir::LogicalResult expectShape(unsigned i,
+                                  llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                                  llvm::StringRef words);
+  /// Input i, where there is one, broadcasts to these sizes and does not widen
+  /// them.
+  mlir::LogicalResult expectBroadcast(unsigned i,
+                                      llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                                      llvm::StringRef words);
+  /// The same of a value that errors call `name`.
+  mlir::LogicalResult expectBroadcast(mlir::Value x,
+                                      llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                                      llvm::StringRef name);
+  /// Every dimension of a list of sizes is 1 or more: `what` says of what.
+  mlir::LogicalResult expectNotEmpty(llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                                     llvm::StringRef what);
+  /// Sizes read from data are below what `elements` clamps them to: a run
+  /// ends with DLC_ERROR_MEMORY otherwise.
+  void expectMemory(llvm::ArrayRef<mlir::OpFoldResult> sizes);
+  /// Both are equal; the message is "expected " and `what`.
+  mlir::LogicalResult expectEqual(mlir::OpFoldResult a, mlir::OpFoldResult b,
+                                  const llvm::Twine &what);
 
   //===--------------------------------------------------------------------===//
   // Results

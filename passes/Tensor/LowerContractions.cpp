@@ -67,6 +67,22 @@ static Value padSpatial(OpBuilder &b, Location loc, Value original, Value x,
   return padWith(b, loc, original, x, low, high, value);
 }
 
+/// Fails the run where a window is larger than the padded input by more than
+/// what gives no element.
+static void checkWindow(OpBuilder &b, Location loc, OpFoldResult size,
+                        int64_t kernel, int64_t stride, int64_t dilation,
+                        int64_t padding) {
+  int64_t more = padding - ((kernel - 1) * dilation + 1) + stride;
+  if (getConstantIntValue(size) || more >= 0)
+    return;
+  Value least = arith::ConstantIndexOp::create(b, loc, -more);
+  createCheck(b, loc,
+              arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge,
+                                    cast<Value>(size), least),
+              "expected an input, with its padding, that is no smaller than "
+              "the window");
+}
+
 /// The contraction reads what a transpose reads: `map` with its results in the
 /// other order, and `operand` replaced.
 static AffineMap readThroughTranspose(ConversionPatternRewriter &b,
@@ -172,6 +188,11 @@ struct LowerConv : OpConversionPattern<ConvOp> {
                      mulSizes(rewriter, loc, groups,
                               getDim(rewriter, loc, op.getWeights(), spatial)),
                      "expected as many channels as the weights have");
+    for (int64_t i = 0; i < spatial; ++i)
+      checkWindow(rewriter, loc, getDim(rewriter, loc, op.getX(), 1 + i),
+                  weightsType.getDimSize(i), op.getStrides()[i],
+                  op.getDilations()[i],
+                  op.getPads()[i] + op.getPads()[spatial + i]);
     Value zero =
         createScalar(rewriter, loc, getElementTypeOrSelf(adaptor.getX()), 0);
     Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(), op.getPads(),
@@ -234,6 +255,10 @@ struct LowerPool : OpConversionPattern<PoolOp> {
     bool isMax = op.getKind() == PoolKind::Max;
     bool unsignedElements = isUnsigned(op.getX());
     int64_t spatial = type.getRank() - 2;
+    for (int64_t i = 0; i < spatial; ++i)
+      checkWindow(rewriter, loc, getDim(rewriter, loc, op.getX(), 1 + i),
+                  op.getKernel()[i], op.getStrides()[i], op.getDilations()[i],
+                  op.getPads()[i] + op.getPads()[spatial + i]);
     Value neutral;
     if (auto floatType = dyn_cast<FloatType>(element); floatType && isMax)
       neutral = arith::ConstantOp::create(

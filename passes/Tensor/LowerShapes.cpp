@@ -13,6 +13,65 @@ static Value asValue(OpBuilder &b, Location loc, OpFoldResult size) {
   return getValueOrCreateConstantIndexOp(b, loc, size);
 }
 
+/// The factors of a product of sizes: constants are multiplied to `constant`.
+static void addFactors(OpFoldResult size, SmallVectorImpl<Value> &factors,
+                       int64_t &constant) {
+  if (std::optional<int64_t> known = getConstantIntValue(size)) {
+    constant *= *known;
+    return;
+  }
+  Value value = cast<Value>(size);
+  if (auto product = value.getDefiningOp<arith::MulIOp>()) {
+    addFactors(product.getLhs(), factors, constant);
+    addFactors(product.getRhs(), factors, constant);
+    return;
+  }
+  factors.push_back(value);
+}
+
+/// Checks in the run that two shapes have as many elements, where their
+/// factors do not prove it. Scalar arithmetic only.
+static void checkElementCount(OpBuilder &b, Location loc,
+                              ArrayRef<OpFoldResult> from,
+                              ArrayRef<OpFoldResult> to) {
+  SmallVector<Value> have, want;
+  int64_t haveConstant = 1, wantConstant = 1;
+  for (OpFoldResult size : from)
+    addFactors(size, have, haveConstant);
+  for (OpFoldResult size : to)
+    addFactors(size, want, wantConstant);
+  llvm::erase_if(have, [&](Value factor) {
+    auto same = llvm::find_if(
+        want, [&](Value other) { return areEqualSizes(factor, other); });
+    if (same == want.end())
+      return false;
+    want.erase(same);
+    return true;
+  });
+  if (have.empty() && want.empty() && haveConstant == wantConstant)
+    return;
+  // Of all factors: one that both have may be 0.
+  auto multiply = [&](ArrayRef<OpFoldResult> sizes) {
+    OpFoldResult product = b.getIndexAttr(1);
+    for (OpFoldResult size : sizes)
+      product = mulSizes(b, loc, product, size);
+    return product;
+  };
+  createEqualCheck(b, loc, multiply(from), multiply(to),
+                   "expected a shape with as many elements as the operand");
+  // Nor do two negative sizes make one.
+  Value signs;
+  for (Value factor : want)
+    signs = signs ? b.createOrFold<arith::OrIOp>(loc, signs, factor) : factor;
+  if (!signs)
+    return;
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+  createCheck(b, loc,
+              b.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::sge,
+                                            signs, zero),
+              "expected sizes of 0 or more");
+}
+
 namespace {
 
 struct LowerReshape : OpConversionPattern<ReshapeOp> {
@@ -22,6 +81,9 @@ struct LowerReshape : OpConversionPattern<ReshapeOp> {
                   ConversionPatternRewriter &rewriter) const override {
     SmallVector<OpFoldResult> sizes = getMixedValues(
         op.getType().getShape(), adaptor.getDynamicSizes(), rewriter);
+    checkElementCount(rewriter, op.getLoc(),
+                      getDims(rewriter, op.getLoc(), op.getX()),
+                      getDims(rewriter, op.getLoc(), op.getResult()));
     Value result = createReshape(rewriter, op.getLoc(), adaptor.getX(), sizes);
     rewriter.replaceOp(op,
                        castTo(rewriter, op.getLoc(), result,

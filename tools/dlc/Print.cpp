@@ -11,8 +11,10 @@ using namespace dlc::tool;
 
 static void printSupportedOps(llvm::raw_ostream &os) {
   for (const OpRow *row : listOpRows())
-    os << (row->domain.empty() ? "ai.onnx" : row->domain) << "." << row->name
-       << "\n";
+    // The reader's own are none of a model's.
+    if (row->domain != "dlc")
+      os << (row->domain.empty() ? "ai.onnx" : row->domain) << "." << row->name
+         << "\n";
 }
 
 /// One line a phase, as dlc-opt takes it.

@@ -62,6 +62,12 @@ void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index, const int64_t *shape,
   dlc_tensor *out = &ctx->out[index];
   if (isNegative(ctx, bytes))
     return NULL;
+  /* Of a tensor without elements, too: sizes are clamped to this. */
+  for (int32_t d = 0; d < info->rank; ++d)
+    if (shape[d] >= INT64_C(1) << 47) {
+      dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory for an output");
+      return NULL;
+    }
   for (int32_t d = 0; d < info->rank; ++d)
     out->shape[d] = shape[d];
   if (out->data) {

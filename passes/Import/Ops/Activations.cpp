@@ -53,6 +53,8 @@ static ImportResult importLeakyRelu(NodeImport &node) {
 static ImportResult importPRelu(NodeImport &node) {
   Terms t{node, node.input(0)};
   Value slope = node.input(1);
+  if (failed(node.expectBroadcast(1, node.dims(t.x), "those of X")))
+    return failure();
   return node.result(t.whereBelow(0, t.mul(t.x, slope), t.x));
 }
 

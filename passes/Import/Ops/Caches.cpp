@@ -23,7 +23,24 @@ static ImportResult importTensorScatter(NodeImport &node) {
   Value past = e.plain(x), rows = e.plain(update);
   Value begin = node.hasInput(2) ? e.plain(node.input(2)) : Value();
   Num size = e.index(node.dim(x, axis));
+  if (node.rank(update) != node.rank(x)) {
+    node.error() << "expected an update of the cache's rank " << node.rank(x)
+                 << ", found " << node.rank(update);
+    return failure();
+  }
   Num count = e.index(node.dim(update, axis));
+  Elements updated = node.dims(x);
+  updated[axis] = node.dim(update, axis);
+  if (failed(
+          node.expectShape(1, updated, "those of past_cache but the rows")) ||
+      failed(node.expectShape(2, node.dim(x, 0), "batch_size")))
+    return failure();
+  e.check(count <= size, "expected no more new rows than the cache has",
+          /*status=*/0);
+  if (begin)
+    e.checkRange(begin, e.index(int64_t(0)),
+                 mode == "linear" ? size - count : size - 1,
+                 "expected write_indices inside the cache, found one outside");
   Value result =
       e.generate(node.dims(x), node.elementType(past), [&](ArrayRef<Num> at) {
         Num first =

@@ -2,6 +2,7 @@
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Import/GraphImporter.h"
 #include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
@@ -42,6 +43,8 @@ static ImportResult importConstantOfShape(NodeImport &node) {
   std::optional<Elements> sizes = node.elements(node.input(0), /*read=*/true);
   if (!sizes)
     return failure();
+  if (!node.graph.getElements(node.input(0)))
+    node.expectMemory(*sizes);
   Value value;
   if (ElementsAttr given = node.node.getTensor("value")) {
     value = node.constant(given);
@@ -81,6 +84,7 @@ static ImportResult importRange(NodeImport &node) {
     count = node.index(std::max<int64_t>(0, int64_t(n)));
   } else {
     Value from = read(start), to = read(limit), by = read(step), n;
+    e.check(e.num(by) != 0, "expected a delta other than 0");
     if (isa<FloatType>(element)) {
       Type wide = b.getF64Type();
       auto widen = [&](Value x) -> Value {
@@ -92,29 +96,26 @@ static ImportResult importRange(NodeImport &node) {
           b, loc, arith::SubFOp::create(b, loc, widen(to), widen(from)),
           widen(by));
       Value zero = arith::ConstantOp::create(b, loc, b.getF64FloatAttr(0));
-      Value one = arith::ConstantOp::create(b, loc, b.getF64FloatAttr(1));
+      e.check(e.num(quotient) == e.num(quotient),
+              "expected a start, a limit and a delta that are numbers");
       quotient = arith::MaxNumFOp::create(b, loc, quotient, zero);
       // The ceiling: truncate, and add 1 where that is less.
-      Value whole = arith::FPToSIOp::create(b, loc, b.getI64Type(), quotient);
+      Value whole = e.to(e.num(quotient), b.getI64Type());
       Value back = arith::SIToFPOp::create(b, loc, wide, whole);
       Value more = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT,
                                          back, quotient);
-      (void)one;
       n = arith::AddIOp::create(
           b, loc, whole, arith::ExtUIOp::create(b, loc, b.getI64Type(), more));
     } else {
-      // A step of 0 has no meaning; it gives no elements.
-      Value zero =
-          arith::ConstantOp::create(b, loc, b.getIntegerAttr(element, 0));
-      Value one =
-          arith::ConstantOp::create(b, loc, b.getIntegerAttr(element, 1));
-      Value isZero =
-          arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, by, zero);
-      Value divisor = arith::SelectOp::create(b, loc, isZero, one, by);
-      Value span = arith::SubIOp::create(b, loc, to, from);
-      span = arith::SelectOp::create(b, loc, isZero, zero, span);
+      // A delta of 0 ended the run; the quotient must not trap before.
+      auto wide = [&](Value x) { return e.to(e.num(x), b.getI64Type()); };
+      Num first = wide(from), last = wide(to), delta = wide(by);
+      Num span = last - first;
+      e.check((last < first) == (span < 0),
+              "expected a start and a limit less than 2^63 apart");
+      Num divisor = e.select(delta == 0, delta.like(1), delta);
       n = arith::CeilDivSIOp::create(b, loc, span, divisor);
-      n = arith::MaxSIOp::create(b, loc, n, zero);
+      n = e.max(e.num(n), 0);
     }
     count = arith::IndexCastOp::create(b, loc, b.getIndexType(), n).getResult();
   }

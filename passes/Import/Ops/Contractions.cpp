@@ -50,6 +50,8 @@ static ImportResult importGemm(NodeImport &node) {
   Value result = node.matmul(a, b, node.elementType(a));
   if (result && alpha != 1)
     result = node.map<MulOp>({result, node.scalarLike(alpha, result)});
+  if (failed(node.expectBroadcast(2, {node.dim(a, 0), node.dim(b, 1)}, "M, N")))
+    return failure();
   if (result && c && beta != 0) {
     if (beta != 1)
       c = node.map<MulOp>({c, node.scalarLike(beta, c)});
@@ -83,7 +85,7 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
     return {};
   }
   std::optional<Window> window = readWindow(node, x, kernel);
-  if (!window)
+  if (!window || failed(expectWindowFits(node, x, *window)))
     return {};
   int64_t group = node.getInt("group", 1);
   int64_t channels = node.type(x).getDimSize(1);
@@ -117,7 +119,7 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
 static ImportResult importConv(NodeImport &node) {
   Value x = node.input(0);
   Value result = importConvolution(node, x, node.input(1), node.elementType(x));
-  if (!result)
+  if (!result || failed(node.expectShape(2, node.dim(node.input(1), 0), "M")))
     return failure();
   if (Value bias = node.input(2))
     result = node.map<AddOp>({result, bias});

@@ -28,6 +28,8 @@ static Type commonType(Type a, Type b) {
 /// The only element of a tensor of booleans.
 static Value readCondition(NodeImport &node, Value x) {
   SmallVector<Value> at;
+  for (OpFoldResult size : node.dims(x))
+    (void)node.expectEqual(size, node.index(1), "a condition of one element");
   for (int64_t i = 0; i < node.rank(x); ++i)
     at.push_back(arith::ConstantIndexOp::create(node.b, node.loc, 0));
   return tensor::ExtractOp::create(node.b, node.loc, x, at);
@@ -146,6 +148,9 @@ struct LoopImport {
       for (auto [value, type] : llvm::zip(initial, types))
         inits.push_back(castShape(node, value, type));
       draft = scf::ForOp::create(b, node.loc, zero, count, one, inits);
+      // Without states the loop comes with a terminator, which finish makes.
+      if (inits.empty())
+        draft.getBody()->getTerminator()->erase();
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(draft.getBody());
       if (failed(mapInputs(draft.getInductionVar())))
@@ -499,6 +504,10 @@ static ImportResult importScan(NodeImport &node) {
   if (node.hasFailed)
     return failure();
   OpFoldResult size = node.dim(inputs[0], axes[0]);
+  for (auto [axis, input] : llvm::zip(axes, inputs))
+    if (failed(node.expectEqual(node.dim(input, axis), size,
+                                "scan inputs of one length")))
+      return failure();
   Value count = getValueOrCreateConstantIndexOp(b, node.loc, size);
   auto mapInputs = [&](Value iteration) {
     for (auto [i, input] : llvm::enumerate(inputs)) {

@@ -101,7 +101,8 @@ static std::optional<Transposed> readTransposed(NodeImport &node, Value x,
       return value.value;
     };
     result.begin.push_back(fold(begin));
-    result.sizes.push_back(fold(e.max(out, 0)));
+    e.check(out >= 0, "expected pads within the result", /*status=*/0);
+    result.sizes.push_back(fold(out));
     if (getConstantIntValue(fold(out)).value_or(0) < 0) {
       node.error() << "expected pads within the result";
       return std::nullopt;
@@ -129,7 +130,9 @@ static ImportResult importConvTranspose(NodeImport &node) {
     return failure();
   }
   std::optional<Transposed> t = readTransposed(node, x, kernel);
-  if (!t)
+  if (!t || failed(node.expectShape(2, node.index(shape[1] * group), "M")) ||
+      failed(node.expectNotEmpty(ArrayRef(node.dims(x)).drop_front(2),
+                                 "an image")))
     return failure();
   // The convolution's operand: x[i] stands at i * stride + span - 1 - begin.
   Type element = node.elementType(x);

@@ -135,6 +135,9 @@ Term Einsum::diagonal(Term term) {
   Elements sizes;
   for (Label label : result.labels)
     sizes.push_back(node.dim(term.value, term.find(label)));
+  for (auto [i, label] : llvm::enumerate(term.labels))
+    (void)node.expectEqual(node.dim(term.value, i), sizes[result.find(label)],
+                           "equal sizes where a subscript is repeated");
   Value from = e.plain(term.value);
   Value picked =
       e.generate(sizes, node.elementType(from), [&](ArrayRef<Num> at) {
@@ -232,6 +235,11 @@ Term Einsum::combine(Term a, Term c, function_ref<bool(Label)> isNeeded) {
     result.value = node.map<MulOp>({x, y});
     return result;
   }
+  for (Label label : join({batch, summed}))
+    (void)node.expectEqual(node.dim(a.value, a.find(label)),
+                           node.dim(c.value, c.find(label)),
+                           "operands of equal sizes where they share a "
+                           "subscript");
   OpFoldResult many = product(a, batch), depth = product(a, summed);
   Value x = node.reshape(ordered(a, join({batch, left, summed})),
                          {many, product(a, left), depth});

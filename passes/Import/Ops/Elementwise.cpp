@@ -112,6 +112,9 @@ static ImportResult importWhere(NodeImport &node) {
 /// Bounds are optional inputs; NaN stays.
 static ImportResult importClip(NodeImport &node) {
   Value x = node.input(0);
+  for (unsigned i : {1, 2})
+    if (failed(node.expectBroadcast(i, node.index(1), "1")))
+      return failure();
   if (Value low = node.input(1))
     x = node.map<MaxOp>({x, low});
   if (Value high = node.input(2))

@@ -2,7 +2,6 @@
 
 #include "passes/Import/Ops/Emit.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
-#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -215,11 +214,13 @@ Num Emit::wrapIndex(Num i, Num size) {
   return max(min(i, size - 1), 0);
 }
 
-void Emit::check(Num condition, const Twine &message) {
-  if (getConstantIntValue(condition.value).value_or(0))
-    return;
-  auto op = cf::AssertOp::create(b, loc, condition.value, message.str());
-  op->setAttr(kStatusAttr, b.getI32IntegerAttr(kValueStatus));
+void Emit::checkRange(Value tensor, Num low, Num high, const Twine &message) {
+  Value all = nest(node.dims(tensor), flag(true).value,
+                   [&](ArrayRef<Num> at, ValueRange args) -> Values {
+                     Num x = to(load(tensor, at), low.type());
+                     return {num(args[0]) && x >= low && x <= high};
+                   })[0];
+  check(num(all), message);
 }
 
 void Emit::checkIndices(Value indices, ArrayRef<Num> extents, bool isLast) {
@@ -286,6 +287,9 @@ Value Emit::store(Num x, Value tensor, ArrayRef<Num> at) {
 
 Num Emit::loadScalar(Value tensor) {
   tensor = plain(tensor);
+  for (OpFoldResult size : node.dims(tensor))
+    (void)node.expectEqual(size, node.index(1),
+                           "a scalar, or a tensor of one element");
   SmallVector<Num> zeros(node.rank(tensor), index(int64_t(0)));
   return load(tensor, zeros);
 }

@@ -110,8 +110,15 @@ public:
   /// A negative index counts from the end; then it is clamped to the size, so
   /// that nothing outside is read.
   Num wrapIndex(Num i, Num size);
-  /// Fails the run unless the condition holds. At the top level only.
-  void check(Num condition, const llvm::Twine &message);
+  /// Fails the run unless the condition holds; see NodeImport::check.
+  void check(Num condition, const llvm::Twine &message,
+             int32_t status = kValueStatus) {
+    node.check(condition.value, message, status);
+  }
+  /// Fails the run where an element of `tensor` (plain, of integers or floats)
+  /// is outside [low, high].
+  void checkRange(mlir::Value tensor, Num low, Num high,
+                  const llvm::Twine &message);
   /// Fails the run where an index (plain; a negative one counts from the end)
   /// is outside. With `isLast` the last dimension of `indices` has one index
   /// for each extent.
@@ -127,7 +134,8 @@ public:
   mlir::Value typed(mlir::Value tensor, mlir::Type elementType);
   Num load(mlir::Value tensor, llvm::ArrayRef<Num> at);
   mlir::Value store(Num x, mlir::Value tensor, llvm::ArrayRef<Num> at);
-  /// The only element of a tensor of any rank and of one element.
+  /// The only element of a tensor of any rank; others than those of one
+  /// element are refused.
   Num loadScalar(mlir::Value tensor);
   mlir::Value empty(llvm::ArrayRef<mlir::OpFoldResult> sizes,
                     mlir::Type elementType);

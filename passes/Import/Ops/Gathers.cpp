@@ -1,16 +1,43 @@
 // Operators that pick elements by index: gathers, diagonals, permutations.
 
-#include "passes/Import/Ops/Emit.h"
+#include "passes/Import/Ops/Indices.h"
 
 using namespace mlir;
 using namespace dlc;
+
+LogicalResult dlc::expectWithin(NodeImport &node, unsigned i, Value x,
+                                int64_t axis) {
+  Value indices = node.input(i);
+  std::string message =
+      "expected " + node.inputName(i) +
+      " of the operand's rank, and no larger in the other dimensions";
+  auto isWrong = [&]() -> LogicalResult {
+    node.error() << message << ", found " << node.type(indices) << " and "
+                 << node.type(x);
+    return failure();
+  };
+  if (node.rank(indices) != node.rank(x))
+    return isWrong();
+  Emit e(node);
+  Num fits = e.flag(true);
+  for (int64_t dim = 0; dim < node.rank(x); ++dim) {
+    OpFoldResult have = node.dim(indices, dim), most = node.dim(x, dim);
+    if (dim == axis || areEqualSizes(have, most))
+      continue;
+    fits = fits && e.index(have) <= e.index(most);
+  }
+  if (isConstantIntValue(fits.value, 0))
+    return isWrong();
+  e.check(fits, message, /*status=*/0);
+  return success();
+}
 
 /// result[i...] = x[i..., indices[i...], i...]
 static ImportResult importGatherElements(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0), indices = node.input(1);
   int64_t axis = node.axis("axis", 0, x);
-  if (node.hasFailed || node.rank(indices) != node.rank(x))
+  if (node.hasFailed || failed(expectWithin(node, 1, x, axis)))
     return failure();
   Value from = e.plain(x), chosen = e.plain(indices);
   Num size = e.index(node.dim(x, axis));
@@ -43,6 +70,10 @@ static ImportResult importGatherND(NodeImport &node) {
   sizes.pop_back();
   for (int64_t i = batch + depth; i < xRank; ++i)
     sizes.push_back(xSizes[i]);
+  for (int64_t i = 0; i < batch; ++i)
+    if (failed(node.expectEqual(sizes[i], xSizes[i],
+                                "indices of the operand's batch dimensions")))
+      return failure();
   SmallVector<Num> extents = e.indices(xSizes);
   Value from = e.plain(x), chosen = e.plain(indices);
   if (depth)
@@ -68,15 +99,20 @@ static ImportResult importOneHot(NodeImport &node) {
   Value indices = node.input(0), values = node.input(2);
   int64_t axis =
       node.normalizeAxis(node.getInt("axis", -1), node.rank(indices) + 1);
-  if (node.hasFailed)
+  if (node.hasFailed || failed(node.expectShape(2, node.index(2), "")))
     return failure();
   Num depth;
   Value depthInput = node.input(1);
   OpFoldResult size;
   if (std::optional<double> known = node.constantFloat(depthInput)) {
     size = node.index(int64_t(*known));
+    if (*known < 0) {
+      node.error() << "expected a depth of 0 or more, found " << *known;
+      return failure();
+    }
   } else {
-    depth = e.max(e.toIndex(e.loadScalar(depthInput)), 0);
+    depth = e.toIndex(e.loadScalar(depthInput));
+    e.check(depth >= 0, "expected a depth of 0 or more");
     size = depth.value;
   }
   depth = e.index(size);
@@ -142,14 +178,17 @@ static ImportResult importReverseSequence(NodeImport &node) {
   Value x = node.input(0), lengths = e.plain(node.input(1));
   int64_t batch = node.axis("batch_axis", 1, x);
   int64_t time = node.axis("time_axis", 0, x);
-  if (node.hasFailed)
+  if (node.hasFailed ||
+      failed(node.expectShape(1, node.dim(x, batch), "batch_size")))
     return failure();
   Value from = e.plain(x);
   Num steps = e.index(node.dim(x, time));
+  e.checkRange(lengths, e.index(int64_t(0)), steps,
+               "expected " + node.inputName(1) +
+                   " from 0 to the number of steps");
   Value result =
       e.generate(node.dims(x), node.elementType(from), [&](ArrayRef<Num> at) {
         Num length = e.toIndex(e.load(lengths, at[batch]));
-        length = e.clamp(length, e.index(int64_t(0)), steps);
         SmallVector<Num> source(at);
         source[time] =
             e.select(at[time] < length, length - 1 - at[time], at[time]);
@@ -168,7 +207,8 @@ static OpFoldResult divideSize(Emit &e, OpFoldResult size, int64_t block) {
     return node.index(*constant / block);
   }
   Num value = e.index(size);
-  e.check(value % block == 0, "expected a multiple of the block size");
+  e.check(value % block == 0, "expected a multiple of the block size",
+          /*status=*/0);
   return (value / block).value;
 }
 

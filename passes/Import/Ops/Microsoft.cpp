@@ -30,6 +30,8 @@ static Value fastGelu(NodeImport &node, Value x) {
 /// The first input, plus the second one where there is one.
 static Value withBias(NodeImport &node) {
   Value x = node.input(0), bias = node.input(1);
+  if (failed(node.expectBroadcast(1, node.dims(x), "those of the input")))
+    return {};
   return bias ? node.map<AddOp>({x, bias}) : x;
 }
 
@@ -129,6 +131,13 @@ static Normalized normalize(NodeImport &node, Value x, Value scale, Value shift,
 /// and the sum that was normalised.
 template <bool centred>
 static ImportResult importSkipNormalization(NodeImport &node) {
+  Elements sizes = node.dims(node.input(0));
+  if (sizes.empty() ||
+      failed(node.expectBroadcast(1, sizes, "those of the input")))
+    return failure();
+  for (unsigned i = 2; i < (centred ? 5 : 4); ++i)
+    if (failed(node.expectShape(i, sizes.back(), "hidden_size")))
+      return failure();
   Value sum = node.map<AddOp>({node.input(0), node.input(1)});
   if (Value bias = node.input(centred ? 4 : 3))
     sum = node.map<AddOp>({sum, bias});
@@ -146,6 +155,8 @@ static ImportResult importSimplifiedNormalization(NodeImport &node) {
     node.error() << "expected axis = -1";
     return failure();
   }
+  if (failed(node.expectBroadcast(1, node.dims(x), "those of X")))
+    return failure();
   Normalized n = normalize(node, x, node.input(1), {}, /*centred=*/false);
   return node.results({n.y, n.inverse});
 }
@@ -155,6 +166,8 @@ static ImportResult importMatMulIntegerToFloat(NodeImport &node) {
   Type i32 = node.b.getI32Type();
   auto centred = [&](unsigned i, unsigned zero) {
     Value x = node.cast(node.input(i), i32);
+    if (failed(node.expectBroadcast(zero, node.dims(x), "those of its matrix")))
+      return Value();
     return node.hasInput(zero)
                ? node.map<SubOp>({x, node.cast(node.input(zero), i32)})
                : x;
@@ -162,6 +175,9 @@ static ImportResult importMatMulIntegerToFloat(NodeImport &node) {
   Value sum = node.matmul(centred(0, 4), centred(1, 5), i32);
   if (!sum)
     return failure();
+  for (unsigned i : {2, 3, 6})
+    if (failed(node.expectBroadcast(i, node.dims(sum), "those of the result")))
+      return failure();
   Value scale = node.map<MulOp>({node.input(2), node.input(3)});
   Value y = node.map<MulOp>({node.cast(sum, node.elementType(scale)), scale});
   if (Value bias = node.input(6))

@@ -92,6 +92,12 @@ static ImportResult importNonMaxSuppression(NodeImport &node) {
                  << node.rank(s.boxes) << " and " << node.rank(s.scores);
     return failure();
   }
+  Elements boxes = node.dims(s.boxes), scores = node.dims(s.scores);
+  if (failed(node.expectShape(0, {scores[0], boxes[1], node.index(4)},
+                              "num_batches, spatial_dimension, 4")) ||
+      failed(node.expectShape(1, {scores[0], scores[1], boxes[1]},
+                              "num_batches, num_classes, spatial_dimension")))
+    return failure();
   Type element = node.elementType(s.boxes), i64 = node.b.getI64Type();
   auto scalar = [&](unsigned i, double otherwise) {
     return node.hasInput(i) ? e.loadScalar(node.input(i))

@@ -46,6 +46,18 @@ static Value perChannel(NodeImport &node, Value vector, int64_t rank) {
   return node.reshape(vector, sizes);
 }
 
+/// Inputs [first, end) have one element a channel of x.
+static LogicalResult expectPerChannel(NodeImport &node, unsigned first,
+                                      unsigned end) {
+  Value x = node.input(0);
+  OpFoldResult channels =
+      node.rank(x) < 2 ? OpFoldResult(node.index(1)) : node.dim(x, 1);
+  for (unsigned i = first; i < end; ++i)
+    if (failed(node.expectShape(i, channels, "C")))
+      return failure();
+  return success();
+}
+
 /// Inference: one scale and shift a channel, so that it folds into what
 /// stands before. Training mode computes the statistics.
 static ImportResult importBatchNormalization(NodeImport &node) {
@@ -54,6 +66,8 @@ static ImportResult importBatchNormalization(NodeImport &node) {
   double epsilon = node.getFloat("epsilon", 1e-5f);
   Value scale = node.input(1), bias = node.input(2);
   Type element = node.elementType(x);
+  if (failed(expectPerChannel(node, 1, 5)))
+    return failure();
   if (node.getInt("training_mode", 0)) {
     double momentum = node.getFloat("momentum", 0.9f);
     SmallVector<int64_t> axes;
@@ -101,6 +115,9 @@ static ImportResult importLayerNormalization(NodeImport &node) {
   SmallVector<int64_t> axes;
   for (int64_t i = axis; i < node.rank(x); ++i)
     axes.push_back(i);
+  for (unsigned i = 1; i < 3; ++i)
+    if (failed(node.expectBroadcast(i, node.dims(x), "those of X")))
+      return failure();
   Normalized n = normalize(node, node.cast(x, compute), axes,
                            node.getFloat("epsilon", 1e-5f));
   Value y = node.cast(n.value, element);
@@ -121,6 +138,9 @@ static ImportResult importRMSNormalization(NodeImport &node) {
   SmallVector<int64_t> axes;
   for (int64_t i = axis; i < node.rank(x); ++i)
     axes.push_back(i);
+  for (unsigned i = 1; i < 3; ++i)
+    if (failed(node.expectBroadcast(i, node.dims(x), "those of X")))
+      return failure();
   Value wide = node.cast(x, compute);
   Value mean = meanAlong(node, node.map<MulOp>({wide, wide}), axes);
   Value root = node.map<SqrtOp>({node.map<AddOp>(
@@ -134,6 +154,8 @@ static ImportResult importInstanceNormalization(NodeImport &node) {
   int64_t rank = node.rank(x);
   SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(2, rank));
   Type element = node.elementType(x);
+  if (failed(expectPerChannel(node, 1, 3)))
+    return failure();
   Normalized n = normalize(node, node.cast(x, statisticsType(node, element)),
                            axes, node.getFloat("epsilon", 1e-5f));
   Value y = node.cast(n.value, element);
@@ -152,6 +174,8 @@ static ImportResult importGroupNormalization(NodeImport &node) {
                  << " groups divide";
     return failure();
   }
+  if (failed(expectPerChannel(node, 1, 3)))
+    return failure();
   Elements whole = node.dims(x), apart = whole;
   apart[1] = node.index(groups);
   apart.insert(apart.begin() + 2, node.index(channels / groups));

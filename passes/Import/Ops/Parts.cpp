@@ -411,6 +411,24 @@ static ImportResult importPad(NodeImport &node) {
   }
   if (!x)
     return failure();
+  // What is repeated has to be there; a reflection repeats each element but
+  // the border's once.
+  for (int64_t dim = 0; dim < rank && mode != PadMode::Constant; ++dim) {
+    if (isConstantIntValue(low[dim], 0) && isConstantIntValue(high[dim], 0))
+      continue;
+    bool reflects = mode == PadMode::Reflect;
+    Num most = e.max(e.index(low[dim]), e.index(high[dim]));
+    Num size = e.index(node.dim(x, dim));
+    Num fits = most == 0 || (reflects ? most < size : size > 0);
+    const char *message =
+        reflects ? "expected pads smaller than the reflected dimension"
+                 : "expected a padded dimension that is not empty";
+    if (isConstantIntValue(fits.value, 0)) {
+      node.error() << message;
+      return failure();
+    }
+    e.check(fits, message);
+  }
   Value value;
   if (mode == PadMode::Constant) {
     value = node.input(2);

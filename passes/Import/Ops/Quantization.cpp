@@ -18,6 +18,17 @@ static Value repeatBlocks(NodeImport &node, Value parameter, Value x,
                  << " with block_size, found rank " << node.rank(parameter);
     return {};
   }
+  // The last block may be a part of one.
+  Emit e(node);
+  for (int64_t i = 0; i < node.rank(x); ++i)
+    if (i != axis && failed(node.expectEqual(
+                         node.dim(parameter, i), node.dim(x, i),
+                         "a scale of the input's sizes but along the axis")))
+      return {};
+  Num blocks = e.index(node.dim(parameter, axis));
+  Num many = (e.index(node.dim(x, axis)) + (block - 1)) / block;
+  e.check(blocks == many, "expected a scale for each block of the input",
+          /*status=*/0);
   Value apart = node.unsqueeze(parameter, {axis + 1});
   Elements sizes = node.dims(apart);
   sizes[axis + 1] = node.index(block);
@@ -61,7 +72,12 @@ static Value alignParameter(NodeImport &node, Value parameter, Value x) {
   if (node.hasFailed)
     return {};
   sizes[axis] = node.dim(parameter, 0);
-  return node.reshape(parameter, sizes);
+  Value aligned = node.reshape(parameter, sizes);
+  Elements wanted(node.rank(x), node.index(1));
+  wanted[axis] = node.dim(x, axis);
+  if (failed(node.expectBroadcast(aligned, wanted, "a scale or zero point")))
+    return {};
+  return aligned;
 }
 
 /// saturate(round(x) + zeroPoint) as `type`, an integer type; `zeroPoint` may
@@ -173,6 +189,9 @@ static Value withoutZero(NodeImport &node, Value x, Value zeroPoint) {
     if (known && llvm::all_of(*known, [](int64_t n) { return n == 0; }))
       zeroPoint = {};
   }
+  if (zeroPoint &&
+      failed(node.expectBroadcast(zeroPoint, node.dims(x), "a zero point")))
+    return {};
   return zeroPoint ? subtractZero(node, x, zeroPoint, node.b.getI16Type()) : x;
 }
 
@@ -226,6 +245,11 @@ static Value requantize(NodeImport &node, Value sum, Value aScale, Value bScale,
   Value factor =
       node.map<MulOp>({node.cast(aScale, f32), node.cast(bScale, f32)});
   factor = node.map<DivOp>({factor, node.cast(yScale, f32)});
+  if (!factor || !sum ||
+      failed(node.expectBroadcast(factor, node.dims(sum),
+                                  "scales of the product")) ||
+      failed(node.expectBroadcast(yZero, node.dims(sum), "a zero point")))
+    return {};
   Value scaled = node.map<MulOp>({node.cast(sum, f32), factor});
   if (!scaled)
     return {};
@@ -277,6 +301,11 @@ static ImportResult importQLinearConv(NodeImport &node) {
   Value sum = integerConvolution(node, node.input(0), node.input(2),
                                  node.input(3), node.input(5));
   if (!sum)
+    return failure();
+  for (unsigned i : {1, 2, 6, 7})
+    if (failed(node.expectBroadcast(i, node.index(1), "1")))
+      return failure();
+  if (failed(node.expectShape(8, node.dim(node.input(3), 0), "M")))
     return failure();
   if (Value bias = node.input(8))
     sum = node.map<AddOp>({sum, bias});

@@ -2,6 +2,7 @@
 // loop over time that carries the state.
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "passes/Import/Ops/Emit.h"
 #include "passes/Import/Ops/Loops.h"
 
 using namespace mlir;
@@ -302,6 +303,41 @@ struct Recurrent {
     return SmallVector<Value>(loop.getResults());
   }
 
+  /// Every input has the shape that the others and the attributes ask for, and
+  /// no sequence is longer than there are steps.
+  LogicalResult checkInputs() {
+    OpFoldResult d = node.index(directions), h = node.index(hidden);
+    OpFoldResult rows = node.index(gates * hidden);
+    Elements state{d, batch, h};
+    StringRef stateWords = "num_directions, batch_size, hidden_size";
+    if (batchFirst) {
+      std::swap(state[0], state[1]);
+      stateWords = "batch_size, num_directions, hidden_size";
+    }
+    std::string rowWords = "num_directions, " +
+                           (gates == 1 ? "" : std::to_string(gates) + " * ") +
+                           "hidden_size, ";
+    if (failed(node.expectShape(1, {d, rows, node.dim(x, 2)},
+                                rowWords + "input_size")) ||
+        failed(node.expectShape(2, {d, rows, h}, rowWords + "hidden_size")) ||
+        failed(node.expectShape(3, {d, node.index(2 * gates * hidden)},
+                                "num_directions, " + std::to_string(2 * gates) +
+                                    " * hidden_size")) ||
+        failed(node.expectShape(4, batch, "batch_size")) ||
+        failed(node.expectShape(5, state, stateWords)) ||
+        failed(node.expectShape(6, state, stateWords)) ||
+        failed(node.expectShape(7, {d, node.index(3 * hidden)},
+                                "num_directions, 3 * hidden_size")))
+      return failure();
+    if (lengths) {
+      Emit e(node);
+      e.checkRange(e.plain(lengths), e.index(int64_t(0)), e.index(steps),
+                   "expected " + node.inputName(4) +
+                       " from 0 to the number of steps");
+    }
+    return success();
+  }
+
   ImportResult import() {
     x = node.input(0);
     lengths = node.input(4);
@@ -325,7 +361,7 @@ struct Recurrent {
     steps = node.dim(x, 0);
     batch = node.dim(x, 1);
     std::optional<SmallVector<Activation>> functions = readActivations();
-    if (!functions)
+    if (!functions || failed(checkInputs()))
       return failure();
 
     SmallVector<SmallVector<Value>> parts(isLstm() ? 3 : 2);

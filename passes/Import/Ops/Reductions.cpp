@@ -149,6 +149,8 @@ template <ReduceKind kind> static ImportResult importArg(NodeImport &node) {
   int64_t axis = node.axis("axis", 0, x);
   if (node.hasFailed)
     return failure();
+  if (failed(node.expectNotEmpty(node.dim(x, axis), "a dimension")))
+    return failure();
   Value result = node.create<ArgReduceOp>(
       kind, x, axis, bool(node.getInt("select_last_index", 0)));
   bool keepsDims = node.getInt("keepdims", 1);

@@ -131,6 +131,13 @@ Resizer::readAxes(Value x, Value roi, Value scales, Value sizes) {
     for (int64_t i = 0; i < count; ++i)
       known->push_back(e.toIndex(e.load(read, e.index(i))).value);
   }
+  auto expectCount = [&](Value v, int64_t expected) {
+    return succeeded(node.expectEqual(node.dim(v, 0), node.index(expected),
+                                      "numbers for each resized axis"));
+  };
+  if ((!known && !expectCount(scales, count)) ||
+      (hasRoi && !expectCount(roi, 2 * count)))
+    return std::nullopt;
   SmallVector<ResizedAxis> axes;
   for (auto [i, dim] : llvm::enumerate(chosen)) {
     ResizedAxis axis{dim, {}, {}, {}, real(0), real(1)};
@@ -141,6 +148,12 @@ Resizer::readAxes(Value x, Value roi, Value scales, Value sizes) {
       std::optional<int64_t> to = getConstantIntValue(axis.size);
       if (to)
         axis.size = node.index(*to);
+      if (to && *to < 0) {
+        node.error() << "expected sizes of 0 or more, found " << *to;
+        return std::nullopt;
+      }
+      if (!areEqualSizes(axis.size, from))
+        e.check(e.index(axis.size) >= 0, "expected sizes of 0 or more");
       if (to && fromKnown && *fromKnown)
         axis.known = double(*to) / *fromKnown;
       axis.scale = axis.known ? real(*axis.known)
@@ -148,13 +161,20 @@ Resizer::readAxes(Value x, Value roi, Value scales, Value sizes) {
                                     e.toDouble(e.index(from));
     } else {
       std::tie(axis.known, axis.scale) = readElement(e, scales, i);
+      // Not NaN either.
+      if (axis.known && !(*axis.known > 0)) {
+        node.error() << "expected scales above 0, found " << *axis.known;
+        return std::nullopt;
+      }
+      if (!axis.known)
+        e.check(axis.scale > 0, "expected scales above 0");
       if (axis.known && fromKnown) {
         axis.size = node.index(
             int64_t(std::floor(float(*fromKnown) * float(*axis.known))));
       } else {
         Type f32 = node.b.getF32Type();
         Num size = e.floor(e.to(e.index(from), f32) * e.to(axis.scale, f32));
-        axis.size = e.max(e.toIndex(size), 0).value;
+        axis.size = e.toIndex(size).value;
       }
       if (axis.known && *axis.known == 1)
         axis.size = from;
@@ -167,6 +187,18 @@ Resizer::readAxes(Value x, Value roi, Value scales, Value sizes) {
   }
   if (known && policy != "stretch")
     keepAspectRatio(x, axes);
+  // Nothing is made of nothing only.
+  for (const ResizedAxis &axis : axes) {
+    OpFoldResult from = node.dim(x, axis.axis);
+    if (areEqualSizes(axis.size, from))
+      continue;
+    Num fits = e.index(from) > 0 || e.index(axis.size) == 0;
+    if (isConstantIntValue(fits.value, 0)) {
+      node.error() << "expected an image that is not empty";
+      return std::nullopt;
+    }
+    e.check(fits, "expected an image that is not empty", /*status=*/0);
+  }
   return axes;
 }
 

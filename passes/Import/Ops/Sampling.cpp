@@ -132,6 +132,13 @@ static ImportResult importGridSample(NodeImport &node) {
   Elements sizes{node.dim(x, 0), node.dim(x, 1)}, xSizes = node.dims(x);
   for (int64_t i = 0; i < spatial; ++i)
     sizes.push_back(node.dim(grid, 1 + i));
+  Elements gridSizes = node.dims(grid);
+  gridSizes.front() = xSizes[0];
+  gridSizes.back() = node.index(spatial);
+  if (failed(node.expectShape(1, gridSizes,
+                              "N, sizes of the result, spatial dimensions")) ||
+      failed(node.expectNotEmpty(ArrayRef(xSizes).drop_front(2), "an image")))
+    return failure();
   Value result = e.generate(sizes, element, [&](ArrayRef<Num> at) {
     SmallVector<Num> extents, position;
     for (int64_t i = 0; i < spatial; ++i) {
@@ -219,6 +226,12 @@ static ImportResult importRoiAlign(NodeImport &node) {
   Elements xSizes = node.dims(x);
   Elements sizes{node.dim(rois, 0), xSizes[1], node.index(height),
                  node.index(width)};
+  if (failed(node.expectShape(1, {sizes[0], node.index(4)}, "num_rois, 4")) ||
+      failed(node.expectShape(2, sizes[0], "num_rois")) ||
+      failed(node.expectNotEmpty(ArrayRef(xSizes).drop_front(2), "an image")))
+    return failure();
+  e.checkRange(batches, e.index(int64_t(0)), e.index(xSizes[0]) - 1,
+               "expected batch_indices inside the batch, found one outside");
   Value result = e.generate(sizes, element, [&](ArrayRef<Num> at) {
     SmallVector<Num> extents{e.index(xSizes[2]), e.index(xSizes[3])};
     Num batch =
@@ -284,6 +297,14 @@ static ImportResult importMaxRoiPool(NodeImport &node) {
   Elements xSizes = node.dims(x);
   Elements sizes{node.dim(rois, 0), xSizes[1], node.index((*shape)[0]),
                  node.index((*shape)[1])};
+  if (failed(node.expectShape(1, {sizes[0], node.index(5)}, "num_rois, 5")))
+    return failure();
+  Value batches =
+      e.generate(sizes[0], node.b.getIndexType(), [&](ArrayRef<Num> at) {
+        return e.toIndex(e.load(rois, {at[0], e.index(int64_t(0))}));
+      });
+  e.checkRange(batches, e.index(int64_t(0)), e.index(xSizes[0]) - 1,
+               "expected regions of images of the batch, found one outside");
   Value result = e.generate(sizes, element, [&](ArrayRef<Num> at) {
     auto part = [&](int64_t k) {
       return e.to(e.load(rois, {at[0], e.index(k)}), compute);
@@ -361,6 +382,23 @@ static ImportResult importDeformConv(NodeImport &node) {
   OpFoldResult n = node.dim(x, 0), rows = node.dim(offset, 2),
                columns = node.dim(offset, 3);
   SmallVector<Num> extents{e.index(node.dim(x, 2)), e.index(node.dim(x, 3))};
+  Elements images{node.dim(x, 2), node.dim(x, 3)}, outputs;
+  for (int64_t i = 0; i < 2; ++i)
+    outputs.push_back(windowedSize(node.b, node.loc, images[i], w[2 + i],
+                                   strides[i], dilations[i],
+                                   pads[i] + pads[2 + i]));
+  int64_t maps = offsetGroup * kernel;
+  if (failed(node.expectShape(
+          0, {n, node.index(channels), images[0], images[1]}, "N, C, H, W")) ||
+      failed(node.expectShape(
+          2, {n, node.index(2 * maps), outputs[0], outputs[1]},
+          "N, 2 * offset_group * kernel, output height, output width")) ||
+      failed(node.expectShape(3, node.index(w[0]), "oC")) ||
+      failed(node.expectShape(
+          4, {n, node.index(maps), outputs[0], outputs[1]},
+          "N, offset_group * kernel, output height, output width")) ||
+      failed(node.expectNotEmpty(images, "an image")))
+    return failure();
   Elements sizes{
       n,      node.index(channels), node.index(w[2]), node.index(w[3]), rows,
       columns};

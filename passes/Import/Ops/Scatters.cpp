@@ -1,6 +1,6 @@
 // Operators that write elements by index: scatters.
 
-#include "passes/Import/Ops/Emit.h"
+#include "passes/Import/Ops/Indices.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -60,6 +60,9 @@ static ImportResult importScatterElements(NodeImport &node) {
   if (!reduction || node.hasFailed)
     return failure();
   bool isUnsigned = node.elementType(x).isUnsignedInteger();
+  if (failed(expectWithin(node, 1, x, axis)) ||
+      failed(node.expectShape(2, node.dims(indices), "those of the indices")))
+    return failure();
   Value from = e.plain(updates), chosen = e.plain(indices);
   SmallVector<Num> extents = e.indices(node.dims(x));
   e.checkIndices(chosen, extents[axis]);
@@ -95,13 +98,17 @@ static ImportResult importScatterND(NodeImport &node) {
   bool isUnsigned = node.elementType(x).isUnsignedInteger();
   Value from = e.plain(updates), chosen = e.plain(indices);
   SmallVector<Num> extents = e.indices(node.dims(x));
-  if (depth)
-    e.checkIndices(chosen, ArrayRef(extents).take_front(depth), true);
   // One turn for each update: the indices' dimensions, then the slice's.
   Elements sizes = node.dims(indices), xSizes = node.dims(x);
   sizes.pop_back();
   for (int64_t i = depth; i < xRank; ++i)
     sizes.push_back(xSizes[i]);
+  if (failed(node.expectShape(2, sizes,
+                              "those of the indices but the last, those of the "
+                              "data that are not indexed")))
+    return failure();
+  if (depth)
+    e.checkIndices(chosen, ArrayRef(extents).take_front(depth), true);
   Value result =
       e.nest(sizes, e.plain(x),
              [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {

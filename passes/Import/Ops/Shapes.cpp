@@ -1,7 +1,6 @@
 // Operators that give a tensor's elements another shape or order.
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
-#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "passes/Import/GraphImporter.h"
 #include "passes/Import/Ops/Axes.h"
 
@@ -104,16 +103,20 @@ static ImportResult importReshape(NodeImport &node) {
     Value divisor = arith::MaxSIOp::create(b, loc, product, one);
     Value rest = arith::DivUIOp::create(b, loc, total, divisor);
     Value check = one;
+    Num areSizes = e.flag(true), wide = e.constant(1, b.getF64Type());
     for (auto [i, value] : llvm::enumerate(values)) {
       Value isInferred = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
                                                value, minusOne);
       Value size = arith::SelectOp::create(b, loc, isInferred, rest, value);
       check = arith::MulIOp::create(b, loc, check, size);
+      areSizes = areSizes && e.num(size) >= 0;
+      wide = wide * e.toDouble(e.num(size));
       (*sizes)[i] = size;
     }
     Value fits =
         arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, check, total);
-    e.check(e.num(fits),
+    // The product must not wrap either.
+    e.check(e.num(fits) && areSizes && wide < 0x1p62,
             "expected a shape with as many elements as the operand");
     return node.result(node.reshape(x, *sizes));
   }
@@ -161,6 +164,40 @@ static ImportResult importFlatten(NodeImport &node) {
   return node.result(node.reshape(x, {rows, columns}));
 }
 
+/// Without axes: as many dimensions of size 1 as the result's rank tells are
+/// taken out; `staticOnes` are known.
+static ImportResult squeezeAllOnes(NodeImport &node, Value x,
+                                   int64_t staticOnes) {
+  std::optional<int64_t> rank = node.inferredRank(0);
+  if (!rank || *rank > node.rank(x) - staticOnes) {
+    node.error() << "expected axes, a static shape or a result of known rank, "
+                    "found "
+                 << node.type(x)
+                 << ", whose dimensions of dynamic size may be 1";
+    return failure();
+  }
+  Emit e(node);
+  SmallVector<Num> others(*rank, e.index(1));
+  Num next = e.index(int64_t(0)), one = e.index(1);
+  for (OpFoldResult size : node.dims(x)) {
+    Num stays = e.index(size) != 1;
+    for (auto [i, other] : llvm::enumerate(others))
+      other = e.select(stays && next == i, e.index(size), other);
+    next = e.select(stays, next + one, next);
+  }
+  e.check(next == *rank,
+          "expected dimensions of size 1 that give the result's "
+          "rank",
+          /*status=*/0);
+  Elements sizes;
+  for (Num other : others)
+    sizes.push_back(
+        getConstantIntValue(other.value)
+            ? OpFoldResult(node.index(*getConstantIntValue(other.value)))
+            : OpFoldResult(other.value));
+  return node.result(node.reshape(x, sizes));
+}
+
 static ImportResult importSqueeze(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
@@ -187,13 +224,19 @@ static ImportResult importSqueeze(NodeImport &node) {
       return failure();
     axes = *known;
   } else {
-    // The rank of the result is that which the static sizes give.
     for (auto [dim, size] : llvm::enumerate(node.type(x).getShape()))
       if (size == 1)
         axes.push_back(dim);
-      else if (ShapedType::isDynamic(size))
-        e.check(!sizeIsOne(dim), "expected static sizes of 1 where no axes are "
-                                 "given");
+    if (!node.type(x).hasStaticShape() &&
+        (node.inferredRank(0) || axes.empty()))
+      return squeezeAllOnes(node, x, axes.size());
+    // The rank of the result is that which the static sizes give.
+    for (auto [dim, size] : llvm::enumerate(node.type(x).getShape()))
+      if (ShapedType::isDynamic(size))
+        e.check(!sizeIsOne(dim),
+                "expected no size of 1 but the static ones, where no axes are "
+                "given",
+                /*status=*/0);
   }
   for (int64_t axis : axes) {
     int64_t size = node.type(x).getDimSize(axis);
@@ -260,6 +303,8 @@ static ImportResult importExpand(NodeImport &node) {
     node.error() << "expected a shape of static length";
     return failure();
   }
+  if (!node.graph.getElements(node.input(1)))
+    node.expectMemory(*sizes);
   // The shape and x's shape broadcast against each other.
   Elements from = node.dims(x);
   size_t rank = std::max(from.size(), sizes->size());

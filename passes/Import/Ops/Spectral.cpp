@@ -56,18 +56,31 @@ static Num loadPart(Emit &e, Value x, ArrayRef<Num> at, int64_t part,
   return known ? value : e.select(e.index(parts) == 2, value, zero);
 }
 
+/// The last dimension of a signal has a real part, or both parts.
+static void checkParts(Emit &e, OpFoldResult parts) {
+  Num count = e.index(parts);
+  e.check(count == 1 || count == 2,
+          "expected a signal whose last dimension is 1 or 2", /*status=*/0);
+}
+
 static OpFoldResult foldSize(NodeImport &node, Num size) {
   if (std::optional<int64_t> constant = getConstantIntValue(size.value))
     return node.index(*constant);
   return size.value;
 }
 
-/// A scalar input as a size: an attribute where it is known.
-static OpFoldResult readSize(Emit &e, Value input) {
-  std::optional<Elements> known = e.node.elements(input);
-  if (known && known->size() == 1)
-    return foldSize(e.node, e.index(known->front()));
-  return e.max(e.toIndex(e.loadScalar(input)), 0).value;
+/// Scalar input `i` as a size, at least `least`: an attribute where it is
+/// known.
+static OpFoldResult readSize(Emit &e, unsigned i, int64_t least = 1) {
+  NodeImport &node = e.node;
+  std::optional<Elements> known = node.elements(node.input(i));
+  Num size = known && known->size() == 1
+                 ? e.index(known->front())
+                 : e.toIndex(e.loadScalar(node.input(i)));
+  // No memory has more, and what is computed from it must not overflow.
+  e.check(size >= least && size <= double(int64_t(1) << 47),
+          "expected " + node.inputName(i) + " of " + Twine(least) + " or more");
+  return foldSize(node, size);
 }
 
 static ImportResult importDft(NodeImport &node) {
@@ -83,6 +96,7 @@ static ImportResult importDft(NodeImport &node) {
   // The axis may be known at run time only: x is [outer, n, inner, parts].
   Elements sizes = node.dims(x);
   OpFoldResult parts = sizes[rank - 1];
+  checkParts(e, parts);
   std::optional<SmallVector<int64_t>> axisKnown;
   if (!node.hasInput(2))
     axisKnown = SmallVector<int64_t>{node.getInt("axis", -2)};
@@ -90,9 +104,13 @@ static ImportResult importDft(NodeImport &node) {
     axisKnown = node.constants(node.input(2));
   Num one = e.index(1), axis;
   if (axisKnown && axisKnown->size() == 1) {
-    axis = e.index(node.normalizeAxis(axisKnown->front(), rank));
+    int64_t known = node.normalizeAxis(axisKnown->front(), rank);
+    if (known == rank - 1 && !node.hasFailed)
+      node.error() << "expected an axis of the signal, found "
+                   << axisKnown->front();
     if (node.hasFailed)
       return failure();
+    axis = e.index(known);
   } else {
     axis = e.toIndex(e.loadScalar(node.input(2)));
     e.check(axis >= -rank && axis < rank - 1 && axis != -1,
@@ -107,7 +125,7 @@ static ImportResult importDft(NodeImport &node) {
     inner = inner * e.select(axis < i, size, one);
   }
   bool isReal = inverse && oneSided;
-  Num length = node.hasInput(1) ? e.index(readSize(e, node.input(1)))
+  Num length = node.hasInput(1) ? e.index(readSize(e, 1))
                : isReal         ? (count - 1) * 2
                                 : count;
   // One-sided: the other half mirrors the first.
@@ -169,12 +187,13 @@ static ImportResult importStft(NodeImport &node) {
     return failure();
   }
   Elements sizes = node.dims(x);
-  OpFoldResult length =
-      node.hasInput(3) ? readSize(e, node.input(3)) : node.dim(window, 0);
-  Num step = e.max(e.index(readSize(e, node.input(1))), 1);
+  OpFoldResult length = node.hasInput(3) ? readSize(e, 3) : node.dim(window, 0);
+  Num step = e.index(readSize(e, 1));
   Num frame = e.index(length), whole = e.index(sizes[1]);
-  Num frames =
-      e.select(whole < frame, e.index(int64_t(0)), (whole - frame) / step + 1);
+  checkParts(e, sizes[2]);
+  e.check(whole >= frame, "expected a signal that is no shorter than a frame",
+          /*status=*/0);
+  Num frames = (whole - frame) / step + 1;
   Num bins = oneSided ? frame / 2 + 1 : frame;
   Type element = node.elementType(x);
   Elements turns{sizes[0], foldSize(node, frames), foldSize(node, bins)};
@@ -182,7 +201,7 @@ static ImportResult importStft(NodeImport &node) {
   result.push_back(node.index(2));
   if (window)
     e.check(e.index(node.dim(window, 0)) >= frame,
-            "expected a window as long as a frame");
+            "expected a window as long as a frame", /*status=*/0);
   Value table = angleTable(e, length);
   Value y =
       e.nest(turns, e.empty(result, element),
@@ -210,9 +229,9 @@ static ImportResult importMelWeightMatrix(NodeImport &node) {
   if (!element)
     return failure();
   Type f64 = node.b.getF64Type();
-  OpFoldResult bins = readSize(e, node.input(0));
-  Num length = e.index(readSize(e, node.input(1)));
-  Num rate = e.toDouble(e.index(readSize(e, node.input(2))));
+  OpFoldResult bins = readSize(e, 0, /*least=*/0);
+  Num length = e.index(readSize(e, 1, /*least=*/0));
+  Num rate = e.toDouble(e.index(readSize(e, 2)));
   auto mel = [&](unsigned i) {
     Num hertz = e.toDouble(e.loadScalar(node.input(i)));
     return e.log(hertz / 700 + 1) * (2595 / std::log(10.0));

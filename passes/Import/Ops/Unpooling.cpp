@@ -20,10 +20,19 @@ ImportResult dlc::importMaxPoolWithIndices(NodeImport &node, Value x,
   Type element = node.elementType(from), i64 = node.b.getI64Type();
   Elements xSizes = node.dims(x), sizes{xSizes[0], xSizes[1]}, kernel;
   SmallVector<Num> extents = e.indices(xSizes);
+  if (failed(node.expectNotEmpty(ArrayRef(xSizes).drop_front(2), "an image")))
+    return failure();
   for (size_t i = 0; i < spatial; ++i) {
     OpFoldResult size = addSizes(
         node.b, node.loc,
         addSizes(node.b, node.loc, xSizes[2 + i], pads.low[i]), pads.high[i]);
+    int64_t span = (window.kernel[i] - 1) * window.dilations[i] + 1;
+    e.check(e.index(size) + (window.pads[i] + window.pads[spatial + i] - span +
+                             window.strides[i]) >=
+                0,
+            "expected an input, with its padding, that is no smaller than the "
+            "window",
+            /*status=*/0);
     sizes.push_back(windowedSize(node.b, node.loc, size, window.kernel[i],
                                  window.strides[i], window.dilations[i],
                                  window.pads[i] + window.pads[spatial + i]));
@@ -112,6 +121,8 @@ static ImportResult importMaxUnpool(NodeImport &node) {
   if (!window)
     return failure();
   Elements xSizes = node.dims(x), sizes{xSizes[0], xSizes[1]};
+  if (failed(node.expectShape(1, xSizes, "those of X")))
+    return failure();
   size_t spatial = kernel->size();
   for (size_t i = 0; i < spatial; ++i) {
     Num size = (e.index(xSizes[2 + i]) - 1) * window->strides[i] +
@@ -137,6 +148,11 @@ static ImportResult importMaxUnpool(NodeImport &node) {
   Value from = e.plain(x);
   Type element = node.elementType(from);
   SmallVector<Num> into = e.indices(placed), outer = e.indices(sizes);
+  Num places = e.index(1);
+  for (Num size : into)
+    places = places * size;
+  e.checkRange(indices, e.index(int64_t(0)), places - 1,
+               "expected indices inside the result, found one outside");
   Value zeros = e.filled(sizes, e.constant(0, element));
   Value result = e.nest(
       xSizes, zeros, [&](ArrayRef<Num> at, ValueRange args) -> Emit::Values {
@@ -197,15 +213,23 @@ static ImportResult importCol2Im(NodeImport &node) {
   if (node.hasFailed)
     return failure();
   SmallVector<Num> taps = e.indices(*block), counts;
-  Num window = e.index(1);
+  Num window = e.index(1), positions = e.index(1), fits = e.flag(true);
   for (size_t i = 0; i < spatial; ++i) {
     window = window * taps[i];
     // Positions of the block along this dimension.
     Num room = e.index((*image)[i]) + (pads[i] + pads[spatial + i]) -
                ((taps[i] - 1) * dilations[i] + 1);
-    counts.push_back(e.max(room / strides[i] + 1, 0));
+    counts.push_back(room / strides[i] + 1);
+    positions = positions * counts[i];
+    fits = fits && taps[i] >= 1 && room >= 0;
   }
-  Num channels = e.index(node.dim(x, 1)) / window;
+  e.check(fits, "expected an image that is no smaller than the block");
+  Num rows = e.index(node.dim(x, 1));
+  e.check(rows % window == 0 && e.index(node.dim(x, 2)) == positions,
+          "expected an input of the shape [N, C * elements of the block, "
+          "positions of the block]",
+          /*status=*/0);
+  Num channels = rows / window;
   Num columns = e.index(node.dim(x, 2));
   OpFoldResult channelSize = channels.value;
   if (std::optional<int64_t> constant = getConstantIntValue(channels.value))
@@ -252,6 +276,10 @@ static ImportResult importAffineGrid(NodeImport &node) {
     if (std::optional<int64_t> constant = getConstantIntValue(s))
       s = node.index(*constant);
   int64_t spatial = size->size() - 2;
+  if (failed(node.expectShape(
+          0, {(*size)[0], node.index(spatial), node.index(spatial + 1)},
+          "N, dimensions, dimensions + 1")))
+    return failure();
   Type element = node.elementType(theta), compute = computeTypeOf(element);
   Elements sizes{(*size)[0]};
   sizes.append(size->begin() + 2, size->end());
@@ -290,6 +318,8 @@ static ImportResult importDet(NodeImport &node) {
   }
   Elements batch = node.dims(x);
   OpFoldResult n = batch.back();
+  if (failed(node.expectEqual(batch[rank - 2], n, "square matrices")))
+    return failure();
   batch.pop_back_n(2);
   Type element = node.elementType(x), f64 = node.b.getF64Type();
   Num count = e.index(n), zero = e.index(int64_t(0));

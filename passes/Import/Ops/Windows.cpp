@@ -75,6 +75,23 @@ std::optional<Window> dlc::readWindow(NodeImport &node, Value x,
   return window;
 }
 
+LogicalResult dlc::expectWindowFits(NodeImport &node, Value x,
+                                    const Window &window) {
+  size_t spatial = window.kernel.size();
+  for (size_t i = 0; i < spatial; ++i) {
+    int64_t size = node.type(x).getDimSize(2 + i);
+    int64_t span = (window.kernel[i] - 1) * window.dilations[i] + 1;
+    int64_t padded = size + window.pads[i] + window.pads[spatial + i];
+    if (ShapedType::isDynamic(size) || padded - span + window.strides[i] >= 0)
+      continue;
+    node.error() << "expected an input, with its padding, that is no smaller "
+                    "than the window, found sizes "
+                 << padded << " and " << span;
+    return failure();
+  }
+  return success();
+}
+
 DynamicPads dlc::getDynamicPads(NodeImport &node, const Window &window,
                                 ArrayRef<OpFoldResult> sizes) {
   Emit e(node);
@@ -89,7 +106,7 @@ DynamicPads dlc::getDynamicPads(NodeImport &node, const Window &window,
     Num size = e.index(sizes[i]);
     if (window.isSame) {
       // total = max(0, (ceil(size / stride) - 1) * stride + span - size)
-      Num last = (size - 1) / stride * stride;
+      Num last = ((size + (stride - 1)) / stride - 1) * stride;
       Num total = e.max(last + span - size, 0);
       Num half = total / 2;
       pads.low[i] = (window.isSameUpper ? half : total - half).value;
@@ -215,6 +232,8 @@ static ImportResult importMaxPool(NodeImport &node) {
   if (!window)
     return failure();
   applyCeilMode(node, x, *window);
+  if (failed(expectWindowFits(node, x, *window)))
+    return failure();
   DynamicPads pads = getDynamicPads(node, *window, spatialSizes(node, x));
   if (node.hasOutput(1))
     return importMaxPoolWithIndices(node, x, *window, pads);
@@ -233,6 +252,8 @@ static ImportResult importAveragePool(NodeImport &node) {
   size_t spatial = window.kernel.size();
   SmallVector<int64_t> padsBefore = window.pads;
   applyCeilMode(node, x, window);
+  if (failed(expectWindowFits(node, x, window)))
+    return failure();
   DynamicPads pads = getDynamicPads(node, window, spatialSizes(node, x));
   Value last = node.toChannelsLast(x);
   Type element = node.elementType(x);
@@ -281,6 +302,8 @@ static ImportResult importLpPool(NodeImport &node) {
   if (!window)
     return failure();
   applyCeilMode(node, x, *window);
+  if (failed(expectWindowFits(node, x, *window)))
+    return failure();
   DynamicPads pads = getDynamicPads(node, *window, spatialSizes(node, x));
   double p = node.getInt("p", 2);
   Value last = node.map<AbsOp>({node.toChannelsLast(x)});

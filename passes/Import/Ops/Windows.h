@@ -26,6 +26,12 @@ struct DynamicPads {
                     mlir::Value value = {}) const;
 };
 
+/// An error where a window is larger than the padded spatial dimensions of x
+/// ([n, c, spatial...]) by more than what gives no element, and these are
+/// static.
+mlir::LogicalResult expectWindowFits(NodeImport &node, mlir::Value x,
+                                     const Window &window);
+
 /// The padding that depends on the `sizes` of the spatial dimensions; zeros
 /// for those that are constant.
 DynamicPads getDynamicPads(NodeImport &node, const Window &window,
