@@ -30,7 +30,9 @@ static Value fastGelu(NodeImport &node, Value x) {
 /// The first input, plus the second one where there is one.
 static Value withBias(NodeImport &node) {
   Value x = node.input(0), bias = node.input(1);
-  if (failed(node.expectBroadcast(1, node.dims(x), "those of the input")))
+  if (bias && (node.rank(x) == 0 ||
+               failed(node.expectShape(1, node.dim(x, node.rank(x) - 1),
+                                       "hidden_size"))))
     return {};
   return bias ? node.map<AddOp>({x, bias}) : x;
 }

@@ -191,6 +191,8 @@ static ImportResult importStft(NodeImport &node) {
   Num step = e.index(readSize(e, 1));
   Num frame = e.index(length), whole = e.index(sizes[1]);
   checkParts(e, sizes[2]);
+  if (failed(node.expectNotEmpty(length, "a frame")))
+    return failure();
   e.check(whole >= frame, "expected a signal that is no shorter than a frame",
           /*status=*/0);
   Num frames = (whole - frame) / step + 1;
