@@ -45,7 +45,10 @@ Error dlc::linkShared(const TargetSpec &spec, StringRef object,
   SmallString<128> log;
   if (std::error_code code =
           sys::fs::createTemporaryFile("dlc-link", "txt", log))
-    return errorCodeToError(code);
+    return createStringError(
+        formatv("--emit=shared needs a temporary file, and '{0}' cannot be "
+                "made: {1} (TMPDIR names the folder)",
+                log, code.message()));
   FileRemover remover(log);
   std::vector<StringRef> arguments = {program, "-shared",  "-nostartfiles",
                                       "-o",    result,     object,

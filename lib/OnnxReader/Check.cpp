@@ -309,7 +309,9 @@ void Checker::checkNode(const pb::NodeProto &node, Names &names) {
           : pb::OpSchemaRegistry::Schema(node.op_type(), version->second,
                                          version->first);
   bool deprecated = schema && schema->Deprecated();
-  if (ok && full && !deprecated) {
+  // What has no schema is the importer's to report, with all that it lacks.
+  bool isUnknown = !schema && version != context.get_opset_imports().end();
+  if (ok && full && !deprecated && !isUnknown) {
     try {
       pb::checker::check_node(node, context, names);
     } catch (const std::exception &e) {

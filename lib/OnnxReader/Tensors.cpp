@@ -9,6 +9,7 @@
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/Alignment.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/Path.h"
 
@@ -291,6 +292,10 @@ LogicalResult ExternalFiles::load(pb::TensorProto &tensor, Location loc) {
   llvm::sys::path::append(path, relative);
   std::shared_ptr<llvm::MemoryBuffer> &file = files[path];
   if (!file) {
+    // A pipe would be waited for.
+    if (llvm::sys::fs::exists(path) && !llvm::sys::fs::is_regular_file(path))
+      return emitError(loc, "cannot read the external data '")
+             << path << "': expected a regular file";
     auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false,
                                               /*RequiresNullTerminator=*/false);
     if (!buffer)

@@ -74,17 +74,23 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
     return diag;
   };
   const OpRow *row = findOpRow(node.getDomain(), node.getOpType());
-  if (!row)
-    return fail("dlc has no lowering for it");
   int version =
       getSinceVersion(node.getDomain(), node.getOpType(), node.getOpset());
+  if (!row)
+    return fail(getNewestOpset(node.getDomain()) && !version
+                    ? "ONNX has no such operator"
+                    : "dlc has no lowering for it");
   if (version && version < row->sinceVersion)
     return fail("expected version " + Twine(row->sinceVersion) +
                 " or newer, and ONNX cannot convert version " + Twine(version));
   NodeImport import(*this, b, node);
   for (unsigned i = 0; i < import.numInputs(); ++i)
-    if (node.getInput(i) && !import.input(i))
+    if (node.getInput(i) && !import.input(i)) {
+      // Of unknown type since its node could not be imported: said already.
+      if (notImported.contains(node.getInput(i)))
+        return failure();
       return fail("the type of input " + Twine(i) + " is not known");
+    }
   ImportResult results = failure();
   if (std::optional<Value> value = importShapeArithmetic(import))
     results = import.result(*value);
@@ -124,6 +130,8 @@ LogicalResult GraphImporter::importBlock(Block &block,
     for (Value result : op.getResults())
       if (Type type = convertOnnxType(result.getType()))
         values[result] = ub::PoisonOp::create(b, op.getLoc(), type);
+      else
+        notImported.insert(result);
   }
   if (!allImported)
     return failure();

@@ -47,6 +47,8 @@ private:
 
   mlir::OpBuilder &b;
   llvm::DenseMap<mlir::Value, mlir::Value> values;
+  /// Of unknown type, since their node could not be imported.
+  llvm::DenseSet<mlir::Value> notImported;
   llvm::DenseMap<mlir::Value, Elements> knownElements;
   llvm::SmallVector<mlir::Operation *> discarded;
 };

@@ -7,6 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from importlib.util import module_from_spec, spec_from_file_location
+import os
 import pathlib
 
 _spec = spec_from_file_location(
@@ -132,12 +133,6 @@ def opset_twice(folder):
     made = matmul()
     made.opset_import.append(helper.make_opsetid("ai.onnx", 17))
     return save(made, folder)
-
-
-@case(["a", "'NoSuchOp' node", "o Op registered"])
-def unknown_operator(folder):
-    return save(model([node("NoSuchOp", ["x"], ["y"], name="a")],
-                      [value("x")], [value("y")]), folder)
 
 
 # Graphs.
@@ -311,6 +306,13 @@ def external(folder, location="w.bin", offset=None, length=None, data=bytes(48))
     if data is not None:
         (pathlib.Path(folder) / "w.bin").write_bytes(data)
     return raw(folder, made.SerializeToString())
+
+
+@case(["cannot read the external data", "w.bin", "expected a regular file"], "onnx")
+def external_pipe(folder):
+    path = external(folder, data=None)
+    os.mkfifo(pathlib.Path(folder) / "w.bin")
+    return path
 
 
 @case(["cannot read the external data", "w.bin"], "onnx")
@@ -496,6 +498,22 @@ def test_all_errors_at_once(tmp_path):
     assert status == 1 and out == ""
     for name in ["one", "two", "three"]:
         assert name in err, err
+
+
+def test_all_unsupported_at_once(tmp_path):
+    """Whatever they lack, and without errors that only follow from them."""
+    made = model([node("NoSuchOp", ["x"], ["h"], name="a"),
+                  node("Zork", ["x"], ["z"], name="b", domain="my.domain"),
+                  node("Relu", ["h"], ["y"])],
+                 [value("x")], [value("y"), value("z")])
+    made.opset_import.append(helper.make_opsetid("my.domain", 3))
+    out, err, status = run(save(made, tmp_path), "-o", str(tmp_path / "out.o"))
+    assert status == 1 and out == ""
+    first, second = err.splitlines()
+    assert "node 'a': error: operator NoSuchOp of opset 18 on ('tensor<2x3xf32>')" in first
+    assert "is not supported: ONNX has no such operator" in first
+    assert "node 'b': error: operator my.domain.Zork of opset 3 on" in second
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
 def test_random_bytes_never_crash(tmp_path):

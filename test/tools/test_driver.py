@@ -124,6 +124,48 @@ def test_a_disk_that_is_full(folder, flags):
     )
 
 
+def test_no_temporary_folder(folder):
+    environment = os.environ | {"TMPDIR": "/nonexistent"}
+    check_refused(
+        folder,
+        ["model.onnx", "--emit=shared", "-o", "x.so"],
+        "'/nonexistent/dlc-link",
+        env=environment,
+    )
+
+
+def test_out_of_memory(folder):
+    """One line at whatever allocation fails, and nothing half written."""
+    weights = numpy_helper.from_array(np.ones((4096, 4096), "float32"), "w")
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "large",
+        [value("x", TensorProto.FLOAT, [1, 4096])],
+        [value("y", TensorProto.FLOAT, [1, 4096])],
+        [weights],
+    )
+    onnx.save(helper.make_model(graph), folder / "large.onnx")
+    started = 128 << 20  # what the program and its libraries take
+    failures = set()
+    for more in range(80, 520, 40):
+
+        def limit(bytes=started + (more << 20)):
+            resource.setrlimit(resource.RLIMIT_AS, (bytes, bytes))
+
+        before = snapshot(folder)
+        status, _, err = run("large.onnx", "-o", "x.o", cwd=folder, preexec_fn=limit)
+        if status == 0:
+            break
+        if "shared libraries" in err or status == 127:
+            continue  # not even the program could be loaded
+        assert status == 1, (status, err)
+        assert "error: " in err and err.count("\n") == 1, err
+        assert snapshot(folder) == before
+        failures.add(err)
+    assert failures
+
+
 def test_failure_keeps_what_was_there(folder):
     """Files of an earlier compilation stay when a later one fails."""
     assert run("model.onnx", cwd=folder)[0] == 0

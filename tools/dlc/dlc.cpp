@@ -15,10 +15,13 @@
 #include "tools/dlc/Options.h"
 #include "tools/dlc/Progress.h"
 #include "llvm/Pass.h"
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Signals.h"
 #include <csignal>
+#include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -229,9 +232,25 @@ static void ignoreSignalsOfOutput() {
   std::signal(SIGXFSZ, SIG_IGN);
 }
 
+/// Ends the program as an error does: one line, status 1, no file half
+/// written.
+static void handleFatalError(void *, const char *reason, bool) {
+  // Nothing here may need memory.
+  for (const char *part : {"dlc: error: ", reason, "\n"})
+    (void)!write(STDERR_FILENO, part, strlen(part));
+  llvm::sys::RunInterruptHandlers();
+  _exit(1);
+}
+
+static void handleBadAlloc(void *, const char *, bool) {
+  handleFatalError(nullptr, "out of memory", false);
+}
+
 int main(int argc, char **argv) {
   takeClosedStreams();
   llvm::InitLLVM init(argc, argv, /*InstallPipeSignalExitHandler=*/false);
+  llvm::install_fatal_error_handler(handleFatalError);
+  llvm::install_bad_alloc_error_handler(handleBadAlloc);
   ignoreSignalsOfOutput();
   // Its flags are those of the Python package.
   if (argc > 1 && argv[1] == verifyCommand.getName())
