@@ -62,6 +62,7 @@ static const TargetArch arch = {
     /*cpu=*/"generic",
     /*features=*/"+v8a,+neon",
     /*abi=*/"",
+    /*floatFeature=*/"fp-armv8",
     needs,
     /*needsLinux=*/true,
     /*signExtendsInts=*/false,

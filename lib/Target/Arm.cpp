@@ -58,6 +58,7 @@ static const TargetArch arch = {
     /*cpu=*/"generic",
     /*features=*/"+v7,+neon,+vfp4,+fp16",
     /*abi=*/"",
+    /*floatFeature=*/"vfp2",
     needs,
     /*needsLinux=*/true,
     /*signExtendsInts=*/false,

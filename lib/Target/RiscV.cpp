@@ -56,6 +56,7 @@ static const TargetArch arch = {
     /*cpu=*/"generic-rv64",
     /*features=*/"+m,+a,+f,+d,+c",
     /*abi=*/"lp64d",
+    /*floatFeature=*/"d",
     needs,
     /*needsLinux=*/true,
     /*signExtendsInts=*/true,

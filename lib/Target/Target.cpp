@@ -236,6 +236,11 @@ Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
        subtarget->getEnabledProcessorFeatures())
     spec.enabled.push_back(feature.Key);
   llvm::sort(spec.enabled);
+  if (!spec.hasFeature(arch.floatFeature))
+    return createStringError(
+        formatv("the calls of {0} need the feature '{1}', which -mcpu or "
+                "-mattr takes away",
+                arch.name, arch.floatFeature));
   return spec;
 }
 

@@ -70,6 +70,7 @@ struct TargetArch {
   llvm::StringRef description;
   llvm::StringRef triple;             ///< of the short name
   llvm::StringRef cpu, features, abi; ///< without -mcpu and -mattr
+  llvm::StringRef floatFeature;       ///< what passes floating-point arguments
   /// Instruction sets whose absence can be found at run time. Features that
   /// the runtime's own code needs already (the baseline) are not listed.
   llvm::ArrayRef<CpuNeed> needs;

@@ -117,6 +117,7 @@ static const TargetArch arch = {
     /*cpu=*/"x86-64-v3",
     /*features=*/"",
     /*abi=*/"",
+    /*floatFeature=*/"sse2",
     needs,
     /*needsLinux=*/false,
     /*signExtendsInts=*/false,

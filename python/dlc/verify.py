@@ -254,6 +254,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of random inputs")
     parser.add_argument("-O", dest="opt_level", type=int, default=3, choices=range(4),
                         help="optimisation level")  # fmt: skip
+    parser.add_argument("--conv", default="auto", choices=["auto", "direct", "winograd"],
+                        help="form of convolutions")  # fmt: skip
     parser.add_argument("--all", action="store_true", help="print every value, not the worst only")
     parser.add_argument("--disable-pass", action="append", default=[], metavar="pass",
                         help="leave out an optional pass")  # fmt: skip
@@ -314,6 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     how = dict(
         opt_level=options.opt_level,
+        conv=options.conv,
         disabled_passes=options.disable_pass,
         added_passes=options.add_passes,
     )

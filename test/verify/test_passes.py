@@ -84,6 +84,14 @@ def test_command_line(net, tmp_path):
     assert status == 1 and "is named 'nobody'" in err
 
 
+@pytest.mark.parametrize("form", ["direct", "winograd"])
+def test_verify_a_form_of_convolutions(net, form):
+    status, out, err = run("verify", net, f"--conv={form}")
+    assert status == 0, out + err
+    status, _, err = run("verify", net, "--conv=fastest")
+    assert status == 2 and "winograd" in err
+
+
 def test_disabled_passes_do_nothing(net):
     """The IR has the scale that dlc-fold-scale folds into the weights."""
     folded = run(net, "--to=graph")[1]
