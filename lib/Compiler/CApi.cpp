@@ -234,7 +234,8 @@ dlc_compilation *dlc_compile_bytes(const void *bytes, size_t size,
                    return readModel(
                        llvm::MemoryBuffer::getMemBufferCopy(
                            StringRef(static_cast<const char *>(bytes), size)),
-                       "model", context, read, ReadMode::Raised);
+                       read.name.empty() ? "model" : StringRef(read.name),
+                       context, read, ReadMode::Raised);
                  });
 }
 

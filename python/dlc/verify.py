@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -315,6 +316,7 @@ def _load(options: argparse.Namespace) -> tuple[onnx.ModelProto, dict[str, Any]]
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     how = dict(
+        name=os.path.basename(options.model),  # for errors
         opt_level=options.opt_level,
         conv=options.conv,
         disabled_passes=options.disable_pass,

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 import dlc
 from dlc import bisect, verify
@@ -90,6 +91,21 @@ def test_verify_a_form_of_convolutions(net, form):
     assert status == 0, out + err
     status, _, err = run("verify", net, "--conv=fastest")
     assert status == 2 and "winograd" in err
+
+
+def test_verify_names_the_file_in_errors(tmp_path):
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Zork", ["x"], ["y"], name="z", domain="my.domain")],
+        "g",
+        [value("x", TensorProto.FLOAT, [2])],
+        [value("y", TensorProto.FLOAT, [2])],
+    )
+    imports = [helper.make_opsetid("", 18), helper.make_opsetid("my.domain", 1)]
+    path = tmp_path / "odd.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=imports), path)
+    status, _, err = run("verify", path)
+    assert status == 1 and "odd.onnx: node 'z': error: operator my.domain.Zork" in err
 
 
 def test_disabled_passes_do_nothing(net):
