@@ -50,5 +50,5 @@ add_custom_command(
   DEPENDS dlc-tool VERBATIM)
 dlc_doc_page(OnnxOperators ${doc_parts}/operators.txt)
 
-add_custom_target(docs DEPENDS ${docs}/Dialect.md ${docs}/Passes.md
+add_custom_target(docs ALL DEPENDS ${docs}/Dialect.md ${docs}/Passes.md
                                ${docs}/OnnxOperators.md)

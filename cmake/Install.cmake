@@ -13,10 +13,10 @@ install(DIRECTORY include/dlc DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 install(DIRECTORY python/dlc DESTINATION ${DLC_PYTHON_INSTALL_DIR}
         FILES_MATCHING PATTERN "*.py" PATTERN "py.typed")
 
-# The written pages, and the generated ones if the docs target has made them.
+# The written pages, and the generated ones.
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY ${PROJECT_BINARY_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}
-        OPTIONAL FILES_MATCHING PATTERN "*.md")
+        FILES_MATCHING PATTERN "*.md")
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
