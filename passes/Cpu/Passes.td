@@ -17,6 +17,27 @@ def ExpandMath : Pass<"dlc-expand-math", "::mlir::ModuleOp"> {
                            "::mlir::scf::SCFDialect"];
 }
 
+def NarrowIndices : Pass<"dlc-narrow-indices"> {
+  let summary = "Clamp sizes and indices of 64 bits to what an address of 32 bits reaches";
+  let description = [{
+    For targets with addresses of 32 bits, where a conversion to `index` keeps
+    the lower half only. No memory has a dimension of 2^30 elements, so that
+    what was outside stays outside, and the checks of a run find it.
+
+    ```mlir
+    %0 = arith.index_cast %x : i64 to index
+    ```
+    becomes
+    ```mlir
+    %1 = arith.minsi %x, %c1073741824_i64 : i64
+    %2 = arith.maxsi %1, %c-1073741824_i64 : i64
+    %0 = arith.index_cast %2 : i64 to index
+    ```
+    Constants of type `index` are clamped likewise.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def ExpandReshapes : Pass<"dlc-expand-reshapes"> {
   let summary = "Expand memref.expand_shape into several dynamic dimensions";
   let description = [{

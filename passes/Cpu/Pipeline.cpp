@@ -14,6 +14,9 @@ using namespace mlir;
 
 void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target) {
   VectorUnit unit = target.vectorUnit();
+  // While every number that a model computes with is still there.
+  if (target.pointerBits() == 32)
+    pm.addPass(createNarrowIndices());
   // Contractions: register-tiled kernels.
   LowerContractOptions contract;
   contract.vectorBytes = unit.bytes;
