@@ -3,6 +3,7 @@
 /// inputs' shapes. A body alone would broadcast what does not fit.
 #include "lib/OnnxReader/Model.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace dlc;
@@ -68,6 +69,33 @@ static std::vector<std::string> attentionShapes(const pb::NodeProto &node,
           "batch_size"};
 }
 
+/// The decay and the update rate may be one number a head, and are then
+/// broadcast.
+static std::vector<std::string>
+linearAttentionShapes(const pb::NodeProto &node) {
+  int64_t queries = getInt(node, "q_num_heads", 0);
+  int64_t keys = getInt(node, "kv_num_heads", 0);
+  if (queries < 1 || keys < 1 || queries % keys)
+    return {};
+  return {"batch_size, sequence_length, q_hidden_size",
+          llvm::formatv("batch_size, sequence_length, q_hidden_size / {0}",
+                        queries / keys),
+          "batch_size, sequence_length, v_hidden_size",
+          llvm::formatv("batch_size, {0}, q_hidden_size / {1}, "
+                        "v_hidden_size / {0}",
+                        keys, queries),
+          "batch_size, sequence_length, decay_size",
+          "batch_size, sequence_length, beta_size"};
+}
+
+/// Of inputs that all have the first one's shape.
+static std::vector<std::string> equalShapes(int64_t count, int64_t rank) {
+  std::vector<std::string> words;
+  for (int64_t i = 0; i < rank; ++i)
+    words.push_back(llvm::formatv("D{0}", i));
+  return std::vector<std::string>(count, llvm::join(words, ", "));
+}
+
 /// Of the classes' scores [batch, classes, rest...], and a class for each.
 static std::vector<std::string> lossShapes(int64_t rank) {
   std::string rest;
@@ -91,5 +119,12 @@ dlc::reader::expectedShapes(const pb::NodeProto &node,
        node.op_type() == "SoftmaxCrossEntropyLoss") &&
       rank >= 2)
     return lossShapes(rank);
+  if (node.op_type() == "LinearAttention" && rank == 3)
+    return linearAttentionShapes(node);
+  if (node.op_type() == "CausalConvWithState" && rank == 3)
+    return {"batch_size, channels, length", "channels, 1, kernel_size",
+            "channels", "batch_size, channels, kernel_size - 1"};
+  if (node.op_type() == "SwiGLU" && rank > 0)
+    return equalShapes(2, rank);
   return {};
 }

@@ -132,7 +132,11 @@ def model_of(op, feeds, attributes, domain="", opset=21, result=FLOAT, fixed=())
         if value is not None
     ]
     names = ["" if value is None else name for name, value in feeds.items()]
-    node = helper.make_node(op, names, ["y"], name="culprit", domain=domain, **attributes)
+    # Some operators insist on a second output.
+    results = ["y"]
+    if not domain and onnx.defs.get_schema(op, opset, domain).min_output == 2:
+        results.append("second")
+    node = helper.make_node(op, names, results, name="culprit", domain=domain, **attributes)
     output = helper.make_tensor_value_info("y", result, None)
     graph = helper.make_graph([node], "g", inputs, [output])
     opsets = [helper.make_opsetid("", opset)]
@@ -467,6 +471,34 @@ FIXED = {
         {"x": floats(1, 3, 8), "c": floats(1, 3, 2), "s": floats(1, 3, 2)},
         {"c": floats(1, 3, 1)}, {"num_heads": 2}, SHAPE, "cos_cache of the shape",
     ),
+    "LinearAttention keys": (
+        "LinearAttention",
+        {"q": floats(1, 2, 4) / 9, "k": floats(1, 2, 2) / 5, "v": floats(1, 2, 3)},
+        {"k": floats(1, 2, 1)}, {"q_num_heads": 2, "kv_num_heads": 1, "update_rule": "linear"},
+        SHAPE, "key of the shape",
+    ),
+    "LinearAttention state": (
+        "LinearAttention",
+        {"q": floats(1, 2, 4) / 9, "k": floats(1, 2, 2) / 5, "v": floats(1, 2, 3),
+         "s": floats(1, 1, 2, 3)},
+        {"s": floats(1, 1, 2, 1)},
+        {"q_num_heads": 2, "kv_num_heads": 1, "update_rule": "linear"},
+        SHAPE, "past_state of the shape",
+    ),
+    "CausalConvWithState bias": (
+        "CausalConvWithState",
+        {"x": floats(1, 2, 5), "w": floats(2, 1, 3) / 9, "b": floats(2)}, {"b": floats(1)}, {},
+        SHAPE, "bias of the shape",
+    ),
+    "CausalConvWithState state": (
+        "CausalConvWithState",
+        {"x": floats(1, 2, 5), "w": floats(2, 1, 3) / 9, "b": floats(2), "s": floats(1, 2, 2)},
+        {"s": floats(1, 2, 1)}, {}, SHAPE, "past_state of the shape",
+    ),
+    "SwiGLU": (
+        "SwiGLU", {"a": floats(2, 3) / 9, "b": floats(2, 3)}, {"b": floats(2, 1)}, {}, SHAPE,
+        "B of the shape",
+    ),
     "loss targets": (
         "NegativeLogLikelihoodLoss", {"x": floats(2, 3, 2), "t": ints(0, 1, 2, 0).reshape(2, 2)},
         {"t": ints(0, 1).reshape(2, 1)}, {}, SHAPE, "target of the shape",
@@ -500,7 +532,10 @@ FIXED = {
 def test_inputs_that_do_not_fit_weights(name):
     op, good, bad, attributes, status, message = FIXED[name]
     domain, _, op = op.rpartition(".")
-    opset = {"TensorScatter": 24, "Attention": 23, "RotaryEmbedding": 23}.get(op, 21)
+    opset = {
+        "TensorScatter": 24, "Attention": 23, "RotaryEmbedding": 23, "LinearAttention": 27,
+        "CausalConvWithState": 27, "SwiGLU": 28,
+    }.get(op, 21)  # fmt: skip
     result = TensorProto.UINT8 if op == "QLinearConv" else FLOAT
     model = model_of(op, good, attributes, domain, opset, result, fixed=["w"])
     expected = reference_of(model, good)

@@ -8,8 +8,8 @@ using namespace mlir;
 using namespace dlc;
 
 /// `shapes[i]` names the dimensions of input i: words that stand for one size
-/// wherever they occur, words divided by a number, and numbers. Inputs that
-/// have no words are not looked at.
+/// wherever they occur, words divided by a number ("size / 2") or less a number
+/// ("kernel - 1"), and numbers. Inputs that have no words are not looked at.
 static ImportResult importExpectShapes(NodeImport &node) {
   std::optional<SmallVector<StringRef>> shapes = node.node.getStrings("shapes");
   std::optional<SmallVector<StringRef>> names = node.node.getStrings("names");
@@ -33,20 +33,23 @@ static ImportResult importExpectShapes(NodeImport &node) {
     }
     Num fits = e.flag(true);
     for (auto [dim, text] : llvm::enumerate(words)) {
-      auto [word, divisor] = text.split(" / ");
+      bool isLess = text.contains(" - ");
+      auto [word, operand] = text.split(isLess ? " - " : " / ");
       OpFoldResult have = node.dim(x, dim), want;
-      int64_t number = 0, by = 1;
+      int64_t number = 0, by = isLess ? 0 : 1;
       if (!word.getAsInteger(10, number))
         want = node.index(number);
       else if (auto it = sizes.find(word); it != sizes.end())
         want = it->second;
-      if (!want && divisor.empty()) {
+      if (!want && operand.empty()) {
         sizes[word] = have;
         continue;
       }
-      if (!want || (!divisor.empty() && divisor.getAsInteger(10, by)))
+      if (!want || (!operand.empty() && operand.getAsInteger(10, by)))
         continue;
-      OpFoldResult whole = mulSizes(node.b, node.loc, have, node.index(by));
+      OpFoldResult whole =
+          isLess ? addSizes(node.b, node.loc, have, node.index(by))
+                 : mulSizes(node.b, node.loc, have, node.index(by));
       if (!areEqualSizes(whole, want))
         fits = fits && e.index(whole) == e.index(want);
     }
