@@ -16,6 +16,12 @@ if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
       ${CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
+  # CMake's own flags also name the header, by a path that ccache leaves
+  # absolute; clang needs the precompiled one only.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    set(CMAKE_CXX_COMPILE_OPTIONS_USE_PCH
+        -Xclang -include-pch -Xclang <PCH_FILE>)
+  endif()
 endif()
 
 # dlc_ccache_precompiled_header(target header): for the target that makes the
