@@ -2,15 +2,14 @@
 #include "lib/Codegen/Lower.h"
 #include "lib/Codegen/DebugInfo.h"
 #include "lib/Codegen/Descriptor.h"
+#include "lib/Codegen/Optimise.h"
 #include "lib/Runtime/Bitcode.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/StringSet.h"
-#include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/PassTimingInfo.h"
 #include "llvm/IR/Verifier.h"
 #include "llvm/Linker/Linker.h"
 #include "llvm/Object/ObjectFile.h"
@@ -121,37 +120,6 @@ static llvm::Error linkRuntime(llvm::Module &module, const TargetSpec &spec) {
   if (llvm::Linker::linkModules(module, std::move(*runtime)))
     return llvm::createStringError("cannot link the runtime");
   return llvm::Error::success();
-}
-
-static void optimise(llvm::Module &module, llvm::TargetMachine &machine,
-                     unsigned level) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager sccs;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PipelineTuningOptions tuning;
-  tuning.LoopVectorization = level > 1;
-  tuning.SLPVectorization = level > 1;
-  llvm::PassInstrumentationCallbacks callbacks;
-  llvm::TimePassesHandler times(llvm::TimePassesIsEnabled);
-  times.registerCallbacks(callbacks);
-  llvm::PassBuilder builder(&machine, tuning, std::nullopt, &callbacks);
-  functions.registerPass([&] {
-    return llvm::TargetLibraryAnalysis(
-        llvm::TargetLibraryInfoImpl(module.getTargetTriple()));
-  });
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(sccs);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, sccs, modules);
-  static const llvm::OptimizationLevel levels[] = {
-      llvm::OptimizationLevel::O0, llvm::OptimizationLevel::O1,
-      llvm::OptimizationLevel::O2, llvm::OptimizationLevel::O3};
-  llvm::ModulePassManager passes =
-      level == 0 ? builder.buildO0DefaultPipeline(levels[0])
-                 : builder.buildPerModuleDefaultPipeline(levels[level]);
-  passes.run(module, modules);
 }
 
 FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,

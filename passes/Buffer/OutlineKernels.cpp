@@ -47,6 +47,16 @@ static bool isAlone(Value buffer, ArrayRef<Value> captured) {
   });
 }
 
+/// True if all buffers of `kernel` have a few elements.
+static bool isSmall(Operation *kernel) {
+  constexpr int64_t kFew = 16;
+  return llvm::all_of(kernel->getOperandTypes(), [](Type type) {
+    auto buffer = dyn_cast<MemRefType>(type);
+    return !buffer ||
+           (buffer.hasStaticShape() && buffer.getNumElements() <= kFew);
+  });
+}
+
 namespace {
 
 struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
@@ -99,11 +109,15 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
         function.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(),
                             b.getUnitAttr());
       auto [strides, offset] = memrefType.getStridesAndOffset();
-      isStatic &= memrefType.hasStaticShape() && offset == 0 &&
+      isStatic &= memrefType.hasStaticShape() && ShapedType::isStatic(offset) &&
                   llvm::none_of(strides, ShapedType::isDynamic);
     }
     if (isStatic)
       function->setAttr("llvm.bareptr", b.getUnitAttr());
+    // One huge function would take LLVM far longer than its parts. The work of
+    // a few elements costs less than a call.
+    if (!isSmall(kernel))
+      function->setAttr("passthrough", b.getStrArrayAttr({"noinline"}));
 
     // Equal text is an equal kernel.
     std::string text;

@@ -1,6 +1,7 @@
 // dlc.contract on memrefs -> scf, vector and arith: the choice of the kernel.
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -29,6 +30,20 @@ static constexpr Generator generators[] = {
     {emitDot, "dot products"},
 };
 
+/// Tells LLVM that the function's loops are vector code already: see
+/// lib/Codegen/Optimise.cpp.
+static void markVectorCode(ContractOp op) {
+  auto function = op->getParentOfType<func::FuncOp>();
+  if (!function || !function.isPrivate())
+    return;
+  llvm::SetVector<Attribute> attributes;
+  if (auto others = function->getAttrOfType<ArrayAttr>("passthrough"))
+    attributes.insert_range(others);
+  attributes.insert(StringAttr::get(op.getContext(), kVectorCodeAttr));
+  function->setAttr("passthrough",
+                    ArrayAttr::get(op.getContext(), attributes.getArrayRef()));
+}
+
 void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
   ImplicitLocOpBuilder b(op.getLoc(), op);
   StringRef why = "its epilogue has no form for vectors";
@@ -41,6 +56,7 @@ void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
         if (generator.emit(emitter)) {
           remarkDone(op.getLoc(), "dlc-lower-contract") << remark::add(
               "kernel: {0}{1}", generator.name, emitter.description);
+          markVectorCode(op);
           return op.erase();
         }
       why = "no dimension that vectors could run along is contiguous";

@@ -14,6 +14,10 @@ namespace dlc {
 
 struct TargetSpec;
 
+/// The attribute, in LLVM IR, of functions whose loops are vector code as the
+/// kernels' generators wrote them.
+inline constexpr llvm::StringLiteral kVectorCodeAttr = "dlc-vector-code";
+
 /// Appends the passes of the phase, in order; see Pipeline.cpp.
 DLC_API void buildCpuPipeline(mlir::OpPassManager &pm,
                               const TargetSpec &target);
