@@ -20,18 +20,31 @@ using Nodes = google::protobuf::RepeatedPtrField<pb::NodeProto>;
 // Order
 //===----------------------------------------------------------------------===//
 
-/// Calls `visit` for every name that a node uses, in its subgraphs too (where
-/// names of the subgraph's own are included: they do no harm).
+/// Calls `visit` for every name that a node takes from around it: its inputs,
+/// and what its subgraphs use without defining it.
 static void forEachUse(const pb::NodeProto &node,
                        llvm::function_ref<void(StringRef)> visit) {
   for (const std::string &input : node.input())
     if (!input.empty())
       visit(input);
   auto graph = [&](const pb::GraphProto &graph) {
+    llvm::StringSet<> own;
+    for (const pb::ValueInfoProto &input : graph.input())
+      own.insert(input.name());
+    for (const pb::TensorProto &initializer : graph.initializer())
+      own.insert(initializer.name());
+    for (const pb::SparseTensorProto &initializer : graph.sparse_initializer())
+      own.insert(initializer.values().name());
     for (const pb::NodeProto &inner : graph.node())
-      forEachUse(inner, visit);
+      own.insert(inner.output().begin(), inner.output().end());
+    auto visitOuter = [&](StringRef name) {
+      if (!own.contains(name))
+        visit(name);
+    };
+    for (const pb::NodeProto &inner : graph.node())
+      forEachUse(inner, visitOuter);
     for (const pb::ValueInfoProto &output : graph.output())
-      visit(output.name());
+      visitOuter(output.name());
   };
   for (const pb::AttributeProto &attribute : node.attribute()) {
     if (attribute.has_g())
