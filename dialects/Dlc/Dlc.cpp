@@ -1,6 +1,7 @@
 // The dlc dialect's registration, types and shape arithmetic.
 
 #include "dialects/Dlc/Dlc.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"

@@ -19,6 +19,8 @@ def Dlc_Dialect : Dialect {
     channels]`. Integers are signless for the signed types of ONNX and `ui8` …
     for the unsigned ones; booleans are `i1`.
   }];
+  // Runs and the memory of threads are pointers.
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
   let hasConstantMaterializer = 1;

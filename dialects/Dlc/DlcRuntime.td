@@ -6,6 +6,8 @@
 #define DLC_RUNTIME
 
 include "dialects/Dlc/DlcBase.td"
+include "mlir/Dialect/LLVMIR/LLVMOpBase.td"
+include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/ViewLikeInterface.td"
 
 def Dlc_InputOp : Dlc_Op<"input", [Pure]> {
@@ -51,6 +53,67 @@ def Dlc_FreeOp : Dlc_Op<"free"> {
   let summary = "gives back a buffer of dlc.alloc";
   let arguments = (ins Arg<AnyMemRef, "", [MemFree]>:$buffer);
   let assemblyFormat = "$buffer attr-dict `:` type($buffer)";
+}
+
+def Dlc_ParallelOp : Dlc_Op<"parallel", [
+    RecursiveMemoryEffects, SingleBlock]> {
+  let summary = "work in units that threads may share";
+  let description = [{
+    The region computes the units from its first argument up to its second one;
+    it runs for parts that make up all of 0 ... `count`, in any order and at the
+    same time, each of at least `grain` units (but for the last one). What a
+    unit computes is the same in whatever part it is. The third argument is
+    memory of the thread's own, for `dlc.scratch`.
+
+    ```mlir
+    dlc.parallel %count grain 4 {
+    ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+      scf.for %unit = %first to %end step %c1 { ... }
+      dlc.yield
+    }
+    ```
+  }];
+  let arguments = (ins Index:$count, ConfinedAttr<I64Attr, [IntPositive]>:$grain);
+  let regions = (region SizedRegion<1>:$body);
+  let hasRegionVerifier = 1;
+  let assemblyFormat = "$count `grain` $grain attr-dict-with-keyword $body";
+  let skipDefaultBuilders = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$count, "int64_t":$grain)>];
+  let extraClassDeclaration = [{
+    ::mlir::BlockArgument getFirst() { return getBody().getArgument(0); }
+    ::mlir::BlockArgument getEnd() { return getBody().getArgument(1); }
+    ::mlir::BlockArgument getOwn() { return getBody().getArgument(2); }
+  }];
+}
+
+def Dlc_ScratchOp : Dlc_Op<"scratch", [Pure, AllTypesMatch<["planned", "result"]>]> {
+  let summary = "the scratch memory of a part of a dlc.parallel";
+  let description = [{
+    `planned`, a buffer of the arena, on the thread of the run, which has no
+    memory of its own (`own` is null), else the thread's.
+  }];
+  let arguments = (ins AnyStaticShapeMemRef:$planned, LLVM_AnyPointer:$own);
+  let results = (outs AnyStaticShapeMemRef:$result);
+  let assemblyFormat = "$planned `or` $own attr-dict `:` type($planned) `,` type($own)";
+}
+
+def Dlc_ForkOp : Dlc_Op<"fork", [
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "calls a kernel for parts of its units, on several threads";
+  let description = [{
+    The callee takes the operands, then the first unit, the end and memory of
+    the thread's own, as the region of `dlc.parallel` does.
+
+    ```mlir
+    dlc.fork @kernel(%a, %b) units %n grain 4 : memref<8xf32>, memref<8xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyType>:$arguments,
+                       Index:$count, ConfinedAttr<I64Attr, [IntPositive]>:$grain);
+  let assemblyFormat = [{
+    $callee `(` $arguments `)` `units` $count `grain` $grain attr-dict
+    (`:` type($arguments)^)?
+  }];
 }
 
 #endif

@@ -31,6 +31,9 @@ enum class Phase { Onnx, Import, Graph, Tensor, Buffer, Llvm, Obj };
 DLC_API std::optional<Phase> parsePhase(llvm::StringRef name);
 DLC_API llvm::StringRef getPhaseName(Phase phase);
 
+/// The most threads that a run can have.
+constexpr unsigned kMaxThreads = 256;
+
 /// What a user asks of a compilation; see docs/CommandLine.md.
 struct CompileOptions {
   /// -target, -mcpu, -mattr. All empty: this machine.
@@ -44,6 +47,9 @@ struct CompileOptions {
   unsigned optLevel = 3;
   /// The form of convolutions: auto, direct or winograd.
   std::string conv = "auto";
+  /// Threads that a run uses unless its options say otherwise; 1 leaves out
+  /// all thread code, 0 is as many as the process has CPUs at run time.
+  unsigned threads = 0;
   /// Names of passes (as in --print-pipeline) that are left out. They must be
   /// optional: see checkPasses() in lib/Compiler/PassFilter.h.
   std::vector<std::string> disabledPasses;

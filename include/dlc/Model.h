@@ -67,6 +67,15 @@ typedef struct dlc_options {
   size_t workspace_size; /* bytes at `workspace` */
   char *error;           /* NULL, or where a failed run says why */
   size_t error_size;     /* bytes at `error` */
+  /* How many threads may work on this run; 0: as many as the model was
+     compiled for, or as this process has CPUs. */
+  int32_t threads;
+  /* NULL: the object's own pool. Else it calls body(data, i) once for each i
+     from 0 to count - 1, on whatever threads it likes, several at once, and
+     returns when all calls have returned. */
+  void (*parallel_for)(void *context, void (*body)(void *data, int32_t index),
+                       void *data, int32_t count);
+  void *parallel_context; /* what `parallel_for` gets as its context */
 } dlc_options;
 
 /* A tensor for dlc_model.run: dense, row-major. */
@@ -107,6 +116,9 @@ typedef struct dlc_model {
      run and without any data; -1 where a size depends on data. */
   int (*shapes)(const dlc_tensor *inputs, dlc_tensor *outputs,
                 const dlc_options *options);
+  /* Bytes that dlc_options.workspace should have more for each thread beyond
+     the first; with less a run allocates them. */
+  size_t thread_workspace_size;
 } dlc_model;
 
 #ifdef __cplusplus

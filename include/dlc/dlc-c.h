@@ -87,6 +87,7 @@ typedef struct dlc_compile_options {
   /* NULL, or a regular expression: passes in whose name it is found say what
    * they did and missed, as diagnostics. */
   const char *remarks;
+  int32_t threads; /* as --threads; 0 is as many as there are CPUs */
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

@@ -25,6 +25,7 @@ struct Output {
 struct CodegenOptions {
   unsigned optLevel = 3;  ///< 0 to 3
   bool debugInfo = false; ///< which node code comes from, for debuggers
+  bool hostPool = false;  ///< threads are those of this process's pool
 };
 
 /// Fails where outputs cannot be what is asked for: no folder, a folder in the

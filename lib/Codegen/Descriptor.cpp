@@ -218,7 +218,7 @@ static Constant *emitNeeds(Tables &tables, const TargetSpec &spec,
 }
 
 void dlc::emitDescriptor(Module &module, const ModelInterface &model,
-                         const TargetSpec &spec) {
+                         const TargetSpec &spec, bool hasThreads) {
   Tables tables(module, model);
   SmallVector<int32_t> inputFields, dimFields, dimSame, outputFields;
   fieldOffsets(tables, model, inputFields, dimFields, dimSame, outputFields);
@@ -232,9 +232,10 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
 
   // The tables point to each other: declare both, then fill them.
   PointerType *ptr = tables.pointer;
-  StructType *descType = StructType::get(
-      tables.context, {ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr,
-                       tables.i32, tables.i32, tables.i32});
+  StructType *descType =
+      StructType::get(tables.context, {ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr,
+                                       ptr, ptr, tables.i32, tables.i32,
+                                       tables.i32, tables.i32, ptr, ptr});
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
                                   model.symbol("desc"));
@@ -270,7 +271,8 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
       tables.tensors("outputs", model.outputs),
       run,
       statusString,
-      shapes};
+      shapes,
+      ConstantInt::get(tables.size, model.threadWorkspace)};
   fields[1] = tables.int32(0);
   uint64_t bytes =
       module.getDataLayout().getTypeAllocSize(tables.record(fields)->getType());
@@ -281,6 +283,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   Constant *needs = emitNeeds(tables, spec, numNeeds);
   Constant *state = tables.global("cpu_state", tables.int32(0),
                                   /*constant=*/false);
+  auto threadFunction = [&](StringRef function) -> Constant * {
+    return hasThreads ? module.getFunction(function) : tables.null;
+  };
   desc->setInitializer(ConstantStruct::get(
       descType,
       {info, module.getFunction(model.symbol("main")), sizes,
@@ -290,7 +295,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
        bounded ? tables.ints<int64_t>("dim_max", dimMax) : tables.null,
        tables.ints<int32_t>("output_fields", outputFields), needs, state,
        tables.int32(numNeeds), tables.int32(dimMax.size()),
-       tables.int32(outputDims)}));
+       tables.int32(outputDims), tables.int32(model.threads),
+       threadFunction("dlc_rt_begin_threads"),
+       threadFunction("dlc_rt_end_threads")}));
 
   // NAME_model() returns the address of the table.
   std::string name = model.symbol("model");

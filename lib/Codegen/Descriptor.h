@@ -12,8 +12,9 @@ namespace dlc {
 /// Adds NAME_run, NAME_model and NAME_status_string to a module into which the
 /// runtime is linked and which defines NAME_main, together with the constant
 /// tables of lib/Runtime/rt/dlc_rt.h that they hand to the runtime.
+/// `hasThreads` says that the model has work for several threads.
 void emitDescriptor(llvm::Module &module, const ModelInterface &model,
-                    const TargetSpec &spec);
+                    const TargetSpec &spec, bool hasThreads);
 
 } // namespace dlc
 

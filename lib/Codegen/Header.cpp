@@ -200,7 +200,11 @@ std::string dlc::generateHeader(const ModelInterface &model, StringRef target) {
   os << modelHeader() << "\n";
   os << "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
      << "/* Bytes that dlc_options.workspace must have. */\n"
-     << formatv("#define {0}_WORKSPACE_SIZE {1}\n\n", upper, model.workspace);
+     << formatv("#define {0}_WORKSPACE_SIZE {1}\n\n", upper, model.workspace)
+     << "/* Bytes that it should have more for each thread beyond the first. "
+        "*/\n"
+     << formatv("#define {0}_THREAD_WORKSPACE_SIZE {1}\n\n", upper,
+                model.threadWorkspace);
   writeStruct(os, model, /*isInput=*/true);
   writeStruct(os, model, /*isInput=*/false);
   os << "/* Runs the model once. Returns 0 (DLC_OK) or another dlc_status.\n"

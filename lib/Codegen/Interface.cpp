@@ -188,6 +188,10 @@ FailureOr<ModelInterface> dlc::readInterface(ModuleOp module) {
     return failure();
   if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.workspace"))
     model.workspace = bytes.getInt();
+  if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.thread_workspace"))
+    model.threadWorkspace = bytes.getInt();
+  if (auto threads = module->getAttrOfType<IntegerAttr>("dlc.threads"))
+    model.threads = threads.getInt();
   if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.weights_size"))
     model.weightsSize = bytes.getInt();
   nameInputs(model);

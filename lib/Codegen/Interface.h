@@ -35,8 +35,10 @@ struct ModelInterface {
   std::string name; ///< a C identifier; every global symbol begins with it
   std::vector<TensorInterface> inputs, outputs;
   std::vector<StructField> inputFields, outputFields;
-  int64_t workspace = 0;   ///< bytes of the static arena
-  int64_t weightsSize = 0; ///< bytes of NAME_weights
+  int64_t workspace = 0;       ///< bytes of the static arena
+  int64_t threadWorkspace = 0; ///< bytes of each thread beyond the first
+  int32_t threads = 0;         ///< --threads=; 0: as many as there are CPUs
+  int64_t weightsSize = 0;     ///< bytes of NAME_weights
 
   bool hasDynamicOutput() const;
   std::string symbol(llvm::StringRef suffix) const {
@@ -44,9 +46,10 @@ struct ModelInterface {
   }
 };
 
-/// Reads `dlc.name`, `dlc.inputs`, `dlc.outputs`, `dlc.workspace` and
-/// `dlc.weights_size` of a module. Emits an error for whatever is missing or
-/// has a type that no C interface can have.
+/// Reads `dlc.name`, `dlc.inputs`, `dlc.outputs`, `dlc.workspace`,
+/// `dlc.thread_workspace`, `dlc.threads` and `dlc.weights_size` of a module.
+/// Emits an error for whatever is missing or has a type that no C interface can
+/// have.
 DLC_API mlir::FailureOr<ModelInterface> readInterface(mlir::ModuleOp module);
 
 /// Maps any name to one that C and C++ allow: see docs/CInterface.md.

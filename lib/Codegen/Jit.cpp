@@ -2,6 +2,7 @@
 #include "lib/Codegen/Jit.h"
 #include "dlc/Model.h"
 #include "lib/Codegen/Lower.h"
+#include "lib/Runtime/Bitcode.h"
 #include "llvm/ExecutionEngine/Orc/AbsoluteSymbols.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/Support/Memory.h"
@@ -66,6 +67,14 @@ static Error load(StringRef object, const ModelInterface &model,
             llvm::orc::absoluteSymbols(std::move(symbols))))
       return error;
   }
+  llvm::orc::SymbolMap pool;
+  for (const PoolFunction &function : poolFunctions())
+    pool[jit->mangleAndIntern(function.name)] = {
+        llvm::orc::ExecutorAddr::fromPtr(function.address),
+        llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+  if (Error error = jit->getMainJITDylib().define(
+          llvm::orc::absoluteSymbols(std::move(pool))))
+    return error;
   if (Error error = jit->addObjectFile(
           llvm::MemoryBuffer::getMemBufferCopy(object, model.name)))
     return error;
@@ -85,8 +94,10 @@ dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
            << "compiled for " << spec.triple << " " << spec.cpu
            << ": this machine is another one, or lacks an instruction set of "
               "it";
+  CodegenOptions inProcess = options;
+  inProcess.hostPool = true;
   FailureOr<LoweredModule> lowered =
-      lowerModule(module, spec, options, weights);
+      lowerModule(module, spec, inProcess, weights);
   if (failed(lowered))
     return failure();
   auto fail = [&](Error error) {

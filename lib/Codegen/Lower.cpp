@@ -122,6 +122,24 @@ static llvm::Error linkRuntime(llvm::Module &module, const TargetSpec &spec) {
   return llvm::Error::success();
 }
 
+/// The pool of threads is one for all models of a program: the linker keeps one
+/// definition of each part, and the optimiser leaves out what nothing uses. In
+/// this process it is that of libdlc.so, which the JIT knows.
+static void sharePool(llvm::Module &module, bool hostPool) {
+  for (llvm::GlobalValue &value : module.global_values()) {
+    if (!isSharedSymbol(value.getName()))
+      continue;
+    auto *function = dyn_cast<Function>(&value);
+    if (!hostPool) {
+      value.setLinkage(llvm::GlobalValue::LinkOnceAnyLinkage);
+    } else if (function) {
+      function->deleteBody();
+      function->setVisibility(llvm::GlobalValue::DefaultVisibility);
+      function->setDSOLocal(false);
+    }
+  }
+}
+
 FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
                                           const CodegenOptions &options,
                                           const WeightTable &weights) {
@@ -162,16 +180,21 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
 
   lowered.builtins = builtinsBitcode(spec.arch->name);
   setTargetAttributes(module, spec);
+  bool hasThreads = module.getFunction("dlc_rt_parallel");
+  if (!hasThreads)
+    lowered.model.threadWorkspace = 0;
   if (llvm::Error error = linkRuntime(module, spec))
     return fail(std::move(error));
-  emitDescriptor(module, lowered.model, spec);
+  sharePool(module, options.hostPool);
+  emitDescriptor(module, lowered.model, spec, hasThreads);
   if (spec.arch->signExtendsInts)
     signExtendInts(module);
   llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {
     return value.getName() == lowered.model.symbol("run") ||
            value.getName() == lowered.model.symbol("shapes") ||
            value.getName() == lowered.model.symbol("model") ||
-           value.getName() == lowered.model.symbol("status_string");
+           value.getName() == lowered.model.symbol("status_string") ||
+           (isSharedSymbol(value.getName()) && !options.hostPool);
   });
   if (auto *global = module.getNamedGlobal(lowered.model.symbol("weights"))) {
     global->setConstant(true);

@@ -92,6 +92,11 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
             Twine(given.opt_level))
         .str();
   options.optLevel = given.opt_level;
+  if (given.threads < 0 || given.threads > int32_t(kMaxThreads))
+    return ("expected 0 to " + Twine(kMaxThreads) + " threads, found " +
+            Twine(given.threads))
+        .str();
+  options.threads = given.threads;
   if (given.conv)
     options.conv = given.conv;
   if (auto wrong = readSizes(given.shapes, given.num_shapes, "shape",

@@ -15,6 +15,7 @@
 #include "passes/Import/Passes.h"
 #include "passes/Tensor/Passes.h"
 #include "llvm/Support/Path.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -87,6 +88,16 @@ OwningOpRef<ModuleOp> dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer,
   return module;
 }
 
+/// The object's threads are those of Linux's C libraries.
+static bool isThreadTarget(const TargetSpec &target) {
+  return llvm::Triple(target.triple).isOSLinux();
+}
+
+static bool usesThreads(const CompileOptions &options,
+                        const TargetSpec &target) {
+  return options.threads != 1 && isThreadTarget(target);
+}
+
 void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
                      const CompileOptions &options) {
   switch (phase) {
@@ -105,13 +116,21 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
   case Phase::Buffer:
     return buildBufferPipeline(pm);
   case Phase::Llvm:
-    return buildCpuPipeline(pm, target);
+    return buildCpuPipeline(pm, target, usesThreads(options, target));
   }
 }
 
 LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
                              const CompileOptions &options,
                              const TargetSpec &target) {
+  if (options.threads > 1 && !isThreadTarget(target))
+    return module.emitError()
+           << "expected a target with Linux for " << options.threads
+           << " threads, found " << target.triple;
+  if (options.threads > 0)
+    module->setAttr(
+        "dlc.threads",
+        Builder(module.getContext()).getI32IntegerAttr(options.threads));
   PassFilter filter(*module.getContext(), options);
   for (int i = int(from) + 1; i <= std::min(int(to), int(Phase::Llvm)); ++i) {
     if (options.progress)

@@ -108,6 +108,7 @@ FailureOr<SmallVector<TypedAttr>> dlc::evaluateOnHost(ModuleOp model) {
   model->setAttr("dlc.inputs", b.getArrayAttr(inputs));
   model->setAttr("dlc.outputs", b.getArrayAttr(outputs));
   CompileOptions options;
+  options.threads = 1;
   if (failed(runPhases(model, Phase::Tensor, Phase::Llvm, options, *host)))
     return failure();
   WeightTable weights;

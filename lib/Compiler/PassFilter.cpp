@@ -21,6 +21,7 @@ static constexpr StringLiteral kRequired[] = {
     "one-shot-bufferize",      "dlc-copy-to-linalg",
     "dlc-place-weights",       "dlc-plan-memory",
     "dlc-narrow-indices",      "dlc-lower-contract",
+    "dlc-fork-kernels",
     "convert-linalg-to-loops", "convert-math-to-funcs",
     "dlc-expand-math",         "dlc-expand-reshapes",
     "expand-strided-metadata", "lower-affine",

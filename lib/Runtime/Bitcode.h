@@ -4,6 +4,7 @@
 #ifndef DLC_LIB_RUNTIME_BITCODE_H
 #define DLC_LIB_RUNTIME_BITCODE_H
 
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 
 namespace dlc {
@@ -14,6 +15,17 @@ llvm::StringRef runtimeBitcode(llvm::StringRef target);
 /// Functions that a back end may call and that only a compiler's own library
 /// would define (64-bit division on armv7, half conversions), as bitcode.
 llvm::StringRef builtinsBitcode(llvm::StringRef target);
+
+/// True for what the models of a program share, the pool of threads: the linker
+/// must see it and keep one of each.
+bool isSharedSymbol(llvm::StringRef name);
+
+/// The functions of the pool of threads in this process, by their names.
+struct PoolFunction {
+  llvm::StringRef name;
+  void *address;
+};
+llvm::ArrayRef<PoolFunction> poolFunctions();
 
 /// The C text of include/dlc/Model.h.
 llvm::StringRef modelHeader();

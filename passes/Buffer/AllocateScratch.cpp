@@ -1,9 +1,11 @@
 // Gives contractions the memory that their kernels need beside the operands.
 
 #include "dialects/Dlc/Dlc.h"
+#include "lib/Codegen/ElementBytes.h"
 #include "lib/Kernels/Winograd.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/Buffer/Passes.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -18,7 +20,8 @@ namespace {
 struct AllocateScratchPass
     : dlc::impl::AllocateScratchBase<AllocateScratchPass> {
   void runOnOperation() override {
-    getOperation()->walk([](ContractOp op) {
+    int64_t largest = 0;
+    getOperation()->walk([&](ContractOp op) {
       WinogradAttr form = op.getWinogradAttr();
       if (!form || op.hasTensors() || op.getScratch())
         return;
@@ -28,9 +31,15 @@ struct AllocateScratchPass
                               op.getStaticExtent(conv.column));
       OpBuilder b(op);
       auto type = MemRefType::get({scratch.size}, op.getSumType());
+      largest =
+          std::max(largest, scratch.size * getElementBytes(op.getSumType()));
       op.getScratchMutable().assign(memref::AllocOp::create(
           b, op.getLoc(), type, b.getI64IntegerAttr(64)));
     });
+    if (largest)
+      getOperation()->setAttr(
+          "dlc.thread_workspace",
+          Builder(&getContext()).getI64IntegerAttr(llvm::alignTo(largest, 64)));
   }
 };
 } // namespace

@@ -34,50 +34,84 @@ void ContractEmitter::emitFor(Value lower, Value upper, int64_t step,
   body(loop.getInductionVar());
 }
 
+double ContractEmitter::getCycles(double products, double bytes) {
+  // A vector of products a cycle, 16 bytes a cycle from the outer caches.
+  return std::max(products / double(lanes), bytes / 16);
+}
+
+Value ContractEmitter::countBlocks(Value extent, int64_t size) {
+  return math.div(math.add(extent, size - 1), size);
+}
+
+ContractEmitter::Offsets ContractEmitter::move(const Offsets &offsets,
+                                               unsigned dim, Value i) {
+  Offsets moved;
+  for (auto [operand, offset] : llvm::zip_equal(loops.operands, offsets)) {
+    Value step = math.mul(i, operand.strides[dim]);
+    if (operand.panelDim == dim)
+      step = math.add(
+          math.mul(math.div(i, operand.panelWidth), operand.panelStride),
+          math.mul(math.rem(i, operand.panelWidth), operand.strides[dim]));
+    moved.push_back(math.add(offset, step));
+  }
+  return moved;
+}
+
 void ContractEmitter::emitLoops(ArrayRef<unsigned> dims, const Offsets &start,
                                 Body body) {
   if (dims.empty())
     return body(start);
   unsigned dim = dims.front();
   emitFor(math.constant(0), loops.extents[dim], 1, [&](Value i) {
-    Offsets moved;
-    for (auto [operand, offset] : llvm::zip_equal(loops.operands, start)) {
-      Value step = math.mul(i, operand.strides[dim]);
-      if (operand.panelDim == dim)
-        step = math.add(
-            math.mul(math.div(i, operand.panelWidth), operand.panelStride),
-            math.mul(math.rem(i, operand.panelWidth), operand.strides[dim]));
-      moved.push_back(math.add(offset, step));
-    }
-    emitLoops(dims.drop_front(), moved, body);
+    emitLoops(dims.drop_front(), move(start, dim, i), body);
   });
 }
 
+ContractEmitter::ColumnRange
+ContractEmitter::getColumns(Value extent, Value index, int64_t width) {
+  if (!index)
+    return {math.constant(0), extent, extent};
+  Value first = math.mul(index, width);
+  return {first, math.min(math.add(first, width), extent), extent};
+}
+
 void ContractEmitter::emitColumns(
-    Value extent, int64_t width,
+    const ColumnRange &range, int64_t width,
     function_ref<void(Value, ArrayRef<TileColumn>, Value)> body) {
+  Value first = range.first, end = range.end, extent = range.extent;
+  bool isAll = isStatic(first, 0) && end == extent;
   bool masks = hasMasks();
   Value whole = math.roundDown(extent, width);
-  emitFor(math.constant(0), whole, width, [&](Value column) {
-    body(column, splitColumns(width, lanes, masks), {});
-  });
+  emitFor(first, isAll ? whole : math.min(end, whole), width,
+          [&](Value column) {
+            body(column, splitColumns(width, lanes, masks), {});
+          });
   if (std::optional<int64_t> count = staticIndex(extent)) {
     if (*count % width == 0)
       return;
     SmallVector<TileColumn> rest = splitColumns(*count % width, lanes, masks);
+    if (isAll)
+      return body(whole, rest, getMask(rest.back()));
+    Value isLast =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::ugt, end, whole);
+    auto branch = scf::IfOp::create(b, isLast, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
     return body(whole, rest, getMask(rest.back()));
   }
-  // An unknown rest: one vector after the other, the last one masked, or
-  // element by element.
+  // An unknown rest, only in the last range: one vector after the other, the
+  // last one masked, or element by element.
   Value full = masks ? extent : math.roundDown(extent, lanes);
+  auto limit = [&](Value stop) { return isAll ? stop : math.min(end, stop); };
+  auto start = [&](Value from) { return isAll ? from : math.max(first, from); };
   if (width > lanes || masks)
-    emitFor(whole, full, lanes, [&](Value column) {
+    emitFor(start(whole), limit(full), lanes, [&](Value column) {
       TileColumn vector{0, lanes, lanes};
       body(column, vector,
            masks ? getMask(math.sub(extent, column), lanes) : Value());
     });
   if (!masks)
-    emitFor(full, extent, 1, [&](Value column) {
+    emitFor(start(full), limit(extent), 1, [&](Value column) {
       TileColumn element{0, 1, 1};
       body(column, element, {});
     });

@@ -31,18 +31,33 @@ struct ContractEmitter {
 
   /// The offsets of the operands' first elements.
   Offsets getBases();
+  /// `offsets` moved by `i` along `dim`.
+  Offsets move(const Offsets &offsets, unsigned dim, mlir::Value i);
   /// `for` loops over `dims`; `body` gets the offsets moved along them.
   void emitLoops(llvm::ArrayRef<unsigned> dims, const Offsets &start,
                  Body body);
+  /// Cycles that `products` multiply-adds take which read `bytes` from beyond
+  /// the nearest caches.
+  double getCycles(double products, double bytes);
+  /// The number of blocks of `size` in `extent`.
+  mlir::Value countBlocks(mlir::Value extent, int64_t size);
   /// `for i = lower to upper step step`; nothing if it is known not to run,
   /// no loop if it is known to run once.
   void emitFor(mlir::Value lower, mlir::Value upper, int64_t step,
                llvm::function_ref<void(mlir::Value)> body);
-  /// Covers `extent` columns: `body` gets the first column of a tile of
+  /// Columns from `first`, a multiple of the tile's width, up to `end`: another
+  /// such multiple, or all of `extent`.
+  struct ColumnRange {
+    mlir::Value first, end, extent;
+  };
+  /// Block `index` of `width` columns of `extent`, the last one of which may be
+  /// smaller; all if `index` is null.
+  ColumnRange getColumns(mlir::Value extent, mlir::Value index, int64_t width);
+  /// Covers a range of columns: `body` gets the first column of a tile of
   /// `width` columns, then of what is left, with its vectors and the mask of
   /// the last one (null if it is full).
   void
-  emitColumns(mlir::Value extent, int64_t width,
+  emitColumns(const ColumnRange &range, int64_t width,
               llvm::function_ref<void(mlir::Value, llvm::ArrayRef<TileColumn>,
                                       mlir::Value)>
                   body);
@@ -119,7 +134,8 @@ bool emitDot(ContractEmitter &emitter);
 /// Replaces `op` by the kernel of the first generator whose form it has.
 void lowerContract(ContractOp op, const CpuIsa &isa);
 /// Always right: one element after the other, `op`'s maps applied as they are.
-void emitScalar(ContractOp op, mlir::ImplicitLocOpBuilder &b);
+/// With `threads` these may share the work.
+void emitScalar(ContractOp op, bool threads, mlir::ImplicitLocOpBuilder &b);
 
 } // namespace dlc
 

@@ -275,4 +275,5 @@ void ContractLoops::transpose() {
   std::swap(a(), b());
   std::swap(rows, columns);
   std::swap(aUnsigned, bUnsigned);
+  isTransposed = !isTransposed;
 }

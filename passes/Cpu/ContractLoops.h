@@ -66,6 +66,7 @@ struct ContractLoops {
   /// a, b, the extras, c: the order of the op's maps.
   llvm::SmallVector<ContractOperand> operands;
   bool aUnsigned, bUnsigned;
+  bool isTransposed = false; // a is the op's B, b its A
 
   ContractOperand &a() { return operands[0]; }
   ContractOperand &b() { return operands[1]; }

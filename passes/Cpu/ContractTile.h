@@ -16,7 +16,8 @@ struct CpuIsa {
   int64_t registers = 16; // vector registers
   int64_t pointers = 8;   // row addresses that fit its general registers
   int64_t l2Bytes = 1 << 20;
-  bool fma = true; // fused multiply-add in one instruction
+  bool fma = true;      // fused multiply-add in one instruction
+  bool threads = false; // kernels may share their work among threads
 
   /// Elements of `type` in a vector register.
   int64_t getLanes(mlir::Type type) const;

@@ -87,14 +87,15 @@ template <typename OpTy> struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
                                     b.getIntegerAttr(type, value));
   }
 
-  /// Calls a function of the runtime, declaring it at its first use.
+  /// Calls a function of the runtime, declaring it at its first use. Null if
+  /// it has no result.
   Value callRuntime(ConversionPatternRewriter &b, Operation *op, StringRef name,
                     Type result, ValueRange arguments) const {
     auto module = op->getParentOfType<ModuleOp>();
     FailureOr<LLVM::LLVMFuncOp> function = LLVM::lookupOrCreateFn(
         b, module, name, llvm::to_vector(arguments.getTypes()), result);
-    return LLVM::CallOp::create(b, op->getLoc(), *function, arguments)
-        .getResult();
+    auto call = LLVM::CallOp::create(b, op->getLoc(), *function, arguments);
+    return call->getNumResults() ? call.getResult() : Value();
   }
 
   /// Ends the run with the status `fail()` unless `condition` holds.
@@ -306,14 +307,93 @@ struct LowerFree : RunOpLowering<FreeOp> {
     b.eraseOp(op);
     return success();
   }
-  /// The call has no result.
-  Value callRuntime(ConversionPatternRewriter &b, Operation *op, StringRef name,
-                    Type result, ValueRange arguments) const {
+};
+
+/// The memory of the thread, where it has its own.
+struct LowerScratch : RunOpLowering<ScratchOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult matchAndRewrite(ScratchOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    MemRefDescriptor planned(adaptor.getPlanned());
+    Value null = LLVM::ZeroOp::create(b, loc, pointerType(b));
+    Value isOwn = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::ne,
+                                       adaptor.getOwn(), null);
+    Value pointer = LLVM::SelectOp::create(b, loc, isOwn, adaptor.getOwn(),
+                                           planned.alignedPtr(b, loc));
+    b.replaceOp(op,
+                describe(b, loc, cast<MemRefType>(op.getType()), pointer, {}));
+    return success();
+  }
+};
+
+/// The operands go to the threads as a record on the stack; a function that
+/// takes it calls the kernel:
+///
+///     void kernel_0_part(void *data, first, end, void *own) {
+///       kernel_0(data->a, data->b, first, end, own);
+///     }
+struct LowerFork : RunOpLowering<ForkOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult matchAndRewrite(ForkOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    SmallVector<Value> values = getTypeConverter()->promoteOperands(
+        loc, op.getArguments(), adaptor.getArguments(), b,
+        /*useBarePtrCallConv=*/op->hasAttr("llvm.bareptr"));
+    auto record = LLVM::LLVMStructType::getLiteral(
+        b.getContext(), llvm::to_vector(ValueRange(values).getTypes()));
+    Value data;
+    {
+      // One record a place, also where that is in a loop.
+      OpBuilder::InsertionGuard guard(b);
+      auto function = op->getParentOfType<FunctionOpInterface>();
+      b.setInsertionPointToStart(&function.getFunctionBody().front());
+      data = LLVM::AllocaOp::create(b, loc, pointerType(b), record,
+                                    integer(b, loc, b.getI32Type(), 1));
+    }
+    for (auto [i, value] : llvm::enumerate(values))
+      LLVM::StoreOp::create(b, loc, value, fieldOf(b, loc, record, data, i));
+    Value part = LLVM::AddressOfOp::create(b, loc, pointerType(b),
+                                           getPart(b, op, record));
+    Value grain = integer(b, loc, getIndexType(), op.getGrain());
+    callRuntime(b, op, "dlc_rt_parallel", LLVM::LLVMVoidType::get(getContext()),
+                {getRun(op), part, data, adaptor.getCount(), grain});
+    b.eraseOp(op);
+    return success();
+  }
+
+  static Value fieldOf(OpBuilder &b, Location loc, Type record, Value data,
+                       size_t index) {
+    return LLVM::GEPOp::create(b, loc, pointerType(b), record, data,
+                               ArrayRef<LLVM::GEPArg>{0, int32_t(index)});
+  }
+
+  /// The name of the function that takes a record, made at its first use.
+  std::string getPart(OpBuilder &b, ForkOp op,
+                      LLVM::LLVMStructType record) const {
     auto module = op->getParentOfType<ModuleOp>();
-    FailureOr<LLVM::LLVMFuncOp> function = LLVM::lookupOrCreateFn(
-        b, module, name, llvm::to_vector(arguments.getTypes()), result);
-    LLVM::CallOp::create(b, op->getLoc(), *function, arguments);
-    return {};
+    std::string name = (op.getCallee() + "_part").str();
+    if (module.lookupSymbol(name))
+      return name;
+    Location loc = module.getLoc();
+    Type pointer = pointerType(b), none = LLVM::LLVMVoidType::get(getContext());
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToEnd(module.getBody());
+    auto type = LLVM::LLVMFunctionType::get(
+        none, {pointer, getIndexType(), getIndexType(), pointer});
+    auto function =
+        LLVM::LLVMFuncOp::create(b, loc, name, type, LLVM::Linkage::Internal);
+    Block *entry = function.addEntryBlock(b);
+    b.setInsertionPointToStart(entry);
+    SmallVector<Value> values;
+    for (auto [i, field] : llvm::enumerate(record.getBody()))
+      values.push_back(LLVM::LoadOp::create(
+          b, loc, field, fieldOf(b, loc, record, entry->getArgument(0), i)));
+    llvm::append_range(values, entry->getArguments().drop_front());
+    LLVM::CallOp::create(b, loc, TypeRange(), op.getCallee(), values);
+    LLVM::ReturnOp::create(b, loc, ValueRange());
+    return name;
   }
 };
 
@@ -388,7 +468,7 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     index::populateIndexToLLVMConversionPatterns(converter, patterns);
     ub::populateUBToLLVMConversionPatterns(converter, patterns);
     patterns.add<LowerInput, LowerOutput, LowerArena, LowerWeight, LowerAlloc,
-                 LowerFree, LowerAssert>(converter);
+                 LowerFree, LowerScratch, LowerFork, LowerAssert>(converter);
     declareWeights(module);
     LLVMConversionTarget target(*context);
     target.addLegalOp<ModuleOp>();

@@ -64,7 +64,7 @@ void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
   }
   remarkMissed(op.getLoc(), "dlc-lower-contract")
       << remark::add("kernel: one element after the other, since {0}", why);
-  emitScalar(op, b);
+  emitScalar(op, isa.threads, b);
   op.erase();
 }
 
@@ -79,6 +79,7 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
     isa.pointers = pointers;
     isa.l2Bytes = l2Bytes;
     isa.fma = fma;
+    isa.threads = threads;
     SmallVector<ContractOp> ops;
     getOperation()->walk([&](ContractOp op) { ops.push_back(op); });
     for (ContractOp op : ops) {

@@ -7,7 +7,10 @@
 //         for taps                           // the innermost unrolled
 //           sums[r] += A[tap + r] * B[tap]   // an input is loaded once
 //         C = epilogue(sums)
+//
+// For threads the outer rows and blocks of channels are a grid of units.
 #include "passes/Cpu/ContractEmit.h"
+#include "passes/Cpu/Units.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
@@ -27,6 +30,9 @@ private:
   using Offsets = ContractEmitter::Offsets;
   using Sums = ContractEmitter::Sums;
 
+  bool emitForThreads(ArrayRef<unsigned> outer, int64_t height);
+  void emitRow(const Offsets &bases, int64_t height,
+               const ContractEmitter::ColumnRange &channels);
   void emitTile(const Offsets &bases, Value row, int64_t rows,
                 TileColumn channels, Value mask);
   Sums emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
@@ -68,31 +74,64 @@ void DepthwiseEmitter::emit(ArrayRef<unsigned> outer) {
     }
   }
   int64_t height = getTileRows();
+  if (emitForThreads(outer, height))
+    return;
+  e.emitLoops(outer, e.getBases(), [&](const Offsets &bases) {
+    emitRow(bases, height, e.getColumns(loops.extents[dim], /*index=*/{}, 0));
+  });
+}
+
+bool DepthwiseEmitter::emitForThreads(ArrayRef<unsigned> outer,
+                                      int64_t height) {
+  if (!e.cpu.threads)
+    return false;
+  double perChannel = staticIndex(loops.getExtent(loops.sums, e.b)).value_or(9);
+  if (!loops.rows.empty())
+    perChannel *= staticIndex(loops.extents[loops.rows.back()]).value_or(64);
+  SmallVector<Value> counts;
+  double others = 1;
+  for (unsigned i : outer) {
+    counts.push_back(loops.extents[i]);
+    others *= staticIndex(loops.extents[i]).value_or(kWantedUnits);
+  }
+  Value channels = loops.extents[dim];
+  int64_t extent = staticIndex(channels).value_or(256);
+  int64_t block =
+      shrinkBlock(extent, extent, e.lanes, others, e.getCycles(perChannel, 0));
+  // A tile loads each input once: two products a load.
+  counts.push_back(e.countBlocks(channels, block));
+  bool done =
+      emitUnits(e.b, counts, 1.5 * e.getCycles(perChannel * block, 0),
+                [&](const Unit &unit) {
+                  Offsets bases = e.getBases();
+                  for (auto [i, index] : llvm::zip(outer, unit.index))
+                    bases = e.move(bases, i, index);
+                  Value index =
+                      isStatic(counts.back(), 1) ? Value() : unit.index.back();
+                  emitRow(bases, height, e.getColumns(channels, index, block));
+                });
+  if (done)
+    e.description = ", shared by threads by rows";
+  return done;
+}
+
+void DepthwiseEmitter::emitRow(const Offsets &bases, int64_t height,
+                               const ContractEmitter::ColumnRange &channels) {
   Value width =
       loops.rows.empty() ? math.constant(1) : loops.extents[loops.rows.back()];
-  e.emitLoops(outer, e.getBases(), [&](const Offsets &bases) {
-    e.emitRows(
-        math.constant(0), width, width, height, [&](Value row, int64_t rows) {
-          e.emitColumns(
-              loops.extents[dim], e.lanes,
-              [&](Value channel, ArrayRef<TileColumn> vectors, Value mask) {
-                Offsets at;
-                for (auto [operand, base] :
-                     llvm::zip_equal(loops.operands, bases))
-                  at.push_back(
-                      math.add(base, math.mul(channel, operand.strides[dim])));
-                for (auto [v, vector] : llvm::enumerate(vectors)) {
-                  Offsets moved;
-                  for (auto [operand, base] :
-                       llvm::zip_equal(loops.operands, at))
-                    moved.push_back(math.add(
-                        base, math.mul(operand.strides[dim], vector.offset)));
-                  bool isLast = v + 1 == vectors.size();
-                  emitTile(moved, row, rows, vector, isLast ? mask : Value());
-                }
-              });
-        });
-  });
+  e.emitRows(
+      math.constant(0), width, width, height, [&](Value row, int64_t rows) {
+        e.emitColumns(
+            channels, e.lanes,
+            [&](Value channel, ArrayRef<TileColumn> vectors, Value mask) {
+              Offsets at = e.move(bases, dim, channel);
+              for (auto [v, vector] : llvm::enumerate(vectors)) {
+                bool isLast = v + 1 == vectors.size();
+                emitTile(e.move(at, dim, math.constant(vector.offset)), row,
+                         rows, vector, isLast ? mask : Value());
+              }
+            });
+      });
 }
 
 void DepthwiseEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,

@@ -6,10 +6,15 @@
 //       for vectors of the summed dimension
 //         sums[r][c] += A[row r + k] * B[column c + k]
 //       C = epilogue(horizontal sums)
+//
+// For threads the batches and blocks of columns are a grid of units.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/ContractEmit.h"
+#include "passes/Cpu/Units.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MathExtras.h"
 #include <algorithm>
 
 using namespace mlir;
@@ -27,6 +32,9 @@ private:
   using Offsets = ContractEmitter::Offsets;
   using Sums = ContractEmitter::Sums;
 
+  bool emitForThreads(int64_t height, int64_t width);
+  void emitColumns(const Offsets &bases, Value first, Value end, int64_t height,
+                   int64_t width);
   /// `rows` hold the offsets of whole elements but for the part of the
   /// columns, which `columns` hold alone.
   void emitTile(ArrayRef<Offsets> rows, ArrayRef<Offsets> columns);
@@ -54,21 +62,63 @@ void DotEmitter::emit() {
   int64_t width = height >= 3 ? (many ? 4 : 3) : (many ? 8 : 6) / height;
   width =
       std::clamp<int64_t>(staticIndex(columnCount).value_or(width), 1, width);
-  Value zero = math.constant(0);
+  if (emitForThreads(height, width))
+    return;
   e.emitLoops(loops.batches, e.getBases(), [&](const Offsets &bases) {
-    e.emitRows(zero, columnCount, columnCount, width,
-               [&](Value column, int64_t columns) {
-                 Offsets none(bases.size(), zero);
-                 SmallVector<Offsets> columnOffsets =
-                     e.getOffsets(none, loops.columns, column, columns, width);
-                 e.emitRows(zero, rowCount, rowCount, height,
-                            [&](Value row, int64_t rows) {
-                              emitTile(e.getOffsets(bases, loops.rows, row,
-                                                    rows, height),
-                                       columnOffsets);
-                            });
-               });
+    emitColumns(bases, math.constant(0), columnCount, height, width);
   });
+}
+
+bool DotEmitter::emitForThreads(int64_t height, int64_t width) {
+  if (!e.cpu.threads)
+    return false;
+  Value rowCount = loops.getExtent(loops.rows, e.b);
+  Value columnCount = loops.getExtent(loops.columns, e.b);
+  double sums = staticIndex(loops.getExtent(loops.sums, e.b)).value_or(256);
+  double rows = staticIndex(rowCount).value_or(16);
+  int64_t bBytes = llvm::divideCeil(loops.b().type.getIntOrFloatBitWidth(), 8);
+  double perColumn = e.getCycles(rows * sums, sums * bBytes);
+  SmallVector<Value> counts;
+  double others = 1;
+  for (unsigned i : loops.batches) {
+    counts.push_back(loops.extents[i]);
+    others *= staticIndex(loops.extents[i]).value_or(1);
+  }
+  int64_t extent = staticIndex(columnCount).value_or(16 * width);
+  int64_t block = shrinkBlock(extent, extent, width, others, perColumn);
+  Value blocks = e.countBlocks(columnCount, block);
+  counts.push_back(blocks);
+  bool done = emitUnits(e.b, counts, perColumn * block, [&](const Unit &unit) {
+    Offsets bases = e.getBases();
+    for (auto [i, index] : llvm::zip(loops.batches, unit.index))
+      bases = e.move(bases, i, index);
+    Value first = math.mul(unit.index.back(), block);
+    Value end = isStatic(blocks, 1)
+                    ? columnCount
+                    : math.min(math.add(first, block), columnCount);
+    emitColumns(bases, first, end, height, width);
+  });
+  if (done)
+    e.description = llvm::formatv(", shared by threads in {0} columns", block);
+  return done;
+}
+
+void DotEmitter::emitColumns(const Offsets &bases, Value first, Value end,
+                             int64_t height, int64_t width) {
+  Value rowCount = loops.getExtent(loops.rows, e.b);
+  Value columnCount = loops.getExtent(loops.columns, e.b);
+  Value zero = math.constant(0);
+  e.emitRows(
+      first, end, columnCount, width, [&](Value column, int64_t columns) {
+        Offsets none(bases.size(), zero);
+        SmallVector<Offsets> columnOffsets =
+            e.getOffsets(none, loops.columns, column, columns, width);
+        e.emitRows(
+            zero, rowCount, rowCount, height, [&](Value row, int64_t rows) {
+              emitTile(e.getOffsets(bases, loops.rows, row, rows, height),
+                       columnOffsets);
+            });
+      });
 }
 
 void DotEmitter::emitTile(ArrayRef<Offsets> rows, ArrayRef<Offsets> columns) {

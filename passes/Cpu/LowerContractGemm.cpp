@@ -8,9 +8,12 @@
 //           for summed dimensions            // never split: sums in registers
 //             sums[r][v] += broadcast(A[row r + k]) * B[k, v]
 //           C = epilogue(sums)
+//
+// For threads the blocks of rows and the tiles of columns are a grid of units.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Cpu/ContractEmit.h"
+#include "passes/Cpu/Units.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -28,11 +31,12 @@ public:
 private:
   using Offsets = ContractEmitter::Offsets;
 
+  bool emitForThreads(ArrayRef<unsigned> outer);
   void emitRowBlocks(const Offsets &bases);
-  void emitColumns(const Offsets &bases, Value firstRow, Value endRow);
+  void emitColumns(const Offsets &bases, Value firstRow, Value endRow,
+                   const ContractEmitter::ColumnRange &columns);
   void emitTile(const Offsets &bases, Value row, int64_t rows,
                 ArrayRef<TileColumn> columns, Value mask);
-  Offsets moveToColumn(const Offsets &bases, Value column);
   std::optional<int64_t> getBlockRows();
 
   ContractEmitter &e;
@@ -56,6 +60,8 @@ void GemmEmitter::emit(ArrayRef<unsigned> outer) {
   e.description =
       llvm::formatv(", {0} x {1} sums in registers{2}", tile.rows,
                     tile.vectors * e.lanes, panel ? ", packed weights" : "");
+  if (emitForThreads(outer))
+    return;
   e.emitLoops(outer, e.getBases(),
               [&](const Offsets &bases) { emitRowBlocks(bases); });
 }
@@ -74,36 +80,88 @@ std::optional<int64_t> GemmEmitter::getBlockRows() {
   return rows;
 }
 
+/// The number of elements of a memref; nothing with dynamic sizes.
+static std::optional<int64_t> countElements(Value memref) {
+  auto type = cast<MemRefType>(memref.getType());
+  return type.hasStaticShape() ? std::optional(type.getNumElements())
+                               : std::nullopt;
+}
+
+/// Units are blocks of rows by tiles of columns. Neighbours, which one thread
+/// mostly gets, share what is larger: threads read the other one each.
+bool GemmEmitter::emitForThreads(ArrayRef<unsigned> outer) {
+  if (!e.cpu.threads)
+    return false;
+  int64_t width = tile.vectors * e.lanes;
+  double sums = staticIndex(loops.getExtent(loops.sums, e.b)).value_or(256);
+  int64_t bBytes = llvm::divideCeil(loops.b().type.getIntOrFloatBitWidth(), 8);
+  auto cyclesOf = [&](double rows) {
+    return e.getCycles(rows * width * sums, width * sums * bBytes);
+  };
+  Value columnTiles = e.countBlocks(loops.extents[dim], width);
+  double others = staticIndex(columnTiles).value_or(1);
+  for (unsigned i : outer)
+    others *= staticIndex(loops.extents[i]).value_or(1);
+  std::optional<int64_t> rows = staticIndex(rowCount);
+  int64_t block = getBlockRows().value_or(rows.value_or(0));
+  if (rows)
+    block = shrinkBlock(*rows, block, tile.rows, others, cyclesOf(1));
+  else
+    block = std::min<int64_t>(block, 16 * tile.rows);
+  Value rowBlocks = e.countBlocks(rowCount, block);
+
+  SmallVector<Value> counts;
+  for (unsigned i : outer)
+    counts.push_back(loops.extents[i]);
+  std::optional<int64_t> a = countElements(loops.op->getOperand(0)),
+                         b = countElements(loops.op->getOperand(1));
+  if (loops.isTransposed)
+    std::swap(a, b);
+  bool splitRows = !a || !b || *a >= *b;
+  counts.push_back(splitRows ? rowBlocks : columnTiles);
+  counts.push_back(splitRows ? columnTiles : rowBlocks);
+  bool done = emitUnits(
+      e.b, counts, cyclesOf(std::min(block, rows.value_or(block))),
+      [&](const Unit &unit) {
+        Offsets bases = e.getBases();
+        for (auto [i, index] : llvm::zip(outer, unit.index))
+          bases = e.move(bases, i, index);
+        Value row = unit.index[outer.size() + !splitRows];
+        Value column = unit.index[outer.size() + splitRows];
+        Value first = math.mul(row, block);
+        Value end = isStatic(rowBlocks, 1)
+                        ? rowCount
+                        : math.min(math.add(first, block), rowCount);
+        emitColumns(bases, first, end,
+                    e.getColumns(loops.extents[dim],
+                                 isStatic(columnTiles, 1) ? Value() : column,
+                                 width));
+      });
+  if (done)
+    e.description +=
+        llvm::formatv(", shared by threads in {0} x {1}", block, width);
+  return done;
+}
+
 void GemmEmitter::emitRowBlocks(const Offsets &bases) {
   std::optional<int64_t> block = getBlockRows();
+  auto columns = e.getColumns(loops.extents[dim], /*index=*/{}, 0);
   if (!block)
-    return emitColumns(bases, math.constant(0), rowCount);
+    return emitColumns(bases, math.constant(0), rowCount, columns);
   e.emitFor(math.constant(0), rowCount, *block, [&](Value first) {
-    emitColumns(bases, first, math.min(math.add(first, *block), rowCount));
+    emitColumns(bases, first, math.min(math.add(first, *block), rowCount),
+                columns);
   });
 }
 
-ContractEmitter::Offsets GemmEmitter::moveToColumn(const Offsets &bases,
-                                                   Value column) {
-  Offsets moved;
-  for (auto [operand, base] : llvm::zip_equal(loops.operands, bases)) {
-    // Tiles begin at multiples of their width, which divides the panel's; the
-    // last one may begin anywhere.
-    Value step = math.mul(column, operand.strides[dim]);
-    if (operand.panelDim == dim)
-      step = math.add(
-          math.mul(math.div(column, operand.panelWidth), operand.panelStride),
-          math.mul(math.rem(column, operand.panelWidth), operand.strides[dim]));
-    moved.push_back(math.add(base, step));
-  }
-  return moved;
-}
-
 void GemmEmitter::emitColumns(const Offsets &bases, Value firstRow,
-                              Value endRow) {
-  e.emitColumns(loops.extents[dim], tile.vectors * e.lanes,
+                              Value endRow,
+                              const ContractEmitter::ColumnRange &columns) {
+  e.emitColumns(columns, tile.vectors * e.lanes,
                 [&](Value column, ArrayRef<TileColumn> vectors, Value mask) {
-                  Offsets moved = moveToColumn(bases, column);
+                  // Tiles begin at multiples of their width, which divides the
+                  // panel's; the last one may begin anywhere.
+                  Offsets moved = e.move(bases, dim, column);
                   e.emitRows(firstRow, endRow, rowCount, tile.rows,
                              [&](Value row, int64_t rows) {
                                emitTile(moved, row, rows, vectors, mask);

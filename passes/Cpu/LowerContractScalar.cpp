@@ -5,6 +5,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Cpu/ContractEmit.h"
+#include "passes/Cpu/Units.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -21,28 +22,13 @@ static Value extendTo(Type type, Value value, bool isUnsigned,
   return arith::ExtSIOp::create(b, type, value);
 }
 
-void dlc::emitScalar(ContractOp op, ImplicitLocOpBuilder &b) {
+/// One element of C at `index`, whose summed dimensions are set here.
+static void emitElement(ContractOp op, ArrayRef<Value> extents,
+                        ArrayRef<unsigned> sums, SmallVector<Value> index,
+                        ImplicitLocOpBuilder &b) {
   Type sumType = op.getSumType();
-  SmallVector<unsigned> outer, sums;
-  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
-    (op.getDimKind(dim) == ContractOp::DimKind::Sum ? sums : outer)
-        .push_back(dim);
-  SmallVector<Value> extents, index(op.getNumDims());
-  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim) {
-    auto [value, position] = op.getExtent(dim);
-    extents.push_back(b.createOrFold<memref::DimOp>(value, int64_t(position)));
-  }
   Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
-  for (Value &i : index)
-    i = zero;
-  OpBuilder::InsertionGuard guard(b);
-  for (unsigned dim : outer) {
-    auto loop = scf::ForOp::create(b, zero, extents[dim], one);
-    b.setInsertionPointToStart(loop.getBody());
-    index[dim] = loop.getInductionVar();
-  }
-
   auto indicesOf = [&](unsigned operand) {
     SmallVector<Value> indices;
     AffineMap map = op.getMap(operand);
@@ -92,4 +78,53 @@ void dlc::emitScalar(ContractOp op, ImplicitLocOpBuilder &b) {
   memref::StoreOp::create(
       b, mapping.lookup(op.getBody()->getTerminator()->getOperand(0)),
       op.getInit(), indicesOf(last));
+}
+
+void dlc::emitScalar(ContractOp op, bool threads, ImplicitLocOpBuilder &b) {
+  SmallVector<unsigned> outer, sums;
+  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
+    (op.getDimKind(dim) == ContractOp::DimKind::Sum ? sums : outer)
+        .push_back(dim);
+  SmallVector<Value> extents, index(op.getNumDims());
+  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim) {
+    auto [value, position] = op.getExtent(dim);
+    extents.push_back(b.createOrFold<memref::DimOp>(value, int64_t(position)));
+  }
+  Value zero = arith::ConstantIndexOp::create(b, 0);
+  Value one = arith::ConstantIndexOp::create(b, 1);
+  for (Value &i : index)
+    i = zero;
+  OpBuilder::InsertionGuard guard(b);
+  auto emitLoops = [&](ArrayRef<unsigned> dims) {
+    for (unsigned dim : dims) {
+      auto loop = scf::ForOp::create(b, zero, extents[dim], one);
+      b.setInsertionPointToStart(loop.getBody());
+      index[dim] = loop.getInductionVar();
+    }
+  };
+  auto emitSums = [&] { emitElement(op, extents, sums, index, b); };
+  // Units for threads: all but the innermost loop, if there are several.
+  ArrayRef<unsigned> shared(outer), inner;
+  if (shared.size() > 1) {
+    inner = shared.take_back();
+    shared = shared.drop_back();
+  }
+  double cycles = 4;
+  for (unsigned dim : sums)
+    cycles *= staticIndex(extents[dim]).value_or(64);
+  for (unsigned dim : inner)
+    cycles *= staticIndex(extents[dim]).value_or(64);
+  SmallVector<Value> counts;
+  for (unsigned dim : shared)
+    counts.push_back(extents[dim]);
+  if (threads && !shared.empty() &&
+      emitUnits(b, counts, cycles, [&](const Unit &unit) {
+        for (auto [dim, i] : llvm::zip_equal(shared, unit.index))
+          index[dim] = i;
+        emitLoops(inner);
+        emitSums();
+      }))
+    return;
+  emitLoops(outer);
+  emitSums();
 }

@@ -9,6 +9,9 @@
 //         C's m x m outputs = epilogue(transform(M[.., ..][tile]))
 //
 // V and M are the op's scratch. See lib/Kernels/Winograd.h for the transforms.
+//
+// For threads the blocks of tiles by the blocks of columns are a grid of units;
+// each part of it transforms the inputs of the blocks that it begins.
 #include "lib/Kernels/Winograd.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -16,6 +19,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/ContractEmit.h"
+#include "passes/Cpu/Units.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -38,15 +42,22 @@ public:
         height(op.getStaticExtent(conv.y)), width(op.getStaticExtent(conv.x)),
         channels(op.getStaticExtent(conv.channel)),
         columns(op.getStaticExtent(conv.column)),
-        layout(y.tile() * x.tile(), form.getTiles(), channels, columns) {}
+        layout(y.tile() * x.tile(), form.getTiles(), channels, columns),
+        memory(op.getScratch()) {}
 
   void emit();
 
 private:
   using Offsets = ContractEmitter::Offsets;
 
+  bool emitForThreads();
   void emitImages(const Offsets &bases, int64_t images);
   void emitBlock(const Offsets &bases, Value first, int64_t total);
+  void emitBlockInputs(const Offsets &bases, Value first, Value count);
+  /// The tiles of the block from `first` on.
+  Value getBlockTiles(Value first, int64_t total);
+  /// The columns that are computed at a time.
+  int64_t getColumnBlock();
   void emitColumnBlock(const Offsets &bases, Value first, Value count,
                        int64_t total, Value column, int64_t width);
   void emitInputs(const Offsets &bases, Value tile, Value row);
@@ -80,6 +91,7 @@ private:
   WinogradForm y, x;
   int64_t height, width, channels, columns;
   WinogradScratch layout;
+  Value memory; // the scratch
 };
 
 } // namespace
@@ -213,7 +225,7 @@ VectorGrid WinogradEmitter::transform(const Matrix &left,
 
 ContractOperand WinogradEmitter::getScratch() {
   ContractOperand scratch;
-  scratch.buffer = op.getScratch();
+  scratch.buffer = memory;
   scratch.type = op.getSumType();
   return scratch;
 }
@@ -225,8 +237,8 @@ Value WinogradEmitter::getPlanes(int64_t offset, int64_t plane, int64_t rows,
   auto type =
       MemRefType::get(sizes, op.getSumType(),
                       StridedLayoutAttr::get(b.getContext(), offset, strides));
-  return memref::ReinterpretCastOp::create(b, type, op.getScratch(), offset,
-                                           sizes, strides);
+  return memref::ReinterpretCastOp::create(b, type, memory, offset, sizes,
+                                           strides);
 }
 
 //===----------------------------------------------------------------------===//
@@ -287,7 +299,7 @@ void WinogradEmitter::emitInputs(const Offsets &bases, Value tile, Value row) {
                       math.add(target, layout.inputPlane * plane++), one,
                       vector, mask);
   };
-  e.emitColumns(math.constant(channels), e.lanes,
+  e.emitColumns(e.getColumns(math.constant(channels), {}, 0), e.lanes,
                 [&](Value channel, ArrayRef<TileColumn> vectors, Value mask) {
                   for (auto [v, vector] : llvm::enumerate(vectors))
                     emitVector(channel, vector,
@@ -339,7 +351,9 @@ void WinogradEmitter::emitProducts(int64_t tiles, Value column, int64_t width) {
   Block *body =
       b.createBlock(&product.getEpilogue(), {}, op.getSumType(), op.getLoc());
   YieldOp::create(b, body->getArgument(0));
-  lowerContract(product, e.cpu);
+  CpuIsa serial = e.cpu;
+  serial.threads = false;
+  lowerContract(product, serial);
 }
 
 void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
@@ -397,7 +411,7 @@ void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
           });
       });
   };
-  e.emitColumns(math.constant(count), e.lanes,
+  e.emitColumns(e.getColumns(math.constant(count), {}, 0), e.lanes,
                 [&](Value first, ArrayRef<TileColumn> vectors, Value mask) {
                   for (auto [v, vector] : llvm::enumerate(vectors))
                     emitVector(first, vector,
@@ -428,16 +442,29 @@ void WinogradEmitter::emitColumnBlock(const Offsets &bases, Value first,
   });
 }
 
-void WinogradEmitter::emitBlock(const Offsets &bases, Value first,
-                                int64_t total) {
+Value WinogradEmitter::getBlockTiles(Value first, int64_t total) {
   Value count = math.constant(form.getTiles());
   if (total % form.getTiles())
     count = math.min(math.sub(math.constant(total), first), count);
+  return count;
+}
+
+int64_t WinogradEmitter::getColumnBlock() {
+  return loops.b().panelDim ? loops.b().panelWidth
+                            : std::min(columns, WinogradScratch::kMaxColumns);
+}
+
+void WinogradEmitter::emitBlockInputs(const Offsets &bases, Value first,
+                                      Value count) {
   e.emitFor(math.constant(0), count, 1,
             [&](Value row) { emitInputs(bases, math.add(first, row), row); });
-  int64_t block = loops.b().panelDim
-                      ? loops.b().panelWidth
-                      : std::min(columns, WinogradScratch::kMaxColumns);
+}
+
+void WinogradEmitter::emitBlock(const Offsets &bases, Value first,
+                                int64_t total) {
+  Value count = getBlockTiles(first, total);
+  emitBlockInputs(bases, first, count);
+  int64_t block = getColumnBlock();
   int64_t whole = columns / block * block;
   e.emitFor(math.constant(0), math.constant(whole), block, [&](Value column) {
     emitColumnBlock(bases, first, count, total, column, block);
@@ -454,7 +481,69 @@ void WinogradEmitter::emitImages(const Offsets &bases, int64_t images) {
             [&](Value first) { emitBlock(bases, first, total); });
 }
 
+bool WinogradEmitter::emitForThreads() {
+  if (!e.cpu.threads)
+    return false;
+  int64_t images = op.getStaticExtent(conv.image);
+  bool isDynamic = ShapedType::isDynamic(images);
+  int64_t tiles = divideCeil(height, form.getHeight()) *
+                  divideCeil(width, form.getWidth()) * (isDynamic ? 1 : images);
+  int64_t block = getColumnBlock(), rest = columns % block;
+  SmallVector<Value> counts{isDynamic ? loops.extents[conv.image]
+                                      : math.constant(1),
+                            math.constant(divideCeil(tiles, form.getTiles())),
+                            math.constant(divideCeil(columns, block))};
+  double products = double(y.tile()) * x.tile() *
+                    std::min(tiles, form.getTiles()) * channels *
+                    std::min(block, columns);
+  // The transforms take some 15 % beside the products.
+  bool done = emitUnits(
+      e.b, counts, 1.15 * e.getCycles(products, 0), [&](const Unit &unit) {
+        memory = ScratchOp::create(b, op.getScratch(), unit.own);
+        Offsets bases = e.getBases();
+        if (isDynamic)
+          bases = e.move(bases, conv.image, unit.index[0]);
+        Value first = math.mul(unit.index[1], form.getTiles());
+        Value count = getBlockTiles(first, tiles), group = unit.index[2];
+        auto ifElse = [&](Value condition, bool hasElse) {
+          return scf::IfOp::create(b, condition, hasElse);
+        };
+        auto equals = [&](Value x, Value y) {
+          return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, x, y);
+        };
+        OpBuilder::InsertionGuard guard(b);
+        if (isStatic(counts[2], 1)) {
+          emitBlockInputs(bases, first, count);
+        } else {
+          Value begins =
+              arith::OrIOp::create(b, equals(group, math.constant(0)),
+                                   equals(unit.number, unit.first));
+          auto branch = ifElse(begins, false);
+          OpBuilder::InsertionGuard inside(b);
+          b.setInsertionPointToStart(branch.thenBlock());
+          emitBlockInputs(bases, first, count);
+        }
+        Value column = math.mul(group, block);
+        if (!rest || columns < block)
+          return emitColumnBlock(bases, first, count, tiles, column,
+                                 rest ? rest : block);
+        auto branch =
+            ifElse(equals(group, math.constant(columns / block)), true);
+        b.setInsertionPointToStart(branch.thenBlock());
+        emitColumnBlock(bases, first, count, tiles,
+                        math.constant(columns - rest), rest);
+        b.setInsertionPointToStart(branch.elseBlock());
+        emitColumnBlock(bases, first, count, tiles, column, block);
+      });
+  memory = op.getScratch();
+  return done;
+}
+
 void WinogradEmitter::emit() {
+  if (emitForThreads()) {
+    e.description += ", shared by threads";
+    return;
+  }
   int64_t images = op.getStaticExtent(conv.image);
   if (ShapedType::isStatic(images))
     return emitImages(e.getBases(), images);

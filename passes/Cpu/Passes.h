@@ -19,8 +19,9 @@ struct TargetSpec;
 inline constexpr llvm::StringLiteral kVectorCodeAttr = "dlc-vector-code";
 
 /// Appends the passes of the phase, in order; see Pipeline.cpp.
-DLC_API void buildCpuPipeline(mlir::OpPassManager &pm,
-                              const TargetSpec &target);
+/// With `threads`, kernels share their work among threads.
+DLC_API void buildCpuPipeline(mlir::OpPassManager &pm, const TargetSpec &target,
+                              bool threads);
 
 } // namespace dlc
 

@@ -90,6 +90,18 @@ def LowerContract : Pass<"dlc-lower-contract"> {
         %s = math.fma %x, %b0, %sum : vector<16xf32>
         ...
     ```
+    With `threads`, a kernel with enough work becomes a `dlc.parallel` over
+    units of it, such as blocks of rows by a tile of columns. They are the same
+    for any number of threads, made of whole tiles, and no sum is split.
+
+    ```mlir
+    dlc.parallel %n grain 3 {
+    ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+      scf.for %unit = %first to %end step %c1 {
+        %block = arith.remui %unit, %blocks
+        %column = arith.divui %unit, %blocks
+        ...
+    ```
     Needs memrefs with strided layouts for the fast forms; afterwards no
     dlc.contract is left.
   }];
@@ -101,11 +113,78 @@ def LowerContract : Pass<"dlc-lower-contract"> {
            "row addresses that fit the general registers">,
     Option<"l2Bytes", "l2-bytes", "int64_t", "1048576", "size of the L2 cache">,
     Option<"fma", "fma", "bool", "true",
-           "the CPU has a fused multiply-add instruction">];
+           "the CPU has a fused multiply-add instruction">,
+    Option<"threads", "threads", "bool", "false",
+           "kernels share their work among threads where that pays">];
   let dependentDialects = [
+    "::dlc::DlcDialect",
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+def ShareLoops : Pass<"dlc-share-loops"> {
+  let summary = "Let threads share the loops of linalg ops that take long";
+  let description = [{
+    The units are blocks of the outer parallel loops; an inner one is split only
+    where these are few. Sums stay whole, and an element is computed as without
+    threads.
+
+    ```mlir
+    linalg.generic {iterator_types = ["parallel", "parallel"], ...}
+        ins(%x : memref<128x3072xf32>) outs(%y : memref<128x3072xf32>) ...
+    ```
+    becomes
+    ```mlir
+    dlc.parallel %c64 grain 4 {
+    ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+      scf.for %unit = %first to %end step %c1 {
+        %from = arith.muli %unit, %c2
+        %to = arith.minsi ...
+        scf.for %i = %from to %to step %c1 {
+          scf.for %j = %c0 to %c3072 step %c1 {
+    ```
+    Ops whose body writes to memory, and those with little work, stay as they
+    are.
+  }];
+  let dependentDialects = [
+    "::dlc::DlcDialect",
+    "::mlir::arith::ArithDialect", "::mlir::affine::AffineDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
+def ForkKernels : Pass<"dlc-fork-kernels", "::mlir::ModuleOp"> {
+  let summary = "Turn kernels around a dlc.parallel into ones of a part of it";
+  let description = [{
+    ```mlir
+    func.func @main(%run: !llvm.ptr) -> i32 {
+      call @kernel_0(%a, %b) : (memref<64xf32>, memref<64xf32>) -> ()
+    }
+    func.func private @kernel_0(%a: memref<64xf32>, %b: memref<64xf32>) {
+      dlc.parallel %n grain 4 {
+      ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+        ...
+      }
+      return
+    }
+    ```
+    becomes
+    ```mlir
+    func.func @main(%run: !llvm.ptr) -> i32 {
+      dlc.fork @kernel_0(%a, %b) units %n grain 4 : memref<64xf32>, memref<64xf32>
+    }
+    func.func private @kernel_0(%a: memref<64xf32>, %b: memref<64xf32>,
+                                %first: index, %end: index, %own: !llvm.ptr) {
+      ...
+      return
+    }
+    ```
+    Elsewhere than in a kernel that only @main calls, one thread does all of it.
+    Afterwards no dlc.parallel is left.
+  }];
+  let dependentDialects = ["::dlc::DlcDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect",
+                           "::mlir::LLVM::LLVMDialect"];
 }
 
 #endif

@@ -12,7 +12,8 @@
 
 using namespace mlir;
 
-void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target) {
+void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
+                           bool threads) {
   VectorUnit unit = target.vectorUnit();
   // While every number that a model computes with is still there.
   if (target.pointerBits() == 32)
@@ -24,7 +25,14 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target) {
   contract.fma = unit.fma;
   // 16 general registers of 32 bits hold few addresses beside the rest.
   contract.pointers = target.pointerBits() == 32 ? 4 : 8;
+  contract.threads = threads;
   pm.addPass(createLowerContract(contract));
+  // What else takes long, while its loops are known to be parallel; then
+  // kernels are complete, and are called for parts of their work.
+  if (threads) {
+    pm.addPass(createShareLoops());
+    pm.addPass(createForkKernels());
+  }
   // Everything else: plain loops, which LLVM vectorises.
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   pm.addPass(createConvertMathToFuncs());

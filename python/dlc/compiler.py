@@ -36,6 +36,7 @@ def compile(
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    threads: int | None = None,
     disabled_passes: Sequence[str] = (),
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
@@ -54,6 +55,8 @@ def compile(
       dims: sizes of named dimensions.
       opt_level: 0 to 3.
       conv: the form of convolutions: auto, direct or winograd.
+      threads: how many a run uses unless it says otherwise; 1 leaves out all
+        thread code, and without it they are as many as the process has CPUs.
       disabled_passes: optional passes that are left out, as --disable-pass.
       added_passes: passes behind a phase, "graph:cse", as --add-passes.
       pass_limit: how many runs of optional passes there are, for bisection;
@@ -66,7 +69,7 @@ def compile(
       CompileError: anything else is wrong with the model or an argument.
     """
     options = _Options(
-        target, cpu, features, name, shapes, dims, opt_level, conv,
+        target, cpu, features, name, shapes, dims, opt_level, conv, threads,
         disabled_passes, added_passes, pass_limit, remarks,
     )  # fmt: skip
     compilation = _Compilation(_run(model, options))
@@ -86,6 +89,7 @@ def compile_to_file(
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    threads: int | None = None,
     disabled_passes: Sequence[str] = (),
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
@@ -114,7 +118,7 @@ def compile_to_file(
     if not paths:
         raise ValueError("expected at least one kind of file to emit")
     options = _Options(
-        target, cpu, features, name, shapes, dims, opt_level, conv,
+        target, cpu, features, name, shapes, dims, opt_level, conv, threads,
         disabled_passes, added_passes, pass_limit,
     )  # fmt: skip
     options.set_outputs(list(zip(emit, paths)))
@@ -149,6 +153,7 @@ class _Options:
         dims: Mapping[str, int] | None,
         opt_level: int,
         conv: str,
+        threads: int | None,
         disabled_passes: Sequence[str],
         added_passes: Sequence[str],
         pass_limit: int | None,
@@ -175,6 +180,8 @@ class _Options:
         )
         self.struct.disabled_passes, self.struct.num_disabled_passes = _to_texts(disabled_passes)
         self.struct.added_passes, self.struct.num_added_passes = _to_texts(added_passes)
+        if threads is not None:
+            self.struct.threads = _to_threads(threads)
         if pass_limit is not None:
             self.struct.pass_limit = ctypes.pointer(ctypes.c_int64(pass_limit))
 
@@ -184,6 +191,12 @@ class _Options:
             file.kind = library.OUTPUT_KINDS.index(kind)
             file.path = os.fsencode(path)
         self.struct.outputs, self.struct.num_outputs = files, len(files)
+
+
+def _to_threads(threads: int) -> int:
+    if operator.index(threads) < 1:
+        raise ValueError(f"expected at least 1 thread, found {threads}")
+    return min(operator.index(threads), 2**31 - 1)
 
 
 def _to_texts(texts: Sequence[str]) -> tuple[Any, int]:

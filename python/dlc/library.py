@@ -45,6 +45,7 @@ class CompileOptions(Structure):
         ("num_added_passes", c_size_t),
         ("pass_limit", POINTER(c_int64)),
         ("remarks", c_char_p),
+        ("threads", c_int32),
     ]
 
 
@@ -55,6 +56,9 @@ class RunOptions(Structure):
         ("workspace_size", c_size_t),
         ("error", c_char_p),
         ("error_size", c_size_t),
+        ("threads", c_int32),
+        ("parallel_for", c_void_p),
+        ("parallel_context", c_void_p),
     ]
 
 
@@ -87,6 +91,7 @@ class Model(Structure):
         ("run", CFUNCTYPE(c_int, POINTER(Tensor), POINTER(Tensor), POINTER(RunOptions))),
         ("status_string", CFUNCTYPE(c_char_p, c_int)),
         ("shapes", CFUNCTYPE(c_int, POINTER(Tensor), POINTER(Tensor), POINTER(RunOptions))),
+        ("thread_workspace_size", c_size_t),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import math
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
@@ -70,17 +71,21 @@ class Model:
         return f"<dlc.Model {self.name}({describe(self.inputs)}) -> ({describe(self.outputs)})>"
 
     @overload
-    def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]: ...
+    def run(
+        self, inputs: Mapping[str, Any], *, threads: int | None = None
+    ) -> dict[str, np.ndarray]: ...
     @overload
-    def run(self, inputs: Sequence[Any]) -> list[np.ndarray]: ...
+    def run(self, inputs: Sequence[Any], *, threads: int | None = None) -> list[np.ndarray]: ...
 
-    def run(self, inputs: Any) -> Any:
+    def run(self, inputs: Any, *, threads: int | None = None) -> Any:
         """Runs the model.
 
         Args:
           inputs: numpy arrays, by name or in the model's order. Numbers and
             lists are turned into arrays of the right type; an array of another
             type is refused.
+          threads: how many may work on it; without it, what the model was
+            compiled for. The outputs are the same for any number.
 
         Returns:
           The outputs, by name or in order as the inputs were given.
@@ -91,12 +96,13 @@ class Model:
           RunError: the run failed; a wrong size is one reason.
         """
         if isinstance(inputs, Mapping):
-            return dict(zip((info.name for info in self.outputs), self._run(self._order(inputs))))
+            results = self._run(self._order(inputs), threads)
+            return dict(zip((info.name for info in self.outputs), results))
         if isinstance(inputs, np.ndarray) or not isinstance(inputs, Sequence):
             raise TypeError(f"expected a dict or list of arrays, found {type(inputs).__name__}")
         if len(inputs) != len(self.inputs):
             raise ValueError(f"expected {len(self.inputs)} inputs, found {len(inputs)}")
-        return self._run(inputs)
+        return self._run(inputs, threads)
 
     def output_shapes(
         self, shapes: Mapping[str, Sequence[int]]
@@ -121,7 +127,7 @@ class Model:
                 raise ValueError(
                     f"expected {len(info.shape)} sizes for '{info.name}', found {len(shape)}"
                 )
-        if self._model.size < ctypes.sizeof(library.Model):
+        if self._model.size < library.Model.thread_workspace_size.offset:
             raise DlcError("the model was made by a version of dlc that tells no shapes")
 
         def describe(shapes: Sequence[Any]) -> Any:
@@ -161,8 +167,8 @@ class Model:
             )
         return [inputs[name] for name in names]
 
-    def _run(self, inputs: Sequence[Any]) -> list[np.ndarray]:
-        call = Call(self, inputs)
+    def _run(self, inputs: Sequence[Any], threads: int | None) -> list[np.ndarray]:
+        call = Call(self, inputs, threads=threads)
         call()
         return call.take()
 
@@ -170,9 +176,16 @@ class Model:
 class Call:
     """A run with all its buffers, to be repeated without a copy: for
     measurements. Inputs are in the model's order; with `keep_workspace` the
-    runs share one workspace, else each allocates its own."""
+    runs share one workspace, else each allocates its own. `threads` is as for
+    `Model.run`."""
 
-    def __init__(self, model: Model, inputs: Sequence[Any], keep_workspace: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model,
+        inputs: Sequence[Any],
+        keep_workspace: bool = False,
+        threads: int | None = None,
+    ) -> None:
         self._model = model
         struct = model._model
         self._arguments = [_to_argument(info, x) for info, x in zip(model.inputs, inputs)]
@@ -185,8 +198,14 @@ class Call:
             error=ctypes.cast(self._error, ctypes.c_char_p),
             error_size=len(self._error),
         )
+        if threads is not None:
+            if operator.index(threads) < 1:
+                raise ValueError(f"expected at least 1 thread, found {threads}")
+            self._options.threads = min(operator.index(threads), 2**31 - 1)
         if keep_workspace:
             size, alignment = model.workspace_size, library.WORKSPACE_ALIGNMENT
+            if struct.size >= ctypes.sizeof(library.Model):
+                size += ((threads or os.cpu_count() or 1) - 1) * struct.thread_workspace_size
             self._workspace = np.empty(size + alignment, np.uint8)
             self._options.workspace = -(-self._workspace.ctypes.data // alignment) * alignment
             self._options.workspace_size = size

@@ -45,6 +45,16 @@ static cl::opt<std::string>
     convForm("conv", cl::init("auto"),
              cl::desc("Form of convolutions: auto (default), direct, winograd"),
              cl::value_desc("form"), cl::cat(generalCategory));
+/// Registered when LLVM's own option of that name is gone.
+static cl::opt<unsigned> *threads;
+static void registerThreads() {
+  static cl::opt<unsigned> option(
+      "threads", cl::init(0),
+      cl::desc("Threads of a run that does not say how many; 1: no thread code "
+               "(default: as many as the process has CPUs)"),
+      cl::value_desc("n"), cl::cat(generalCategory));
+  threads = &option;
+}
 cl::opt<bool> tool::verbose("v", cl::desc("Say what is done"),
                             cl::cat(generalCategory));
 cl::opt<bool> tool::debugInfo(
@@ -196,6 +206,7 @@ bool tool::parseCommandLine(int argc, char **argv) {
   }
   for (cl::Option *option : foreign)
     option->removeArgument();
+  registerThreads();
   std::string messages;
   llvm::raw_string_ostream os(messages);
   if (!cl::ParseCommandLineOptions(
@@ -252,6 +263,11 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
     return wrong("expected --conv=auto, direct or winograd, found '" +
                  convForm + "'");
+  options.threads = *threads;
+  if (threads->getNumOccurrences() &&
+      (options.threads < 1 || options.threads > kMaxThreads))
+    return wrong("expected --threads=1 to " + Twine(kMaxThreads) + ", found " +
+                 Twine(options.threads));
   if (target.getNumOccurrences() && target.empty())
     return wrong("expected a target for -target, found ''");
   for (const std::string &shape : shapes) {

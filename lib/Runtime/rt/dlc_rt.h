@@ -1,7 +1,8 @@
 /* The runtime: a small freestanding C library that is compiled to bitcode for
  * each target when dlc is built, and linked into the module of every model.
  * It uses no header of the target and only malloc, free and memcpy of libc
- * (and getauxval on Linux on Arm and RISC-V). */
+ * (and getauxval on Linux on Arm and RISC-V), and what rt_pool.c declares where
+ * a model has work for several threads. */
 #ifndef DLC_RT_H
 #define DLC_RT_H
 
@@ -21,6 +22,9 @@ struct dlc_rt_ctx {
   struct dlc_rt_block *blocks; /* from dlc_rt_alloc, not yet freed */
   unsigned char *allocated;    /* for each output: data is from malloc */
   int32_t status;
+  int32_t threads;   /* that may work on the run, the caller's among them */
+  int32_t in_pool;   /* the run has entered the pool */
+  char *own_scratch; /* thread_workspace_size bytes for each of the others */
 };
 
 /* One CPU feature that the object uses; see lib/Target for `where`. */
@@ -49,6 +53,10 @@ struct dlc_rt_desc {
   int32_t num_needs;
   int32_t num_input_dims; /* length of the flat arrays */
   int32_t num_output_dims;
+  int32_t threads; /* --threads=; 0: as many as there are CPUs */
+  /* Around each call of `main`; NULL in an object without thread code. */
+  void (*begin_threads)(struct dlc_rt_ctx *);
+  void (*end_threads)(struct dlc_rt_ctx *);
 };
 
 /* For generated code. */
@@ -58,6 +66,16 @@ void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index, const int64_t *shape,
                     int64_t bytes);
 int32_t dlc_rt_fail(struct dlc_rt_ctx *ctx, int32_t code, const char *message);
 int32_t dlc_rt_status(struct dlc_rt_ctx *ctx);
+
+/* Computes the units from `first` to `end` of a kernel; `data` has the
+ * kernel's operands. `own` is memory of the thread's own, NULL on the thread
+ * of the run, which has planned memory. */
+typedef void (*dlc_rt_part)(void *data, intptr_t first, intptr_t end,
+                            void *own);
+
+/* Computes `count` units of a kernel, at least `grain` of them a thread. */
+void dlc_rt_parallel(struct dlc_rt_ctx *ctx, dlc_rt_part part, void *data,
+                     intptr_t count, intptr_t grain);
 
 /* For the functions that an object exports. */
 int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
@@ -70,8 +88,24 @@ int dlc_rt_shapes_typed(const struct dlc_rt_desc *desc, const void *inputs,
                         void *outputs, const dlc_options *options);
 const char *dlc_rt_status_string(int status);
 
+/* For the descriptor: what begin_threads and end_threads are. */
+void dlc_rt_begin_threads(struct dlc_rt_ctx *ctx);
+void dlc_rt_end_threads(struct dlc_rt_ctx *ctx);
+
 /* Between the runtime's files. */
 void dlc_rt_free_all(struct dlc_rt_ctx *ctx);
+/* As dlc_rt_alloc, but NULL, and no failure of the run, without memory. */
+void *dlc_rt_try_alloc(struct dlc_rt_ctx *ctx, size_t bytes);
+
+/* The pool that the models of a program share; see rt_pool.c. A run enters it,
+ * which tells how many CPUs the process may use, or 0: the run is to do without
+ * it and must not leave it. */
+int32_t dlc_pool_1_enter(void);
+void dlc_pool_1_leave(void);
+/* Calls body(data, 0) here, and body(data, i) on workers for some, or none, of
+ * the i below `count`, each at most once; returns when all have returned. */
+void dlc_pool_1_run(void (*body)(void *data, int32_t index), void *data,
+                    int32_t count);
 
 /* Returns -1 when the CPU has all features, else
  * the index of the first that it lacks. */

@@ -17,17 +17,13 @@ static int isNegative(struct dlc_rt_ctx *ctx, int64_t bytes) {
   return 1;
 }
 
-void *dlc_rt_alloc(struct dlc_rt_ctx *ctx, int64_t bytes) {
+void *dlc_rt_try_alloc(struct dlc_rt_ctx *ctx, size_t bytes) {
   size_t extra = sizeof(struct dlc_rt_block) + DLC_WORKSPACE_ALIGNMENT;
   char *start = NULL;
-  if (isNegative(ctx, bytes))
+  if (bytes <= (SIZE_MAX >> 1) - extra)
+    start = (char *)malloc(bytes + extra);
+  if (!start)
     return NULL;
-  if ((uint64_t)bytes <= (SIZE_MAX >> 1) - extra)
-    start = malloc((size_t)bytes + extra);
-  if (!start) {
-    dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory");
-    return NULL;
-  }
   uintptr_t data =
       ((uintptr_t)start + extra) & ~(uintptr_t)(DLC_WORKSPACE_ALIGNMENT - 1);
   struct dlc_rt_block *block = (struct dlc_rt_block *)data - 1;
@@ -38,6 +34,17 @@ void *dlc_rt_alloc(struct dlc_rt_ctx *ctx, int64_t bytes) {
     block->next->link = &block->next;
   ctx->blocks = block;
   return (void *)data;
+}
+
+void *dlc_rt_alloc(struct dlc_rt_ctx *ctx, int64_t bytes) {
+  void *data = NULL;
+  if (isNegative(ctx, bytes))
+    return NULL;
+  if ((uint64_t)bytes <= SIZE_MAX >> 1)
+    data = dlc_rt_try_alloc(ctx, (size_t)bytes);
+  if (!data)
+    dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory");
+  return data;
 }
 
 void dlc_rt_free(struct dlc_rt_ctx *ctx, void *data) {

@@ -71,18 +71,34 @@ static int fail(const struct dlc_rt_desc *desc, const dlc_options *options,
   return code;
 }
 
-static int check_options(const struct dlc_rt_desc *desc,
-                         const dlc_options *options) {
+/* The sizes that dlc_options had in earlier versions, and has. */
+static const size_t options_sizes[] = {offsetof(dlc_options, threads),
+                                       sizeof(dlc_options)};
+
+/* Copies the caller's options to `known`; what an older version did not have
+ * is zero. */
+static int read_options(const struct dlc_rt_desc *desc,
+                        const dlc_options *options, dlc_options *known) {
+  static const dlc_options none;
+  *known = none;
   if (!options)
     return DLC_OK;
   /* Without a size that is known, `error` may not be there: say nothing. */
-  if (options->size < sizeof(dlc_options) || options->size > largest_options)
+  size_t size = options->size;
+  int is_known = size > sizeof(dlc_options) && size <= largest_options;
+  for (size_t i = 0; i < sizeof options_sizes / sizeof *options_sizes; ++i)
+    is_known |= size == options_sizes[i];
+  if (!is_known)
     return DLC_ERROR_OPTIONS;
+  memcpy(known, options, size < sizeof *known ? size : sizeof *known);
   const char *bytes = (const char *)options;
-  for (size_t i = sizeof(dlc_options); i < options->size; ++i)
+  for (size_t i = sizeof(dlc_options); i < size; ++i)
     if (bytes[i])
-      return fail(desc, options, NULL, NULL, DLC_ERROR_OPTIONS,
+      return fail(desc, known, NULL, NULL, DLC_ERROR_OPTIONS,
                   "dlc_options has fields that this object does not know");
+  if (known->threads < 0)
+    return fail(desc, known, NULL, NULL, DLC_ERROR_OPTIONS,
+                "expected 0 or more threads");
   return DLC_OK;
 }
 
@@ -231,7 +247,7 @@ static int find_arena(struct dlc_rt_ctx *ctx) {
   const dlc_options *options = ctx->options;
   if (bytes == 0)
     return DLC_OK;
-  if (!options || !options->workspace) {
+  if (!options->workspace) {
     ctx->arena = dlc_rt_alloc(ctx, (int64_t)bytes);
     return ctx->status;
   }
@@ -250,11 +266,13 @@ static int find_arena(struct dlc_rt_ctx *ctx) {
   return DLC_OK;
 }
 
-/* What comes before anything that the model's own code does. */
+/* What comes before anything that the model's own code does. Copies the
+ * caller's options to `options`. */
 static int check_call(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
-                      const dlc_tensor *outputs, const dlc_options *options) {
+                      const dlc_tensor *outputs, const dlc_options *given,
+                      dlc_options *options) {
   const dlc_model *model = desc->model;
-  int status = check_options(desc, options);
+  int status = read_options(desc, given, options);
   if (status == DLC_OK)
     status = check_cpu(desc, options);
   if (status != DLC_OK)
@@ -266,9 +284,11 @@ static int check_call(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
 }
 
 int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
-               dlc_tensor *outputs, const dlc_options *options) {
+               dlc_tensor *outputs, const dlc_options *given) {
   const dlc_model *model = desc->model;
-  int status = check_call(desc, inputs, outputs, options);
+  dlc_options known;
+  const dlc_options *options = &known;
+  int status = check_call(desc, inputs, outputs, given, &known);
   if (status != DLC_OK)
     return status;
 
@@ -306,10 +326,18 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   ctx.blocks = NULL;
   ctx.allocated = allocated;
   ctx.status = DLC_OK;
+  ctx.threads = 1;
+  ctx.in_pool = 0;
+  ctx.own_scratch = NULL;
 
   status = find_arena(&ctx);
-  if (status == DLC_OK)
+  if (status == DLC_OK) {
+    if (desc->begin_threads)
+      desc->begin_threads(&ctx);
     status = desc->main(&ctx);
+    if (desc->end_threads)
+      desc->end_threads(&ctx);
+  }
   if (ctx.status != DLC_OK)
     status = ctx.status;
   dlc_rt_free_all(&ctx);
@@ -324,9 +352,11 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
 }
 
 int dlc_rt_shapes(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
-                  dlc_tensor *outputs, const dlc_options *options) {
+                  dlc_tensor *outputs, const dlc_options *given) {
   const dlc_model *model = desc->model;
-  int status = check_call(desc, inputs, outputs, options);
+  dlc_options known;
+  const dlc_options *options = &known;
+  int status = check_call(desc, inputs, outputs, given, &known);
   if (status != DLC_OK)
     return status;
   int64_t sizes[desc->num_input_dims + 1];

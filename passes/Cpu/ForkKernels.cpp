@@ -1,0 +1,135 @@
+// Kernels around a dlc.parallel -> kernels of a part of it, called by dlc.fork.
+
+#include "dialects/Dlc/Dlc.h"
+#include "mlir/Analysis/SliceAnalysis.h"
+#include "mlir/Analysis/TopologicalSortUtils.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "passes/Cpu/Passes.h"
+#include "passes/Remarks.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_FORKKERNELS
+#include "passes/Cpu/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+/// All of the work on the thread of the run.
+static void makeSerial(ParallelOp op) {
+  OpBuilder b(op);
+  Location loc = op.getLoc();
+  op.getFirst().replaceAllUsesWith(arith::ConstantIndexOp::create(b, loc, 0));
+  op.getEnd().replaceAllUsesWith(op.getCount());
+  for (Operation *user : llvm::make_early_inc_range(op.getOwn().getUsers())) {
+    auto scratch = cast<ScratchOp>(user);
+    scratch.getResult().replaceAllUsesWith(scratch.getPlanned());
+    scratch.erase();
+  }
+  Block &body = op.getBody().front();
+  body.getTerminator()->erase();
+  op->getBlock()->getOperations().splice(op->getIterator(),
+                                         body.getOperations());
+  op.erase();
+}
+
+/// The calls of `function`, if nothing else refers to it and all are in a
+/// function that has the run as its first argument.
+static FailureOr<SmallVector<func::CallOp>> findCalls(func::FuncOp function,
+                                                      ModuleOp module) {
+  SmallVector<func::CallOp> calls;
+  std::optional<SymbolTable::UseRange> uses =
+      SymbolTable::getSymbolUses(function, module);
+  if (!uses)
+    return failure();
+  for (SymbolTable::SymbolUse use : *uses) {
+    auto call = dyn_cast<func::CallOp>(use.getUser());
+    auto caller = use.getUser()->getParentOfType<func::FuncOp>();
+    if (!call || !caller || caller.getName() != "main" ||
+        caller.getNumArguments() == 0 ||
+        !isa<LLVM::LLVMPointerType>(caller.getArgument(0).getType()))
+      return failure();
+    calls.push_back(call);
+  }
+  return calls;
+}
+
+/// Whether the function is nothing but its one dlc.parallel and what leads to
+/// its operands, which each part may compute for itself.
+static bool isKernelOf(ParallelOp op, func::FuncOp function) {
+  if (!function.isPrivate() || !function.getBody().hasOneBlock() ||
+      function.getNumResults())
+    return false;
+  return llvm::all_of(
+      function.front().without_terminator(), [&](Operation &other) {
+        return &other == op.getOperation() || isMemoryEffectFree(&other);
+      });
+}
+
+namespace {
+struct ForkKernelsPass : dlc::impl::ForkKernelsBase<ForkKernelsPass> {
+  void runOnOperation() override {
+    SmallVector<ParallelOp> ops;
+    getOperation().walk([&](ParallelOp op) { ops.push_back(op); });
+    for (ParallelOp op : ops) {
+      auto function = dyn_cast<func::FuncOp>(op->getParentOp());
+      if (!function || !isKernelOf(op, function)) {
+        remarkMissed(op.getLoc(), getArgument())
+            << "on one thread: it is in no kernel of its own";
+        makeSerial(op);
+        continue;
+      }
+      FailureOr<SmallVector<func::CallOp>> calls =
+          findCalls(function, getOperation());
+      if (failed(calls))
+        makeSerial(op);
+      else
+        fork(op, function, *calls);
+    }
+  }
+
+  static void fork(ParallelOp op, func::FuncOp function,
+                   ArrayRef<func::CallOp> calls) {
+    // What the number of units is computed from, for the callers.
+    SetVector<Operation *> slice;
+    BackwardSliceOptions options;
+    options.omitBlockArguments = true;
+    (void)getBackwardSlice(op.getCount(), &slice, options);
+    if (Operation *producer = op.getCount().getDefiningOp())
+      slice.insert(producer);
+    slice = topologicalSort(slice);
+    for (func::CallOp call : calls) {
+      OpBuilder b(call);
+      IRMapping mapping;
+      mapping.map(function.getArguments(), call.getOperands());
+      for (Operation *other : slice)
+        b.clone(*other, mapping);
+      auto fork =
+          ForkOp::create(b, call.getLoc(), call.getCallee(), call.getOperands(),
+                         mapping.lookup(op.getCount()), op.getGrain());
+      if (Attribute bare = function->getAttr("llvm.bareptr"))
+        fork->setAttr("llvm.bareptr", bare);
+      call.erase();
+    }
+
+    Block &entry = function.front();
+    for (BlockArgument argument : op.getBody().getArguments())
+      argument.replaceAllUsesWith(
+          entry.addArgument(argument.getType(), argument.getLoc()));
+    Block &body = op.getBody().front();
+    body.getTerminator()->erase();
+    entry.getOperations().splice(op->getIterator(), body.getOperations());
+    op.erase();
+    SmallVector<DictionaryAttr> attributes;
+    function.getAllArgAttrs(attributes);
+    attributes.resize(entry.getNumArguments(),
+                      DictionaryAttr::get(function.getContext()));
+    function.setFunctionType(
+        FunctionType::get(function.getContext(), entry.getArgumentTypes(), {}));
+    function.setAllArgAttrs(attributes);
+  }
+};
+} // namespace

@@ -1,0 +1,39 @@
+// RUN: dlc-opt %s --dlc-lower-contract="threads vector-bytes=64 registers=32" --split-input-file | FileCheck %s
+// RUN: dlc-opt %s --dlc-lower-contract="vector-bytes=64 registers=32" --split-input-file | FileCheck %s --check-prefix=SERIAL
+
+// Blocks of rows, whole register tiles each, by tiles of columns. The larger A
+// is what neighbouring units share.
+
+// SERIAL-NOT: dlc.parallel
+// CHECK-LABEL: func.func @product
+func.func @product(%a: memref<1200x128xf32>, %b: memref<128x192xf32>, %c: memref<1200x192xf32>) {
+  // CHECK: dlc.parallel %{{.*}} grain {{[0-9]+}} {
+  // CHECK: scf.for %[[UNIT:.*]] =
+  // CHECK: %[[COLUMN:.*]] = arith.remui %[[UNIT]], %c3
+  // CHECK: %[[ROW:.*]] = arith.divui %[[UNIT]], %c3
+  // CHECK: %[[FIRST:.*]] = arith.muli %[[ROW]], %c[[BLOCK:[0-9]*[02468]]]
+  dlc.contract %a, %b outs %c
+      [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+      : memref<1200x128xf32>, memref<128x192xf32>, memref<1200x192xf32> {
+  ^bb0(%sum: f32):
+    dlc.yield %sum : f32
+  }
+  return
+}
+
+// -----
+
+// Too little work for two threads.
+
+// CHECK-LABEL: func.func @small
+func.func @small(%a: memref<12x64xf32>, %b: memref<64x64xf32>, %c: memref<12x64xf32>) {
+  // CHECK-NOT: dlc.parallel
+  // CHECK: return
+  dlc.contract %a, %b outs %c
+      [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
+      : memref<12x64xf32>, memref<64x64xf32>, memref<12x64xf32> {
+  ^bb0(%sum: f32):
+    dlc.yield %sum : f32
+  }
+  return
+}
