@@ -88,6 +88,7 @@ typedef struct dlc_compile_options {
    * they did and missed, as diagnostics. */
   const char *remarks;
   int32_t threads; /* as --threads; 0 is as many as there are CPUs */
+  const char *expand_weights; /* as --expand-weights */
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

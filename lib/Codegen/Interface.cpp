@@ -194,6 +194,8 @@ FailureOr<ModelInterface> dlc::readInterface(ModuleOp module) {
     model.threads = threads.getInt();
   if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.weights_size"))
     model.weightsSize = bytes.getInt();
+  if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.state_size"))
+    model.stateSize = bytes.getInt();
   nameInputs(model);
   nameOutputs(model);
   return model;

@@ -111,6 +111,7 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
   case Phase::Tensor: {
     TensorOptions tensor;
     tensor.conv = options.conv;
+    tensor.expandWeights = options.expandWeights;
     return buildTensorPipeline(pm, target, tensor);
   }
   case Phase::Buffer:
@@ -155,6 +156,8 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
       SymbolTable::setSymbolName(main, (name.getValue() + "_main").str());
     if (auto shapes = module.lookupSymbol("shapes"); shapes && name)
       SymbolTable::setSymbolName(shapes, (name.getValue() + "_sizes").str());
+    if (auto init = module.lookupSymbol("init"); init && name)
+      SymbolTable::setSymbolName(init, (name.getValue() + "_expand").str());
   }
   return success();
 }

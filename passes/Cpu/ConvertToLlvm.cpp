@@ -53,7 +53,7 @@ static StringRef getNodeName(Location loc) {
 namespace {
 
 /// The fields of `struct dlc_rt_ctx` that generated code reads, in order.
-enum RunField { Inputs, InputShapes, Outputs, Arena };
+enum RunField { Inputs, InputShapes, Outputs, Arena, State };
 
 /// What the lowerings of the run's ops share.
 template <typename OpTy> struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
@@ -248,17 +248,19 @@ struct LowerOutput : RunOpLowering<OutputOp> {
   }
 };
 
-struct LowerArena : RunOpLowering<ArenaOp> {
-  using RunOpLowering::RunOpLowering;
-  LogicalResult matchAndRewrite(ArenaOp op, OpAdaptor,
+/// A buffer at an offset of the memory that a field of the run points to.
+template <typename OpTy, RunField field>
+struct LowerPlaced : RunOpLowering<OpTy> {
+  using RunOpLowering<OpTy>::RunOpLowering;
+  LogicalResult matchAndRewrite(OpTy op, typename OpTy::Adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
-    Value base = loadField(b, loc, op, Arena);
-    Value offset = integer(b, loc, getIndexType(), op.getOffset());
-    Value pointer = LLVM::GEPOp::create(b, loc, pointerType(b), b.getI8Type(),
-                                        base, offset);
-    b.replaceOp(op,
-                describe(b, loc, cast<MemRefType>(op.getType()), pointer, {}));
+    Value base = this->loadField(b, loc, op, field);
+    Value offset = this->integer(b, loc, this->getIndexType(), op.getOffset());
+    Value pointer = LLVM::GEPOp::create(b, loc, this->pointerType(b),
+                                        b.getI8Type(), base, offset);
+    b.replaceOp(op, this->describe(b, loc, cast<MemRefType>(op.getType()),
+                                   pointer, {}));
     return success();
   }
 };
@@ -467,7 +469,8 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     populateVectorToLLVMConversionPatterns(converter, patterns);
     index::populateIndexToLLVMConversionPatterns(converter, patterns);
     ub::populateUBToLLVMConversionPatterns(converter, patterns);
-    patterns.add<LowerInput, LowerOutput, LowerArena, LowerWeight, LowerAlloc,
+    patterns.add<LowerInput, LowerOutput, LowerPlaced<ArenaOp, Arena>,
+                 LowerPlaced<StateOp, State>, LowerWeight, LowerAlloc,
                  LowerFree, LowerScratch, LowerFork, LowerAssert>(converter);
     declareWeights(module);
     LLVMConversionTarget target(*context);
@@ -481,6 +484,7 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     int64_t largest =
         indexBits < 64 ? (int64_t(1) << (indexBits - 1)) - 1 : int64_t(1) << 47;
     for (auto [attr, what] : {std::pair("dlc.workspace", "a workspace"),
+                              std::pair("dlc.state_size", "a state"),
                               std::pair("dlc.weights_size", "weights")})
       if (auto size = module->getAttrOfType<IntegerAttr>(attr);
           size && (size.getInt() < 0 || size.getInt() > largest))

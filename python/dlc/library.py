@@ -46,6 +46,7 @@ class CompileOptions(Structure):
         ("pass_limit", POINTER(c_int64)),
         ("remarks", c_char_p),
         ("threads", c_int32),
+        ("expand_weights", c_char_p),
     ]
 
 
@@ -59,6 +60,8 @@ class RunOptions(Structure):
         ("threads", c_int32),
         ("parallel_for", c_void_p),
         ("parallel_context", c_void_p),
+        ("state", c_void_p),
+        ("state_size", c_size_t),
     ]
 
 
@@ -92,6 +95,8 @@ class Model(Structure):
         ("status_string", CFUNCTYPE(c_char_p, c_int)),
         ("shapes", CFUNCTYPE(c_int, POINTER(Tensor), POINTER(Tensor), POINTER(RunOptions))),
         ("thread_workspace_size", c_size_t),
+        ("state_size", c_size_t),
+        ("init", CFUNCTYPE(c_int, POINTER(RunOptions))),
     ]
 
 
