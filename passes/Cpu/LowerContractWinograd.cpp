@@ -42,7 +42,7 @@ public:
         channels(op.getStaticExtent(conv.channel)),
         columns(op.getStaticExtent(conv.column)),
         layout(y.tile() * x.tile(), form.getTiles(), channels, columns),
-        memory(op.getScratch()) {}
+        memory(op.getScratch()), blockTiles(form.getTiles()) {}
 
   void emit();
 
@@ -85,7 +85,8 @@ private:
   WinogradForm y, x;
   int64_t height, width, channels, columns;
   WinogradScratch layout;
-  Value memory; // the scratch
+  Value memory;       // the scratch
+  int64_t blockTiles; // that go through the kernel at a time
 };
 
 } // namespace
@@ -295,7 +296,7 @@ void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
 void WinogradEmitter::emitColumnBlock(const Offsets &bases, Value first,
                                       Value count, int64_t total, Value column,
                                       int64_t width) {
-  int64_t block = form.getTiles(), rest = total % block;
+  int64_t block = blockTiles, rest = total % block;
   if (rest && total > block) {
     Value isWhole = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, count,
                                           math.constant(block));
@@ -314,8 +315,8 @@ void WinogradEmitter::emitColumnBlock(const Offsets &bases, Value first,
 }
 
 Value WinogradEmitter::getBlockTiles(Value first, int64_t total) {
-  Value count = math.constant(form.getTiles());
-  if (total % form.getTiles())
+  Value count = math.constant(blockTiles);
+  if (total % blockTiles)
     count = math.min(math.sub(math.constant(total), first), count);
   return count;
 }
@@ -348,9 +349,12 @@ void WinogradEmitter::emitBlock(const Offsets &bases, Value first,
 void WinogradEmitter::emitImages(const Offsets &bases, int64_t images) {
   int64_t total = images * divideCeil(height, form.getHeight()) *
                   divideCeil(width, form.getWidth());
-  e.emitFor(math.constant(0), math.constant(total), form.getTiles(),
+  e.emitFor(math.constant(0), math.constant(total), blockTiles,
             [&](Value first) { emitBlock(bases, first, total); });
 }
+
+/// So many blocks of tiles are enough for a few threads.
+static constexpr int64_t kManyBlocks = 16;
 
 bool WinogradEmitter::emitForThreads() {
   if (!e.cpu.threads)
@@ -359,23 +363,28 @@ bool WinogradEmitter::emitForThreads() {
   bool isDynamic = ShapedType::isDynamic(images);
   int64_t tiles = divideCeil(height, form.getHeight()) *
                   divideCeil(width, form.getWidth()) * (isDynamic ? 1 : images);
+  // Blocks of like size, for threads that get one each.
+  blockTiles = divideCeil(tiles, divideCeil(tiles, form.getTiles()));
   int64_t block = getColumnBlock(), rest = columns % block;
   SmallVector<Value> counts{isDynamic ? loops.extents[conv.image]
                                       : math.constant(1),
-                            math.constant(divideCeil(tiles, form.getTiles())),
+                            math.constant(divideCeil(tiles, blockTiles)),
                             math.constant(divideCeil(columns, block))};
-  double products = double(y.tile()) * x.tile() *
-                    std::min(tiles, form.getTiles()) * channels *
-                    std::min(block, columns);
+  double products = double(y.tile()) * x.tile() * std::min(tiles, blockTiles) *
+                    channels * std::min(block, columns);
+  // A thread that does all columns of a block transforms its inputs once.
+  int64_t blocks = divideCeil(tiles, blockTiles);
+  int64_t group = blocks >= kManyBlocks ? divideCeil(columns, block) : 1;
   // The transforms take some 15 % beside the products.
   bool done = emitUnits(
-      e.b, counts, 1.15 * e.getCycles(products, 0), [&](const Unit &unit) {
+      e.b, counts, 1.15 * e.getCycles(products, 0),
+      [&](const Unit &unit) {
         memory = ScratchOp::create(b, op.getScratch(), unit.own);
         Offsets bases = e.getBases();
         if (isDynamic)
           bases = e.move(bases, conv.image, unit.index[0]);
-        Value first = math.mul(unit.index[1], form.getTiles());
-        Value count = getBlockTiles(first, tiles), group = unit.index[2];
+        Value first = math.mul(unit.index[1], blockTiles);
+        Value count = getBlockTiles(first, tiles), columnBlock = unit.index[2];
         auto ifElse = [&](Value condition, bool hasElse) {
           return scf::IfOp::create(b, condition, hasElse);
         };
@@ -387,26 +396,29 @@ bool WinogradEmitter::emitForThreads() {
           emitBlockInputs(bases, first, count);
         } else {
           Value begins =
-              arith::OrIOp::create(b, equals(group, math.constant(0)),
+              arith::OrIOp::create(b, equals(columnBlock, math.constant(0)),
                                    equals(unit.number, unit.first));
           auto branch = ifElse(begins, false);
           OpBuilder::InsertionGuard inside(b);
           b.setInsertionPointToStart(branch.thenBlock());
           emitBlockInputs(bases, first, count);
         }
-        Value column = math.mul(group, block);
+        Value column = math.mul(columnBlock, block);
         if (!rest || columns < block)
           return emitColumnBlock(bases, first, count, tiles, column,
                                  rest ? rest : block);
         auto branch =
-            ifElse(equals(group, math.constant(columns / block)), true);
+            ifElse(equals(columnBlock, math.constant(columns / block)), true);
         b.setInsertionPointToStart(branch.thenBlock());
         emitColumnBlock(bases, first, count, tiles,
                         math.constant(columns - rest), rest);
         b.setInsertionPointToStart(branch.elseBlock());
         emitColumnBlock(bases, first, count, tiles, column, block);
-      });
+      },
+      group);
   memory = op.getScratch();
+  if (!done)
+    blockTiles = form.getTiles();
   return done;
 }
 

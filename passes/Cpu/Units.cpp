@@ -31,12 +31,13 @@ static SmallVector<Value> getUnitIndex(ArrayRef<Value> counts, Value number,
 }
 
 bool dlc::emitUnits(ImplicitLocOpBuilder &b, ArrayRef<Value> counts,
-                    double cycles, function_ref<void(const Unit &)> body) {
+                    double cycles, function_ref<void(const Unit &)> body,
+                    int64_t group) {
   IndexMath math(b);
   Value total = math.constant(1);
   for (Value count : counts)
     total = math.mul(total, count);
-  int64_t grain = getGrain(cycles);
+  int64_t grain = llvm::alignTo(getGrain(cycles), group);
   // Of an unknown number of units the run decides.
   if (std::optional<int64_t> known = staticIndex(total);
       known && *known < 2 * grain)

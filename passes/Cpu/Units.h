@@ -35,11 +35,11 @@ struct Unit {
 };
 
 /// Emits a dlc.parallel over a grid of units, the last dimension innermost, of
-/// `cycles` each; `body` emits one unit. Emits nothing and returns false where
-/// threads would not pay.
+/// `cycles` each; `body` emits one unit. `group` units at a time are best done
+/// by one thread. Emits nothing and returns false where threads would not pay.
 bool emitUnits(mlir::ImplicitLocOpBuilder &b,
                llvm::ArrayRef<mlir::Value> counts, double cycles,
-               llvm::function_ref<void(const Unit &)> body);
+               llvm::function_ref<void(const Unit &)> body, int64_t group = 1);
 
 } // namespace dlc
 

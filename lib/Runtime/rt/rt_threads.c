@@ -2,7 +2,7 @@
  * computes is left to chance, what a unit's result is does not depend on it. */
 #include "dlc_rt.h"
 
-enum { max_threads = 256, claims = 8 };
+enum { max_threads = 256 };
 
 /* The units that a thread begins with; others help where it is slow. */
 struct share {
@@ -13,7 +13,7 @@ struct job {
   struct dlc_rt_ctx *ctx;
   dlc_rt_part part;
   void *data;
-  intptr_t step; /* units that are claimed at a time */
+  intptr_t grain; /* what is claimed is a multiple of it */
   struct share *shares;
   int32_t count; /* of `shares` */
   uintptr_t rounding;
@@ -58,6 +58,23 @@ static void set_rounding(uintptr_t value) {
 #endif
 }
 
+/* Takes a quarter of what is left of a share, so that the last claims, which
+ * some thread may have to wait for, are small. Returns how many units. */
+static intptr_t claim(struct share *share, intptr_t grain, intptr_t *first) {
+  intptr_t next = __atomic_load_n(&share->next, __ATOMIC_RELAXED), count;
+  do {
+    intptr_t rest = share->end - next;
+    if (rest <= 0)
+      return 0;
+    count = rest / 4 / grain * grain;
+    if (count < grain)
+      count = rest < 2 * grain ? rest : grain;
+  } while (!__atomic_compare_exchange_n(&share->next, &next, next + count, 0,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  *first = next;
+  return count;
+}
+
 /* The work of one thread: its own share, then what is left of the others'. */
 static void work(void *data, int32_t index) {
   struct job *job = (struct job *)data;
@@ -72,15 +89,9 @@ static void work(void *data, int32_t index) {
     set_rounding(job->rounding);
   for (int32_t i = 0; i < job->count; ++i) {
     struct share *share = &job->shares[(index + i) % job->count];
-    while (__atomic_load_n(&share->next, __ATOMIC_RELAXED) < share->end) {
-      intptr_t first =
-          __atomic_fetch_add(&share->next, job->step, __ATOMIC_RELAXED);
-      if (first >= share->end)
-        break;
-      intptr_t rest = share->end - first;
-      job->part(job->data, first, first + (rest < job->step ? rest : job->step),
-                own);
-    }
+    intptr_t first, count;
+    while ((count = claim(share, job->grain, &first)) > 0)
+      job->part(job->data, first, first + count, own);
   }
   if (before != job->rounding)
     set_rounding(before);
@@ -104,8 +115,7 @@ void dlc_rt_parallel(struct dlc_rt_ctx *ctx, dlc_rt_part part, void *data,
     next += (each + (i < more)) * grain;
     shares[i].end = i + 1 < threads ? next : count;
   }
-  intptr_t step = each / claims > 0 ? each / claims * grain : grain;
-  struct job job = {ctx, part, data, step, shares, threads, get_rounding()};
+  struct job job = {ctx, part, data, grain, shares, threads, get_rounding()};
   if (ctx->options->parallel_for)
     ctx->options->parallel_for(ctx->options->parallel_context, work, &job,
                                threads);
