@@ -103,17 +103,20 @@ void dlc::emitScalar(ContractOp op, bool threads, ImplicitLocOpBuilder &b) {
     }
   };
   auto emitSums = [&] { emitElement(op, extents, sums, index, b); };
-  // Units for threads: all but the innermost loop, if there are several.
-  ArrayRef<unsigned> shared(outer), inner;
-  if (shared.size() > 1) {
-    inner = shared.take_back();
-    shared = shared.drop_back();
+  // Units for threads: the outer loops, as far as these leave enough work.
+  auto extentOf = [&](unsigned dim) {
+    return double(staticIndex(extents[dim]).value_or(64));
+  };
+  double cycles = 1;
+  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
+    cycles *= extentOf(dim);
+  ArrayRef<unsigned> shared, inner(outer);
+  while (!inner.empty() &&
+         (shared.empty() || cycles / extentOf(inner.front()) > kUnitCycles)) {
+    cycles /= extentOf(inner.front());
+    shared = ArrayRef(outer).take_front(shared.size() + 1);
+    inner = inner.drop_front();
   }
-  double cycles = 4;
-  for (unsigned dim : sums)
-    cycles *= staticIndex(extents[dim]).value_or(64);
-  for (unsigned dim : inner)
-    cycles *= staticIndex(extents[dim]).value_or(64);
   SmallVector<Value> counts;
   for (unsigned dim : shared)
     counts.push_back(extents[dim]);
