@@ -204,7 +204,7 @@ class Call:
             self._options.threads = min(operator.index(threads), 2**31 - 1)
         if keep_workspace:
             size, alignment = model.workspace_size, library.WORKSPACE_ALIGNMENT
-            if struct.size >= ctypes.sizeof(library.Model):
+            if struct.size > library.Model.thread_workspace_size.offset:
                 size += ((threads or os.cpu_count() or 1) - 1) * struct.thread_workspace_size
             self._workspace = np.empty(size + alignment, np.uint8)
             self._options.workspace = -(-self._workspace.ctypes.data // alignment) * alignment
