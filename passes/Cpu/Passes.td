@@ -179,7 +179,8 @@ def ForkKernels : Pass<"dlc-fork-kernels", "::mlir::ModuleOp"> {
       return
     }
     ```
-    Elsewhere than in a kernel that only @main calls, one thread does all of it.
+    Elsewhere than in a kernel that only @main and @init call, one thread does
+    all of it; @init, which makes the state, always runs on one.
     Afterwards no dlc.parallel is left.
   }];
   let dependentDialects = ["::dlc::DlcDialect", "::mlir::arith::ArithDialect",
