@@ -47,11 +47,13 @@ struct ChooseConvolutionPass
 private:
   std::optional<Candidate> examine(ContractOp op);
   WinogradAttr getForm(const Sizes &sizes, int64_t height, int64_t width);
+  double getRate();
   double getDirectCost(const Sizes &sizes);
   double getCost(const Sizes &sizes, WinogradAttr form);
   void apply(const Candidate &candidate);
 
   KnownConstants constants;
+  int64_t allBytes = 0; // of the model's constants
 };
 
 } // namespace
@@ -74,18 +76,22 @@ static std::optional<Sizes> getSizes(ContractOp op) {
   return sizes;
 }
 
-/// Bytes that come in a cycle from the cache (or memory) that holds `bytes`.
-static double getRate(int64_t bytes) {
-  if (bytes <= (1 << 19))
+/// Vector operations that begin in a cycle.
+static constexpr int64_t kPipes = 2;
+
+/// Bytes of weights that come in a cycle. A run reads all weights of the model
+/// once, so they come from the cache, or memory, that holds all.
+double ChooseConvolutionPass::getRate() {
+  if (allBytes <= (1 << 19))
     return 64;
-  return bytes <= (12 << 20) ? 24 : 8;
+  return allBytes <= (12 << 20) ? 24 : 12;
 }
 
 double ChooseConvolutionPass::getDirectCost(const Sizes &s) {
   int64_t bytes = 4 * s.windows() * s.channels * s.columns;
   return double(s.images * s.height * s.width * s.windows() * s.channels) *
-             divideCeil(s.columns, lanes) +
-         bytes / getRate(bytes);
+             divideCeil(s.columns, lanes) / kPipes +
+         bytes / getRate();
 }
 
 /// Multiply-adds of a vector by a matrix with that many entries.
@@ -96,7 +102,7 @@ static int64_t countEntries(const Matrix &matrix) {
   return count;
 }
 
-/// Vector operations, one a cycle.
+/// Cycles: vector operations, and weights through the caches.
 double ChooseConvolutionPass::getCost(const Sizes &s, WinogradAttr form) {
   WinogradForm y = getWinogradForm(form.getHeight(), form.getWindowHeight());
   WinogradForm x = getWinogradForm(form.getWidth(), form.getWindowWidth());
@@ -114,8 +120,8 @@ double ChooseConvolutionPass::getCost(const Sizes &s, WinogradAttr form) {
   int64_t rows = std::min(tiles, form.getTiles());
   product *= rows >= 6 ? 1.05 : rows >= 4 ? 1.2 : rows >= 2 ? 1.7 : 3;
   int64_t bytes = 4 * products * s.channels * s.columns;
-  double weights = bytes / getRate(bytes) * divideCeil(tiles, form.getTiles());
-  return tiles * (product + input + output) + weights;
+  double weights = bytes / getRate() * divideCeil(tiles, form.getTiles());
+  return tiles * (product + input + output) / kPipes + weights;
 }
 
 /// F(height x width) with as many tiles at a time as leave their transformed
@@ -222,14 +228,14 @@ void ChooseConvolutionPass::runOnOperation() {
         << form << "'";
     return signalPassFailure();
   }
-  SmallVector<Candidate> candidates;
-  int64_t allBytes = 0;
   getOperation()->walk([&](Operation *op) {
     if (op->hasTrait<OpTrait::ConstantLike>())
       allBytes += getConstantBytes(op->getResult(0).getType());
-    if (auto contract = dyn_cast<ContractOp>(op))
-      if (std::optional<Candidate> candidate = examine(contract))
-        candidates.push_back(*candidate);
+  });
+  SmallVector<Candidate> candidates;
+  getOperation()->walk([&](ContractOp op) {
+    if (std::optional<Candidate> candidate = examine(op))
+      candidates.push_back(*candidate);
   });
   int64_t room = std::numeric_limits<int64_t>::max();
   if (form == "auto") {
