@@ -223,18 +223,10 @@ void dlc::reader::convertToNewest(Model &model) {
     return;
   }
 
-  // The converter does not know sparse initializers: to it they are inputs.
   pb::ModelProto copy = proto;
   copy.clear_functions();
   copy.clear_training_info();
   pb::GraphProto &graph = *copy.mutable_graph();
-  for (const pb::SparseTensorProto &tensor : graph.sparse_initializer()) {
-    pb::ValueInfoProto *input = graph.add_input();
-    input->set_name(tensor.values().name());
-    input->mutable_type()->mutable_tensor_type()->set_elem_type(
-        tensor.values().data_type());
-  }
-  graph.clear_sparse_initializer();
 
   if (oldest < 13)
     fixHardmax(*graph.mutable_node());

@@ -135,6 +135,23 @@ mlir::LogicalResult checkTensor(const Model &model,
                                 const pb::TensorProto &tensor,
                                 mlir::Location loc);
 
+/// The elements of a checked tensor of numbers as raw_data has them; `storage`
+/// keeps them where they are not in memory like that.
+llvm::ArrayRef<char> getRawData(const Model &model,
+                                const pb::TensorProto &tensor,
+                                std::vector<char> &storage);
+/// Gives a tensor without data these elements; a stub where they are many.
+void setRawData(Model &model, pb::TensorProto &tensor,
+                std::shared_ptr<const std::vector<char>> elements);
+
+/// Checks the dimensions and indices of a sparse tensor whose two tensors are
+/// checked.
+mlir::LogicalResult checkSparseTensor(const Model &model,
+                                      const pb::SparseTensorProto &tensor,
+                                      mlir::Location loc);
+/// Makes sparse initializers and constants dense.
+mlir::LogicalResult densify(Model &model);
+
 /// Calls `visit` for every tensor, with the name of the value or node.
 void forEachTensor(
     Model &model,

@@ -47,8 +47,6 @@ static void moveDefaultedInputs(Model &model) {
   pb::GraphProto &graph = *model.proto.mutable_graph();
   for (const pb::TensorProto &tensor : graph.initializer())
     initialized[tensor.name()] = true;
-  for (const pb::SparseTensorProto &tensor : graph.sparse_initializer())
-    initialized[tensor.values().name()] = true;
   google::protobuf::RepeatedPtrField<pb::ValueInfoProto> inputs;
   for (int i = 0; i < graph.input_size(); ++i)
     if (initialized.contains(graph.input(i).name()))
