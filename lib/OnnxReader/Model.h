@@ -103,8 +103,17 @@ mlir::LogicalResult expandFunctionBodies(Model &model,
 /// them (passes/Import/Ops/Expect.cpp); none where its body needs no checks.
 std::vector<std::string> expectedShapes(const pb::NodeProto &node,
                                         const pb::TypeProto &firstInput);
-void convertToNewest(Model &model);
+mlir::LogicalResult convertToNewest(Model &model);
+/// Rewrites nodes of `proto` that ONNX's converter does not know in `opset`.
+mlir::LogicalResult rewriteLegacy(const Model &model, pb::ModelProto &proto,
+                                  int opset);
 void fixConverted(Model &model);
+/// The types of all values of a graph and its subgraphs, by name.
+void collectTypes(const pb::GraphProto &graph,
+                  llvm::StringMap<pb::TypeProto> &types);
+/// ONNX's inference, in place; the message of the error in strict mode.
+std::optional<std::string> inferShapes(pb::ModelProto &proto, bool strict,
+                                       bool propagate);
 /// Infers the types of all values. Strict inference fails on a contradiction;
 /// with `why` it then leaves the model as it is and tells the reason there,
 /// otherwise it reports errors at the nodes. `overridden`: declared

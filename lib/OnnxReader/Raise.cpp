@@ -75,7 +75,8 @@ LogicalResult dlc::reader::raiseModel(Model &model,
   // Types before the expansion, which depends on them, and again after it.
   bool overridden = !options.shapes.empty() || !options.dims.empty();
   pb::ModelProto unconverted = model.proto;
-  convertToNewest(model);
+  if (failed(convertToNewest(model)))
+    return failure();
   std::string why;
   if (failed(inferTypes(model, overridden, Strictness::Strict, &why))) {
     // The model's own fault, or the converter's?
