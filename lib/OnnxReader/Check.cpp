@@ -210,11 +210,7 @@ void Checker::checkType(const pb::TypeProto &type, Location loc, bool needed) {
 }
 
 void Checker::checkSparse(const pb::SparseTensorProto &tensor, Location loc) {
-  try {
-    pb::checker::check_sparse_tensor(tensor, context);
-  } catch (const std::exception &e) {
-    error(loc) << describe(e.what());
-  }
+  ok &= succeeded(checkSparseTensor(model, tensor, loc));
 }
 
 /// Checks that an attribute has a value of its type. (The ONNX library does so

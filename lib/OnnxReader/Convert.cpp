@@ -22,8 +22,21 @@ static pb::OperatorSetIdProto *defaultImport(pb::ModelProto &proto) {
 /// Converts to `target`; nullopt and the reason when the converter cannot.
 static std::optional<pb::ModelProto>
 tryConvert(const pb::ModelProto &proto, int target, std::string &reason) {
+  using namespace pb::version_conversion;
+  int64_t initial = 0;
+  for (const pb::OperatorSetIdProto &import : proto.opset_import())
+    if (import.domain().empty())
+      initial = import.version();
   try {
-    return pb::version_conversion::ConvertVersion(proto, target);
+    DefaultVersionConverter converter;
+    // ONNX has no adapters for the second half of these, and asks for static
+    // shapes for the first; rewriteLegacy has left nothing to adapt.
+    for (const char *op : {"Add", "Sub", "Mul", "Div", "Pow", "Gemm", "And",
+                           "Or", "Xor", "Equal", "Greater", "Less"})
+      converter.registerAdapter(std::make_unique<CompatibleAdapter>(
+          op, pb::OpSetID(6), pb::OpSetID(7)));
+    return converter.convert_version(proto, pb::OpSetID(initial),
+                                     pb::OpSetID(target));
   } catch (const std::exception &e) {
     reason = describe(e.what());
     return std::nullopt;
@@ -210,32 +223,25 @@ void dlc::reader::fixConverted(Model &model) {
     fixPRelu(model);
 }
 
-void dlc::reader::convertToNewest(Model &model) {
+LogicalResult dlc::reader::convertToNewest(Model &model) {
   pb::ModelProto &proto = model.proto;
   pb::OperatorSetIdProto *import = defaultImport(proto);
   int newest = getNewestOpset("");
   if (!import || import->version() >= newest)
-    return;
+    return success();
   int oldest = int(import->version());
   if (oldest == 8 && hasScan(proto.graph().node())) {
     model.notes.push_back("stays at operator set 8: ONNX's converter does not "
                           "know the batch dimension of Scan-8");
-    return;
+    return success();
   }
 
-  // The converter does not know sparse initializers: to it they are inputs.
   pb::ModelProto copy = proto;
   copy.clear_functions();
   copy.clear_training_info();
   pb::GraphProto &graph = *copy.mutable_graph();
-  for (const pb::SparseTensorProto &tensor : graph.sparse_initializer()) {
-    pb::ValueInfoProto *input = graph.add_input();
-    input->set_name(tensor.values().name());
-    input->mutable_type()->mutable_tensor_type()->set_elem_type(
-        tensor.values().data_type());
-  }
-  graph.clear_sparse_initializer();
-
+  if (failed(rewriteLegacy(model, copy, oldest)))
+    return failure();
   if (oldest < 13)
     fixHardmax(*graph.mutable_node());
   pb::ModelProto unrepeated = copy;
@@ -263,7 +269,7 @@ void dlc::reader::convertToNewest(Model &model) {
     if (best && low < 21)
       best = tryConvert(unrepeated, low, reason);
     if (!best)
-      return;
+      return success();
   }
   pb::GraphProto &converted = *best->mutable_graph();
   if (oldest < 11)
@@ -282,4 +288,5 @@ void dlc::reader::convertToNewest(Model &model) {
   for (const pb::OperatorSetIdProto &result : best->opset_import())
     if (result.domain().empty())
       import->set_version(result.version());
+  return success();
 }

@@ -44,9 +44,8 @@ static int64_t opsetOf(const pb::ModelProto &proto, StringRef domain) {
 // Types for the inliner
 //===----------------------------------------------------------------------===//
 
-/// The types of all values of a graph and its subgraphs, by name.
-static void collectTypes(const pb::GraphProto &graph,
-                         llvm::StringMap<pb::TypeProto> &types) {
+void dlc::reader::collectTypes(const pb::GraphProto &graph,
+                               llvm::StringMap<pb::TypeProto> &types) {
   for (const auto *list :
        {&graph.value_info(), &graph.output(), &graph.input()})
     for (const pb::ValueInfoProto &value : *list)

@@ -103,8 +103,17 @@ mlir::LogicalResult expandFunctionBodies(Model &model,
 /// them (passes/Import/Ops/Expect.cpp); none where its body needs no checks.
 std::vector<std::string> expectedShapes(const pb::NodeProto &node,
                                         const pb::TypeProto &firstInput);
-void convertToNewest(Model &model);
+mlir::LogicalResult convertToNewest(Model &model);
+/// Rewrites nodes of `proto` that ONNX's converter does not know in `opset`.
+mlir::LogicalResult rewriteLegacy(const Model &model, pb::ModelProto &proto,
+                                  int opset);
 void fixConverted(Model &model);
+/// The types of all values of a graph and its subgraphs, by name.
+void collectTypes(const pb::GraphProto &graph,
+                  llvm::StringMap<pb::TypeProto> &types);
+/// ONNX's inference, in place; the message of the error in strict mode.
+std::optional<std::string> inferShapes(pb::ModelProto &proto, bool strict,
+                                       bool propagate);
 /// Infers the types of all values. Strict inference fails on a contradiction;
 /// with `why` it then leaves the model as it is and tells the reason there,
 /// otherwise it reports errors at the nodes. `overridden`: declared
@@ -134,6 +143,23 @@ mlir::Attribute convertTensor(const Model &model, const pb::TensorProto &tensor,
 mlir::LogicalResult checkTensor(const Model &model,
                                 const pb::TensorProto &tensor,
                                 mlir::Location loc);
+
+/// The elements of a checked tensor of numbers as raw_data has them; `storage`
+/// keeps them where they are not in memory like that.
+llvm::ArrayRef<char> getRawData(const Model &model,
+                                const pb::TensorProto &tensor,
+                                std::vector<char> &storage);
+/// Gives a tensor without data these elements; a stub where they are many.
+void setRawData(Model &model, pb::TensorProto &tensor,
+                std::shared_ptr<const std::vector<char>> elements);
+
+/// Checks the dimensions and indices of a sparse tensor whose two tensors are
+/// checked.
+mlir::LogicalResult checkSparseTensor(const Model &model,
+                                      const pb::SparseTensorProto &tensor,
+                                      mlir::Location loc);
+/// Makes sparse initializers and constants dense.
+mlir::LogicalResult densify(Model &model);
 
 /// Calls `visit` for every tensor, with the name of the value or node.
 void forEachTensor(

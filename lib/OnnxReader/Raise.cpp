@@ -47,8 +47,6 @@ static void moveDefaultedInputs(Model &model) {
   pb::GraphProto &graph = *model.proto.mutable_graph();
   for (const pb::TensorProto &tensor : graph.initializer())
     initialized[tensor.name()] = true;
-  for (const pb::SparseTensorProto &tensor : graph.sparse_initializer())
-    initialized[tensor.values().name()] = true;
   google::protobuf::RepeatedPtrField<pb::ValueInfoProto> inputs;
   for (int i = 0; i < graph.input_size(); ++i)
     if (initialized.contains(graph.input(i).name()))
@@ -77,7 +75,8 @@ LogicalResult dlc::reader::raiseModel(Model &model,
   // Types before the expansion, which depends on them, and again after it.
   bool overridden = !options.shapes.empty() || !options.dims.empty();
   pb::ModelProto unconverted = model.proto;
-  convertToNewest(model);
+  if (failed(convertToNewest(model)))
+    return failure();
   std::string why;
   if (failed(inferTypes(model, overridden, Strictness::Strict, &why))) {
     // The model's own fault, or the converter's?

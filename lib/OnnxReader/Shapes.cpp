@@ -194,13 +194,58 @@ LogicalResult dlc::reader::applyShapes(Model &model,
 // Inference
 //===----------------------------------------------------------------------===//
 
-/// Infers types in place; returns the message of the error in strict mode.
-static std::optional<std::string> infer(pb::ModelProto &proto, bool strict,
-                                        bool propagate) {
+namespace {
+/// ONNX's schemas, with an inference for operators that have none, or whose
+/// function body is of one type where the operator has several. The results of
+/// all of these have the first input's type.
+class Schemas final : public pb::ISchemaRegistry {
+public:
+  Schemas() {
+    for (const char *op : {"Abs",       "Add",         "BatchNormalization",
+                           "Ceil",      "Clip",        "Div",
+                           "Dropout",   "Elu",         "Exp",
+                           "Floor",     "HardSigmoid", "InstanceNormalization",
+                           "LeakyRelu", "Log",         "Mul",
+                           "Neg",       "PRelu",       "Reciprocal",
+                           "Relu",      "Selu",        "Sigmoid",
+                           "Sqrt",      "Sub",         "Tanh"})
+      add(op, 1);
+    add("MeanVarianceNormalization", 9);
+    add("MeanVarianceNormalization", 13);
+  }
+
+  const pb::OpSchema *GetSchema(const std::string &name, int version,
+                                const std::string &domain = "") const override {
+    const pb::OpSchema *schema =
+        pb::OpSchemaRegistry::Schema(name, version, domain);
+    if (!schema || !domain.empty())
+      return schema;
+    auto it = mended.find({name, schema->since_version()});
+    return it == mended.end() ? schema : &it->second;
+  }
+
+private:
+  void add(const char *name, int version) {
+    const pb::OpSchema *schema = pb::OpSchemaRegistry::Schema(name, version);
+    if (!schema || schema->since_version() != version ||
+        schema->has_type_and_shape_inference_function())
+      return;
+    pb::OpSchema copy = *schema;
+    copy.TypeAndShapeInferenceFunction(pb::propagateShapeAndTypeFromFirstInput);
+    mended.emplace(std::pair(name, version), std::move(copy));
+  }
+
+  std::map<std::pair<std::string, int>, pb::OpSchema> mended;
+};
+} // namespace
+
+std::optional<std::string>
+dlc::reader::inferShapes(pb::ModelProto &proto, bool strict, bool propagate) {
+  static const Schemas schemas;
   pb::shape_inference::DataValueMap data;
   try {
     pb::shape_inference::InferShapes(
-        proto, pb::OpSchemaRegistry::Instance(),
+        proto, &schemas,
         pb::ShapeInferenceOptions(/*check_type=*/strict, strict, propagate),
         &data);
   } catch (const std::exception &e) {
@@ -383,7 +428,7 @@ LogicalResult dlc::reader::inferTypes(Model &model, bool overridden,
   for (bool propagate : {true, false}) {
     result = fresh;
     nodes = numberNodes(result, graph);
-    error = infer(result, mode == Strictness::Strict, propagate);
+    error = inferShapes(result, mode == Strictness::Strict, propagate);
     if (!error)
       break;
   }

@@ -27,6 +27,12 @@ struct TensorWalk {
 
   void sparse(pb::SparseTensorProto &tensor, Location loc) {
     visit(*tensor.mutable_values(), loc);
+    // Left out where there are no values.
+    if (!tensor.has_indices() && tensor.values().dims_size() == 1 &&
+        tensor.values().dims(0) == 0) {
+      tensor.mutable_indices()->set_data_type(pb::TensorProto::INT64);
+      tensor.mutable_indices()->add_dims(0);
+    }
     visit(*tensor.mutable_indices(), loc);
   }
   void attribute(pb::AttributeProto &attribute, Location loc) {
@@ -239,6 +245,28 @@ LogicalResult dlc::reader::checkTensor(const Model &model,
   return success();
 }
 
+ArrayRef<char> dlc::reader::getRawData(const Model &model,
+                                       const pb::TensorProto &tensor,
+                                       std::vector<char> &storage) {
+  if (const Blob *blob = stubOf(model, tensor))
+    return blob->bytes;
+  if (!tensor.raw_data().empty())
+    return ArrayRef<char>(tensor.raw_data().data(), tensor.raw_data().size());
+  storage =
+      typedToRaw(tensor, convertElementType(model.context, tensor.data_type()),
+                 countElements(tensor).value_or(0));
+  return storage;
+}
+
+void dlc::reader::setRawData(
+    Model &model, pb::TensorProto &tensor,
+    std::shared_ptr<const std::vector<char>> elements) {
+  if (elements->size() < kStubBytes)
+    tensor.set_raw_data(elements->data(), elements->size());
+  else
+    makeStub(model, tensor, {ArrayRef<char>(*elements), elements});
+}
+
 //===----------------------------------------------------------------------===//
 // External data
 //===----------------------------------------------------------------------===//
@@ -398,17 +426,9 @@ Attribute dlc::reader::convertTensor(const Model &model,
     return DenseStringElementsAttr::get(type, strings);
   }
 
-  ArrayRef<char> raw;
   std::vector<char> converted;
+  ArrayRef<char> raw = getRawData(model, tensor, converted);
   const Blob *blob = stubOf(model, tensor);
-  if (blob) {
-    raw = blob->bytes;
-  } else if (!tensor.raw_data().empty()) {
-    raw = ArrayRef<char>(tensor.raw_data().data(), tensor.raw_data().size());
-  } else {
-    converted = typedToRaw(tensor, element, type.getNumElements());
-    raw = converted;
-  }
   if (raw.size() <= kResourceBytes)
     return smallTensor(type, raw);
 

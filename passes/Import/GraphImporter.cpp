@@ -92,10 +92,13 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
       return fail("the type of input " + Twine(i) + " is not known");
     }
   ImportResult results = failure();
-  if (std::optional<Value> value = importShapeArithmetic(import))
+  if (std::optional<Value> value = importShapeArithmetic(import)) {
     results = import.result(*value);
-  else
-    results = row->import(import);
+  } else {
+    if (row->kind == RowKind::Composition)
+      import.widenInputs();
+    results = import.roundResults(row->import(import));
+  }
   if (failed(results)) {
     if (!import.hasFailed)
       return fail("this form is not implemented");

@@ -46,9 +46,55 @@ SmallVector<const OpRow *> dlc::listOpRows() {
 // The node
 //===----------------------------------------------------------------------===//
 
+Type dlc::computeTypeOf(Type type) {
+  if (isa<FloatType>(type) && type.getIntOrFloatBitWidth() < 32)
+    return Float32Type::get(type.getContext());
+  return type;
+}
+
 Value NodeImport::input(unsigned i) {
+  return i < widened.size() && widened[i] ? widened[i] : storedInput(i);
+}
+
+Value NodeImport::storedInput(unsigned i) {
   Value value = node.getInput(i);
   return value ? graph.lookup(value) : Value();
+}
+
+/// `x` in f32, null where its elements are no floats of fewer bits. A constant
+/// of one element stays one, for rows that look at its value.
+Value NodeImport::widen(Value x) {
+  auto from = x ? dyn_cast<RankedTensorType>(x.getType()) : RankedTensorType();
+  if (!from || computeTypeOf(from.getElementType()) == from.getElementType())
+    return {};
+  Type f32 = b.getF32Type();
+  std::optional<double> number = constantFloat(x);
+  if (number && from.getNumElements() == 1)
+    return constant(DenseElementsAttr::get(
+        from.clone(f32), Attribute(b.getFloatAttr(f32, *number))));
+  return cast(x, f32);
+}
+
+void NodeImport::widenInputs() {
+  SmallVector<Value> wide;
+  for (unsigned i = 0; i < numInputs(); ++i) {
+    wide.push_back(widen(input(i)));
+    if (wide.back() && !narrowType)
+      narrowType = elementType(input(i));
+  }
+  widened = wide;
+}
+
+ImportResult NodeImport::roundResults(ImportResult results) {
+  if (failed(results) || !narrowType)
+    return results;
+  for (auto [i, value] : llvm::enumerate(*results)) {
+    if (!value || !isa<FloatType>(elementType(value)))
+      continue;
+    Type to = i < numOutputs() ? inferredElementType(i) : Type();
+    value = cast(value, to ? to : narrowType);
+  }
+  return results;
 }
 
 Type NodeImport::inferredElementType(unsigned i) {

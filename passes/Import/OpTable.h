@@ -10,6 +10,9 @@
 ///     return node.result(node.create<SoftmaxOp>(x, axis));
 ///   }
 ///   static OpRows rows{{"", "Softmax", 13, importSoftmax}};
+///
+/// An operator that takes several steps is marked as a composition: see
+/// RowKind.
 #ifndef DLC_PASSES_IMPORT_OPTABLE_H
 #define DLC_PASSES_IMPORT_OPTABLE_H
 
@@ -27,13 +30,26 @@ class GraphImporter;
 /// The node's results, one for each that it has; failure after an error.
 using ImportResult = llvm::FailureOr<llvm::SmallVector<mlir::Value>>;
 
+/// What a row makes of its operator. The row of a composition sees its inputs
+/// of floats with fewer than 32 bits as f32, and its results are rounded to
+/// their types once, at the end: the type of the model is that of the tensors,
+/// not of the steps between them. A single op computes in f32 anyway.
+enum class RowKind { SingleOp, Composition };
+
 /// A row of the table. It is right for the operator's versions from
 /// `sinceVersion` on.
 struct OpRow {
   llvm::StringRef domain, name;
   int sinceVersion;
   ImportResult (*import)(NodeImport &);
+  RowKind kind = RowKind::SingleOp;
 };
+
+/// As the last word of a row.
+inline constexpr RowKind kComposition = RowKind::Composition;
+
+/// The float type that elements of `type` are computed in: at least f32.
+mlir::Type computeTypeOf(mlir::Type type);
 
 /// Registers rows; a static object in the file of an operator family.
 struct OpRows {
@@ -72,6 +88,14 @@ public:
   unsigned numOutputs() { return node.getNumResults(); }
   /// Input i, or null where it is absent.
   mlir::Value input(unsigned i);
+  /// From now on inputs of floats with fewer than 32 bits are seen as f32.
+  void widenInputs();
+  /// The results in the types that ONNX infers; where it knows none, in that
+  /// of the first input that was widened.
+  ImportResult roundResults(ImportResult results);
+  /// Input i in its own type, however the row sees it: for the weights of
+  /// products, which are summed in f32 anyway.
+  mlir::Value storedInput(unsigned i);
   bool hasInput(unsigned i) { return bool(input(i)); }
   bool hasOutput(unsigned i) { return bool(node.getOutput(i)); }
   mlir::RankedTensorType type(mlir::Value value) {
@@ -255,6 +279,12 @@ public:
 
 private:
   mlir::Value createInferred(mlir::OperationState &state);
+  mlir::Value widen(mlir::Value x);
+
+  /// Input i in f32, null where it is another one as it is.
+  llvm::SmallVector<mlir::Value> widened;
+  /// The type of the first input that was widened, null where none was.
+  mlir::Type narrowType;
 };
 
 } // namespace dlc

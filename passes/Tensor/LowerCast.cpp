@@ -1,42 +1,51 @@
 // dlc.cast -> linalg.generic with the conversion of one element.
 
 #include "passes/Tensor/Lowering.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace dlc;
 
-/// A float as an integer, truncated. Values that do not fit saturate and NaN
-/// becomes 0, so that every input has a defined result on every target.
+/// A float as a signed integer of the width of `type`, truncated; what does not
+/// fit, and NaN, becomes the lowest number.
+static Value floatToSigned(OpBuilder &b, Location loc, Value x,
+                           IntegerType type) {
+  // Both are exact: x is of f32 or f64.
+  double bound = std::ldexp(1.0, int(type.getWidth()) - 1);
+  Value low = createScalar(b, loc, x.getType(), -bound);
+  Value high = createScalar(b, loc, x.getType(), bound);
+  Value fits = arith::AndIOp::create(
+      b, loc, arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGE, x, low),
+      arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, high));
+  Value safe = arith::SelectOp::create(b, loc, fits, x, low);
+  return arith::FPToSIOp::create(b, loc, type, safe);
+}
+
+/// A float as an integer, truncated. ONNX leaves open what becomes of numbers
+/// that do not fit; here it is what numpy and ONNX Runtime do on x86: the low
+/// bits of a signed integer of 32 bits (64 for types of 64), which is the
+/// lowest one for what does not fit there and for NaN. To ui32 and ui64 the
+/// upper half of the numbers is converted less 2^31 or 2^63.
 static Value floatToInteger(OpBuilder &b, Location loc, Value x,
                             IntegerType type, bool isUnsigned) {
   unsigned width = type.getWidth();
-  // Through 64 bits, as C and numpy do for narrower results.
-  Type wide = b.getI64Type();
-  bool viaUnsigned64 = isUnsigned && width == 64;
-  const llvm::fltSemantics &semantics =
-      cast<FloatType>(x.getType()).getFloatSemantics();
-  llvm::APFloat low(semantics), high(semantics);
-  llvm::APInt lowest = viaUnsigned64 ? llvm::APInt::getZero(64)
-                                     : llvm::APInt::getSignedMinValue(64);
-  llvm::APInt highest = viaUnsigned64 ? llvm::APInt::getMaxValue(64)
-                                      : llvm::APInt::getSignedMaxValue(64);
-  low.convertFromAPInt(lowest, !viaUnsigned64, llvm::APFloat::rmTowardZero);
-  high.convertFromAPInt(highest, !viaUnsigned64, llvm::APFloat::rmTowardZero);
-  Value lowValue =
-      arith::ConstantOp::create(b, loc, b.getFloatAttr(x.getType(), low));
-  Value highValue =
-      arith::ConstantOp::create(b, loc, b.getFloatAttr(x.getType(), high));
-  Value zero = createScalar(b, loc, x.getType(), 0);
-  Value isNumber =
-      arith::CmpFOp::create(b, loc, arith::CmpFPredicate::ORD, x, x);
-  x = arith::SelectOp::create(b, loc, isNumber, x, zero);
-  x = arith::MaxNumFOp::create(b, loc, x, lowValue);
-  x = arith::MinNumFOp::create(b, loc, x, highValue);
-  if (viaUnsigned64)
-    return arith::FPToUIOp::create(b, loc, type, x);
-  Value integer = arith::FPToSIOp::create(b, loc, wide, x);
-  return width < 64 ? Value(arith::TruncIOp::create(b, loc, type, integer))
-                    : integer;
+  if (width >= 32 && isUnsigned) {
+    Value bound =
+        createScalar(b, loc, x.getType(), std::ldexp(1.0, int(width) - 1));
+    Value isUpper =
+        arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGE, x, bound);
+    Value lowered = arith::SubFOp::create(b, loc, x, bound);
+    Value integer = floatToSigned(
+        b, loc, arith::SelectOp::create(b, loc, isUpper, lowered, x), type);
+    Value top = arith::ConstantOp::create(
+        b, loc, b.getIntegerAttr(type, llvm::APInt::getSignMask(width)));
+    Value raised = arith::XOrIOp::create(b, loc, integer, top);
+    return arith::SelectOp::create(b, loc, isUpper, raised, integer);
+  }
+  if (width >= 32)
+    return floatToSigned(b, loc, x, type);
+  return arith::TruncIOp::create(b, loc, type,
+                                 floatToSigned(b, loc, x, b.getI32Type()));
 }
 
 static Value castScalar(OpBuilder &b, Location loc, Value x, bool fromUnsigned,

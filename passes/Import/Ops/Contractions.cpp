@@ -1,4 +1,6 @@
-// MatMul, Gemm and convolutions.
+// MatMul, Gemm and convolutions. Their operands, weights above all, stay in the
+// model's type; what follows the product is computed in that of its sums, and
+// rounded once.
 
 #include "passes/Import/OpTable.h"
 #include "passes/Import/Ops/Windows.h"
@@ -47,17 +49,19 @@ static ImportResult importGemm(NodeImport &node) {
     a = node.transpose(a, {1, 0});
   if (node.getInt("transB", 0))
     b = node.transpose(b, {1, 0});
-  Value result = node.matmul(a, b, node.elementType(a));
+  Type element = node.elementType(a), compute = computeTypeOf(element);
+  Value result = node.matmul(a, b, compute);
   if (result && alpha != 1)
     result = node.map<MulOp>({result, node.scalarLike(alpha, result)});
   if (failed(node.expectBroadcast(2, {node.dim(a, 0), node.dim(b, 1)}, "M, N")))
     return failure();
   if (result && c && beta != 0) {
+    c = node.cast(c, compute);
     if (beta != 1)
       c = node.map<MulOp>({c, node.scalarLike(beta, c)});
     result = node.map<AddOp>({result, c});
   }
-  return node.result(result);
+  return node.result(node.cast(result, element));
 }
 
 /// Weights [m, c / group, kernel...] -> [kernel..., c / group, m].
@@ -118,12 +122,13 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
 
 static ImportResult importConv(NodeImport &node) {
   Value x = node.input(0);
-  Value result = importConvolution(node, x, node.input(1), node.elementType(x));
+  Type element = node.elementType(x), compute = computeTypeOf(element);
+  Value result = importConvolution(node, x, node.input(1), compute);
   if (!result || failed(node.expectShape(2, node.dim(node.input(1), 0), "M")))
     return failure();
   if (Value bias = node.input(2))
-    result = node.map<AddOp>({result, bias});
-  return node.result(node.toChannelsFirst(result));
+    result = node.map<AddOp>({result, node.cast(bias, compute)});
+  return node.result(node.toChannelsFirst(node.cast(result, element)));
 }
 
 static OpRows rows{

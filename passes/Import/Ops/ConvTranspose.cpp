@@ -160,13 +160,14 @@ static ImportResult importConvTranspose(NodeImport &node) {
     resultShape.push_back(
         getConstantIntValue(size).value_or(ShapedType::kDynamic));
   resultShape.push_back(shape[1] * group);
+  Type compute = computeTypeOf(element);
   Value result = node.create<ConvOp>(
-      RankedTensorType::get(resultShape, element), spread,
+      RankedTensorType::get(resultShape, compute), spread,
       turnWeights(node, weights, group), SmallVector<int64_t>(spatial, 1),
       t->dilations, SmallVector<int64_t>(2 * spatial, 0), group);
   if (Value bias = node.input(2))
-    result = node.map<AddOp>({result, bias});
-  return node.result(node.toChannelsFirst(result));
+    result = node.map<AddOp>({result, node.cast(bias, compute)});
+  return node.result(node.toChannelsFirst(node.cast(result, element)));
 }
 
 static OpRows rows{{"", "ConvTranspose", 1, importConvTranspose}};

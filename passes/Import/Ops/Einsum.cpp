@@ -30,6 +30,10 @@ struct Einsum {
   Labels output;
   int64_t ellipsisRank = 0;
 
+  /// In the type that is computed in: at least f32.
+  Value widen(Value x) {
+    return node.cast(x, computeTypeOf(node.elementType(x)));
+  }
   bool parse(StringRef equation);
   std::optional<Labels> parseTerm(StringRef text, int64_t ellipsis);
   Term diagonal(Term term);
@@ -161,7 +165,7 @@ Term Einsum::sumAway(Term term, function_ref<bool(Label)> isNeeded) {
   }
   if (axes.empty())
     return term;
-  Value sum = node.reduce(ReduceKind::Sum, term.value, axes);
+  Value sum = node.reduce(ReduceKind::Sum, widen(term.value), axes);
   return {node.squeeze(sum, axes), kept};
 }
 
@@ -232,7 +236,7 @@ Term Einsum::combine(Term a, Term c, function_ref<bool(Label)> isNeeded) {
     for (size_t i = 0; i < left.size(); ++i)
       ones.push_back(batch.size() + i);
     Value y = node.unsqueeze(ordered(c, join({batch, right})), ones);
-    result.value = node.map<MulOp>({x, y});
+    result.value = node.map<MulOp>({widen(x), widen(y)});
     return result;
   }
   for (Label label : join({batch, summed}))
@@ -245,8 +249,8 @@ Term Einsum::combine(Term a, Term c, function_ref<bool(Label)> isNeeded) {
                          {many, product(a, left), depth});
   Value y = node.reshape(ordered(c, join({batch, summed, right})),
                          {many, depth, product(c, right)});
-  result.value =
-      node.reshape(node.matmul(x, y, node.elementType(a.value)), sizes);
+  Type compute = computeTypeOf(node.elementType(a.value));
+  result.value = node.reshape(node.matmul(x, y, compute), sizes);
   return result;
 }
 
@@ -266,7 +270,7 @@ Value Einsum::run() {
     return {};
   result =
       sumAway(result, [&](Label l) { return llvm::is_contained(output, l); });
-  return ordered(result, output);
+  return node.cast(ordered(result, output), node.elementType(node.input(0)));
 }
 
 static ImportResult importEinsum(NodeImport &node) {

@@ -10,12 +10,6 @@
 using namespace mlir;
 using namespace dlc;
 
-Type dlc::computeTypeOf(Type type) {
-  if (isa<FloatType>(type) && type.getIntOrFloatBitWidth() < 32)
-    return Float32Type::get(type.getContext());
-  return type;
-}
-
 //===----------------------------------------------------------------------===//
 // Operators
 //===----------------------------------------------------------------------===//

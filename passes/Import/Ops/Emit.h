@@ -177,9 +177,6 @@ public:
   mlir::Value sorted(Num count, llvm::function_ref<Num(Num, Num)> less);
 };
 
-/// The float type that elements of `type` are computed in: at least f32.
-mlir::Type computeTypeOf(mlir::Type type);
-
 } // namespace dlc
 
 #endif

@@ -86,14 +86,15 @@ static ImportResult importFusedMatMul(NodeImport &node) {
                  << node.rank(a) << " and " << node.rank(b);
     return failure();
   }
-  Value y = node.matmul(a, b, node.elementType(a));
+  Type element = node.elementType(a);
+  Value y = node.matmul(a, b, computeTypeOf(element));
   double alpha = node.getFloat("alpha", 1);
   if (y && alpha != 1)
     y = node.map<MulOp>({y, node.scalarLike(alpha, y)});
-  return node.result(y);
+  return node.result(node.cast(y, element));
 }
 
-/// The results of a normalisation of the last dimension, in f32.
+/// The results of a normalisation of the last dimension.
 struct Normalized {
   Value y, mean, inverse;
 };
@@ -102,9 +103,7 @@ struct Normalized {
 /// the mean is taken as 0. `shift` may be null.
 static Normalized normalize(NodeImport &node, Value x, Value scale, Value shift,
                             bool centred) {
-  Type element = node.elementType(x), compute = element;
-  if (element.getIntOrFloatBitWidth() < 32)
-    compute = node.b.getF32Type();
+  Type compute = computeTypeOf(node.elementType(x));
   int64_t last = node.rank(x) - 1;
   Value wide = node.cast(x, compute);
   Value count = node.countAlong(wide, {last}, compute);
@@ -125,12 +124,13 @@ static Normalized normalize(NodeImport &node, Value x, Value scale, Value shift,
   y = node.map<MulOp>({y, node.cast(scale, compute)});
   if (shift)
     y = node.map<AddOp>({y, node.cast(shift, compute)});
-  result.y = node.cast(y, element);
+  result.y = y;
   return result;
 }
 
 /// Inputs: x, skip, gamma, (beta,) bias. Results: y, mean, inverse deviation,
-/// and the sum that was normalised.
+/// and the sum that was normalised. The second and third are of f32 where the
+/// others have fewer bits, so that this is no row that is widened as a whole.
 template <bool centred>
 static ImportResult importSkipNormalization(NodeImport &node) {
   Elements sizes = node.dims(node.input(0));
@@ -140,14 +140,19 @@ static ImportResult importSkipNormalization(NodeImport &node) {
   for (unsigned i = 2; i < (centred ? 5 : 4); ++i)
     if (failed(node.expectShape(i, sizes.back(), "hidden_size")))
       return failure();
-  Value sum = node.map<AddOp>({node.input(0), node.input(1)});
-  if (Value bias = node.input(centred ? 4 : 3))
+  Type element = node.elementType(node.input(0));
+  auto wide = [&](unsigned i) {
+    return node.cast(node.input(i), computeTypeOf(element));
+  };
+  Value sum = node.map<AddOp>({wide(0), wide(1)});
+  if (Value bias = wide(centred ? 4 : 3))
     sum = node.map<AddOp>({sum, bias});
   if (!sum)
     return failure();
   Normalized n = normalize(node, sum, node.input(2),
                            centred ? node.input(3) : Value(), centred);
-  return node.results({n.y, n.mean, n.inverse, sum});
+  return node.results(
+      {node.cast(n.y, element), n.mean, n.inverse, node.cast(sum, element)});
 }
 
 /// LayerNormalization without a mean, of the last dimension.
@@ -160,7 +165,7 @@ static ImportResult importSimplifiedNormalization(NodeImport &node) {
   if (failed(node.expectBroadcast(1, node.dims(x), "those of X")))
     return failure();
   Normalized n = normalize(node, x, node.input(1), {}, /*centred=*/false);
-  return node.results({n.y, n.inverse});
+  return node.results({node.cast(n.y, node.elementType(x)), n.inverse});
 }
 
 /// The product in i32, scaled to a float, and a bias.
@@ -188,10 +193,10 @@ static ImportResult importMatMulIntegerToFloat(NodeImport &node) {
 }
 
 static OpRows rows{
-    {"com.microsoft", "Gelu", 1, importGelu},
-    {"com.microsoft", "BiasGelu", 1, importBiasGelu},
-    {"com.microsoft", "FastGelu", 1, importFastGelu},
-    {"com.microsoft", "QuickGelu", 1, importQuickGelu},
+    {"com.microsoft", "Gelu", 1, importGelu, kComposition},
+    {"com.microsoft", "BiasGelu", 1, importBiasGelu, kComposition},
+    {"com.microsoft", "FastGelu", 1, importFastGelu, kComposition},
+    {"com.microsoft", "QuickGelu", 1, importQuickGelu, kComposition},
     {"com.microsoft", "FusedMatMul", 1, importFusedMatMul},
     {"com.microsoft", "TransposeMatMul", 1, importFusedMatMul},
     {"com.microsoft", "SkipLayerNormalization", 1,
@@ -201,5 +206,6 @@ static OpRows rows{
     {"com.microsoft", "SimplifiedLayerNormalization", 1,
      importSimplifiedNormalization},
     {"", "SimplifiedLayerNormalization", 1, importSimplifiedNormalization},
-    {"com.microsoft", "MatMulIntegerToFloat", 1, importMatMulIntegerToFloat},
+    {"com.microsoft", "MatMulIntegerToFloat", 1, importMatMulIntegerToFloat,
+     kComposition},
 };

@@ -6,12 +6,6 @@
 using namespace mlir;
 using namespace dlc;
 
-/// The float type in which statistics of `element` are computed.
-static Type statisticsType(NodeImport &node, Type element) {
-  return element.getIntOrFloatBitWidth() < 32 ? Type(node.b.getF32Type())
-                                              : element;
-}
-
 static Value meanAlong(NodeImport &node, Value x, ArrayRef<int64_t> axes) {
   if (!x)
     return {};
@@ -108,7 +102,6 @@ static ImportResult importBatchNormalization(NodeImport &node) {
 
 static ImportResult importLayerNormalization(NodeImport &node) {
   Value x = node.input(0);
-  Type element = node.elementType(x), compute = statisticsType(node, element);
   int64_t axis = node.axis("axis", -1, x);
   if (node.hasFailed)
     return failure();
@@ -118,10 +111,8 @@ static ImportResult importLayerNormalization(NodeImport &node) {
   for (unsigned i = 1; i < 3; ++i)
     if (failed(node.expectBroadcast(i, node.dims(x), "those of X")))
       return failure();
-  Normalized n = normalize(node, node.cast(x, compute), axes,
-                           node.getFloat("epsilon", 1e-5f));
-  Value y = node.cast(n.value, element);
-  y = node.map<MulOp>({y, node.input(1)});
+  Normalized n = normalize(node, x, axes, node.getFloat("epsilon", 1e-5f));
+  Value y = node.map<MulOp>({n.value, node.input(1)});
   if (Value bias = node.input(2))
     y = node.map<AddOp>({y, bias});
   SmallVector<Value> results{y, n.mean, n.inverseDeviation};
@@ -131,7 +122,6 @@ static ImportResult importLayerNormalization(NodeImport &node) {
 
 static ImportResult importRMSNormalization(NodeImport &node) {
   Value x = node.input(0);
-  Type element = node.elementType(x), compute = statisticsType(node, element);
   int64_t axis = node.axis("axis", -1, x);
   if (node.hasFailed)
     return failure();
@@ -141,11 +131,10 @@ static ImportResult importRMSNormalization(NodeImport &node) {
   for (unsigned i = 1; i < 3; ++i)
     if (failed(node.expectBroadcast(i, node.dims(x), "those of X")))
       return failure();
-  Value wide = node.cast(x, compute);
-  Value mean = meanAlong(node, node.map<MulOp>({wide, wide}), axes);
+  Value mean = meanAlong(node, node.map<MulOp>({x, x}), axes);
   Value root = node.map<SqrtOp>({node.map<AddOp>(
-      {mean, node.scalarLike(node.getFloat("epsilon", 1e-5f), wide)})});
-  Value y = node.cast(node.map<DivOp>({wide, root}), element);
+      {mean, node.scalarLike(node.getFloat("epsilon", 1e-5f), x)})});
+  Value y = node.map<DivOp>({x, root});
   return node.result(node.map<MulOp>({y, node.input(1)}));
 }
 
@@ -153,13 +142,10 @@ static ImportResult importInstanceNormalization(NodeImport &node) {
   Value x = node.input(0);
   int64_t rank = node.rank(x);
   SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(2, rank));
-  Type element = node.elementType(x);
   if (failed(expectPerChannel(node, 1, 3)))
     return failure();
-  Normalized n = normalize(node, node.cast(x, statisticsType(node, element)),
-                           axes, node.getFloat("epsilon", 1e-5f));
-  Value y = node.cast(n.value, element);
-  y = node.map<MulOp>({y, perChannel(node, node.input(1), rank)});
+  Normalized n = normalize(node, x, axes, node.getFloat("epsilon", 1e-5f));
+  Value y = node.map<MulOp>({n.value, perChannel(node, node.input(1), rank)});
   return node.result(
       node.map<AddOp>({y, perChannel(node, node.input(2), rank)}));
 }
@@ -180,11 +166,10 @@ static ImportResult importGroupNormalization(NodeImport &node) {
   apart[1] = node.index(groups);
   apart.insert(apart.begin() + 2, node.index(channels / groups));
   SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(2, rank + 1));
-  Type element = node.elementType(x);
-  Value wide = node.cast(node.reshape(x, apart), statisticsType(node, element));
-  Normalized n = normalize(node, wide, axes, node.getFloat("epsilon", 1e-5f));
-  Value y = node.cast(node.reshape(n.value, whole), element);
-  y = node.map<MulOp>({y, perChannel(node, node.input(1), rank)});
+  Normalized n = normalize(node, node.reshape(x, apart), axes,
+                           node.getFloat("epsilon", 1e-5f));
+  Value y = node.map<MulOp>(
+      {node.reshape(n.value, whole), perChannel(node, node.input(1), rank)});
   return node.result(
       node.map<AddOp>({y, perChannel(node, node.input(2), rank)}));
 }
@@ -258,12 +243,13 @@ static ImportResult importLRN(NodeImport &node) {
 }
 
 static OpRows rows{
-    {"", "BatchNormalization", 7, importBatchNormalization},
-    {"", "LayerNormalization", 17, importLayerNormalization},
-    {"", "RMSNormalization", 23, importRMSNormalization},
-    {"", "InstanceNormalization", 6, importInstanceNormalization},
-    {"", "GroupNormalization", 21, importGroupNormalization},
-    {"", "LpNormalization", 1, importLpNormalization},
-    {"", "MeanVarianceNormalization", 9, importMeanVarianceNormalization},
-    {"", "LRN", 1, importLRN},
+    {"", "BatchNormalization", 7, importBatchNormalization, kComposition},
+    {"", "LayerNormalization", 17, importLayerNormalization, kComposition},
+    {"", "RMSNormalization", 23, importRMSNormalization, kComposition},
+    {"", "InstanceNormalization", 6, importInstanceNormalization, kComposition},
+    {"", "GroupNormalization", 21, importGroupNormalization, kComposition},
+    {"", "LpNormalization", 1, importLpNormalization, kComposition},
+    {"", "MeanVarianceNormalization", 9, importMeanVarianceNormalization,
+     kComposition},
+    {"", "LRN", 1, importLRN, kComposition},
 };

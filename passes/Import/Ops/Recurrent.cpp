@@ -198,9 +198,8 @@ struct Recurrent {
     return result;
   }
 
-  /// Part `d` of dimension 0 of input `i`, null where the input is absent.
-  Value ofDirection(unsigned i, int64_t d) {
-    Value value = node.input(i);
+  /// Part `d` of dimension 0 of `value`, null where that is absent.
+  Value ofDirection(Value value, int64_t d) {
     return value ? takeElement(node, value, 0, node.index(d)) : Value();
   }
 
@@ -222,16 +221,17 @@ struct Recurrent {
     Type element = node.elementType(x);
     bool backwards = isReverse || d == 1;
     int64_t columns = gates * hidden;
-    Value w = node.transpose(ofDirection(1, d), {1, 0});
-    direction.recurrent = node.transpose(ofDirection(2, d), {1, 0});
-    if (Value bias = ofDirection(3, d)) {
+    Value w = node.transpose(ofDirection(node.storedInput(1), d), {1, 0});
+    direction.recurrent =
+        node.transpose(ofDirection(node.storedInput(2), d), {1, 0});
+    if (Value bias = ofDirection(node.input(3), d)) {
       direction.inputBias =
           node.sliceAxis(bias, 0, node.index(0), node.index(columns));
       direction.stateBias =
           node.sliceAxis(bias, 0, node.index(columns), node.index(columns));
     }
     if (isLstm())
-      direction.peepholes = ofDirection(7, d);
+      direction.peepholes = ofDirection(node.input(7), d);
     // X * W for all steps at once.
     Value flat =
         node.reshape(x, {mulSizes(b, loc, steps, batch), node.dim(x, 2)});
@@ -403,7 +403,7 @@ template <int64_t gates> static ImportResult importRecurrent(NodeImport &node) {
 }
 
 static OpRows rows{
-    {"", "RNN", 7, importRecurrent<1>},
-    {"", "GRU", 7, importRecurrent<3>},
-    {"", "LSTM", 7, importRecurrent<4>},
+    {"", "RNN", 7, importRecurrent<1>, kComposition},
+    {"", "GRU", 7, importRecurrent<3>, kComposition},
+    {"", "LSTM", 7, importRecurrent<4>, kComposition},
 };

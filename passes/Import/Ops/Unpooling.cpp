@@ -371,7 +371,7 @@ static ImportResult importDet(NodeImport &node) {
 
 static OpRows rows{
     {"", "MaxUnpool", 9, importMaxUnpool},
-    {"", "GlobalLpPool", 2, importGlobalLpPool},
+    {"", "GlobalLpPool", 2, importGlobalLpPool, kComposition},
     {"", "Col2Im", 18, importCol2Im},
     {"", "AffineGrid", 20, importAffineGrid},
     {"", "Det", 11, importDet},

@@ -257,11 +257,7 @@ static ImportResult importAveragePool(NodeImport &node) {
   DynamicPads pads = getDynamicPads(node, window, spatialSizes(node, x));
   Value last = node.toChannelsLast(x);
   Type element = node.elementType(x);
-  Type compute = element.getIntOrFloatBitWidth() < 32
-                     ? Type(node.b.getF32Type())
-                     : element;
-  Value sum =
-      createPool(node, PoolKind::Sum, node.cast(last, compute), window, pads);
+  Value sum = createPool(node, PoolKind::Sum, last, window, pads);
   bool countPadding = node.getInt("count_include_pad", 0);
   bool isPadded = window.isDynamic() ||
                   llvm::any_of(window.pads, [](int64_t n) { return n != 0; });
@@ -271,7 +267,7 @@ static ImportResult importAveragePool(NodeImport &node) {
     int64_t elements = 1;
     for (int64_t size : window.kernel)
       elements *= size;
-    count = node.scalar(elements, compute);
+    count = node.scalar(elements, element);
   } else {
     // Ones in the shape [1, spatial..., 1], then the same window.
     Elements sizes{node.index(1)};
@@ -288,11 +284,10 @@ static ImportResult importAveragePool(NodeImport &node) {
         counted.pads[i] = 0;
         counted.pads[spatial + i] -= padsBefore[spatial + i];
       }
-    Value ones = node.broadcast(node.scalar(1, compute), sizes);
+    Value ones = node.broadcast(node.scalar(1, element), sizes);
     count = createPool(node, PoolKind::Sum, ones, counted, pads);
   }
-  Value result = node.map<DivOp>({sum, count});
-  return node.result(node.toChannelsFirst(node.cast(result, element)));
+  return node.result(node.toChannelsFirst(node.map<DivOp>({sum, count})));
 }
 
 /// (sum |x|^p)^(1/p)
@@ -336,8 +331,8 @@ static ImportResult importGlobalAveragePool(NodeImport &node) {
 
 static OpRows rows{
     {"", "MaxPool", 1, importMaxPool},
-    {"", "AveragePool", 7, importAveragePool},
-    {"", "LpPool", 2, importLpPool},
+    {"", "AveragePool", 7, importAveragePool, kComposition},
+    {"", "LpPool", 2, importLpPool, kComposition},
     {"", "GlobalMaxPool", 1, importGlobalMaxPool},
-    {"", "GlobalAveragePool", 1, importGlobalAveragePool},
+    {"", "GlobalAveragePool", 1, importGlobalAveragePool, kComposition},
 };
