@@ -2,6 +2,7 @@
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "passes/Import/GraphImporter.h"
+#include "passes/Import/IndexRange.h"
 #include "passes/Import/Ops/Axes.h"
 
 using namespace mlir;
@@ -66,7 +67,7 @@ static ImportResult importReshape(NodeImport &node) {
       }
       inferred = i;
       continue;
-    } else if (!constant && !node.graph.getElements(node.input(1))) {
+    } else if (getIndexRange(size, /*wraps=*/false).low < 0) {
       runTime = true;
     }
     auto same = llvm::find_if(remaining, [size = size](OpFoldResult other) {
