@@ -6,6 +6,7 @@
 #include "onnx/defs/schema.h"
 #include "onnx/shape_inference/implementation.h"
 #include "llvm/ADT/StringExtras.h"
+#include <mutex>
 
 using namespace mlir;
 using namespace dlc::reader;
@@ -194,9 +195,37 @@ LogicalResult dlc::reader::applyShapes(Model &model,
 // Inference
 //===----------------------------------------------------------------------===//
 
+/// ONNX counts the elements that a Slice takes of a shape with an `int`, which
+/// a large step overflows: it then reads outside or never ends. Nothing is
+/// propagated through such a step.
+static void guardSlicePropagation() {
+  constexpr int64_t most = 1 << 30;
+  constexpr int kSteps = 4;
+  for (int version : {10, 11, 13}) {
+    const pb::OpSchema *schema =
+        pb::OpSchemaRegistry::Schema("Slice", version, "");
+    if (!schema || !schema->has_data_propagation_function())
+      continue;
+    pb::DataPropagationFunction propagate =
+        schema->GetDataPropagationFunction();
+    const_cast<pb::OpSchema *>(schema)->PartialDataPropagationFunction(
+        [propagate](pb::DataPropagationContext &context) {
+          const pb::TensorShapeProto *steps = context.getNumInputs() > kSteps
+                                                  ? context.getInputData(kSteps)
+                                                  : nullptr;
+          if (!steps || llvm::all_of(steps->dim(), [](const auto &step) {
+                return step.dim_value() >= -most && step.dim_value() <= most;
+              }))
+            propagate(context);
+        });
+  }
+}
+
 /// Infers types in place; returns the message of the error in strict mode.
 static std::optional<std::string> infer(pb::ModelProto &proto, bool strict,
                                         bool propagate) {
+  static std::once_flag guarded;
+  std::call_once(guarded, guardSlicePropagation);
   pb::shape_inference::DataValueMap data;
   try {
     pb::shape_inference::InferShapes(
