@@ -264,6 +264,15 @@ Value NodeImport::matmul(Value lhs, Value rhs, Type elementType) {
             << k << " and " << rows;
     return {};
   }
+  if (failed(broadcastBatches(lhs, rhs)))
+    return {};
+  shape = broadcastShapes(
+      {type(lhs).getShape().drop_back(2), type(rhs).getShape().drop_back(2)},
+      loc);
+  if (failed(shape)) {
+    hasFailed = true;
+    return {};
+  }
   shape->push_back(left[left.size() - 2]);
   shape->push_back(right.back());
   return create<MatMulOp>(RankedTensorType::get(*shape, elementType), lhs, rhs);

@@ -228,6 +228,9 @@ public:
   mlir::Value concat(mlir::ValueRange inputs, int64_t axis);
   mlir::Value reduce(ReduceKind kind, mlir::Value x,
                      llvm::ArrayRef<int64_t> axes);
+  /// Repeats the batch dimensions of matrices in the run where they are not
+  /// known to be equal: an operand that need not be is not copied.
+  mlir::LogicalResult broadcastBatches(mlir::Value &lhs, mlir::Value &rhs);
   mlir::Value matmul(mlir::Value lhs, mlir::Value rhs, mlir::Type elementType);
   /// [n, c, spatial...] -> [n, spatial..., c], and back.
   mlir::Value toChannelsLast(mlir::Value x);
