@@ -6,6 +6,7 @@
 #include "onnx/defs/schema.h"
 #include "onnx/shape_inference/implementation.h"
 #include "llvm/ADT/StringExtras.h"
+#include <mutex>
 
 using namespace mlir;
 using namespace dlc::reader;
@@ -212,6 +213,8 @@ public:
       add(op, 1);
     add("MeanVarianceNormalization", 9);
     add("MeanVarianceNormalization", 13);
+    for (int version : {10, 11, 13})
+      guardSlice(version);
   }
 
   const pb::OpSchema *GetSchema(const std::string &name, int version,
@@ -233,6 +236,32 @@ private:
     pb::OpSchema copy = *schema;
     copy.TypeAndShapeInferenceFunction(pb::propagateShapeAndTypeFromFirstInput);
     mended.emplace(std::pair(name, version), std::move(copy));
+  }
+
+  /// ONNX counts the elements that a Slice takes of a shape with an `int`,
+  /// which a large step overflows: it then reads outside or never ends. Nothing
+  /// is propagated through such a step.
+  void guardSlice(int version) {
+    constexpr int64_t most = 1 << 30;
+    constexpr int kSteps = 4;
+    const pb::OpSchema *schema =
+        pb::OpSchemaRegistry::Schema("Slice", version, "");
+    if (!schema || schema->since_version() != version ||
+        !schema->has_data_propagation_function())
+      return;
+    pb::OpSchema copy = *schema;
+    copy.PartialDataPropagationFunction(
+        [propagate = schema->GetDataPropagationFunction()](
+            pb::DataPropagationContext &context) {
+          const pb::TensorShapeProto *steps = context.getNumInputs() > kSteps
+                                                  ? context.getInputData(kSteps)
+                                                  : nullptr;
+          if (!steps || llvm::all_of(steps->dim(), [](const auto &step) {
+                return step.dim_value() >= -most && step.dim_value() <= most;
+              }))
+            propagate(context);
+        });
+    mended.emplace(std::pair("Slice", version), std::move(copy));
   }
 
   std::map<std::pair<std::string, int>, pb::OpSchema> mended;

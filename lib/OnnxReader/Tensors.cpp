@@ -159,8 +159,12 @@ static std::vector<char> typedToRaw(const pb::TensorProto &tensor, Type element,
   case T::UINT32:
     appendLow(out, tensor.uint64_data(), 4);
     break;
+  case T::BOOL:
+    for (int32_t entry : tensor.int32_data())
+      out.push_back(entry != 0);
+    break;
   default: {
-    unsigned bits = element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth();
+    unsigned bits = element.getIntOrFloatBitWidth();
     int64_t entries = tensor.int32_data_size();
     if (bits >= 8) {
       appendLow(out, tensor.int32_data(), bits / 8);
@@ -429,6 +433,16 @@ Attribute dlc::reader::convertTensor(const Model &model,
   std::vector<char> converted;
   ArrayRef<char> raw = getRawData(model, tensor, converted);
   const Blob *blob = stubOf(model, tensor);
+  // Every byte but 0 is true; what follows knows 0 and 1.
+  if (element.isInteger(1) &&
+      llvm::any_of(raw, [](char byte) { return uint8_t(byte) > 1; })) {
+    std::vector<char> truths(raw.begin(), raw.end());
+    for (char &byte : truths)
+      byte = byte != 0;
+    converted = std::move(truths);
+    raw = converted;
+    blob = nullptr;
+  }
   if (raw.size() <= kResourceBytes)
     return smallTensor(type, raw);
 

@@ -310,6 +310,15 @@ Value NodeImport::matmul(Value lhs, Value rhs, Type elementType) {
             << k << " and " << rows;
     return {};
   }
+  if (failed(broadcastBatches(lhs, rhs)))
+    return {};
+  shape = broadcastShapes(
+      {type(lhs).getShape().drop_back(2), type(rhs).getShape().drop_back(2)},
+      loc);
+  if (failed(shape)) {
+    hasFailed = true;
+    return {};
+  }
   shape->push_back(left[left.size() - 2]);
   shape->push_back(right.back());
   return create<MatMulOp>(RankedTensorType::get(*shape, elementType), lhs, rhs);
@@ -386,28 +395,47 @@ static std::optional<SmallVector<int64_t>> integersOf(ElementsAttr value) {
   return numbers;
 }
 
-std::optional<Elements> NodeImport::elements(Value x, bool read) {
+/// The elements of a constant, or of a tensor that a row made of them.
+static std::optional<Elements> knownElements(NodeImport &node, Value x) {
+  if (const Elements *known = node.graph.getElements(x))
+    return *known;
+  ElementsAttr value = node.constantValue(x);
+  std::optional<SmallVector<int64_t>> numbers =
+      value ? integersOf(value) : std::nullopt;
+  if (!numbers)
+    return std::nullopt;
+  Elements result;
+  for (int64_t number : *numbers)
+    result.push_back(node.index(number));
+  return result;
+}
+
+std::optional<Elements> NodeImport::elements(Value x, bool read,
+                                             std::optional<int64_t> count) {
   if (!x)
     return std::nullopt;
   auto xType = dyn_cast<RankedTensorType>(x.getType());
   if (!xType || xType.getRank() > 1 ||
       !isa<IntegerType>(xType.getElementType()))
     return std::nullopt;
-  if (const Elements *known = graph.getElements(x))
-    return *known;
-  if (ElementsAttr value = constantValue(x)) {
-    std::optional<SmallVector<int64_t>> numbers = integersOf(value);
-    if (!numbers)
-      return std::nullopt;
-    Elements result;
-    for (int64_t number : *numbers)
-      result.push_back(index(number));
-    return result;
+  if (std::optional<Elements> known = knownElements(*this, x)) {
+    // Numbers that no size is near would overflow, or be kDynamic.
+    if (read)
+      for (OpFoldResult &element : *known)
+        if (std::optional<int64_t> constant = getConstantIntValue(element))
+          element = index(std::clamp(*constant, -kLargestSize, kLargestSize));
+    return known;
   }
-  if (!read || !xType.hasStaticShape())
+  if (xType.hasStaticShape())
+    count = xType.getNumElements();
+  if (constantValue(x) || !read || !count)
+    return std::nullopt;
+  if (!xType.hasStaticShape() &&
+      failed(expectEqual(dim(x, 0), index(*count),
+                         "a list of " + Twine(*count) + " elements")))
     return std::nullopt;
   Elements result;
-  for (int64_t i = 0, e = xType.getNumElements(); i < e; ++i) {
+  for (int64_t i = 0; i < *count; ++i) {
     SmallVector<Value> at;
     if (xType.getRank() == 1)
       at.push_back(arith::ConstantIndexOp::create(b, loc, i));

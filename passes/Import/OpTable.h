@@ -64,6 +64,15 @@ DLC_API llvm::SmallVector<const OpRow *> listOpRows();
 /// Sizes read from data are clamped to this. No memory has so much.
 constexpr int64_t kLargestSize = int64_t(1) << 47;
 
+/// A number as a size: its integral part, clamped to kLargestSize and its
+/// negative; 0 for NaN.
+inline int64_t toSize(double number) {
+  if (!(number == number))
+    return 0;
+  double most = double(kLargestSize);
+  return int64_t(std::clamp(number, -most, most));
+}
+
 /// The elements of a small integer tensor whose values are known as attributes
 /// (of type `index`) or SSA values of type `index`.
 using Elements = llvm::SmallVector<mlir::OpFoldResult>;
@@ -252,6 +261,9 @@ public:
   mlir::Value concat(mlir::ValueRange inputs, int64_t axis);
   mlir::Value reduce(ReduceKind kind, mlir::Value x,
                      llvm::ArrayRef<int64_t> axes);
+  /// Repeats the batch dimensions of matrices in the run where they are not
+  /// known to be equal: an operand that need not be is not copied.
+  mlir::LogicalResult broadcastBatches(mlir::Value &lhs, mlir::Value &rhs);
   mlir::Value matmul(mlir::Value lhs, mlir::Value rhs, mlir::Type elementType);
   /// [n, c, spatial...] -> [n, spatial..., c], and back.
   mlir::Value toChannelsLast(mlir::Value x);
@@ -265,9 +277,12 @@ public:
   //===--------------------------------------------------------------------===//
 
   /// The elements of an integer tensor of rank 0 or 1, where each is a
-  /// constant or a size; also, with `read`, those of any other tensor of
-  /// static size, read at run time.
-  std::optional<Elements> elements(mlir::Value x, bool read = false);
+  /// constant or a size. With `read` they are sizes or positions: also those of
+  /// any other tensor of static size, read at run time, and all clamped to
+  /// kLargestSize and its negative. A tensor of dynamic length is read where
+  /// `count` says how many there have to be.
+  std::optional<Elements> elements(mlir::Value x, bool read = false,
+                                   std::optional<int64_t> count = {});
   /// The elements as numbers, where all are constants.
   std::optional<llvm::SmallVector<int64_t>> constants(mlir::Value x);
   /// The value of a constant tensor, null otherwise.

@@ -1,10 +1,12 @@
 // Nodes on small integer tensors, evaluated element by element while
 // importing. Exporters compute shapes with chains such as
 // Shape -> Gather -> Mul -> Concat -> Reshape; what is constant there becomes
-// static, and the rest plain index arithmetic.
+// static, and the rest plain index arithmetic. Elements are values of their
+// type: what it cannot hold wraps.
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "passes/Import/GraphImporter.h"
+#include "passes/Import/IndexRange.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -17,19 +19,50 @@ namespace {
 
 struct Evaluator {
   NodeImport &node;
+  /// Of the result.
+  IntegerType type;
   SmallVector<Elements> inputs;
   bool isScalarResult = false;
 
   bool isScalar(unsigned i) { return node.rank(node.input(i)) == 0; }
 
+  OpFoldResult folded(Value value) {
+    if (std::optional<int64_t> constant = getConstantIntValue(value))
+      return node.index(*constant);
+    return value;
+  }
+
+  Value value(OpFoldResult x) {
+    return getValueOrCreateConstantIndexOp(node.b, node.loc, x);
+  }
+
+  Value compare(arith::CmpIPredicate predicate, OpFoldResult x, int64_t y) {
+    return node.b.createOrFold<arith::CmpIOp>(node.loc, predicate, value(x),
+                                              value(node.index(y)));
+  }
+
+  /// `x` as a value of the result's type, of which it has the low bits.
+  OpFoldResult wrap(OpFoldResult x) {
+    unsigned width = type.getWidth();
+    if (width == 64 ||
+        getIndexRange(x).isInside(llvm::minIntN(width), llvm::maxIntN(width)))
+      return x;
+    if (std::optional<int64_t> constant = getConstantIntValue(x))
+      return node.index(llvm::SignExtend64(*constant, width));
+    // Two casts of index alone would fold to nothing.
+    Type i64 = node.b.getI64Type();
+    Value low = arith::IndexCastOp::create(node.b, node.loc, i64, value(x));
+    low = arith::TruncIOp::create(node.b, node.loc,
+                                  node.b.getIntegerType(width), low);
+    low = arith::ExtSIOp::create(node.b, node.loc, i64, low);
+    return OpFoldResult(node.b.createOrFold<arith::IndexCastOp>(
+        node.loc, node.b.getIndexType(), low));
+  }
+
   template <typename OpTy>
   OpFoldResult arithmetic(OpFoldResult x, OpFoldResult y) {
-    Value lhs = getValueOrCreateConstantIndexOp(node.b, node.loc, x);
-    Value rhs = getValueOrCreateConstantIndexOp(node.b, node.loc, y);
-    Value result = node.b.createOrFold<OpTy>(node.loc, lhs, rhs);
-    if (std::optional<int64_t> constant = getConstantIntValue(result))
-      return node.index(*constant);
-    return result;
+    return wrap(
+        folded(node.b.createOrFold<OpTy>(node.loc, value(x), value(y))));
   }
 
   template <typename OpTy> std::optional<Elements> binary() {
@@ -69,7 +102,12 @@ struct Evaluator {
       return binary<arith::RemSIOp>();
     return zip([&](OpFoldResult x, OpFoldResult y) {
       OpFoldResult rest = arithmetic<arith::RemSIOp>(x, y);
-      return arithmetic<arith::RemSIOp>(arithmetic<arith::AddIOp>(rest, y), y);
+      if (getIndexRange(x).low >= 0)
+        return rest;
+      Value isNegative = compare(arith::CmpIPredicate::slt, rest, 0);
+      return folded(node.b.createOrFold<arith::SelectOp>(
+          node.loc, isNegative, value(arithmetic<arith::AddIOp>(rest, y)),
+          value(rest)));
     });
   }
 
@@ -111,23 +149,38 @@ struct Evaluator {
     if (!begin || !end || !step || *step == 0)
       return std::nullopt;
     int64_t size = inputs[0].size();
+    Elements result;
+    if (size == 0)
+      return result;
     auto clamp = [&](int64_t at, int64_t low, int64_t high) {
       return std::clamp(at < 0 ? at + size : at, low, high);
     };
-    Elements result;
-    if (*step > 0)
-      for (int64_t i = clamp(*begin, 0, size), e = clamp(*end, 0, size); i < e;
-           i += *step)
-        result.push_back(inputs[0][i]);
-    else
-      for (int64_t i = clamp(*begin, 0, size - 1),
-                   e = *end < -size ? -1 : clamp(*end, -1, size - 1);
-           i > e; i += *step)
-        result.push_back(inputs[0][i]);
+    bool isForward = *step > 0;
+    int64_t i = isForward ? clamp(*begin, 0, size) : clamp(*begin, 0, size - 1);
+    int64_t last = isForward      ? clamp(*end, 0, size)
+                   : *end < -size ? -1
+                                  : clamp(*end, -1, size - 1);
+    while (isForward ? i < last : i > last) {
+      result.push_back(inputs[0][i]);
+      if (llvm::AddOverflow(i, *step, i))
+        break;
+    }
     return result;
   }
 
+  /// ReduceProd along the only axis, or along none.
   std::optional<Elements> product() {
+    if (isScalar(0))
+      return std::nullopt;
+    size_t count = 0;
+    if (node.hasInput(1))
+      count = inputs[1].size();
+    else if (auto axes = node.getInts("axes"))
+      count = axes->size();
+    if (count > 1)
+      return std::nullopt;
+    if (count == 0 && node.getInt("noop_with_empty_axes", 0))
+      return inputs[0];
     OpFoldResult result = node.index(1);
     for (OpFoldResult element : inputs[0])
       result = arithmetic<arith::MulIOp>(result, element);
@@ -183,14 +236,46 @@ struct Evaluator {
   std::optional<Elements> equal() {
     bool known = true;
     std::optional<Elements> result = zip([&](OpFoldResult x, OpFoldResult y) {
-      std::optional<int64_t> a = getConstantIntValue(x),
-                             c = getConstantIntValue(y);
-      // A size is never negative.
-      bool differs = (a && *a < 0 && !c) || (c && *c < 0 && !a);
-      known &= (a && c) || differs;
-      return OpFoldResult(node.index(a && c && *a == *c));
+      IndexRange a = getIndexRange(x), c = getIndexRange(y);
+      bool differs = a.high < c.low || c.high < a.low;
+      bool same = areEqualSizes(x, y);
+      known &= same || differs;
+      return OpFoldResult(node.index(same));
     });
     return known ? result : std::nullopt;
+  }
+
+  /// Cast: the low bits, and of a condition whether it is not 0.
+  Elements cast() {
+    isScalarResult = isScalar(0);
+    Elements result;
+    for (OpFoldResult x : inputs[0])
+      result.push_back(type.getWidth() == 1 ? isNonZero(x) : castSize(x));
+    return result;
+  }
+
+  OpFoldResult isNonZero(OpFoldResult x) {
+    if (getIndexRange(x).isInside(0, 1))
+      return x;
+    Value condition = compare(arith::CmpIPredicate::ne, x, 0);
+    if (std::optional<int64_t> constant = getConstantIntValue(condition))
+      return node.index(*constant != 0);
+    return folded(node.b.createOrFold<arith::IndexCastUIOp>(
+        node.loc, node.b.getIndexType(), condition));
+  }
+
+  /// A dimension stays the value that it is, so that it is seen to be equal to
+  /// others; one that the type cannot hold ends the run.
+  OpFoldResult castSize(OpFoldResult x) {
+    int64_t most = llvm::maxIntN(type.getWidth());
+    if (IndexRange range = getIndexRange(x);
+        getConstantIntValue(x) || range.high <= most ||
+        !range.isInside(0, 2 * kLargestSize))
+      return wrap(x);
+    node.check(compare(arith::CmpIPredicate::sle, x, most),
+               "expected a size of at most " + Twine(most) + " for its type",
+               kValueStatus);
+    return x;
   }
 
   std::optional<Elements> where() {
@@ -250,21 +335,29 @@ struct Evaluator {
       return where();
     if (op == "Squeeze") {
       isScalarResult = true;
-      return inputs[0].size() == 1 ? std::optional(inputs[0]) : std::nullopt;
+      bool namesAxis = !node.hasInput(1) || inputs[1].size() == 1;
+      return inputs[0].size() == 1 && namesAxis ? std::optional(inputs[0])
+                                                : std::nullopt;
     }
     if (op == "Unsqueeze")
       return isScalar(0) && inputs[1].size() == 1 ? std::optional(inputs[0])
                                                   : std::nullopt;
     if (op == "Reshape") {
-      if (inputs[1].size() > 1)
-        return std::nullopt;
+      // To one dimension or none, where the number of elements fits.
+      int64_t count = inputs[0].size();
       isScalarResult = inputs[1].empty();
-      return inputs[0];
+      OpFoldResult size = isScalarResult ? node.index(1) : inputs[1].front();
+      bool fits = isConstantIntValue(size, count) ||
+                  (isConstantIntValue(size, -1) && !isScalarResult);
+      return inputs[1].size() <= 1 && fits ? std::optional(inputs[0])
+                                           : std::nullopt;
     }
-    if (op == "Identity" || op == "Cast") {
+    if (op == "Identity") {
       isScalarResult = isScalar(0);
       return inputs[0];
     }
+    if (op == "Cast")
+      return cast();
     return std::nullopt;
   }
 };
@@ -284,7 +377,7 @@ std::optional<Value> dlc::importShapeArithmetic(NodeImport &node) {
   if (!element || element.isUnsigned() ||
       (element.getWidth() < 32 && element.getWidth() != 1))
     return std::nullopt;
-  Evaluator evaluator{node, {}};
+  Evaluator evaluator{node, element, {}};
   for (unsigned i = 0; i < node.numInputs(); ++i) {
     std::optional<Elements> elements =
         node.hasInput(i) ? node.elements(node.input(i)) : Elements();

@@ -160,6 +160,8 @@ struct LowerConcat : OpConversionPattern<ConcatOp> {
     int64_t axis = op.getAxis(), rank = type.getRank();
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
     Value result = createEmpty(rewriter, loc, sizes, type.getElementType());
+    bool isEmpty = llvm::is_contained(
+        cast<RankedTensorType>(result.getType()).getShape(), 0);
     OpFoldResult position = rewriter.getIndexAttr(0);
     SmallVector<OpFoldResult> strides(rank, rewriter.getIndexAttr(1));
     for (auto [original, input] :
@@ -173,6 +175,8 @@ struct LowerConcat : OpConversionPattern<ConcatOp> {
           createEqualCheck(rewriter, loc, getDim(rewriter, loc, original, i),
                            sizes[i],
                            "expected parts of equal sizes but along the axis");
+      if (isEmpty)
+        continue;
       SmallVector<OpFoldResult> partSizes = sizes;
       partSizes[axis] = getDim(rewriter, loc, original, axis);
       // The inserted tensor's type must show the sizes that are known.
@@ -203,7 +207,13 @@ struct LowerSlice : OpConversionPattern<SliceOp> {
     SmallVector<OpFoldResult> sizes =
         getMixedValues(op.getStaticSizes(), adaptor.getSizes(), rewriter);
     Value x = adaptor.getX(), result;
-    if (llvm::is_contained(type.getShape(), 0)) {
+    bool isEmpty = llvm::is_contained(type.getShape(), 0);
+    for (auto [offset, size] :
+         llvm::zip(op.getStaticOffsets(),
+                   cast<RankedTensorType>(x.getType()).getShape()))
+      isEmpty |= ShapedType::isStatic(offset) && ShapedType::isStatic(size) &&
+                 offset >= size;
+    if (isEmpty) {
       // An offset behind the last element is no slice for `tensor`.
       result = createEmpty(rewriter, loc, sizes, type.getElementType());
     } else if (llvm::all_of(op.getStrides(), [](int64_t s) { return s > 0; })) {

@@ -77,6 +77,9 @@ Value dlc::createReshape(OpBuilder &builder, Location loc, Value tensor,
   auto resultType = RankedTensorType::get(shape, type.getElementType());
   if (type == resultType && type.hasStaticShape())
     return tensor;
+  // Sizes that are known to be 0 are lost in a product with others.
+  if (llvm::is_contained(shape, 0) || llvm::is_contained(type.getShape(), 0))
+    return createEmpty(builder, loc, sizes, type.getElementType());
   if (type.hasStaticShape() && resultType.hasStaticShape()) {
     if (auto groups = getReassociationIndicesForReshape(type, resultType)) {
       if (type.getRank() > resultType.getRank())

@@ -215,3 +215,9 @@ def test_dropout_in_training():
         assert mask.all()
     y, mask = model.run([x, np.float32(1), np.array(True)])
     assert not y.any() and not mask.any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_hardmax_of_dynamic_sizes(axis):
+    x = RNG.integers(0, 5, (3, 4, 5)).astype(np.float32)
+    check("Hardmax", [x], [("float32", 3)], axis=axis)

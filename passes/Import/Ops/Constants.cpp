@@ -55,6 +55,15 @@ static ImportResult importConstantOfShape(NodeImport &node) {
   return node.result(node.broadcast(value, *sizes));
 }
 
+/// How many numbers from `start` by `step` are before `limit`. No 128 bits
+/// overflow.
+static int64_t countRange(__int128 start, __int128 limit, __int128 step) {
+  __int128 span = step > 0 ? limit - start : start - limit;
+  __int128 stride = step > 0 ? step : -step;
+  __int128 count = span <= 0 ? 0 : (span + stride - 1) / stride;
+  return int64_t(std::min<__int128>(count, kLargestSize));
+}
+
 /// start, start + step, … below limit; of integers or floats.
 static ImportResult importRange(NodeImport &node) {
   OpBuilder &b = node.b;
@@ -66,7 +75,14 @@ static ImportResult importRange(NodeImport &node) {
   OpFoldResult count;
   std::optional<Elements> s = node.elements(start), l = node.elements(limit),
                           d = node.elements(step);
-  if (s && l && d && getConstantIntValue(d->front()).value_or(0) != 0) {
+  auto numberOf = [](std::optional<Elements> &known) {
+    return known ? getConstantIntValue(known->front()) : std::nullopt;
+  };
+  std::optional<int64_t> knownStart = numberOf(s), knownLimit = numberOf(l),
+                         knownStep = numberOf(d);
+  if (knownStart && knownLimit && knownStep.value_or(0) != 0) {
+    count = node.index(countRange(*knownStart, *knownLimit, *knownStep));
+  } else if (s && l && knownStep.value_or(0) != 0) {
     // ceil((limit - start) / step), 0 where that is negative
     Value span = b.createOrFold<arith::SubIOp>(loc, sizeValue(node, l->front()),
                                                sizeValue(node, s->front()));
@@ -81,7 +97,7 @@ static ImportResult importRange(NodeImport &node) {
     double n =
         std::ceil((*node.constantFloat(limit) - *node.constantFloat(start)) /
                   *node.constantFloat(step));
-    count = node.index(std::max<int64_t>(0, int64_t(n)));
+    count = node.index(std::max<int64_t>(0, toSize(n)));
   } else {
     Value from = read(start), to = read(limit), by = read(step), n;
     e.check(e.num(by) != 0, "expected a delta other than 0");

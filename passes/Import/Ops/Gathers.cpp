@@ -105,8 +105,8 @@ static ImportResult importOneHot(NodeImport &node) {
   Value depthInput = node.input(1);
   OpFoldResult size;
   if (std::optional<double> known = node.constantFloat(depthInput)) {
-    size = node.index(int64_t(*known));
-    if (*known < 0) {
+    size = node.index(toSize(*known));
+    if (!(*known >= 0)) {
       node.error() << "expected a depth of 0 or more, found " << *known;
       return failure();
     }

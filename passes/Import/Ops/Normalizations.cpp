@@ -229,11 +229,18 @@ static ImportResult importLRN(NodeImport &node) {
   Value squares = node.reshape(node.map<MulOp>({x, x}), flat);
   if (!squares)
     return failure();
-  int64_t before = (size - 1) / 2;
+  // No more rows than there are, and a size that does not overflow.
+  int64_t channels = node.type(x).getDimSize(1);
+  int64_t most = ShapedType::isStatic(channels)
+                     ? std::max<int64_t>(channels - 1, 0)
+                     : kLargestSize;
+  int64_t before = (size - 1) / 2, after = size - 1 - before;
+  before = std::min(before, most);
+  after = std::min(after, most);
   Value sum = node.create<PoolOp>(node.type(squares), PoolKind::Sum, squares,
-                                  ArrayRef<int64_t>{size}, ArrayRef<int64_t>{1},
-                                  ArrayRef<int64_t>{1},
-                                  ArrayRef<int64_t>{before, size - 1 - before});
+                                  ArrayRef<int64_t>{before + 1 + after},
+                                  ArrayRef<int64_t>{1}, ArrayRef<int64_t>{1},
+                                  ArrayRef<int64_t>{before, after});
   sum = node.reshape(sum, node.dims(x));
   Value base =
       node.map<AddOp>({node.map<MulOp>({sum, node.scalarLike(alpha / size, x)}),

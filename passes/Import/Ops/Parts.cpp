@@ -28,7 +28,7 @@ static ImportResult importSplit(NodeImport &node) {
   OpFoldResult whole = node.dim(x, axis);
   Elements sizes;
   if (node.hasInput(1)) {
-    std::optional<Elements> given = node.elements(node.input(1), true);
+    std::optional<Elements> given = node.elements(node.input(1), true, parts);
     if (!given || int64_t(given->size()) != parts) {
       node.error() << "expected " << parts << " sizes, one an output";
       return failure();
@@ -118,8 +118,14 @@ struct SliceRange {
 /// The ranges that a slice takes of each dimension; nullopt after an error.
 static std::optional<SmallVector<SliceRange>> readRanges(NodeImport &node) {
   int64_t rank = node.rank(node.input(0));
-  std::optional<Elements> starts = node.elements(node.input(1), true);
-  std::optional<Elements> ends = node.elements(node.input(2), true);
+  // As many as one of the lists tells.
+  std::optional<int64_t> expected;
+  for (unsigned i = 1; i < 5; ++i)
+    if (Value list = node.input(i);
+        list && node.rank(list) == 1 && node.type(list).hasStaticShape())
+      expected = node.type(list).getDimSize(0);
+  std::optional<Elements> starts = node.elements(node.input(1), true, expected);
+  std::optional<Elements> ends = node.elements(node.input(2), true, expected);
   if (!starts || !ends || starts->size() != ends->size()) {
     node.error() << "expected as many starts as ends, of a static number";
     return std::nullopt;
@@ -127,7 +133,7 @@ static std::optional<SmallVector<SliceRange>> readRanges(NodeImport &node) {
   size_t count = starts->size();
   Elements steps(count, node.index(1));
   if (node.hasInput(4)) {
-    std::optional<Elements> given = node.elements(node.input(4), true);
+    std::optional<Elements> given = node.elements(node.input(4), true, count);
     if (!given || given->size() != count) {
       node.error() << "expected " << count << " steps, one a start";
       return std::nullopt;
@@ -316,7 +322,6 @@ static ImportResult importGather(NodeImport &node) {
 /// The amounts before and after each dimension; nullopt after an error.
 static std::optional<std::pair<Elements, Elements>> readPads(NodeImport &node) {
   int64_t rank = node.rank(node.input(0));
-  std::optional<Elements> pads = node.elements(node.input(1), true);
   SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(0, rank));
   std::optional<RunTimeAxes> named;
   Emit e(node);
@@ -330,6 +335,7 @@ static std::optional<std::pair<Elements, Elements>> readPads(NodeImport &node) {
       named.emplace(e, 3, rank);
   }
   size_t count = named ? named->list.size() : axes.size();
+  std::optional<Elements> pads = node.elements(node.input(1), true, 2 * count);
   if (!pads || pads->size() != 2 * count) {
     node.error() << "expected " << 2 * count << " pads, two a padded dimension";
     return std::nullopt;

@@ -175,16 +175,14 @@ static ImportResult importHardmax(NodeImport &node) {
   if (node.hasFailed)
     return failure();
   Value best = node.create<ArgReduceOp>(ReduceKind::Max, x, axis, false);
-  int64_t size = node.type(x).getDimSize(axis);
-  if (ShapedType::isDynamic(size)) {
-    node.error()
-        << "expected a static size along the axis, found a dynamic one";
-    return failure();
-  }
-  SmallVector<int64_t> positions = llvm::to_vector(llvm::seq<int64_t>(0, size));
+  Emit e(node);
+  OpFoldResult size = node.dim(x, axis);
   Elements sizes(node.rank(x), node.index(1));
-  sizes[axis] = node.index(size);
-  Value index = node.reshape(node.integers(positions), sizes);
+  sizes[axis] = size;
+  Type i64 = node.b.getI64Type();
+  Value positions = e.generate(
+      size, i64, [&](ArrayRef<Num> at) -> Value { return e.to(at[0], i64); });
+  Value index = node.reshape(positions, sizes);
   Value isBest = node.map<EqualOp>({best, index});
   return node.result(node.map<SelectOp>(
       {isBest, node.scalarLike(1, x), node.scalarLike(0, x)}));

@@ -120,17 +120,7 @@ Resizer::readAxes(Value x, Value roi, Value scales, Value sizes) {
     return std::nullopt;
   std::optional<Elements> known;
   if (!isEmpty(sizes))
-    known = node.elements(sizes, /*read=*/true);
-  if (!isEmpty(sizes) && !known) {
-    // Even how many there are is known at run time only.
-    Value read = e.plain(sizes);
-    e.check(e.num(node.b.createOrFold<tensor::DimOp>(node.loc, read, 0)) ==
-                count,
-            "expected a size for each axis");
-    known.emplace();
-    for (int64_t i = 0; i < count; ++i)
-      known->push_back(e.toIndex(e.load(read, e.index(i))).value);
-  }
+    known = node.elements(sizes, /*read=*/true, count);
   auto expectCount = [&](Value v, int64_t expected) {
     return succeeded(node.expectEqual(node.dim(v, 0), node.index(expected),
                                       "numbers for each resized axis"));
@@ -162,15 +152,15 @@ Resizer::readAxes(Value x, Value roi, Value scales, Value sizes) {
     } else {
       std::tie(axis.known, axis.scale) = readElement(e, scales, i);
       // Not NaN either.
-      if (axis.known && !(*axis.known > 0)) {
-        node.error() << "expected scales above 0, found " << *axis.known;
+      if (axis.known && !(*axis.known > 0 && std::isfinite(*axis.known))) {
+        node.error() << "expected finite scales above 0, found " << *axis.known;
         return std::nullopt;
       }
       if (!axis.known)
         e.check(axis.scale > 0, "expected scales above 0");
       if (axis.known && fromKnown) {
         axis.size = node.index(
-            int64_t(std::floor(float(*fromKnown) * float(*axis.known))));
+            toSize(std::floor(float(*fromKnown) * float(*axis.known))));
       } else {
         Type f32 = node.b.getF32Type();
         Num size = e.floor(e.to(e.index(from), f32) * e.to(axis.scale, f32));

@@ -112,11 +112,16 @@ static ImportResult importTopK(NodeImport &node) {
   Elements sizes = node.dims(x), rows = sizes, results = sizes;
   rows.erase(rows.begin() + axis);
   Num count = e.index(sizes[axis]);
-  std::optional<Elements> known = node.elements(node.input(1));
+  std::optional<Elements> known = node.elements(node.input(1), /*read=*/true);
   if (known && known->size() == 1) {
     results[axis] = known->front();
-    if (std::optional<int64_t> k = getConstantIntValue(known->front()))
+    if (std::optional<int64_t> k = getConstantIntValue(known->front())) {
+      if (*k < 0) {
+        node.error() << "expected k of 0 or more, found " << *k;
+        return failure();
+      }
       results[axis] = node.index(*k);
+    }
   } else {
     results[axis] = e.toIndex(e.loadScalar(node.input(1))).value;
   }

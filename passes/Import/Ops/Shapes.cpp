@@ -2,6 +2,7 @@
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "passes/Import/GraphImporter.h"
+#include "passes/Import/IndexRange.h"
 #include "passes/Import/Ops/Axes.h"
 
 using namespace mlir;
@@ -36,7 +37,8 @@ static ImportResult importSize(NodeImport &node) {
 static ImportResult importReshape(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
-  std::optional<Elements> sizes = node.elements(node.input(1), /*read=*/true);
+  std::optional<Elements> sizes =
+      node.elements(node.input(1), /*read=*/true, node.inferredRank(0));
   if (!sizes) {
     node.error() << "expected a shape of static length";
     return failure();
@@ -66,7 +68,7 @@ static ImportResult importReshape(NodeImport &node) {
       }
       inferred = i;
       continue;
-    } else if (!constant && !node.graph.getElements(node.input(1))) {
+    } else if (getIndexRange(size, /*wraps=*/false).low < 0) {
       runTime = true;
     }
     auto same = llvm::find_if(remaining, [size = size](OpFoldResult other) {
@@ -318,6 +320,10 @@ static ImportResult importExpand(NodeImport &node) {
     Num a = e.index(have), c = e.index(want);
     std::optional<int64_t> h = getConstantIntValue(have),
                            w = getConstantIntValue(want);
+    if (w && *w < 0) {
+      node.error() << "expected a shape of sizes of 0 or more, found " << *w;
+      return failure();
+    }
     if (h && w && *h != *w && *h != 1 && *w != 1) {
       node.error() << "expected a shape that broadcasts, found " << *w
                    << " against " << *h;
@@ -343,13 +349,17 @@ static ImportResult importExpand(NodeImport &node) {
 /// x repeated: a broadcast along new dimensions before each of x's, reshaped.
 static ImportResult importTile(NodeImport &node) {
   Value x = node.input(0);
-  std::optional<Elements> repeats = node.elements(node.input(1), /*read=*/true);
+  std::optional<Elements> repeats =
+      node.elements(node.input(1), /*read=*/true, node.rank(x));
   if (!repeats || int64_t(repeats->size()) != node.rank(x)) {
     node.error() << "expected one repeat a dimension";
     return failure();
   }
+  Emit e(node);
   Elements from = node.dims(x), apart, repeated, result;
   for (auto [size, count] : llvm::zip(from, *repeats)) {
+    if (getIndexRange(count, /*wraps=*/false).low < 0)
+      e.check(e.index(count) >= 0, "expected repeats of 0 or more");
     apart.append({OpFoldResult(node.index(1)), size});
     repeated.append({count, size});
     result.push_back(mulSizes(node.b, node.loc, count, size));
