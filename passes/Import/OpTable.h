@@ -228,7 +228,9 @@ public:
   mlir::Value concat(mlir::ValueRange inputs, int64_t axis);
   mlir::Value reduce(ReduceKind kind, mlir::Value x,
                      llvm::ArrayRef<int64_t> axes);
-  mlir::Value matmul(mlir::Value lhs, mlir::Value rhs, mlir::Type elementType);
+  /// `zeros` as those of a dlc.matmul.
+  mlir::Value matmul(mlir::Value lhs, mlir::Value rhs, mlir::Type elementType,
+                     mlir::ValueRange zeros = {});
   /// [n, c, spatial...] -> [n, spatial..., c], and back.
   mlir::Value toChannelsLast(mlir::Value x);
   mlir::Value toChannelsFirst(mlir::Value x);

@@ -160,10 +160,11 @@ static ImportResult importConvTranspose(NodeImport &node) {
     resultShape.push_back(
         getConstantIntValue(size).value_or(ShapedType::kDynamic));
   resultShape.push_back(shape[1] * group);
-  Value result = node.create<ConvOp>(
-      RankedTensorType::get(resultShape, element), spread,
-      turnWeights(node, weights, group), SmallVector<int64_t>(spatial, 1),
-      t->dilations, SmallVector<int64_t>(2 * spatial, 0), group);
+  Value result =
+      node.create<ConvOp>(RankedTensorType::get(resultShape, element), spread,
+                          turnWeights(node, weights, group), ValueRange(),
+                          SmallVector<int64_t>(spatial, 1), t->dilations,
+                          SmallVector<int64_t>(2 * spatial, 0), group);
   if (Value bias = node.input(2))
     result = node.map<AddOp>({result, bias});
   return node.result(node.toChannelsFirst(result));
