@@ -68,4 +68,27 @@ def FoldQuantization : Pass<"dlc-fold-quantization", "::mlir::ModuleOp"> {
   let dependentDialects = ["::dlc::DlcDialect"];
 }
 
+def TabulateFunctions : Pass<"dlc-tabulate-functions", "::mlir::ModuleOp"> {
+  let summary = "Look functions of one 8-bit number up in tables";
+  let description = [{
+    A chain of elementwise ops between a dequantize and a quantize whose only
+    operand that isn't constant is one tensor of 8 bits, and that has a costly
+    function in it, becomes a table. The same ops, on a constant of all 256
+    numbers, compute that at compile time.
+
+    ```mlir
+    %0 = dlc.dequantize %x, %s, %z : tensor<1x8x8x16xui8>, tensor<f32>, tensor<ui8>
+    %1 = dlc.tanh %0 : tensor<1x8x8x16xf32>
+    %2 = dlc.quantize %1, %t, %y : tensor<1x8x8x16xf32>, tensor<f32>, tensor<ui8>
+    ```
+    becomes
+    ```mlir
+    %table = ... : tensor<256xui8>
+    %0 = dlc.cast %x : tensor<1x8x8x16xui8> to tensor<1x8x8x16xi32>
+    %1 = dlc.gather %table, %0 axis = 0 : tensor<256xui8>, tensor<1x8x8x16xi32>
+    ```
+  }];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
 #endif
