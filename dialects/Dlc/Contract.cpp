@@ -1,5 +1,8 @@
 // dlc.contract: verifier, kinds of iteration dimensions, effects.
 #include "dialects/Dlc/Dlc.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -46,7 +49,33 @@ std::pair<Value, unsigned> ContractOp::getExtent(unsigned dim) {
   return found;
 }
 
+std::optional<unsigned> ContractOp::getGroupedDim() {
+  if (!getDot() || getDotAttr().getGroup() == 1)
+    return std::nullopt;
+  auto last = dyn_cast<AffineBinaryOpExpr>(getBMap().getResults().back());
+  AffineExpr dim;
+  if (last)
+    dim = dyn_cast<AffineDimExpr>(last.getLHS());
+  if (!dim)
+    return std::nullopt;
+  return cast<AffineDimExpr>(dim).getPosition();
+}
+
+Value ContractOp::createExtent(OpBuilder &builder, unsigned dim) {
+  if (getGroupedDim() == dim)
+    return arith::ConstantIndexOp::create(builder, getLoc(),
+                                          getDotAttr().getExtent());
+  auto [value, position] = getExtent(dim);
+  if (isa<TensorType>(value.getType()))
+    return builder.createOrFold<tensor::DimOp>(getLoc(), value,
+                                               int64_t(position));
+  return builder.createOrFold<memref::DimOp>(getLoc(), value,
+                                             int64_t(position));
+}
+
 int64_t ContractOp::getStaticExtent(unsigned dim) {
+  if (getGroupedDim() == dim)
+    return getDotAttr().getExtent();
   auto [value, position] = getExtent(dim);
   return cast<ShapedType>(value.getType()).getDimSize(position);
 }
@@ -213,6 +242,34 @@ static LogicalResult verifyWinograd(ContractOp op) {
   return success();
 }
 
+/// Groups stand last in B's map, along a summed dimension.
+static LogicalResult verifyDot(ContractOp op) {
+  DotAttr form = op.getDotAttr();
+  if (!form)
+    return success();
+  for (Value operand : {op.getA(), op.getB()})
+    if (!getElementTypeOrSelf(operand.getType()).isInteger(8))
+      return op.emitOpError("expected operands of i8 for ")
+             << form << ", found " << operand.getType();
+  int64_t group = form.getGroup();
+  if (group == 1)
+    return success();
+  AffineMap map = op.getBMap();
+  AffineExpr dim;
+  if (map.getNumResults())
+    if (auto last = dyn_cast<AffineBinaryOpExpr>(map.getResults().back()))
+      dim = dyn_cast<AffineDimExpr>(last.getLHS());
+  if (group < 1 || form.getExtent() < 0 || !dim ||
+      map.getResults().back() != dim % group ||
+      !llvm::is_contained(map.getResults(), dim.floorDiv(group)) ||
+      op.getDimKind(cast<AffineDimExpr>(dim).getPosition()) !=
+          ContractOp::DimKind::Sum)
+    return op.emitOpError("expected the map of b to end with a summed "
+                          "dimension in groups for ")
+           << form;
+  return success();
+}
+
 /// Every static size that a map reaches must fit its operand.
 static LogicalResult verifyShapes(ContractOp op) {
   for (unsigned operand = 0, e = op.getIndexingMaps().size(); operand < e;
@@ -253,8 +310,10 @@ LogicalResult ContractOp::verify() {
   for (unsigned operand = 0; operand < count; ++operand)
     if (failed(verifyMap(*this, operand)))
       return failure();
+  if (failed(verifyDot(*this)))
+    return failure();
   for (unsigned dim = 0, e = getNumDims(); dim < e; ++dim)
-    if (!getExtent(dim).first)
+    if (getGroupedDim() != dim && !getExtent(dim).first)
       return emitOpError("expected the extent of d")
              << dim << " to be a dimension of an operand";
   return success(succeeded(verifyShapes(*this)) &&

@@ -48,7 +48,7 @@ struct ContractModel
         ValueRange(buffers).slice(2, buffers.size() - 3), buffers.back(),
         /*scratch=*/Value(), contract.getIndexingMaps(),
         contract.getAUnsigned(), contract.getBUnsigned(),
-        contract.getWinogradAttr());
+        contract.getWinogradAttr(), contract.getDotAttr());
     lowered->setDiscardableAttrs(op->getDiscardableAttrDictionary());
     rewriter.inlineRegionBefore(contract.getEpilogue(), lowered.getEpilogue(),
                                 lowered.getEpilogue().end());

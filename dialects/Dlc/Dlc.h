@@ -43,6 +43,16 @@ llvm::LogicalResult inferElementwise(llvm::StringRef opName,
                                      bool isPredicate,
                                      llvm::SmallVectorImpl<mlir::Type> &types);
 
+/// The result type of dlc.quantize and its like: the broadcast shape, the
+/// element type of operand `typed`.
+llvm::LogicalResult inferQuantizer(std::optional<mlir::Location> loc,
+                                   mlir::ValueRange operands, unsigned typed,
+                                   llvm::SmallVectorImpl<mlir::Type> &types);
+/// Checks the element types of such an op: x is `value` (f32, i32, or empty
+/// for an integer), the scale, which errors call `factor`, is f32.
+llvm::LogicalResult verifyQuantizer(mlir::Operation *op, llvm::StringRef value,
+                                    llvm::StringRef factor);
+
 /// The type in which a tensor element is stored and computed: `ui8` -> `i8`.
 /// Other types are kept.
 mlir::Type getSignlessType(mlir::Type type);

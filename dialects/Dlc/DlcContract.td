@@ -23,6 +23,23 @@ def Dlc_WinogradAttr : Dlc_Attr<"Winograd", "winograd"> {
   }];
 }
 
+def Dlc_DotAttr : Dlc_Attr<"Dot", "dot"> {
+  let summary = "the form of a contraction of bytes, for dot products";
+  let description = [{
+    With `flip`, the top bit of A's elements is inverted before they are
+    extended, which makes of a signed number n the unsigned n + 128 and the
+    other way about: for instructions that take one kind only.
+
+    With a `group` above 1, B holds groups of so many elements that lie one
+    after the other along the innermost summed dimension, k, padded with zeros
+    to whole groups: its map ends with `k mod group` and has `k floordiv
+    group`. `extent` is that of k.
+  }];
+  let parameters = (ins "bool":$flip, DefaultValuedParameter<"int64_t", "1">:$group,
+                        DefaultValuedParameter<"int64_t", "0">:$extent);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 def Dlc_ContractOp : Dlc_Op<"contract", [
     IsolatedFromAbove, SingleBlock, AttrSizedOperandSegments,
     DeclareOpInterfaceMethods<DestinationStyleOpInterface>,
@@ -42,8 +59,9 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
 
     The sum has the type of the epilogue's first argument; the others are the
     extras' elements. `aUnsigned` and `bUnsigned` say how integers are
-    extended to it. The epilogue's ops have no side effects. Every element of the init operand is written, and
-    none is read.
+    extended to it, `dot` how bytes are arranged. The epilogue's ops have no
+    side effects. Every element of the init operand is written, and none is
+    read.
 
     With `winograd`, the op is a convolution of stride 1 whose B holds the
     transformed weights: its two window dimensions have the extents of a tile
@@ -65,7 +83,8 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
                        AnyShaped:$init, Optional<AnyMemRef>:$scratch,
                        AffineMapArrayAttr:$indexingMaps,
                        UnitAttr:$aUnsigned, UnitAttr:$bUnsigned,
-                       OptionalAttr<Dlc_WinogradAttr>:$winograd);
+                       OptionalAttr<Dlc_WinogradAttr>:$winograd,
+                       OptionalAttr<Dlc_DotAttr>:$dot);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasVerifier = 1;
@@ -94,8 +113,12 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
     /// The dimensions of one kind, in the order of the iteration space.
     ::llvm::SmallVector<unsigned> getDims(DimKind kind);
     /// An operand and a position in its shape that hold the extent of `dim`
-    /// (a static one where there is one).
+    /// (a static one where there is one); null for the grouped dimension.
     ::std::pair<::mlir::Value, unsigned> getExtent(unsigned dim);
+    /// The summed dimension along which B is grouped, or nothing.
+    ::std::optional<unsigned> getGroupedDim();
+    /// The extent of `dim` at the builder's insertion point.
+    ::mlir::Value createExtent(::mlir::OpBuilder &builder, unsigned dim);
     /// The static extent of `dim`, or ShapedType::kDynamic.
     int64_t getStaticExtent(unsigned dim);
 

@@ -82,4 +82,37 @@ def Dlc_SelectOp : Dlc_Elementwise<"select",
          AnyRankedTensor:$ifFalse),
     "ifTrue where the condition (i1) holds, else ifFalse", 0>;
 
+// Between real numbers and integers that stand for them. The parameters
+// broadcast like other operands; the zero point has the integers' type.
+class Dlc_Quantizer<string mnemonic, string value, string factor, string typed,
+                    string doc>
+    : Dlc_Op<mnemonic, [Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>,
+        DeclareOpInterfaceMethods<Dlc_ElementwiseInterface>]> {
+  let summary = doc;
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$scale,
+                       AnyRankedTensor:$zero);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "operands attr-dict `:` type(operands)";
+  let hasVerifier = 1;
+  let extraClassDefinition = [{
+    ::mlir::LogicalResult $cppClass::inferReturnTypes(
+        ::mlir::MLIRContext *, ::std::optional<::mlir::Location> loc,
+        ::mlir::ValueRange operands, ::mlir::DictionaryAttr,
+        ::mlir::OpaqueProperties, ::mlir::RegionRange,
+        ::llvm::SmallVectorImpl<::mlir::Type> &types) {
+      return ::dlc::inferQuantizer(loc, operands, }] # typed # [{, types);
+    }
+    ::llvm::LogicalResult $cppClass::verify() {
+      return ::dlc::verifyQuantizer(*this, "}] # value # [{", "}] # factor # [{");
+    }
+  }];
+}
+
+def Dlc_QuantizeOp : Dlc_Quantizer<"quantize", "f32", "scale", "2",
+    "round(x / scale) + zero, ties to even, saturated; NaN is the lowest">;
+def Dlc_RequantizeOp : Dlc_Quantizer<"requantize", "i32", "factor", "2",
+    "round(float(x) * scale) + zero of a sum x, ties to even, saturated">;
+def Dlc_DequantizeOp : Dlc_Quantizer<"dequantize", "", "scale", "1",
+    "float(x - zero) * scale">;
+
 #endif

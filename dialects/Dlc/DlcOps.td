@@ -201,10 +201,18 @@ def Dlc_MatMulOp : Dlc_Op<"matmul", [Pure]> {
   let description = [{
     The dimensions before them broadcast as in numpy; both operands have rank
     2 or more. Products are summed in the result's element type.
+
+    Of integers, `zeros` are the two operands' zero points, which are taken off
+    first: one number, or one for each column of `rhs`.
+    `dlc.matmul %x, %w zeros %xz, %wz : ...`
   }];
-  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
+  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs,
+                       Variadic<AnyRankedTensor>:$zeros);
   let results = (outs AnyRankedTensor:$result);
-  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)";
+  let assemblyFormat = [{
+    $lhs `,` $rhs (`zeros` $zeros^ `:` type($zeros))? attr-dict
+    `:` type($lhs) `,` type($rhs) `->` type($result)
+  }];
   let hasVerifier = 1;
 }
 
@@ -214,13 +222,19 @@ def Dlc_ConvOp : Dlc_Op<"conv", [Pure]> {
     x `[n, spatial..., c]`, weights `[kernel..., c / group, m]`, result
     `[n, spatial..., m]`; `pads` are `[begin..., end...]` and filled with 0.
     Products are summed in the result's element type.
+
+    Of integers, `zeros` are the zero points of x and of the weights, which are
+    taken off first: one number, or one for each output channel of the weights.
+    Padding then stands for x's.
   }];
   let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weights,
+                       Variadic<AnyRankedTensor>:$zeros,
                        DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations,
                        DenseI64ArrayAttr:$pads, I64Attr:$group);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = [{
-    $x `,` $weights `strides` `=` $strides `dilations` `=` $dilations
+    $x `,` $weights (`zeros` $zeros^ `:` type($zeros))?
+    `strides` `=` $strides `dilations` `=` $dilations
     `pads` `=` $pads `group` `=` $group attr-dict
     `:` type($x) `,` type($weights) `->` type($result)
   }];

@@ -382,7 +382,36 @@ LogicalResult SoftmaxOp::inferReturnTypes(MLIRContext *,
 // Contractions and windows
 //===----------------------------------------------------------------------===//
 
+/// Two zero points or none: one number for the left operand; one number, or
+/// one for each of its columns, for the right one.
+static LogicalResult verifyZeros(Operation *op, ValueRange zeros,
+                                 ValueRange operands) {
+  if (zeros.empty())
+    return success();
+  if (zeros.size() != 2)
+    return op->emitOpError("expected two zero points or none, found ")
+           << zeros.size();
+  for (auto [i, zero] : llvm::enumerate(zeros)) {
+    RankedTensorType type = typeOf(zero), operand = typeOf(operands[i]);
+    if (type.getElementType() != operand.getElementType() ||
+        type.getElementTypeBitWidth() != 8 ||
+        !isa<IntegerType>(type.getElementType()))
+      return op->emitOpError("expected 8-bit zero points of the operands' "
+                             "type, found ")
+             << type.getElementType() << " for " << operand.getElementType();
+    bool isPerColumn = i == 1 && type.getRank() == 1 &&
+                       succeeded(verifyCompatibleShape(
+                           type.getShape(), operand.getShape().take_back()));
+    if (type.getRank() != 0 && !isPerColumn)
+      return op->emitOpError("expected a zero point of rank 0")
+             << (i == 1 ? " or one for each column" : "") << ", found " << type;
+  }
+  return success();
+}
+
 LogicalResult MatMulOp::verify() {
+  if (failed(verifyZeros(*this, getZeros(), {getLhs(), getRhs()})))
+    return failure();
   RankedTensorType lhs = typeOf(getLhs()), rhs = typeOf(getRhs());
   if (lhs.getRank() < 2 || rhs.getRank() < 2)
     return emitOpError("expected operands of rank 2 or more, found ")
@@ -396,6 +425,8 @@ LogicalResult MatMulOp::verify() {
 }
 
 LogicalResult ConvOp::verify() {
+  if (failed(verifyZeros(*this, getZeros(), {getX(), getWeights()})))
+    return failure();
   RankedTensorType x = typeOf(getX()), weights = typeOf(getWeights());
   int64_t spatial = x.getRank() - 2;
   if (spatial < 0 || weights.getRank() != x.getRank() ||

@@ -23,6 +23,7 @@ struct TargetArch;
 enum class DotProduct {
   None,
   Vnni, ///< x86 vpdpbusd: unsigned by signed
+  Madd, ///< x86 vpmaddwd: pairs of 16 bits, to which bytes are extended
   SDot, ///< Arm sdot/udot: equal signs
   I8mm, ///< Arm sdot and smmla/usdot
 };

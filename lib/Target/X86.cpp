@@ -33,6 +33,11 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
   if (spec.hasFeature("avx512vnni") || spec.hasFeature("avxvnni")) {
     unit.dot = DotProduct::Vnni;
     unit.dotBytes = spec.hasFeature("avx512vnni") ? unit.bytes : 32;
+  } else {
+    unit.dot = DotProduct::Madd;
+    unit.dotBytes = unit.bytes == 64 && !spec.hasFeature("avx512bw") ? 32
+                    : unit.bytes == 32 && !spec.hasFeature("avx2") ? 16
+                                                                   : unit.bytes;
   }
   return unit;
 }

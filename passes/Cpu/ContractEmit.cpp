@@ -342,7 +342,13 @@ void ContractEmitter::storeVector(const ContractOperand &operand, Value vector,
 // Arithmetic
 //===----------------------------------------------------------------------===//
 
-Value ContractEmitter::extend(Value value, bool isUnsigned) {
+Value ContractEmitter::extend(Value value, bool isUnsigned, bool flipped) {
+  if (flipped) {
+    TypedAttr top = b.getI8IntegerAttr(-128);
+    if (auto vector = dyn_cast<VectorType>(value.getType()))
+      top = DenseElementsAttr::get(vector, Attribute(top));
+    value = arith::XOrIOp::create(b, value, arith::ConstantOp::create(b, top));
+  }
   if (getElementTypeOrSelf(value.getType()) == sumType)
     return value;
   Type type = sumType;

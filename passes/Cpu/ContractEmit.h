@@ -106,8 +106,15 @@ struct ContractEmitter {
   /// True if all operands can be masked.
   bool hasMasks();
 
-  /// `value` (a scalar or vector) as the type of the sum.
-  mlir::Value extend(mlir::Value value, bool isUnsigned);
+  /// `value` (a scalar or vector) as the type of the sum, its top bit inverted
+  /// first if it is `flipped`.
+  mlir::Value extend(mlir::Value value, bool isUnsigned, bool flipped);
+  mlir::Value extendA(mlir::Value value) {
+    return extend(value, loops.aUnsigned, loops.aFlipped);
+  }
+  mlir::Value extendB(mlir::Value value) {
+    return extend(value, loops.bUnsigned, loops.bFlipped);
+  }
   mlir::Value broadcast(mlir::Value scalar, int64_t width);
   mlir::Value zeros(int64_t width);
   /// sum + x * y

@@ -113,15 +113,21 @@ static LogicalResult addTerm(AffineExpr expr, int64_t factor, Value stride,
   case AffineExprKind::FloorDiv:
   case AffineExprKind::Mod: {
     auto dim = dyn_cast<AffineDimExpr>(binary.getLHS());
-    // One packed dimension, whose two parts have one width.
-    if (!dim || !right || factor != 1 ||
-        (operand.panelDim && (*operand.panelDim != dim.getPosition() ||
-                              operand.panelWidth != right.getValue())))
+    if (!dim || !right || factor != 1)
       return failure();
-    operand.panelDim = dim.getPosition();
-    operand.panelWidth = right.getValue();
+    // One packed dimension beside the grouped one; the two parts of each have
+    // one width.
+    bool isGroup = operand.groupDim == dim.getPosition();
+    std::optional<unsigned> &packed =
+        isGroup ? operand.groupDim : operand.panelDim;
+    int64_t &width = isGroup ? operand.groupWidth : operand.panelWidth;
+    if (packed && width &&
+        (*packed != dim.getPosition() || width != right.getValue()))
+      return failure();
+    packed = dim.getPosition();
+    width = right.getValue();
     if (binary.getKind() == AffineExprKind::FloorDiv)
-      operand.panelStride = stride;
+      (isGroup ? operand.groupStride : operand.panelStride) = stride;
     else
       operand.strides[dim.getPosition()] = stride;
     return success();
@@ -135,7 +141,8 @@ static LogicalResult addTerm(AffineExpr expr, int64_t factor, Value stride,
 static bool isContiguous(const ContractOperand &operand, Value memref,
                          AffineMap map, unsigned outer, unsigned inner,
                          Value innerExtent) {
-  if (operand.panelDim == outer || operand.panelDim == inner)
+  if (operand.panelDim == outer || operand.panelDim == inner ||
+      operand.groupDim == outer || operand.groupDim == inner)
     return false;
   std::optional<int64_t> outerStride = staticIndex(operand.strides[outer]);
   std::optional<int64_t> innerStride = staticIndex(operand.strides[inner]);
@@ -204,12 +211,11 @@ FailureOr<ContractLoops> ContractLoops::analyse(ContractOp op,
   loops.op = op;
   loops.aUnsigned = op.getAUnsigned();
   loops.bUnsigned = op.getBUnsigned();
+  loops.aFlipped = op.getDot() && op.getDotAttr().getFlip();
+  loops.bFlipped = false;
   IndexMath math(b);
-  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim) {
-    auto [value, position] = op.getExtent(dim);
-    loops.extents.push_back(
-        b.createOrFold<memref::DimOp>(value, int64_t(position)));
-  }
+  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
+    loops.extents.push_back(op.createExtent(b, dim));
 
   for (auto [i, value] : llvm::enumerate(op.getMapped())) {
     ContractOperand operand;
@@ -218,6 +224,8 @@ FailureOr<ContractLoops> ContractLoops::analyse(ContractOp op,
       return failure();
     operand.base = math.constant(0);
     operand.strides.assign(op.getNumDims(), operand.base);
+    if (i == 1)
+      operand.groupDim = op.getGroupedDim();
     for (auto [expr, stride] :
          llvm::zip_equal(op.getMap(i).getResults(), strides))
       if (failed(addTerm(expr, 1, stride, operand, math)))
@@ -276,4 +284,5 @@ void ContractLoops::transpose() {
   std::swap(rows, columns);
   std::swap(aUnsigned, bUnsigned);
   isTransposed = !isTransposed;
+  std::swap(aFlipped, bFlipped);
 }

@@ -39,7 +39,8 @@ bool isStatic(mlir::Value value, int64_t expected);
 
 /// An operand as a flat buffer. The element at d has the offset
 /// `base + sum strides[d] * d`, where `panelDim` counts as
-/// `(d floordiv panelWidth) * panelStride + (d mod panelWidth) * strides[d]`.
+/// `(d floordiv panelWidth) * panelStride + (d mod panelWidth) * strides[d]`,
+/// and `groupDim` likewise.
 struct ContractOperand {
   mlir::Value buffer; // memref<?xT, strided<[1], offset: ?>>
   mlir::Type type;    // T
@@ -48,6 +49,9 @@ struct ContractOperand {
   std::optional<unsigned> panelDim;
   int64_t panelWidth = 0;
   mlir::Value panelStride;
+  std::optional<unsigned> groupDim;
+  int64_t groupWidth = 0;
+  mlir::Value groupStride;
 
   bool moves(unsigned dim) const { return !isStatic(strides[dim], 0); }
 };
@@ -67,6 +71,7 @@ struct ContractLoops {
   llvm::SmallVector<ContractOperand> operands;
   bool aUnsigned, bUnsigned;
   bool isTransposed = false; // a is the op's B, b its A
+  bool aFlipped, bFlipped;   // the top bit of bytes, before they are extended
 
   ContractOperand &a() { return operands[0]; }
   ContractOperand &b() { return operands[1]; }

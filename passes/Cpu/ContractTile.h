@@ -10,6 +10,17 @@
 
 namespace dlc {
 
+/// The instruction that sums products of bytes in lanes of 32 bits.
+enum class DotKind {
+  None,
+  Vnni,   ///< x86 vpdpbusd: unsigned by signed
+  Madd,   ///< x86 pmaddwd: pairs of 16 bits
+  SDot,   ///< AArch64 sdot, udot: equal signs
+  I8mm,   ///< AArch64 with usdot too
+  SDot32, ///< the same of 32-bit Arm
+  I8mm32,
+};
+
 /// What a CPU offers to a kernel.
 struct CpuIsa {
   int64_t vectorBytes = 32;
@@ -18,6 +29,8 @@ struct CpuIsa {
   int64_t l2Bytes = 1 << 20;
   bool fma = true;      // fused multiply-add in one instruction
   bool threads = false; // kernels may share their work among threads
+  DotKind dot = DotKind::None;
+  int64_t dotBytes = 0; // width of its registers
 
   /// Elements of `type` in a vector register.
   int64_t getLanes(mlir::Type type) const;

@@ -2,6 +2,7 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -10,6 +11,7 @@
 #include "passes/Cpu/Passes.h"
 #include "passes/Cpu/WinogradTransform.h"
 #include "passes/Remarks.h"
+#include "llvm/ADT/StringSwitch.h"
 
 namespace dlc {
 #define GEN_PASS_DEF_LOWERCONTRACT
@@ -69,6 +71,18 @@ void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
   op.erase();
 }
 
+static std::optional<DotKind> parseDotKind(StringRef name) {
+  return llvm::StringSwitch<std::optional<DotKind>>(name)
+      .Case("none", DotKind::None)
+      .Case("vnni", DotKind::Vnni)
+      .Case("madd", DotKind::Madd)
+      .Case("sdot", DotKind::SDot)
+      .Case("i8mm", DotKind::I8mm)
+      .Case("sdot32", DotKind::SDot32)
+      .Case("i8mm32", DotKind::I8mm32)
+      .Default(std::nullopt);
+}
+
 namespace {
 struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
   using LowerContractBase::LowerContractBase;
@@ -81,6 +95,15 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
     isa.l2Bytes = l2Bytes;
     isa.fma = fma;
     isa.threads = threads;
+    std::optional<DotKind> kind = parseDotKind(dot);
+    if (!kind) {
+      getOperation()->emitError("dlc-lower-contract: expected dot=none, vnni, "
+                                "madd, sdot, i8mm, sdot32 or i8mm32, found '")
+          << dot << "'";
+      return signalPassFailure();
+    }
+    isa.dot = *kind;
+    isa.dotBytes = dotBytes;
     SmallVector<ContractOp> ops;
     getOperation()->walk([&](ContractOp op) { ops.push_back(op); });
     for (ContractOp op : ops) {

@@ -166,10 +166,9 @@ ContractEmitter::Sums DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset,
   }
   SmallVector<Value> weights;
   for (int64_t tap = 0; tap < taps; ++tap)
-    weights.push_back(
-        e.extend(e.loadVector(loops.b(), math.add(bOffset, math.mul(bTap, tap)),
-                              one, channels, mask),
-                 loops.bUnsigned));
+    weights.push_back(e.extendB(
+        e.loadVector(loops.b(), math.add(bOffset, math.mul(bTap, tap)), one,
+                     channels, mask)));
 
   std::optional<int64_t> step = staticIndex(aTap);
   std::optional<int64_t> distance =
@@ -186,8 +185,8 @@ ContractEmitter::Sums DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset,
   for (auto &[position, uses] : inputs) {
     auto [r, tap] = uses.front();
     Value offset = math.add(math.add(rows[r][0], aOffset), math.mul(aTap, tap));
-    Value input = e.extend(e.loadVector(loops.a(), offset, one, channels, mask),
-                           loops.aUnsigned);
+    Value input =
+        e.extendA(e.loadVector(loops.a(), offset, one, channels, mask));
     for (auto [row, weight] : uses)
       after[row] = e.multiplyAdd(input, weights[weight], after[row]);
   }

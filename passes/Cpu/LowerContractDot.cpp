@@ -198,16 +198,13 @@ ContractEmitter::Sums DotEmitter::emitStep(ArrayRef<Offsets> rows,
   Value one = math.constant(1);
   SmallVector<Value> right;
   for (const Offsets &column : columns)
-    right.push_back(e.extend(
-        e.loadVector(loops.b(),
-                     math.add(math.add(rows.front()[1], column[1]), bOffset),
-                     one, vector, mask),
-        loops.bUnsigned));
+    right.push_back(e.extendB(e.loadVector(
+        loops.b(), math.add(math.add(rows.front()[1], column[1]), bOffset), one,
+        vector, mask)));
   Sums after(sums);
   for (auto [r, row] : llvm::enumerate(rows)) {
-    Value left = e.extend(
-        e.loadVector(loops.a(), math.add(row[0], aOffset), one, vector, mask),
-        loops.aUnsigned);
+    Value left = e.extendA(
+        e.loadVector(loops.a(), math.add(row[0], aOffset), one, vector, mask));
     for (size_t c = 0; c < right.size(); ++c) {
       Value &sum = after[r * right.size() + c];
       sum = e.multiplyAdd(left, right[c], sum);

@@ -12,7 +12,7 @@
 // For threads the blocks of rows and the tiles of columns are a grid of units.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "passes/Cpu/ContractEmit.h"
+#include "passes/Cpu/ContractDot.h"
 #include "passes/Cpu/Units.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
@@ -23,8 +23,10 @@ using namespace dlc;
 namespace {
 class GemmEmitter {
 public:
-  GemmEmitter(ContractEmitter &emitter, unsigned dim)
-      : e(emitter), loops(emitter.loops), math(emitter.math), dim(dim) {}
+  GemmEmitter(ContractEmitter &emitter, unsigned dim,
+              std::optional<DotProducts> dot)
+      : e(emitter), loops(emitter.loops), math(emitter.math), dim(dim),
+        dot(dot) {}
 
   void emit(ArrayRef<unsigned> outer);
 
@@ -42,7 +44,8 @@ private:
   ContractEmitter &e;
   ContractLoops &loops;
   IndexMath &math;
-  unsigned dim; // the column dimension that vectors run along
+  unsigned dim;                   // the column dimension that vectors run along
+  std::optional<DotProducts> dot; // of bytes
   Value rowCount;
   RegisterTile tile{1, 1};
 };
@@ -55,11 +58,17 @@ void GemmEmitter::emit(ArrayRef<unsigned> outer) {
       (loops.rows.size() == 1 &&
        staticIndex(loops.a().strides[loops.rows.front()]).has_value());
   int64_t panel = loops.b().panelDim == dim ? loops.b().panelWidth : 0;
-  tile = chooseTile(e.cpu, e.lanes, staticIndex(rowCount),
+  CpuIsa cpu = e.cpu;
+  if (dot)
+    cpu.registers = dot->getRegisters();
+  else if (loops.b().type != e.sumType && isa<IntegerType>(e.sumType))
+    cpu.registers -= cpu.registers / 8; // extended halves of B
+  tile = chooseTile(cpu, e.lanes, staticIndex(rowCount),
                     staticIndex(loops.extents[dim]), panel, regular);
   e.description =
-      llvm::formatv(", {0} x {1} sums in registers{2}", tile.rows,
-                    tile.vectors * e.lanes, panel ? ", packed weights" : "");
+      llvm::formatv(", {0} x {1} sums in registers{2}{3}", tile.rows,
+                    tile.vectors * e.lanes, panel ? ", packed weights" : "",
+                    dot ? (", " + dot->getName()).str() : "");
   if (emitForThreads(outer))
     return;
   e.emitLoops(outer, e.getBases(),
@@ -173,6 +182,8 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
                            ArrayRef<TileColumn> columns, Value mask) {
   SmallVector<Offsets> offsets =
       e.getOffsets(bases, loops.rows, row, rows, tile.rows);
+  if (dot)
+    return dot->emitTile(offsets, bases[1], dim, columns, mask);
   Value bStride = loops.b().strides[dim];
   auto maskOf = [&](size_t v) {
     return v + 1 == columns.size() ? mask : Value();
@@ -187,14 +198,12 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
     SmallVector<Value> b;
     for (auto [v, column] : llvm::enumerate(columns))
       b.push_back(
-          e.extend(e.loadVector(loops.b(), math.add(bOffset, column.offset),
-                                bStride, column, maskOf(v)),
-                   loops.bUnsigned));
+          e.extendB(e.loadVector(loops.b(), math.add(bOffset, column.offset),
+                                 bStride, column, maskOf(v))));
     SmallVector<Value> after(before);
     for (int64_t r = 0; r < rows; ++r) {
       Value a =
-          e.extend(e.loadScalar(loops.a(), math.add(offsets[r][0], aOffset)),
-                   loops.aUnsigned);
+          e.extendA(e.loadScalar(loops.a(), math.add(offsets[r][0], aOffset)));
       for (size_t v = 0; v < b.size(); ++v) {
         Value &sum = after[r * b.size() + v];
         sum = e.multiplyAdd(e.broadcast(a, columns[v].width), b[v], sum);
@@ -232,8 +241,26 @@ static std::optional<unsigned> getVectorDim(ContractLoops &loops) {
   return found;
 }
 
+/// All but the column dimension `dim` that are loops around the kernel.
+static SmallVector<unsigned> getOuter(ContractLoops &loops, unsigned dim) {
+  SmallVector<unsigned> outer(loops.batches);
+  for (unsigned column : loops.columns)
+    if (column != dim)
+      outer.push_back(column);
+  return outer;
+}
+
 bool dlc::emitGemm(ContractEmitter &emitter) {
   ContractLoops &loops = emitter.loops;
+  if (loops.b().groupDim) {
+    std::optional<DotProducts> dot = DotProducts::get(emitter);
+    if (!dot || loops.b().panelWidth % dot->getLanes())
+      return false;
+    emitter.lanes = dot->getLanes();
+    unsigned dim = *loops.b().panelDim;
+    GemmEmitter(emitter, dim, dot).emit(getOuter(loops, dim));
+    return true;
+  }
   std::optional<unsigned> dim = getVectorDim(loops);
   // The transposed product, where that stores C in whole vectors or is the
   // only way to load them.
@@ -251,10 +278,6 @@ bool dlc::emitGemm(ContractEmitter &emitter) {
   if (panel && (loops.b().panelDim != *dim || panel % emitter.lanes))
     return false;
 
-  SmallVector<unsigned> outer(loops.batches);
-  for (unsigned column : loops.columns)
-    if (column != *dim)
-      outer.push_back(column);
-  GemmEmitter(emitter, *dim).emit(outer);
+  GemmEmitter(emitter, *dim, std::nullopt).emit(getOuter(loops, *dim));
   return true;
 }

@@ -49,9 +49,11 @@ static void emitElement(ContractOp op, ArrayRef<Value> extents,
     index[dim] = loop.getInductionVar();
     sum = loop.getRegionIterArg(0);
   }
-  Value x =
-      extendTo(sumType, memref::LoadOp::create(b, op.getA(), indicesOf(0)),
-               op.getAUnsigned(), b);
+  Value a = memref::LoadOp::create(b, op.getA(), indicesOf(0));
+  if (op.getDot() && op.getDotAttr().getFlip())
+    a = arith::XOrIOp::create(
+        b, a, arith::ConstantOp::create(b, b.getI8IntegerAttr(-128)));
+  Value x = extendTo(sumType, a, op.getAUnsigned(), b);
   Value y =
       extendTo(sumType, memref::LoadOp::create(b, op.getB(), indicesOf(1)),
                op.getBUnsigned(), b);
@@ -86,10 +88,8 @@ void dlc::emitScalar(ContractOp op, bool threads, ImplicitLocOpBuilder &b) {
     (op.getDimKind(dim) == ContractOp::DimKind::Sum ? sums : outer)
         .push_back(dim);
   SmallVector<Value> extents, index(op.getNumDims());
-  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim) {
-    auto [value, position] = op.getExtent(dim);
-    extents.push_back(b.createOrFold<memref::DimOp>(value, int64_t(position)));
-  }
+  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
+    extents.push_back(op.createExtent(b, dim));
   Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
   for (Value &i : index)

@@ -102,6 +102,14 @@ def LowerContract : Pass<"dlc-lower-contract"> {
         %column = arith.divui %unit, %blocks
         ...
     ```
+
+    Bytes in groups (`dlc.dot`) go through the CPU's dot products, four products
+    a lane: the step is then
+    ```mlir
+        %a0 = vector.load %aflat[...] : memref<?xi8>, vector<4xi8>   // and so on
+        %x = vector.broadcast %a0 ... to vector<64xi8>
+        %s = llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%sum, %x, %b0)
+    ```
     `dlc.winograd_weights` becomes loops over vectors too. Needs memrefs with
     strided layouts for the fast forms; afterwards neither op is left.
   }];
@@ -115,10 +123,16 @@ def LowerContract : Pass<"dlc-lower-contract"> {
     Option<"fma", "fma", "bool", "true",
            "the CPU has a fused multiply-add instruction">,
     Option<"threads", "threads", "bool", "false",
-           "kernels share their work among threads where that pays">];
+           "kernels share their work among threads where that pays">,
+    Option<"dot", "dot", "std::string", "\"none\"",
+           "dot products of bytes: none, vnni, madd, sdot, i8mm, or sdot32 and "
+           "i8mm32 of 32-bit Arm">,
+    Option<"dotBytes", "dot-bytes", "int64_t", "0",
+           "bytes of their registers">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::LLVM::LLVMDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }

@@ -11,6 +11,24 @@
 #include "passes/Cpu/Passes.h"
 
 using namespace mlir;
+using namespace dlc;
+
+static std::string getDotName(DotProduct dot, unsigned pointerBits) {
+  std::string suffix = pointerBits == 32 ? "32" : "";
+  switch (dot) {
+  case DotProduct::None:
+    return "none";
+  case DotProduct::Vnni:
+    return "vnni";
+  case DotProduct::Madd:
+    return "madd";
+  case DotProduct::SDot:
+    return "sdot" + suffix;
+  case DotProduct::I8mm:
+    return "i8mm" + suffix;
+  }
+  llvm_unreachable("unknown dot product");
+}
 
 void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
                            bool threads) {
@@ -23,6 +41,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   contract.vectorBytes = unit.bytes;
   contract.registers = unit.registers;
   contract.fma = unit.fma;
+  contract.dot = getDotName(unit.dot, target.pointerBits());
+  contract.dotBytes = unit.dotBytes;
   // 16 general registers of 32 bits hold few addresses beside the rest.
   contract.pointers = target.pointerBits() == 32 ? 4 : 8;
   contract.threads = threads;

@@ -44,4 +44,51 @@ def FoldScale : Pass<"dlc-fold-scale", "::mlir::ModuleOp"> {
   let dependentDialects = ["::dlc::DlcDialect"];
 }
 
+def FoldQuantization : Pass<"dlc-fold-quantization", "::mlir::ModuleOp"> {
+  let summary = "Compute on integers between dequantize and quantize";
+  let description = [{
+    Products become sums of i32, which are requantized by one multiplication;
+    bounds, moves of numbers and maxima work on the integers.
+
+    ```mlir
+    %0 = dlc.dequantize %x, %xs, %xz : tensor<1x8x8x16xui8>, tensor<f32>, tensor<ui8>
+    %1 = dlc.dequantize %w, %ws, %wz : tensor<1x1x16x32xi8>, tensor<1x1x1x32xf32>, tensor<i8>
+    %2 = dlc.conv %0, %1 ... -> tensor<1x8x8x32xf32>
+    %3 = dlc.max %2, %zero : tensor<1x8x8x32xf32>, tensor<f32>
+    %4 = dlc.quantize %3, %ys, %yz : tensor<1x8x8x32xf32>, tensor<f32>, tensor<ui8>
+    ```
+    becomes, where %yz is 0,
+    ```mlir
+    %0 = dlc.conv %x, %w zeros %xz, %wz ... -> tensor<1x8x8x32xi32>
+    %1 = dlc.requantize %0, %factor, %yz : tensor<1x8x8x32xi32>, tensor<32xf32>, tensor<ui8>
+    ```
+    Elementwise ops stay in float, between loads and stores of 8 bits; so do
+    products of other forms, as remarks say.
+  }];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
+def TabulateFunctions : Pass<"dlc-tabulate-functions", "::mlir::ModuleOp"> {
+  let summary = "Look functions of one 8-bit number up in tables";
+  let description = [{
+    A chain of elementwise ops between a dequantize and a quantize whose only
+    operand that isn't constant is one tensor of 8 bits, and that has a costly
+    function in it, becomes a table. The same ops, on a constant of all 256
+    numbers, compute that at compile time.
+
+    ```mlir
+    %0 = dlc.dequantize %x, %s, %z : tensor<1x8x8x16xui8>, tensor<f32>, tensor<ui8>
+    %1 = dlc.tanh %0 : tensor<1x8x8x16xf32>
+    %2 = dlc.quantize %1, %t, %y : tensor<1x8x8x16xf32>, tensor<f32>, tensor<ui8>
+    ```
+    becomes
+    ```mlir
+    %table = ... : tensor<256xui8>
+    %0 = dlc.cast %x : tensor<1x8x8x16xui8> to tensor<1x8x8x16xi32>
+    %1 = dlc.gather %table, %0 axis = 0 : tensor<256xui8>, tensor<1x8x8x16xi32>
+    ```
+  }];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
 #endif

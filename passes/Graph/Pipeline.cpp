@@ -11,6 +11,11 @@ void dlc::buildGraphPipeline(OpPassManager &pm) {
   pm.addPass(createSinkTransposes());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  // Before scales are folded into weights, which then are no integers.
+  pm.addPass(createFoldQuantization());
+  pm.addPass(createTabulateFunctions());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
   pm.addPass(createFoldScale());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

@@ -78,10 +78,10 @@ struct SinkThroughElementwise : OpInterfaceRewritePattern<ElementwiseOp> {
       operands.push_back(transposeBack(b, op->getLoc(), operand, permutation));
     }
     SmallVector<Type> types;
-    bool isPredicate = getElementTypeOrSelf(op->getResult(0)) !=
-                       getElementTypeOrSelf(op->getOperands().back());
-    if (failed(inferElementwise(op->getName().getStringRef(), op->getLoc(),
-                                operands, isPredicate, types)))
+    auto infer = op->getName().getInterface<InferTypeOpInterface>();
+    if (failed(infer->inferReturnTypes(b.getContext(), op->getLoc(), operands,
+                                       op->getAttrDictionary(),
+                                       op->getPropertiesStorage(), {}, types)))
       return failure();
     OperationState state(op->getLoc(), op->getName(), operands, types,
                          op->getAttrs());

@@ -293,7 +293,8 @@ Value NodeImport::reduce(ReduceKind kind, Value x, ArrayRef<int64_t> axes) {
   return create<ReduceOp>(kind, x, axes);
 }
 
-Value NodeImport::matmul(Value lhs, Value rhs, Type elementType) {
+Value NodeImport::matmul(Value lhs, Value rhs, Type elementType,
+                         ValueRange zeros) {
   if (!lhs || !rhs || hasFailed)
     return {};
   ArrayRef<int64_t> left = type(lhs).getShape(), right = type(rhs).getShape();
@@ -321,7 +322,8 @@ Value NodeImport::matmul(Value lhs, Value rhs, Type elementType) {
   }
   shape->push_back(left[left.size() - 2]);
   shape->push_back(right.back());
-  return create<MatMulOp>(RankedTensorType::get(*shape, elementType), lhs, rhs);
+  return create<MatMulOp>(RankedTensorType::get(*shape, elementType), lhs, rhs,
+                          zeros);
 }
 
 Value NodeImport::toChannelsLast(Value x) {

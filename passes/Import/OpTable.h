@@ -264,7 +264,9 @@ public:
   /// Repeats the batch dimensions of matrices in the run where they are not
   /// known to be equal: an operand that need not be is not copied.
   mlir::LogicalResult broadcastBatches(mlir::Value &lhs, mlir::Value &rhs);
-  mlir::Value matmul(mlir::Value lhs, mlir::Value rhs, mlir::Type elementType);
+  /// `zeros` as those of a dlc.matmul.
+  mlir::Value matmul(mlir::Value lhs, mlir::Value rhs, mlir::Type elementType,
+                     mlir::ValueRange zeros = {});
   /// [n, c, spatial...] -> [n, spatial..., c], and back.
   mlir::Value toChannelsLast(mlir::Value x);
   mlir::Value toChannelsFirst(mlir::Value x);

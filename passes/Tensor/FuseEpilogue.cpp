@@ -150,7 +150,7 @@ struct FuseIntoEpilogue : OpInterfaceRewritePattern<linalg::LinalgOp> {
         op->getResult(0).getType(), contract.getA(), contract.getB(), extras,
         init->get(), /*scratch=*/Value(), rewriter.getAffineMapArrayAttr(maps),
         contract.getAUnsigned(), contract.getBUnsigned(),
-        contract.getWinogradAttr());
+        contract.getWinogradAttr(), contract.getDotAttr());
     fused->setDiscardableAttrs(contract->getDiscardableAttrDictionary());
     rewriter.inlineRegionBefore(contract.getEpilogue(), fused.getEpilogue(),
                                 fused.getEpilogue().end());

@@ -3,6 +3,7 @@
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Tensor/IntegerContraction.h"
 #include "passes/Tensor/Lowering.h"
 
 using namespace mlir;
@@ -20,7 +21,7 @@ static Value createContract(OpBuilder &b, Location loc, Value lhs, Value rhs,
   auto op =
       ContractOp::create(b, loc, empty.getType(), lhs, rhs, ValueRange(), empty,
                          /*scratch=*/Value(), b.getAffineMapArrayAttr(maps),
-                         lhsUnsigned, rhsUnsigned, /*winograd=*/{});
+                         lhsUnsigned, rhsUnsigned, /*winograd=*/{}, /*dot=*/{});
   OpBuilder::InsertionGuard guard(b);
   Type sumType = getSumType(element);
   Block *block = b.createBlock(&op.getEpilogue(), {}, sumType, loc);
@@ -33,6 +34,43 @@ static Value createContract(OpBuilder &b, Location loc, Value lhs, Value rhs,
 
 static bool isUnsigned(Value value) {
   return getElementTypeOrSelf(value).isUnsignedInteger();
+}
+
+/// The contraction of a dlc.matmul or dlc.conv.
+template <typename OpTy, typename Adaptor>
+static Value contract(OpBuilder &b, OpTy op, Adaptor adaptor, Value lhs,
+                      Value rhs, ArrayRef<OpFoldResult> sizes, Type element,
+                      ArrayRef<AffineMap> maps, ByteKind bytes,
+                      int64_t group = 1) {
+  Value left = op->getOperand(0), right = op->getOperand(1);
+  bool areBytes = element.isInteger(32) &&
+                  getElementTypeOrSelf(lhs).isInteger(8) &&
+                  getElementTypeOrSelf(rhs).isInteger(8);
+  if (!areBytes)
+    return createContract(b, op.getLoc(), lhs, rhs, sizes, element, maps,
+                          isUnsigned(left), isUnsigned(right));
+  IntegerContraction integers{lhs,
+                              rhs,
+                              isUnsigned(left),
+                              isUnsigned(right),
+                              Value(),
+                              Value(),
+                              Value(),
+                              Value(),
+                              llvm::to_vector(maps),
+                              llvm::to_vector(sizes)};
+  if (!op.getZeros().empty()) {
+    integers.lhsZero = op.getZeros()[0];
+    integers.rhsZero = op.getZeros()[1];
+    integers.lhsZeroBytes = adaptor.getZeros()[0];
+    integers.rhsZeroBytes = adaptor.getZeros()[1];
+    auto type = cast<RankedTensorType>(integers.rhsZeroBytes.getType());
+    if (group != 1 && type.getRank() == 1)
+      integers.rhsZeroBytes = createReshape(
+          b, op.getLoc(), integers.rhsZeroBytes,
+          {b.getIndexAttr(group), b.getIndexAttr(type.getDimSize(0) / group)});
+  }
+  return createIntegerContraction(b, op.getLoc(), integers, bytes);
 }
 
 /// `x` in a border of `value`: low and high amounts of each dimension.
@@ -104,7 +142,11 @@ static AffineMap readThroughTranspose(ConversionPatternRewriter &b,
 namespace {
 
 struct LowerMatMul : OpConversionPattern<MatMulOp> {
-  using OpConversionPattern::OpConversionPattern;
+  LowerMatMul(const TypeConverter &converter, MLIRContext *context,
+              ByteKind bytes)
+      : OpConversionPattern(converter, context), bytes(bytes) {}
+  ByteKind bytes;
+
   LogicalResult
   matchAndRewrite(MatMulOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
@@ -153,9 +195,8 @@ struct LowerMatMul : OpConversionPattern<MatMulOp> {
         readThroughTranspose(rewriter, op.getRhs(), mapOf(op.getRhs(), k, n),
                              rhs),
         rewriter.getMultiDimIdentityMap(rank + 1).dropResult(rank)};
-    Value result =
-        createContract(rewriter, loc, lhs, rhs, sizes, type.getElementType(),
-                       maps, isUnsigned(op.getLhs()), isUnsigned(op.getRhs()));
+    Value result = contract(rewriter, op, adaptor, lhs, rhs, sizes,
+                            type.getElementType(), maps, bytes);
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
     return success();
   }
@@ -165,7 +206,11 @@ struct LowerMatMul : OpConversionPattern<MatMulOp> {
 /// `[group, m / group]`; with one input channel a group (depthwise) the group
 /// is a batch dimension of its own.
 struct LowerConv : OpConversionPattern<ConvOp> {
-  using OpConversionPattern::OpConversionPattern;
+  LowerConv(const TypeConverter &converter, MLIRContext *context,
+            ByteKind bytes)
+      : OpConversionPattern(converter, context), bytes(bytes) {}
+  ByteKind bytes;
+
   LogicalResult
   matchAndRewrite(ConvOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
@@ -193,8 +238,11 @@ struct LowerConv : OpConversionPattern<ConvOp> {
                   weightsType.getDimSize(i), op.getStrides()[i],
                   op.getDilations()[i],
                   op.getPads()[i] + op.getPads()[spatial + i]);
-    Value zero =
-        createScalar(rewriter, loc, getElementTypeOrSelf(adaptor.getX()), 0);
+    Value zero = op.getZeros().empty()
+                     ? createScalar(rewriter, loc,
+                                    getElementTypeOrSelf(adaptor.getX()), 0)
+                     : Value(tensor::ExtractOp::create(
+                           rewriter, loc, adaptor.getZeros()[0], ValueRange()));
     Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(), op.getPads(),
                          zero);
 
@@ -232,10 +280,9 @@ struct LowerConv : OpConversionPattern<ConvOp> {
     auto map = [&](ArrayRef<AffineExpr> exprs) {
       return AffineMap::get(dims, 0, exprs, rewriter.getContext());
     };
-    Value result =
-        createContract(rewriter, loc, x, weights, sizes, type.getElementType(),
-                       {map(xExprs), map(wExprs), map(yExprs)},
-                       isUnsigned(op.getX()), isUnsigned(op.getWeights()));
+    Value result = contract(
+        rewriter, op, adaptor, x, weights, sizes, type.getElementType(),
+        {map(xExprs), map(wExprs), map(yExprs)}, bytes, group);
     if (grouped)
       result = createReshape(rewriter, loc, result, wholeSizes);
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
@@ -328,7 +375,8 @@ struct LowerPool : OpConversionPattern<PoolOp> {
 } // namespace
 
 void dlc::populateContractionLowering(const TypeConverter &converter,
-                                      RewritePatternSet &patterns) {
-  patterns.add<LowerMatMul, LowerConv, LowerPool>(converter,
-                                                  patterns.getContext());
+                                      RewritePatternSet &patterns,
+                                      ByteKind bytes) {
+  patterns.add<LowerMatMul, LowerConv>(converter, patterns.getContext(), bytes);
+  patterns.add<LowerPool>(converter, patterns.getContext());
 }

@@ -334,6 +334,12 @@ struct LowerGather : OpConversionPattern<GatherOp> {
                  << index.getSExtValue();
       return success();
     }
+    // Numbers of 8 bits reach no further than 256.
+    auto source = op.getIndices().getDefiningOp<CastOp>();
+    Type from = source ? getElementTypeOrSelf(source.getX()) : Type();
+    if (known && *known >= 256 && from && isa<IntegerType>(from) &&
+        from.getIntOrFloatBitWidth() <= 8)
+      return success();
     Value size = getValueOrCreateConstantIndexOp(rewriter, loc, extent);
     Value twice = rewriter.createOrFold<arith::AddIOp>(loc, size, size);
     auto type = cast<RankedTensorType>(chosen.getType());

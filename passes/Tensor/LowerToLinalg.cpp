@@ -13,6 +13,7 @@
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "passes/Tensor/Lowering.h"
 #include "passes/Tensor/Passes.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 
@@ -223,7 +224,21 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
         function.getBody().getArgumentTypes(), function.getResultTypes()));
   }
 
+  using LowerToLinalgBase::LowerToLinalgBase;
+
   void runOnOperation() override {
+    std::optional<ByteKind> kind =
+        llvm::StringSwitch<std::optional<ByteKind>>(bytes)
+            .Case("any", ByteKind::Any)
+            .Case("unsigned", ByteKind::Unsigned)
+            .Case("signed", ByteKind::Signed)
+            .Default(std::nullopt);
+    if (!kind) {
+      getOperation().emitError("dlc-lower-to-linalg: expected bytes=any, "
+                               "unsigned or signed, found '")
+          << bytes << "'";
+      return signalPassFailure();
+    }
     MLIRContext *context = &getContext();
     SignlessTypeConverter converter;
     for (auto function : getOperation().getOps<func::FuncOp>())
@@ -234,7 +249,7 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
     populateCastLowering(converter, patterns);
     populateShapeLowering(converter, patterns);
     populateReductionLowering(converter, patterns);
-    populateContractionLowering(converter, patterns);
+    populateContractionLowering(converter, patterns, *kind);
     populateFunctionOpInterfaceTypeConversionPattern<func::FuncOp>(patterns,
                                                                    converter);
     populateReturnOpTypeConversionPattern(patterns, converter);

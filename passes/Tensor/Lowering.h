@@ -7,6 +7,7 @@
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Transforms/DialectConversion.h"
+#include "passes/Tensor/IntegerContraction.h"
 
 namespace dlc {
 
@@ -20,7 +21,8 @@ void populateShapeLowering(const mlir::TypeConverter &converter,
 void populateReductionLowering(const mlir::TypeConverter &converter,
                                mlir::RewritePatternSet &patterns);
 void populateContractionLowering(const mlir::TypeConverter &converter,
-                                 mlir::RewritePatternSet &patterns);
+                                 mlir::RewritePatternSet &patterns,
+                                 ByteKind bytes);
 
 /// True for integers of 2 to 7 bits and floats of 8 bits or fewer, which are
 /// stored in a byte and computed in another type; see SmallTypes.cpp.

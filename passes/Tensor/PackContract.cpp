@@ -3,13 +3,13 @@
 // where they aren't.
 #include "dialects/Dlc/Dlc.h"
 #include "passes/Tensor/Constants.h"
+#include "passes/Tensor/PackDot.h"
 #include "passes/Tensor/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Tensor/Utils/Utils.h"
 #include "mlir/IR/PatternMatch.h"
-#include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
 
 namespace dlc {
@@ -40,8 +40,7 @@ private:
   int64_t choosePanel(int64_t columns) const;
 
   KnownConstants constants;
-  /// A layout of one value, made once: weights may be shared.
-  llvm::MapVector<std::pair<Value, ArrayAttr>, Value> made;
+  PackedValues made;
 };
 } // namespace
 
@@ -108,13 +107,32 @@ static Value layOut(Value b, ArrayRef<int64_t> order, int64_t batches,
       .front();
 }
 
+/// The number of rows, a large one if it isn't known.
+static int64_t countRows(ContractOp op) {
+  int64_t rows = 1;
+  for (unsigned dim : op.getDims(ContractOp::DimKind::Row)) {
+    int64_t extent = op.getStaticExtent(dim);
+    rows *= ShapedType::isDynamic(extent) ? 1024 : extent;
+  }
+  return rows;
+}
+
 void PackContract::pack(ContractOp op, IRRewriter &rewriter) {
+  // Few rows use an element of B too seldom for a layout in the run to pay.
+  if (group > 1 && (constants.contains(op.getB()) || countRows(op) >= 8) &&
+      packDot(op, {group, dotLanes, 4 * dotLanes}, made, rewriter))
+    return;
   AffineMap bMap = op.getBMap(), cMap = op.getCMap();
   if (!bMap.isProjectedPermutation() || !cMap.getNumResults())
     return;
   // Vectors run along C's innermost dimension, which has to be a column.
   unsigned column = cMap.getDimPosition(cMap.getNumResults() - 1);
   if (op.getDimKind(column) != ContractOp::DimKind::Column)
+    return;
+  // One column a group, channel by channel: as it is, vectors run along the
+  // groups.
+  if (op.getStaticExtent(column) == 1 &&
+      !op.getDims(ContractOp::DimKind::Batch).empty())
     return;
   auto type = cast<RankedTensorType>(op.getB().getType());
   SmallVector<int64_t> order, rest;
@@ -140,15 +158,10 @@ void PackContract::pack(ContractOp op, IRRewriter &rewriter) {
       return;
     // Few rows use an element of B too seldom for a transposition to pay;
     // dot products along the sum then do, if A is contiguous along it too.
-    int64_t rows = 1;
-    for (unsigned dim : op.getDims(ContractOp::DimKind::Row)) {
-      int64_t extent = op.getStaticExtent(dim);
-      rows *= ShapedType::isDynamic(extent) ? 1024 : extent;
-    }
     AffineMap aMap = op.getAMap();
     bool isDot = aMap.getNumResults() && bMap.getNumResults() &&
                  aMap.getResults().back() == bMap.getResults().back();
-    if (isDot && rows < 8)
+    if (isDot && countRows(op) < 8)
       return;
   }
 

@@ -37,7 +37,27 @@ def LowerToLinalg : Pass<"dlc-lower-to-linalg", "::mlir::ModuleOp"> {
   let description = [{
     Afterwards every tensor has a signless element type and no dlc op but
     `dlc.contract` is left. One file of patterns an op family: see Lowering.h.
+
+    Contractions of bytes take signed numbers on the right, and on the left
+    what `bytes` says; zero points become terms of the epilogue:
+
+    ```mlir
+    %0 = dlc.matmul %x, %w zeros %xz, %wz ... : tensor<4x8xui8>, tensor<8x16xi8> -> tensor<4x16xi32>
+    ```
+    becomes, where %wz is 0,
+    ```mlir
+    %t = linalg.generic ins(%w, %xz) ... -> tensor<16xi32>    // xz * sum w
+    %0 = dlc.contract %x, %w extras %t : tensor<16xi32> outs %e [...] {aUnsigned} ... {
+    ^bb0(%sum: i32, %u: i32):
+      %1 = arith.subi %sum, %u : i32
+      dlc.yield %1 : i32
+    }
+    ```
   }];
+  let options = [
+    Option<"bytes", "bytes", "std::string", "\"any\"",
+           "what dot products of bytes take on the left: any, unsigned or "
+           "signed">];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
@@ -187,12 +207,20 @@ def PackContract : Pass<"dlc-pack-contract"> {
     %t = linalg.transpose ins(%s) outs(%e) permutation = [1, 0, 2]
     %c = dlc.contract %a, %t ... [..., affine_map<(m, n, k) -> (n floordiv 64, k, n mod 64)>, ...]
     ```
+    Where a machine has dot products of `group` bytes, bytes are laid out in
+    groups along k as well, `(n floordiv P, k floordiv 4, n mod P, k mod 4)`,
+    with zeros to fill panels and groups. Channels that fill no groups are
+    merged with the innermost dimension of a convolution's window.
   }];
   let options = [
     Option<"panel", "panel", "int64_t", "16",
            "columns of a panel: a multiple of lanes">,
     Option<"lanes", "lanes", "int64_t", "8",
-           "sums in a vector register">];
+           "sums in a vector register">,
+    Option<"group", "group", "int64_t", "1",
+           "bytes that a dot product sums in one lane">,
+    Option<"dotLanes", "dot-lanes", "int64_t", "8",
+           "sums in a vector register of dot products">];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::tensor::TensorDialect"];

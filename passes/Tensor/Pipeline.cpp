@@ -11,14 +11,23 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
                               const TensorOptions &options) {
   // While ops tell the sizes of their results.
   pm.addPass(createDeriveShapes());
-  pm.addPass(createLowerToLinalg());
+  VectorUnit unit = target.vectorUnit();
+  LowerToLinalgOptions lower;
+  lower.bytes = unit.dot == DotProduct::Vnni || unit.dot == DotProduct::Madd
+                    ? "unsigned"
+                : unit.dot == DotProduct::SDot ? "signed"
+                                               : "any";
+  pm.addPass(createLowerToLinalg(lower));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   // Weights in the form and layout of the kernels, before they are evaluated.
-  VectorUnit unit = target.vectorUnit();
   PackContractOptions pack;
   pack.lanes = unit.bytes / 4;
   pack.panel = 4 * pack.lanes;
+  if (unit.dot != DotProduct::None) {
+    pack.group = 4;
+    pack.dotLanes = unit.dotBytes / 4;
+  }
   pm.addPass(createPackContract(pack));
   // Behind the packing, so that what remains for the first run is one pass
   // over the weights as they lie in the object.

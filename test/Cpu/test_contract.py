@@ -2,6 +2,7 @@
 static and dynamic, for three vector units."""
 
 import ctypes
+import itertools
 import pathlib
 import subprocess
 
@@ -10,9 +11,15 @@ import pytest
 
 UNITS = {
     "avx512": ("vector-bytes=64 registers=32", "x86-64-v4", "avx512bw"),
+    "avx512 vnni": ("vector-bytes=64 registers=32 dot=vnni dot-bytes=64", "znver4",
+                    "avx512_vnni"),
+    "avx512 madd": ("vector-bytes=64 registers=32 dot=madd dot-bytes=64", "x86-64-v4",
+                    "avx512bw"),
     "avx2": ("vector-bytes=32 registers=16", "x86-64-v3", "avx2"),
+    "avx2 madd": ("vector-bytes=32 registers=16 dot=madd dot-bytes=32", "x86-64-v3", "avx2"),
     # 128-bit vectors without masks: what NEON and SSE get.
     "narrow": ("vector-bytes=16 registers=32", "x86-64-v3", "avx2"),
+    "narrow madd": ("vector-bytes=16 registers=32 dot=madd dot-bytes=16", "x86-64-v3", "avx2"),
 }
 NUMPY = {"f16": np.float16, "f32": np.float32, "f64": np.float64,
          "i8": np.int8, "i32": np.int32}
@@ -21,13 +28,14 @@ TOLERANCE = {"f32": 1e-5, "f64": 1e-13, "i32": 0}
 
 class Case:
     """A contraction: `maps` of a, b, an optional extra that is added, and c;
-    each is a list of expressions in the dimensions of `sizes`."""
+    each is a list of expressions in the dimensions of `sizes`. `dot` is the
+    attribute of that name with the extent of the grouped dimension."""
 
     def __init__(self, name, maps, types=("f32", "f32", "f32"), unsigned="",
-                 dynamic=False, **sizes):
+                 dynamic=False, flip=False, group=None, **sizes):
         self.maps = [m.split(", ") for m in maps.split(" | ")]
         self.name, self.sizes, self.dynamic = name, sizes, dynamic
-        self.unsigned = unsigned
+        self.unsigned, self.flip, self.group = unsigned, flip, group
         self.types = [types[0], types[1]] + [types[2]] * (len(self.maps) - 2)
         self.dims = list(sizes)
 
@@ -41,7 +49,7 @@ class Case:
 
     def shape(self, number):
         last = {d: n - 1 for d, n in self.sizes.items()}
-        # The position in a panel takes all values, whatever the last column's.
+        # The position in a panel or group takes all values, whatever the last one's.
         return tuple(int(e.split("%")[1]) if "%" in e else eval(e, {}, last) + 1
                      for e in self.maps[number])
 
@@ -65,7 +73,11 @@ class Case:
             body = f"%r = arith.{op} %s, %e : {t}\n dlc.yield %r : {t}"
         else:
             extras, args, body = "", f"%s: {t}", f"dlc.yield %s : {t}"
-        flags = "".join(f" {{{x}Unsigned}}" for x in self.unsigned)
+        flags = [f"{x}Unsigned" for x in self.unsigned]
+        if self.group:
+            flags.append(f"dot = #dlc.dot<flip = {str(self.flip).lower()}, group = 4, "
+                         f"extent = {self.sizes[self.group]}>")
+        flags = " {" + ", ".join(flags) + "}" if flags else ""
         return f"""func.func @{function}({head}) attributes {{llvm.emit_c_interface}} {{
  dlc.contract %0, %1{extras} outs %{c} [{maps}]{flags} : {types[0]}, {types[1]}, {types[c]} {{
  ^bb0({args}):
@@ -84,6 +96,11 @@ class Case:
             else:
                 result.append(random.standard_normal(shape).astype(NUMPY[t]))
         result[-1].fill(99)  # what stands in the result must not matter
+        if self.group:
+            # Groups are filled with zeros, and so are panels.
+            used = np.zeros(result[1].shape, bool)
+            used[self.index(1, self.grid(self.dims))] = True
+            result[1][~used] = 0
         return result
 
     def expected(self, arrays):
@@ -91,6 +108,8 @@ class Case:
         values = self.grid(self.dims)
         wide = [a.view(np.uint8) if x in self.unsigned else a
                 for x, a in zip("ab", arrays)]
+        if self.flip:
+            wide[0] = wide[0] ^ np.array(128).astype(wide[0].dtype)
         products = (wide[0][self.index(0, values)].astype(np.float64)
                     * wide[1][self.index(1, values)])
         np.add.at(result, self.index(len(self.maps) - 1, values), products)
@@ -163,6 +182,28 @@ def cases():
                    n=1, h=3, w=4, c=3, m=17, i=2, j=2, dynamic=dynamic)
 
 
+def byte_cases():
+    """Contractions of bytes in panels and groups of four."""
+    product = "m, k | n // {p}, k // 4, n % {p}, k % 4 | n | m, n"
+    for unsigned, flip in [("a", False), ("a", True), ("", False), ("", True)]:
+        kind = dict(types=("i8", "i8", "i32"), unsigned=unsigned, flip=flip)
+        for m, n, k, p in [(1, 1, 2, 16), (6, 64, 8, 64), (7, 65, 9, 64), (13, 40, 5, 48),
+                           (29, 130, 3, 32), (17, 64, 67, 64), (0, 16, 4, 16)]:
+            yield Case("bytes in groups", product.format(p=p), group="k", m=m, n=n, k=k, **kind)
+        conv = ("n, h*{s}+i, w*{s}+j*{d}, c | m // 32, i, j, c // 4, m % 32, c % 4 | m"
+                " | n, h, w, m")
+        for h, w, c, i, m, s, d in [(5, 5, 8, 3, 32, 1, 1), (5, 7, 6, 3, 40, 2, 1),
+                                    (4, 4, 5, 2, 33, 1, 2), (3, 3, 16, 1, 7, 2, 1)]:
+            yield Case("conv of bytes", conv.format(s=s, d=d), group="c", n=2, h=h, w=w, c=c,
+                       m=m, i=i, j=i, **kind)
+        # Pixels and channels of a line as one dimension.
+        yield Case("merged conv", "n, h*2+i, w*6+k | m // 32, i, k // 4, m % 32, k % 4 | m"
+                   " | n, h, w, m", group="k", n=2, h=3, w=5, m=24, i=7, k=21, **kind)
+        yield Case("grouped conv", "n, h+i, w+j, g*6+c | g, m // 16, i, j, c // 4, m % 16, c % 4"
+                   " | g, m | n, h, w, g, m", group="c", n=1, h=3, w=4, g=3, m=12, i=3, j=3, c=6,
+                   **kind)
+
+
 def shared_object(text, options, cpu, folder):
     pipeline = (f"builtin.module(dlc-lower-contract{{{options}}},canonicalize,cse,"
                 "convert-scf-to-cf,expand-strided-metadata,lower-affine,"
@@ -192,7 +233,10 @@ def test_contract(unit, tmp_path):
     info = pathlib.Path("/proc/cpuinfo")
     if not info.exists() or flag not in info.read_text():
         pytest.skip(f"this machine has no {flag}")
-    table = list(cases())
+    # Without such instructions, bytes in groups are summed one by one.
+    table = [*cases(), *itertools.islice(byte_cases(), 3)]
+    if "dot=" in options:
+        table = list(byte_cases())
     text = "".join(case.text(f"f{i}") for i, case in enumerate(table))
     library = shared_object(text, options, cpu, tmp_path)
     random = np.random.default_rng(0)

@@ -101,3 +101,41 @@ def test_python(model):
     assert dlc.compile(model).diagnostics == []
     with pytest.raises(dlc.CompileError, match="is no regular expression"):
         dlc.compile(model, remarks="(")
+
+
+def test_what_stays_in_float(tmp_path):
+    """Products and functions of 8-bit tensors that aren't computed on them."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "s"], ["d"], name="first"),
+        helper.make_node("DequantizeLinear", ["w", "s"], ["e"], name="weights"),
+        helper.make_node("MatMul", ["d", "e"], ["p"], name="integers"),
+        helper.make_node("MatMul", ["d", "v"], ["q"], name="floats"),
+        helper.make_node("Mul", ["d", "d"], ["m"], name="square"),
+        helper.make_node("QuantizeLinear", ["m", "s"], ["y"], name="last"),
+        helper.make_node("Tanh", ["d"], ["t"], name="tanh"),
+        helper.make_node("QuantizeLinear", ["t", "s"], ["z"], name="table"),
+    ]
+    outputs = [("p", TensorProto.FLOAT), ("q", TensorProto.FLOAT), ("y", TensorProto.UINT8),
+               ("z", TensorProto.UINT8)]  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, (4, 4))],
+        [helper.make_tensor_value_info(name, dtype, (4, 4)) for name, dtype in outputs],
+        [
+            numpy_helper.from_array(np.float32(0.1), "s"),
+            numpy_helper.from_array(np.ones((4, 4), np.int8), "w"),
+            numpy_helper.from_array(np.ones((4, 4), np.float32), "v"),
+        ],
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), path)
+    fold, table = "[dlc-fold-quantization]", "[dlc-tabulate-functions]"
+    remarks = run(path, "--remarks=dlc-fold-q|dlc-tab")
+    assert f"node 'integers': remark: a product of integers {fold}" in remarks
+    assert (
+        "node 'floats': remark: a product in float: its right operand is not dequantized " + fold
+        in remarks
+    )
+    assert f"node 'table': remark: a table of 256 in place of 1 ops {table}" in remarks
+    assert any(r.startswith("node 'square': remark: 'dlc.mul' computes in float") for r in remarks)

@@ -75,7 +75,7 @@ static Value weightsToDlc(NodeImport &node, Value weights) {
 }
 
 Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
-                             Type resultType) {
+                             Type resultType, ValueRange zeros) {
   int64_t spatial = node.rank(x) - 2;
   if (spatial < 0 || node.rank(weights) != node.rank(x)) {
     node.error() << "expected x and weights of one rank of 2 or more, found "
@@ -106,7 +106,8 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
   Elements sizes = node.dims(x);
   DynamicPads pads =
       getDynamicPads(node, *window, ArrayRef(sizes).drop_front(2));
-  Value last = pads.apply(node, node.toChannelsLast(x));
+  Value last = pads.apply(node, node.toChannelsLast(x),
+                          zeros.empty() ? Value() : zeros[0]);
   SmallVector<int64_t> resultShape{node.type(last).getDimSize(0)};
   for (int64_t i = 0; i < spatial; ++i)
     resultShape.push_back(getWindowedSize(
@@ -115,7 +116,7 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
   resultShape.push_back(shape[0]);
   Value result =
       node.create<ConvOp>(RankedTensorType::get(resultShape, resultType), last,
-                          weightsToDlc(node, weights), window->strides,
+                          weightsToDlc(node, weights), zeros, window->strides,
                           window->dilations, window->pads, group);
   return result;
 }

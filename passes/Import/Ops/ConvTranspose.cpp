@@ -163,7 +163,8 @@ static ImportResult importConvTranspose(NodeImport &node) {
   Type compute = computeTypeOf(element);
   Value result = node.create<ConvOp>(
       RankedTensorType::get(resultShape, compute), spread,
-      turnWeights(node, weights, group), SmallVector<int64_t>(spatial, 1),
+      turnWeights(node, weights, group), ValueRange(),
+      SmallVector<int64_t>(spatial, 1),
       t->dilations, SmallVector<int64_t>(2 * spatial, 0), group);
   if (Value bias = node.input(2))
     result = node.map<AddOp>({result, node.cast(bias, compute)});

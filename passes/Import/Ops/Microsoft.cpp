@@ -168,30 +168,6 @@ static ImportResult importSimplifiedNormalization(NodeImport &node) {
   return node.results({node.cast(n.y, node.elementType(x)), n.inverse});
 }
 
-/// The product in i32, scaled to a float, and a bias.
-static ImportResult importMatMulIntegerToFloat(NodeImport &node) {
-  Type i32 = node.b.getI32Type();
-  auto centred = [&](unsigned i, unsigned zero) {
-    Value x = node.cast(node.input(i), i32);
-    if (failed(node.expectBroadcast(zero, node.dims(x), "those of its matrix")))
-      return Value();
-    return node.hasInput(zero)
-               ? node.map<SubOp>({x, node.cast(node.input(zero), i32)})
-               : x;
-  };
-  Value sum = node.matmul(centred(0, 4), centred(1, 5), i32);
-  if (!sum)
-    return failure();
-  for (unsigned i : {2, 3, 6})
-    if (failed(node.expectBroadcast(i, node.dims(sum), "those of the result")))
-      return failure();
-  Value scale = node.map<MulOp>({node.input(2), node.input(3)});
-  Value y = node.map<MulOp>({node.cast(sum, node.elementType(scale)), scale});
-  if (Value bias = node.input(6))
-    y = node.map<AddOp>({y, bias});
-  return node.result(y);
-}
-
 static OpRows rows{
     {"com.microsoft", "Gelu", 1, importGelu, kComposition},
     {"com.microsoft", "BiasGelu", 1, importBiasGelu, kComposition},
@@ -206,6 +182,4 @@ static OpRows rows{
     {"com.microsoft", "SimplifiedLayerNormalization", 1,
      importSimplifiedNormalization},
     {"", "SimplifiedLayerNormalization", 1, importSimplifiedNormalization},
-    {"com.microsoft", "MatMulIntegerToFloat", 1, importMatMulIntegerToFloat,
-     kComposition},
 };

@@ -1,10 +1,12 @@
 // Quantization: QuantizeLinear, DequantizeLinear, and the operators on
-// integers. Sums are exact in i32; a pass that has integer kernels recognises
-// `cast, sub` of zero points in front of a matmul or conv with an i32 result,
-// and `mul, round, add, max, min, cast` behind it.
+// integers. Sums are exact in i32: zero points are operands of the matmul or
+// conv, and dlc.requantize makes 8 bits of its sums again.
 
+#include "passes/Import/Ops/Quantization.h"
+#include "lib/Codegen/ElementBytes.h"
 #include "passes/Import/Ops/Emit.h"
 #include "passes/Import/Ops/Windows.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace dlc;
@@ -25,10 +27,22 @@ static Value repeatBlocks(NodeImport &node, Value parameter, Value x,
                          node.dim(parameter, i), node.dim(x, i),
                          "a scale of the input's sizes but along the axis")))
       return {};
-  Num blocks = e.index(node.dim(parameter, axis));
-  Num many = (e.index(node.dim(x, axis)) + (block - 1)) / block;
-  e.check(blocks == many, "expected a scale for each block of the input",
-          /*status=*/0);
+  int64_t given = node.type(parameter).getDimSize(axis);
+  int64_t size = node.type(x).getDimSize(axis);
+  if (ShapedType::isStatic(given) && ShapedType::isStatic(size)) {
+    if (given != llvm::divideCeil(size, block)) {
+      node.error() << "expected " << llvm::divideCeil(size, block)
+                   << " scales along axis " << axis
+                   << ", one for each block of " << block << " of " << size
+                   << " elements, found " << given;
+      return {};
+    }
+  } else {
+    Num blocks = e.index(node.dim(parameter, axis));
+    Num many = (e.index(node.dim(x, axis)) + (block - 1)) / block;
+    e.check(blocks == many, "expected a scale for each block of the input",
+            /*status=*/0);
+  }
   Value apart = node.unsqueeze(parameter, {axis + 1});
   Elements sizes = node.dims(apart);
   sizes[axis + 1] = node.index(block);
@@ -36,10 +50,10 @@ static Value repeatBlocks(NodeImport &node, Value parameter, Value x,
   Elements merged = node.dims(parameter);
   merged[axis] = mulSizes(node.b, node.loc, merged[axis], node.index(block));
   Value whole = node.reshape(repeated, merged);
-  OpFoldResult size = node.dim(x, axis);
-  if (!whole || areEqualSizes(size, merged[axis]))
+  OpFoldResult end = node.dim(x, axis);
+  if (!whole || areEqualSizes(end, merged[axis]))
     return whole;
-  return node.sliceAxis(whole, axis, node.index(0), size);
+  return node.sliceAxis(whole, axis, node.index(0), end);
 }
 
 /// A scale or zero point in a shape that broadcasts to `x`'s: one for all
@@ -51,6 +65,10 @@ static Value alignParameter(NodeImport &node, Value parameter, Value x) {
   if (rank == 0)
     return parameter;
   int64_t block = node.getInt("block_size", 0);
+  if (block < 0) {
+    node.error() << "expected a block_size of 0 or more, found " << block;
+    return {};
+  }
   if (block > 0)
     return repeatBlocks(node, parameter, x, node.axis("axis", 1, x), block);
   if (rank == 1 && node.type(parameter).getDimSize(0) == 1)
@@ -78,6 +96,63 @@ static Value alignParameter(NodeImport &node, Value parameter, Value x) {
   if (failed(node.expectBroadcast(aligned, wanted, "a scale or zero point")))
     return {};
   return aligned;
+}
+
+LogicalResult dlc::expectScale(NodeImport &node, unsigned i) {
+  Value scale = node.input(i);
+  ElementsAttr value = scale ? node.constantValue(scale) : ElementsAttr();
+  if (!value || !value.getElementType().isF32())
+    return success();
+  std::vector<char> storage;
+  ArrayRef<char> bytes = getElementData(value, storage);
+  for (size_t at = 0; at + 4 <= bytes.size(); at += 4) {
+    float number;
+    std::memcpy(&number, bytes.data() + at, 4);
+    if (number != 0 && std::isfinite(number))
+      continue;
+    node.error() << "expected " << node.inputName(i)
+                 << " of finite numbers other than 0, found "
+                 << (number == 0            ? "0"
+                     : std::isnan(number)   ? "nan"
+                     : std::signbit(number) ? "-inf"
+                                            : "inf")
+                 << " at element " << at / 4;
+    return failure();
+  }
+  return success();
+}
+
+LogicalResult dlc::expectZeroPoint(NodeImport &node, unsigned i, Type type) {
+  Value zero = node.input(i);
+  if (!zero || node.elementType(zero) == type)
+    return success();
+  node.error() << "expected " << node.inputName(i) << " of type " << type
+               << ", found " << node.elementType(zero);
+  return failure();
+}
+
+/// A zero point that may be absent, of integers of `type`.
+static Value zeroOr(NodeImport &node, Value zero, Type type) {
+  return zero ? zero : node.scalar(0, type);
+}
+
+Value dlc::quantize(NodeImport &node, Value x, Value scale, Value zero) {
+  if (!x || !scale || !zero)
+    return {};
+  return node.infer<QuantizeOp>(x, scale, zero);
+}
+
+Value dlc::dequantize(NodeImport &node, Value x, Value scale, Value zero) {
+  if (!x || !scale)
+    return {};
+  return node.infer<DequantizeOp>(x, scale,
+                                  zeroOr(node, zero, node.elementType(x)));
+}
+
+/// Whether numbers of `type` are what dlc.quantize makes.
+static bool isQuantized(Type type) {
+  auto integer = dyn_cast<IntegerType>(type);
+  return integer && integer.getWidth() > 1 && integer.getWidth() <= 16;
 }
 
 /// saturate(round(x) + zeroPoint) as `type`, an integer type; `zeroPoint` may
@@ -123,8 +198,16 @@ static ImportResult importQuantizeLinear(NodeImport &node) {
     compute = node.b.getBF16Type();
     break;
   }
+  if (failed(expectScale(node, 1)) || failed(expectZeroPoint(node, 2, type)))
+    return failure();
   scale = alignParameter(node, scale, x);
   zeroPoint = alignParameter(node, zeroPoint, x);
+  if (!scale || node.hasFailed)
+    return failure();
+  if (compute.isF32() && isQuantized(type))
+    return node.result(quantize(node, node.cast(x, compute),
+                                node.cast(scale, compute),
+                                zeroOr(node, zeroPoint, type)));
   Value quotient =
       node.map<DivOp>({node.cast(x, compute), node.cast(scale, compute)});
   if (!quotient)
@@ -148,8 +231,17 @@ static ImportResult importDequantizeLinear(NodeImport &node) {
   Type inferred = node.inferredElementType(0);
   Type type = inferred ? inferred : node.elementType(scale);
   Type f32 = node.b.getF32Type();
+  if (failed(expectScale(node, 1)) ||
+      failed(expectZeroPoint(node, 2, node.elementType(x))))
+    return failure();
   scale = alignParameter(node, scale, x);
   zeroPoint = alignParameter(node, zeroPoint, x);
+  if (!scale || node.hasFailed)
+    return failure();
+  if (isa<IntegerType>(node.elementType(x)) &&
+      node.elementType(x).getIntOrFloatBitWidth() <= 32)
+    return node.result(
+        node.cast(dequantize(node, x, node.cast(scale, f32), zeroPoint), type));
   bool isFloat = isa<FloatType>(node.elementType(x));
   Value y = subtractZero(node, x, isFloat ? Value() : zeroPoint,
                          isFloat ? f32 : Type(node.b.getI32Type()));
@@ -158,8 +250,7 @@ static ImportResult importDequantizeLinear(NodeImport &node) {
 }
 
 /// Range [min(x, 0), max(x, 0)] mapped to [0, 255].
-static ImportResult importDynamicQuantizeLinear(NodeImport &node) {
-  Value x = node.input(0);
+DynamicallyQuantized dlc::quantizeDynamically(NodeImport &node, Value x) {
   Type ui8 = IntegerType::get(node.b.getContext(), 8, IntegerType::Unsigned);
   SmallVector<int64_t> all =
       llvm::to_vector(llvm::seq<int64_t>(0, node.rank(x)));
@@ -173,8 +264,14 @@ static ImportResult importDynamicQuantizeLinear(NodeImport &node) {
       node.map<DivOp>({node.map<SubOp>({high, low}), node.scalarLike(255, x)});
   Value zeroPoint = roundToInteger(
       node, node.map<DivOp>({node.map<SubOp>({zero, low}), scale}), {}, ui8);
-  Value y = roundToInteger(node, node.map<DivOp>({x, scale}), zeroPoint, ui8);
-  return node.results({y, scale, zeroPoint});
+  return {quantize(node, x, scale, zeroPoint), scale, zeroPoint};
+}
+
+static ImportResult importDynamicQuantizeLinear(NodeImport &node) {
+  DynamicallyQuantized result = quantizeDynamically(node, node.input(0));
+  if (!result.y)
+    return failure();
+  return node.results({result.y, result.scale, result.zero});
 }
 
 //===----------------------------------------------------------------------===//
@@ -204,9 +301,33 @@ static Value perRow(NodeImport &node, Value parameter) {
   return node.unsqueeze(parameter, {1});
 }
 
+/// The zero points of a product of 8-bit numbers as operands of the op: of
+/// rank 0, and on the right perhaps one a column. Empty where there are none,
+/// nullopt where they have another form.
+static std::optional<SmallVector<Value>>
+getZeros(NodeImport &node, Value a, Value aZero, Value b, Value bZero) {
+  if (!aZero && !bZero)
+    return SmallVector<Value>();
+  SmallVector<Value> zeros;
+  for (auto [x, zero] : {std::pair(a, aZero), std::pair(b, bZero)}) {
+    Type type = node.elementType(x);
+    zero = zeroOr(node, zero, type);
+    bool isOne = node.type(zero).hasStaticShape() &&
+                 node.type(zero).getNumElements() == 1;
+    if (isOne && node.rank(zero) != 0)
+      zero = node.reshape(zero, {});
+    bool isColumns = x == b && !isOne && node.rank(zero) == 1;
+    if (type.getIntOrFloatBitWidth() != 8 || node.elementType(zero) != type ||
+        (node.rank(zero) != 0 && !isColumns))
+      return std::nullopt;
+    zeros.push_back(zero);
+  }
+  return zeros;
+}
+
 /// The exact product in i32. Parameters are shaped for their operand.
-static Value integerMatmul(NodeImport &node, Value a, Value aZero, Value b,
-                           Value bZero) {
+Value dlc::integerMatmul(NodeImport &node, Value a, Value aZero, Value b,
+                         Value bZero) {
   bool isRow = node.rank(a) == 1, isColumn = node.rank(b) == 1;
   if (node.rank(a) == 0 || node.rank(b) == 0) {
     node.error() << "expected operands of rank 1 or more";
@@ -216,8 +337,19 @@ static Value integerMatmul(NodeImport &node, Value a, Value aZero, Value b,
     a = node.unsqueeze(a, {0});
   if (isColumn)
     b = node.unsqueeze(b, {1});
-  Value result = node.matmul(withoutZero(node, a, perRow(node, aZero)),
-                             withoutZero(node, b, bZero), node.b.getI32Type());
+  Type i32 = node.b.getI32Type();
+  Value result;
+  if (auto zeros = getZeros(node, a, aZero, b, bZero)) {
+    if (zeros->size() == 2 && node.rank((*zeros)[1]) == 1 &&
+        failed(node.expectEqual(node.dim((*zeros)[1], 0),
+                                node.dim(b, node.rank(b) - 1),
+                                "a zero point for each column")))
+      return {};
+    result = node.matmul(a, b, i32, *zeros);
+  } else {
+    result = node.matmul(withoutZero(node, a, perRow(node, aZero)),
+                         withoutZero(node, b, bZero), i32);
+  }
   if (!result || (!isRow && !isColumn))
     return result;
   SmallVector<int64_t> added;
@@ -235,8 +367,8 @@ static ImportResult importMatMulInteger(NodeImport &node) {
 }
 
 /// saturate(round(sum * aScale * bScale / yScale) + yZero)
-static Value requantize(NodeImport &node, Value sum, Value aScale, Value bScale,
-                        Value yScale, Value yZero) {
+Value dlc::requantize(NodeImport &node, Value sum, Value aScale, Value bScale,
+                      Value yScale, Value yZero) {
   Type f32 = node.b.getF32Type();
   for (Value *parameter : {&yScale, &yZero})
     if (*parameter && node.rank(*parameter) == 1 &&
@@ -250,14 +382,34 @@ static Value requantize(NodeImport &node, Value sum, Value aScale, Value bScale,
                                   "scales of the product")) ||
       failed(node.expectBroadcast(yZero, node.dims(sum), "a zero point")))
     return {};
-  Value scaled = node.map<MulOp>({node.cast(sum, f32), factor});
-  if (!scaled)
-    return {};
-  return roundToInteger(node, scaled, yZero, node.elementType(yZero));
+  return node.infer<RequantizeOp>(sum, factor, yZero);
+}
+
+LogicalResult dlc::expectParameters(NodeImport &node,
+                                    ArrayRef<QuantizedInput> inputs) {
+  for (const QuantizedInput &input : inputs) {
+    if (failed(expectScale(node, input.scale)))
+      return failure();
+    if (input.x &&
+        failed(expectZeroPoint(node, input.zero,
+                               node.elementType(node.input(*input.x)))))
+      return failure();
+    if (!input.x && node.hasInput(input.zero) &&
+        !isQuantized(node.elementType(node.input(input.zero)))) {
+      node.error() << "expected " << node.inputName(input.zero)
+                   << " of an integer type of at most 16 bits, found "
+                   << node.elementType(node.input(input.zero));
+      return failure();
+    }
+  }
+  return success();
 }
 
 /// Inputs: a, its scale and zero point, b, its two, the result's two.
 static ImportResult importQLinearMatMul(NodeImport &node) {
+  if (failed(
+          expectParameters(node, {{0, 1, 2}, {3, 4, 5}, {std::nullopt, 6, 7}})))
+    return failure();
   Value sum = integerMatmul(node, node.input(0), node.input(2), node.input(3),
                             node.input(5));
   return node.result(requantize(node, sum, perRow(node, node.input(1)),
@@ -276,15 +428,22 @@ static Value perFilter(NodeImport &node, Value parameter, Value weights) {
 }
 
 /// The exact convolution in i32, channels last. Padding stands for the zero
-/// point, that is for 0 once that is taken off.
+/// point.
 static Value integerConvolution(NodeImport &node, Value x, Value xZero,
                                 Value weights, Value weightsZero) {
+  Type i32 = node.b.getI32Type();
+  if (weightsZero && node.rank(weightsZero) == 1 &&
+      node.type(weightsZero).getDimSize(0) != 1 &&
+      failed(node.expectEqual(node.dim(weightsZero, 0), node.dim(weights, 0),
+                              "a zero point for each filter")))
+    return {};
+  if (auto zeros = getZeros(node, x, xZero, weights, weightsZero))
+    return importConvolution(node, x, weights, i32, *zeros);
   if (xZero && node.rank(xZero) == 1)
     xZero = node.reshape(xZero, {});
   return importConvolution(
       node, withoutZero(node, x, xZero),
-      withoutZero(node, weights, perFilter(node, weightsZero, weights)),
-      node.b.getI32Type());
+      withoutZero(node, weights, perFilter(node, weightsZero, weights)), i32);
 }
 
 static ImportResult importConvInteger(NodeImport &node) {
@@ -298,6 +457,9 @@ static ImportResult importConvInteger(NodeImport &node) {
 /// Inputs: x, its scale and zero point, weights, their two, the result's two,
 /// the bias in i32.
 static ImportResult importQLinearConv(NodeImport &node) {
+  if (failed(
+          expectParameters(node, {{0, 1, 2}, {3, 4, 5}, {std::nullopt, 6, 7}})))
+    return failure();
   Value sum = integerConvolution(node, node.input(0), node.input(2),
                                  node.input(3), node.input(5));
   if (!sum)

@@ -243,17 +243,16 @@ static ImportResult importMaxPool(NodeImport &node) {
 
 /// The sum over the window, divided by the number of elements that count:
 /// a pool of ones, padded with ones where padding counts.
-static ImportResult importAveragePool(NodeImport &node) {
-  Value x = node.input(0);
+Value dlc::averagePool(NodeImport &node, Value x) {
   std::optional<Window> read = readPoolWindow(node, x);
   if (!read)
-    return failure();
+    return {};
   Window window = *read;
   size_t spatial = window.kernel.size();
   SmallVector<int64_t> padsBefore = window.pads;
   applyCeilMode(node, x, window);
   if (failed(expectWindowFits(node, x, window)))
-    return failure();
+    return {};
   DynamicPads pads = getDynamicPads(node, window, spatialSizes(node, x));
   Value last = node.toChannelsLast(x);
   Type element = node.elementType(x);
@@ -287,7 +286,14 @@ static ImportResult importAveragePool(NodeImport &node) {
     Value ones = node.broadcast(node.scalar(1, element), sizes);
     count = createPool(node, PoolKind::Sum, ones, counted, pads);
   }
-  return node.result(node.toChannelsFirst(node.map<DivOp>({sum, count})));
+  Value result = node.map<DivOp>({sum, count});
+  if (!result)
+    return {};
+  return node.toChannelsFirst(result);
+}
+
+static ImportResult importAveragePool(NodeImport &node) {
+  return node.result(averagePool(node, node.input(0)));
 }
 
 /// (sum |x|^p)^(1/p)
@@ -321,12 +327,15 @@ static ImportResult importGlobalMaxPool(NodeImport &node) {
   return node.result(node.reduce(ReduceKind::Max, x, spatialAxes(node, x)));
 }
 
-static ImportResult importGlobalAveragePool(NodeImport &node) {
-  Value x = node.input(0);
+Value dlc::globalAveragePool(NodeImport &node, Value x) {
   SmallVector<int64_t> axes = spatialAxes(node, x);
   Value sum = node.reduce(ReduceKind::Sum, x, axes);
   Value count = node.countAlong(x, axes, node.elementType(x));
-  return node.result(node.map<DivOp>({sum, count}));
+  return node.map<DivOp>({sum, count});
+}
+
+static ImportResult importGlobalAveragePool(NodeImport &node) {
+  return node.result(globalAveragePool(node, node.input(0)));
 }
 
 static OpRows rows{

@@ -44,9 +44,15 @@ std::optional<Window> readWindow(NodeImport &node, mlir::Value x,
 
 /// The convolution of `x` [n, c, spatial...] with ONNX's weights by the node's
 /// attributes, as [n, spatial..., m]; null after an error. Products are summed
-/// in `resultType`.
+/// in `resultType`, after the `zeros` of a dlc.conv.
 mlir::Value importConvolution(NodeImport &node, mlir::Value x,
-                              mlir::Value weights, mlir::Type resultType);
+                              mlir::Value weights, mlir::Type resultType,
+                              mlir::ValueRange zeros = {});
+
+/// AveragePool and GlobalAveragePool of `x` [n, c, spatial...] by the node's
+/// attributes; null after an error.
+mlir::Value averagePool(NodeImport &node, mlir::Value x);
+mlir::Value globalAveragePool(NodeImport &node, mlir::Value x);
 
 /// MaxPool with its second output, the places of the largest elements.
 ImportResult importMaxPoolWithIndices(NodeImport &node, mlir::Value x,

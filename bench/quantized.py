@@ -1,0 +1,268 @@
+"""Quantized networks: made by ONNX Runtime's quantizer from the networks of
+bench/models, compared with ONNX Runtime, and measured.
+
+usage: bench/quantized [--form=FORM]... [--no-timing] [--kernels] [NAME...]
+
+A form is FORMAT-TYPES-SCALES: qdq or qoperator, u8s8 or s8s8, tensor or
+channel. bench/README.md is the manual.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import objects
+import onnx
+import subjects
+
+import dlc
+
+FORMS = ("qdq-u8s8-channel", "qdq-s8s8-channel", "qdq-u8s8-tensor", "qoperator-u8s8-channel",
+         "qoperator-s8s8-tensor")  # fmt: skip
+NAMES = ("resnet50", "mobilenet_v2")
+CALIBRATION = 2  # random images
+SECONDS, ROUNDS = 4.0, 5
+
+
+def make_quantized(subject: subjects.Subject, form: str) -> pathlib.Path:
+    """The path of a quantized network; makes it if it is not there."""
+    from onnxruntime import quantization as q
+
+    source = subject.find()
+    path = subjects.networks.CACHE / "quantized" / f"{source.stem}-{form}.onnx"
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    container, types, scales = form.split("-")
+
+    class Reader(q.CalibrationDataReader):
+        def __init__(self) -> None:
+            infos = make_session(source).get_inputs()
+            inputs = subject.make_inputs(infos, subject.sizes[0])
+            random = np.random.default_rng(1)
+            self.left = [
+                {name: random.standard_normal(x.shape, np.float32) for name, x in inputs.items()}
+                for _ in range(CALIBRATION)
+            ]
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return self.left.pop() if self.left else None
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = pathlib.Path(folder) / "prepared.onnx"
+        q.shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        made = path.with_suffix(".part")
+        q.quantize_static(
+            str(prepared), str(made), Reader(),
+            quant_format=q.QuantFormat.QDQ if container == "qdq" else q.QuantFormat.QOperator,
+            activation_type=q.QuantType.QUInt8 if types[:2] == "u8" else q.QuantType.QInt8,
+            weight_type=q.QuantType.QInt8, per_channel=scales == "channel",
+        )  # fmt: skip
+        made.rename(path)
+    return path
+
+
+def make_session(path: pathlib.Path, optimize: bool = True) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def find_last_scale(model: onnx.ModelProto) -> float:
+    """The step of the numbers of the first output: the scale of the last
+    DequantizeLinear, or the quantized operator before it."""
+    constants = {c.name: onnx.numpy_helper.to_array(c) for c in model.graph.initializer}
+    for node in reversed(model.graph.node):
+        if node.op_type == "DequantizeLinear":
+            return float(np.max(constants[node.input[1]]))
+    raise ValueError("the model ends with no DequantizeLinear")
+
+
+def time_all(runs: Sequence[Callable[[], None]]) -> list[float]:
+    """The least seconds that each takes, in turns."""
+    least = [float("inf")] * len(runs)
+    for run in runs:
+        run()
+    begin, rounds = time.monotonic(), 0
+    while rounds < ROUNDS or time.monotonic() - begin < SECONDS:
+        for i, run in enumerate(runs):
+            start = time.perf_counter()
+            run()
+            least[i] = min(least[i], time.perf_counter() - start)
+        rounds += 1
+    return least
+
+
+def compile_model(path: pathlib.Path, folder: pathlib.Path) -> dlc.Model:
+    folder.mkdir()
+    return dlc.load(objects.link_shared(objects.compile(path, folder)), name="network")
+
+
+def bind(session: Any, inputs: dict[str, np.ndarray]) -> Callable[[], None]:
+    binding = session.io_binding()
+    for name, value in inputs.items():
+        binding.bind_cpu_input(name, value)
+    for info in session.get_outputs():
+        binding.bind_output(info.name)
+    return lambda: session.run_with_iobinding(binding)
+
+
+def verify(name: str, form: str, timing: bool) -> bool:
+    """Prints the row of one network in one form; true if it is right."""
+    subject = subjects.TABLE[name]
+    path = make_quantized(subject, form)
+    session = make_session(path)
+    inputs = subject.make_inputs(session.get_inputs(), subject.sizes[0])
+    expected = session.run(None, inputs)[0]
+    # Without fusions, between quantize and dequantize in float.
+    unfused = make_session(path, optimize=False).run(None, inputs)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        model = compile_model(path, pathlib.Path(folder) / "int8")
+        given = [inputs[info.name] for info in model.inputs]
+        found = model.run(given)[0]
+        scale = find_last_scale(onnx.load(path))
+        shares = [
+            float(np.mean(np.abs(found - other) / scale <= limit))
+            for other, limit in ((expected, 0.001), (expected, 1.001), (unfused, 1.001))
+        ]
+        row = [name.ljust(14), form.ljust(24), *(f"{share:8.2%}" for share in shares)]
+        if timing:
+            float_model = compile_model(subject.find(), pathlib.Path(folder) / "float")
+            times = time_all([
+                dlc.model.Call(model, given, keep_workspace=True), bind(session, inputs),
+                dlc.model.Call(float_model, given, keep_workspace=True),
+            ])  # fmt: skip
+            row += [f"{seconds * 1e3:9.2f}" for seconds in times]
+            row += [f"{times[0] / times[1]:7.2f}", f"{times[0] / times[2]:7.2f}"]
+    print("  ".join(row), flush=True)
+    return shares[1] >= 0.999
+
+
+# The peak of vpdpbusd: sums that do not wait for each other.
+PEAK = r"""
+#include <immintrin.h>
+#include <stdint.h>
+void peak(int64_t rounds, int32_t *out) {
+  __m512i s[12], x = _mm512_set1_epi8(1), y = _mm512_set1_epi8(2);
+  for (int i = 0; i < 12; i++) s[i] = _mm512_set1_epi32(i);
+  for (int64_t r = 0; r < rounds; r++)
+    for (int i = 0; i < 12; i++) {
+      s[i] = _mm512_dpbusd_epi32(s[i], x, y);
+      __asm__ volatile("" : "+v"(s[i]));
+    }
+  for (int i = 1; i < 12; i++) s[0] = _mm512_add_epi32(s[0], s[i]);
+  _mm512_storeu_si512(out, s[0]);
+}
+"""
+
+
+def make_peak(folder: pathlib.Path) -> tuple[Callable[[], None], float]:
+    """A run of nothing but dot products, and how many products it does."""
+    import ctypes
+    import subprocess
+
+    source, library = folder / "peak.c", folder / "peak.so"
+    source.write_text(PEAK)
+    subprocess.run(["clang-22", "-O2", "-march=znver4", "-shared", "-fPIC", source, "-o", library],
+                   check=True)  # fmt: skip
+    function = ctypes.CDLL(str(library)).peak
+    out = (ctypes.c_int32 * 16)()
+    rounds = 2_000_000
+    return lambda: function(ctypes.c_int64(rounds), out), rounds * 12 * 64.0
+
+
+def make_kernel(kind: str, signed: bool) -> tuple[onnx.ModelProto, float]:
+    """A requantized product of 1024 x 1024 x 1024 or a 3x3 convolution, and how
+    many products of numbers it has."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    dtype = np.int8 if signed else np.uint8
+    element = TensorProto.INT8 if signed else TensorProto.UINT8
+    zero = dtype(3 if signed else 128)
+
+    def constant(name: str, value: Any) -> onnx.TensorProto:
+        return numpy_helper.from_array(np.asarray(value), name)
+
+    scales = [constant("s", np.float32(0.02)), constant("z", zero)]
+    if kind == "gemm":
+        shape, weights = [1024, 1024], (1024, 1024)
+        inputs = ["x", "s", "z", "w", "ws", "wz", "ys", "z"]
+        node = helper.make_node("QLinearMatMul", inputs, ["y"])
+        products = 1024.0**3
+    else:
+        shape, weights = [1, 256, 28, 28], (256, 256, 3, 3)
+        inputs = ["x", "s", "z", "w", "ws", "wz", "ys", "z"]
+        node = helper.make_node("QLinearConv", inputs, ["y"], pads=[1, 1, 1, 1])
+        products = 28.0**2 * 256 * 256 * 9
+    scales += [constant("w", random.integers(-127, 128, weights, np.int8)),
+               constant("ws", np.float32(0.01)), constant("wz", np.int8(0)),
+               constant("ys", np.float32(1))]  # fmt: skip
+    graph = helper.make_graph(
+        [node], "g", [helper.make_tensor_value_info("x", element, shape)],
+        [helper.make_tensor_value_info("y", element, None)], scales,
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), products
+
+
+def measure_kernels() -> None:
+    """Single operators in percent of the machine's dot products, which run in
+    turns with them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        peak, peak_products = make_peak(folder)
+        for kind in ("gemm", "conv"):
+            for signed in (False, True):
+                model, products = make_kernel(kind, signed)
+                path = folder / f"{kind}{signed}.onnx"
+                onnx.save(model, path)
+                compiled = compile_model(path, folder / f"{kind}{signed}")
+                session = make_session(path)
+                info = session.get_inputs()[0]
+                x = np.random.default_rng(1).integers(
+                    *((-128, 128) if signed else (0, 256)), info.shape
+                ).astype(np.int8 if signed else np.uint8)  # fmt: skip
+                same = (compiled.run([x])[0] == session.run(None, {"x": x})[0]).mean()
+                ours, theirs, least = time_all([
+                    dlc.model.Call(compiled, [x], keep_workspace=True), bind(session, {"x": x}), peak,
+                ])  # fmt: skip
+                share = products / ours / (peak_products / least)
+                print(f"{kind:5} {'s8s8' if signed else 'u8s8'}  dlc {ours * 1e3:7.2f} ms  "
+                      f"ORT {theirs * 1e3:7.2f} ms  {share:6.1%} of the peak, "
+                      f"{peak_products / least / 1e9:.0f} G/s  equal to ORT {same:.2%}",
+                      flush=True)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="bench/quantized", description=__doc__.split("\n\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="networks; without one, "
+                        + " and ".join(NAMES))  # fmt: skip
+    parser.add_argument("--form", action="append", choices=FORMS)
+    parser.add_argument("--no-timing", action="store_true", help="compare only")
+    parser.add_argument("--kernels", action="store_true", help="measure single operators")
+    options = parser.parse_args(arguments)
+    if options.kernels:
+        measure_kernels()
+        return 0
+    print("  ".join(["network".ljust(14), "form".ljust(24), "   equal", " <= 1 qu", "   float",
+                     "   dlc ms", "   ORT ms", " float ms", "   /ORT", " /float"]))  # fmt: skip
+    right = [verify(name, form, not options.no_timing)
+             for name in options.names or NAMES
+             for form in options.form or FORMS]  # fmt: skip
+    return 0 if all(right) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

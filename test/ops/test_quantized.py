@@ -1,0 +1,493 @@
+"""Quantized operators: products of integers of every sign, zero point and form
+against exact numpy, on several vector units and emulated targets; what lies
+between dequantize and quantize against float64; com.microsoft's operators
+against ONNX Runtime; wrong parameters."""
+
+import pathlib
+import re
+import shutil
+import sys
+
+import dlc
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+import objects  # noqa: E402
+
+# (cpu, features, what /proc/cpuinfo calls what they need)
+UNITS = {
+    "vnni": ("x86-64-v4", "+avx512vnni", "avx512_vnni"),
+    "avx512": ("x86-64-v4", None, "avx512bw"),
+    "avxvnni": ("x86-64-v3", "+avxvnni", "avx_vnni"),
+    "avx2": ("x86-64-v3", None, "avx2"),
+    "sse": ("x86-64", None, "sse2"),
+}
+KINDS = [(np.uint8, np.int8), (np.int8, np.int8), (np.uint8, np.uint8), (np.int8, np.uint8)]
+
+
+def compile_for(model, unit, **options):
+    cpu, features, flag = UNITS[unit]
+    if flag not in pathlib.Path("/proc/cpuinfo").read_text().split():
+        pytest.skip(f"this machine has no {flag}")
+    return dlc.compile(model, cpu=cpu, features=features, **options)
+
+
+def whole(random, dtype, shape):
+    info = np.iinfo(dtype)
+    return random.integers(info.min, info.max + 1, shape).astype(dtype)
+
+
+def make_model(nodes, inputs, constants, outputs=("y",), domains=(), opset=21):
+    """`inputs` are (name, dtype, shape); `constants` arrays by name."""
+    arguments = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+        for name, dtype, shape in inputs
+    ]
+    results = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in outputs]
+    for result in results:
+        result.ClearField("type")
+    graph = helper.make_graph(
+        nodes, "g", arguments, results,
+        [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()],
+    )  # fmt: skip
+    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=10)
+
+
+def requantize(sums, factor, zero):
+    """As ONNX defines it, in float32."""
+    y = np.rint(sums.astype(np.float32) * np.float32(factor)) + float(zero)
+    info = np.iinfo(zero.dtype)
+    return np.clip(y, info.min, info.max).astype(zero.dtype)
+
+
+def convolve(x, w, group, strides, pads, dilations):
+    """The exact sums of a convolution, in int64."""
+    x = np.pad(x.astype(np.int64), ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
+    n, c, h, width = x.shape
+    m, per_group, kh, kw = w.shape
+    oh = (h - (kh - 1) * dilations[0] - 1) // strides[0] + 1
+    ow = (width - (kw - 1) * dilations[1] - 1) // strides[1] + 1
+    y = np.zeros((n, m, oh, ow), np.int64)
+    xs = x.reshape(n, group, per_group, h, width)
+    ws = w.astype(np.int64).reshape(group, m // group, per_group, kh, kw)
+    for i in range(kh):
+        for j in range(kw):
+            top, left = i * dilations[0], j * dilations[1]
+            part = xs[..., top : top + (oh - 1) * strides[0] + 1 : strides[0],
+                      left : left + (ow - 1) * strides[1] + 1 : strides[1]]  # fmt: skip
+            y += np.einsum("ngchw,gmc->ngmhw", part, ws[..., i, j]).reshape(y.shape)
+    return y
+
+
+# n, c, h, w, m, kernel, group, strides, pads, dilations
+CONVOLUTIONS = {
+    "1x1": (1, 24, 5, 7, 40, (1, 1), 1, (1, 1), (0, 0, 0, 0), (1, 1)),
+    "1x1 stride": (1, 17, 6, 7, 20, (1, 1), 1, (2, 2), (0, 0, 0, 0), (1, 1)),
+    "3x3": (2, 16, 7, 9, 70, (3, 3), 1, (1, 1), (1, 1, 1, 1), (1, 1)),
+    "first": (1, 3, 15, 13, 32, (7, 7), 1, (2, 2), (3, 3, 3, 3), (1, 1)),
+    "dilated": (1, 6, 11, 10, 12, (3, 3), 1, (1, 1), (2, 1, 0, 2), (2, 2)),
+    "grouped": (1, 18, 6, 6, 24, (3, 3), 3, (1, 1), (1, 1, 1, 1), (1, 1)),
+    "depthwise": (1, 37, 9, 8, 37, (3, 3), 37, (1, 1), (1, 1, 1, 1), (1, 1)),
+    "depthwise stride": (2, 20, 9, 8, 40, (3, 3), 20, (2, 2), (1, 1, 1, 1), (1, 1)),
+    "one channel": (1, 1, 6, 6, 5, (3, 3), 1, (1, 1), (1, 1, 1, 1), (1, 1)),
+}
+
+
+def make_convolutions(kind, asymmetric):
+    """One model of all convolutions, its constants and its inputs."""
+    random = np.random.default_rng(5)
+    a, b = kind
+    nodes, inputs, constants, feeds, expected = [], [], {}, {}, {}
+    for number, (n, c, h, w, m, kernel, group, strides, pads, dilations) in enumerate(
+        CONVOLUTIONS.values()
+    ):
+        s = str(number)
+        x, weights = whole(random, a, (n, c, h, w)), whole(random, b, (m, c // group, *kernel))
+        xz = whole(random, a, ())
+        wz = whole(random, b, (m,)) if asymmetric else np.full(m, 128 if b == np.uint8 else 0, b)
+        ws = random.uniform(0.001, 0.003, m).astype(np.float32)
+        bias = random.integers(-10000, 10000, m).astype(np.int32)
+        xs, ys, yz = np.float32(0.5), np.float32(0.6), whole(random, a, ())
+        constants |= {"xs" + s: xs, "xz" + s: xz, "w" + s: weights, "ws" + s: ws, "wz" + s: wz,
+                      "ys" + s: ys, "yz" + s: yz, "b" + s: bias}  # fmt: skip
+        names = [k + s for k in ("x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b")]
+        nodes.append(helper.make_node("QLinearConv", names, ["y" + s], group=group,
+                                      strides=strides, pads=pads, dilations=dilations))  # fmt: skip
+        inputs.append(("x" + s, a, (n, c, h, w)))
+        feeds["x" + s] = x
+        sums = convolve(x.astype(np.int64) - int(xz),
+                        weights.astype(np.int64) - wz.astype(np.int64)[:, None, None, None],
+                        group, strides, pads, dilations)  # fmt: skip
+        column = (slice(None), None, None)
+        expected["y" + s] = requantize(sums + bias[column], ((xs * ws) / ys)[column], yz)
+    return make_model(nodes, inputs, constants, list(expected)), feeds, expected
+
+
+def assert_equal(found, expected, names):
+    wrong = [f"{name}: {(found[y] != want).mean():.2%} wrong" for name, (y, want) in
+             zip(names, expected.items()) if not np.array_equal(found[y], want)]  # fmt: skip
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "unit, kind, asymmetric",
+    [
+        *(("vnni", kind, True) for kind in KINDS),
+        ("vnni", KINDS[1], False),
+        ("avx512", KINDS[1], False),
+        ("avxvnni", KINDS[0], False),
+        ("avx2", KINDS[0], False),
+        ("avx2", KINDS[1], True),
+        ("sse", KINDS[3], False),
+    ],
+)
+def test_convolutions(unit, kind, asymmetric):
+    model, feeds, expected = make_convolutions(kind, asymmetric)
+    found = compile_for(model, unit, opt_level=1).run(feeds)
+    assert_equal(found, expected, CONVOLUTIONS)
+
+
+EMULATED = [
+    ("aarch64", "", KINDS[0]),
+    ("aarch64", "+dotprod", KINDS[0]),
+    ("aarch64", "+dotprod,+i8mm", KINDS[0]),
+    ("armv7", "", KINDS[0]),
+    ("riscv64", "", KINDS[1]),
+]
+
+
+@pytest.mark.parametrize("target, features, kind", EMULATED)
+def test_convolutions_emulated(target, features, kind, tmp_path):
+    if not all(map(shutil.which, objects.CROSS[target][:2])):
+        pytest.skip(f"needs {' and '.join(objects.CROSS[target][:2])}")
+    model, feeds, expected = make_convolutions(kind, False)
+    path = tmp_path / "network.onnx"
+    onnx.save(model, path)
+    flags = ["-O1", *([f"-mattr={features}"] if features else [])]
+    made = objects.compile(path, tmp_path, target, flags)
+    outputs = objects.run_emulated(made, list(feeds.values()), [v.dtype for v in expected.values()])
+    assert_equal(dict(zip(expected, outputs)), expected, CONVOLUTIONS)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("unit, kind", [("vnni", KINDS[0]), ("vnni", KINDS[1]), ("avx2", KINDS[2])])
+def test_products(unit, kind, dynamic):
+    """MatMulInteger with constant and other right operands, batches, vectors,
+    zero points of one number, one a column and one a row."""
+    random = np.random.default_rng(2)
+    a, b = kind
+    # Shapes, those of the zero points, and whether the right one is constant.
+    table = [
+        ((1, 9), (9, 33), (), (), True), ((7, 16), (16, 5), (), (5,), True),
+        ((9, 7), (7, 20), (), (20,), False), ((9, 6), (6, 4), (9,), (), False),
+        ((2, 8, 13), (13, 35), (1,), (1,), True), ((2, 9, 8), (2, 8, 20), (), (), False),
+        ((4,), (4, 6), (), (), False), ((5, 4), (4,), None, None, True),
+        ((0, 4), (4, 3), (), (), True), ((3, 0), (0, 5), (), (), False),
+    ]  # fmt: skip
+    nodes, inputs, constants, feeds, expected = [], [], {}, {}, {}
+    for s, (left, right, left_zero, right_zero, fixed) in enumerate(table):
+        p, q = whole(random, a, left), whole(random, b, right)
+        names = [f"x{s}", f"w{s}"]
+        feeds[names[0]] = p
+        if fixed:
+            constants[names[1]] = q
+        else:
+            feeds[names[1]] = q
+        for name in names:
+            if name in feeds:
+                shape = feeds[name].shape
+                if dynamic:
+                    shape = [f"{name}_{i}" for i in range(len(shape))]
+                inputs.append((name, feeds[name].dtype, shape))
+        p, q = p.astype(np.int64), q.astype(np.int64)
+        if left_zero is not None:
+            names += [f"xz{s}", f"wz{s}"]
+            constants |= {names[2]: whole(random, a, left_zero),
+                          names[3]: whole(random, b, right_zero)}  # fmt: skip
+            zero = constants[names[2]].astype(np.int64)
+            p = p - (zero[:, None] if left_zero == (9,) else zero)
+            q = q - constants[names[3]].astype(np.int64)
+        nodes.append(helper.make_node("MatMulInteger", names, [f"y{s}"]))
+        expected[f"y{s}"] = np.matmul(p, q).astype(np.int32)
+    model = make_model(nodes, inputs, constants, list(expected))
+    assert_equal(compile_for(model, unit, opt_level=1).run(feeds), expected, table)
+
+
+#===----------------------------------------------------------------------===#
+# Between dequantize and quantize
+#===----------------------------------------------------------------------===#
+
+
+class Graph:
+    """A graph with QDQ pairs."""
+
+    def __init__(self):
+        self.nodes, self.constants = [], {}
+
+    def add(self, op, *inputs, **attributes):
+        name = f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
+        return name
+
+    def constant(self, value):
+        name = f"c{len(self.constants)}"
+        self.constants[name] = np.asarray(value)
+        return name
+
+    def parameters(self, scale, zero):
+        return self.constant(np.float32(scale)), self.constant(zero)
+
+    def pair(self, x, scale, zero):
+        p = self.parameters(scale, zero)
+        return self.add("DequantizeLinear", self.add("QuantizeLinear", x, *p), *p)
+
+    def weights(self, values, scale, axis=0):
+        q = np.clip(np.rint(values / scale), -127, 127).astype(np.int8)
+        shape = np.shape(scale)
+        s = np.reshape(scale, -1).astype(np.float32) if shape else np.float32(scale)
+        zero = np.zeros(np.shape(s), np.int8)
+        return self.add("DequantizeLinear", self.constant(q), self.constant(s),
+                        self.constant(zero), axis=axis)  # fmt: skip
+
+
+def make_residual_network(dtype):
+    """Convolutions with biases, bounds, a residual, pools, a concatenation,
+    a table function and a Gemm between pairs."""
+    random = np.random.default_rng(8)
+    zero = (lambda n: np.uint8(n)) if dtype == np.uint8 else (lambda n: np.int8(n - 128))
+    g = Graph()
+
+    def conv(x, x_scale, c, m, k, group=1, **attributes):
+        scale = random.uniform(0.004, 0.008, (m, 1, 1, 1)).astype(np.float32)
+        w = g.weights(random.standard_normal((m, c // group, k, k)) * 0.2, scale)
+        bias_scale = np.float32(x_scale) * scale.reshape(-1)
+        bias = g.add("DequantizeLinear", g.constant(random.integers(-3000, 3000, m, np.int32)),
+                     g.constant(bias_scale), g.constant(np.zeros(m, np.int32)), axis=0)  # fmt: skip
+        return g.add("Conv", x, w, bias, group=group, pads=[k // 2] * 4, **attributes)
+
+    x = g.pair("x", 0.03, zero(120))
+    a = g.add("Relu", conv(x, 0.03, 3, 16, 3, strides=[2, 2]))
+    a = g.pair(a, 0.02, zero(0))
+    b = g.add("Clip", conv(a, 0.02, 16, 16, 3, group=16), g.constant(np.float32(0)),
+              g.constant(np.float32(3)))  # fmt: skip
+    b = g.pair(b, 0.0235, zero(0))
+    b = g.pair(conv(b, 0.0235, 16, 16, 1), 0.05, zero(130))
+    s = g.pair(g.add("Relu", g.add("Add", a, b)), 0.04, zero(0))
+    p = g.pair(g.add("MaxPool", s, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4), 0.04, zero(0))
+    h = g.pair(g.add("HardSwish", g.add("MaxPool", b, kernel_shape=[1, 1], strides=[2, 2])), 0.03,
+               zero(20))  # fmt: skip
+    c = g.pair(g.add("Concat", p, h, axis=1), 0.04, zero(10))
+    m = g.pair(g.add("AveragePool", c, kernel_shape=[2, 2], strides=[2, 2]), 0.04, zero(10))
+    m = g.pair(g.add("GlobalAveragePool", m), 0.03, zero(10))
+    f = g.pair(g.add("Flatten", m), 0.03, zero(10))
+    w = g.weights(random.standard_normal((10, 32)) * 0.2,
+                  random.uniform(0.004, 0.006, (10, 1)).astype(np.float32))  # fmt: skip
+    y = g.pair(g.add("Gemm", f, w, transB=1), 0.02, zero(128))
+    model = make_model(g.nodes, [("x", np.float32, ["n", 3, 16, 16])], g.constants, [y])
+    return model, {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+
+
+@pytest.mark.parametrize("unit, dtype", [("vnni", np.uint8), ("avx2", np.int8)])
+def test_network_is_its_definition(unit, dtype):
+    model, constants = make_residual_network(dtype)
+    compiled = compile_for(model, unit)
+    (y,) = (o.name for o in model.graph.output)
+    random = np.random.default_rng(4)
+    for n in (1, 5):
+        x = random.standard_normal((n, 3, 16, 16)).astype(np.float32)
+        expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
+        quanta = np.abs(compiled.run({"x": x})[y] - expected) / 0.02
+        assert len(np.unique(expected)) > 5
+        assert (quanta <= 1.001).mean() >= 0.999
+        assert (quanta <= 0.001).mean() > 0.9
+    assert compiled.run({"x": np.zeros((0, 3, 16, 16), np.float32)})[y].shape == (0, 10)
+
+
+def test_rounding_and_saturation():
+    """Every tie, both ends, infinities: as ONNX defines them."""
+    x = np.array([-1e30, -300.5, -128.5, -2.5, -1.5, -0.5, -0.0, 0.5, 1.5, 2.5, 126.5, 127.5, 254.5,
+                  255.5, 1e30, np.inf, -np.inf], np.float32)  # fmt: skip
+    for dtype, zeros in [(np.uint8, (0, 7, 255)), (np.int8, (-128, 0, 3)), (np.uint16, (9,)),
+                         (np.int16, (0, -5))]:  # fmt: skip
+        for zero in zeros:
+            g = Graph()
+            y = g.add("QuantizeLinear", "x", *g.parameters(1, dtype(zero)))
+            model = make_model(g.nodes, [("x", np.float32, x.shape)], g.constants, [y])
+            info = np.iinfo(dtype)
+            expected = np.clip(np.rint(x.astype(np.float64)) + zero, info.min, info.max)
+            found = dlc.compile(model, opt_level=1).run({"x": x})[y]
+            assert found.dtype == dtype
+            np.testing.assert_array_equal(found, expected)
+
+
+#===----------------------------------------------------------------------===#
+# com.microsoft
+#===----------------------------------------------------------------------===#
+
+
+def quantized_inputs(random, dtype, *shapes):
+    """Values, scale and zero point of each."""
+    for i, shape in enumerate(shapes):
+        yield from (whole(random, dtype, shape), np.float32(0.02 + 0.01 * i), whole(random, dtype, ()))
+
+
+MICROSOFT = {
+    "QLinearAdd": ([(2, 3, 4, 5), (3, 1, 5)], {}),
+    "QLinearMul": ([(2, 3, 4, 5), (2, 3, 4, 5)], {}),
+    "QLinearSigmoid": ([(3, 50)], {}),
+    "QLinearLeakyRelu": ([(3, 50)], {"alpha": 0.2}),
+    "QLinearSoftmax": ([(4, 9)], {"axis": -1, "opset": 13}),
+    "QLinearAveragePool": ([(1, 3, 8, 9)], {"kernel_shape": [3, 3], "strides": [2, 2],
+                                            "pads": [1, 1, 1, 1]}),  # fmt: skip
+    "QLinearGlobalAveragePool": ([(2, 5, 6, 7)], {"channels_last": 0}),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+@pytest.mark.parametrize("op", MICROSOFT)
+def test_microsoft(op, dtype):
+    shapes, attributes = MICROSOFT[op]
+    random = np.random.default_rng(6)
+    values = list(quantized_inputs(random, dtype, *shapes))
+    zero = dtype(np.iinfo(dtype).min) if op == "QLinearSoftmax" else whole(random, dtype, ())
+    values += [np.float32(1 / 256 if op == "QLinearSoftmax" else 0.03), zero]
+    names = [f"i{i}" for i in range(len(values))]
+    tensors = [i for i in range(0, len(values) - 2, 3)]
+    model = make_model(
+        [helper.make_node(op, names, ["y"], domain="com.microsoft", **attributes)],
+        [(names[i], dtype, values[i].shape) for i in tensors],
+        {names[i]: v for i, v in enumerate(values) if i not in tensors}, domains=["com.microsoft"],
+    )  # fmt: skip
+    feeds = {names[i]: values[i] for i in tensors}
+    expected = ort.InferenceSession(model.SerializeToString()).run(None, feeds)[0]
+    found = dlc.compile(model, opt_level=1).run(feeds)["y"]
+    difference = np.abs(found.astype(int) - expected.astype(int))
+    # ONNX Runtime folds the scales, which moves ties.
+    assert found.dtype == expected.dtype and found.shape == expected.shape
+    assert difference.max() <= 1 and (difference == 0).mean() > 0.9
+
+
+def test_microsoft_concat():
+    random = np.random.default_rng(6)
+    values = [np.float32(0.03), np.uint8(7), *quantized_inputs(random, np.uint8, (2, 3), (2, 5))]
+    names = [f"i{i}" for i in range(len(values))]
+    model = make_model(
+        [helper.make_node("QLinearConcat", names, ["y"], domain="com.microsoft", axis=1)],
+        [(names[i], np.uint8, values[i].shape) for i in (2, 5)],
+        {n: v for n, v in zip(names, values) if n not in ("i2", "i5")}, domains=["com.microsoft"],
+    )  # fmt: skip
+    feeds = {"i2": values[2], "i5": values[5]}
+    expected = ort.InferenceSession(model.SerializeToString()).run(None, feeds)[0]
+    found = dlc.compile(model, opt_level=1).run(feeds)["y"]
+    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_microsoft_gemm(quantized):
+    random = np.random.default_rng(9)
+    a, b = whole(random, np.uint8, (5, 12)), whole(random, np.int8, (20, 12))
+    constants = {"as": np.float32(0.02), "az": np.uint8(100), "b": b,
+                 "bs": random.uniform(0.01, 0.02, 20).astype(np.float32),
+                 "bz": np.zeros(20, np.int8), "c": random.integers(-900, 900, 20, np.int32)}  # fmt: skip
+    inputs = ["a", "as", "az", "b", "bs", "bz", "c"]
+    if quantized:
+        constants |= {"ys": np.float32(0.3), "yz": np.uint8(120)}
+        inputs += ["ys", "yz"]
+    node = helper.make_node("QGemm", inputs, ["y"], domain="com.microsoft", transB=1, alpha=1.5)
+    model = make_model([node], [("a", np.uint8, a.shape)], constants, domains=["com.microsoft"])
+    expected = ort.InferenceSession(model.SerializeToString()).run(None, {"a": a})[0]
+    found = dlc.compile(model, opt_level=1).run({"a": a})["y"]
+    assert found.dtype == expected.dtype
+    if quantized:
+        assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
+    else:
+        np.testing.assert_allclose(found, expected, 1e-5)
+
+
+@pytest.mark.parametrize("op", ["MatMulIntegerToFloat", "DynamicQuantizeMatMul"])
+def test_microsoft_dynamic(op):
+    random = np.random.default_rng(9)
+    b = whole(random, np.int8, (12, 20))
+    constants = {"b": b, "bs": np.float32(0.02), "bz": np.int8(4),
+                 "bias": random.standard_normal(20).astype(np.float32)}  # fmt: skip
+    if op == "MatMulIntegerToFloat":
+        a = whole(random, np.uint8, (5, 12))
+        constants |= {"as": np.float32(0.03), "az": np.uint8(100)}
+        inputs = ["a", "b", "as", "bs", "az", "bz", "bias"]
+    else:
+        a = random.standard_normal((5, 12)).astype(np.float32)
+        inputs = ["a", "b", "bs", "bz", "bias"]
+    node = helper.make_node(op, inputs, ["y"], domain="com.microsoft")
+    model = make_model([node], [("a", a.dtype, a.shape)], constants, domains=["com.microsoft"])
+    expected = ort.InferenceSession(model.SerializeToString()).run(None, {"a": a})[0]
+    np.testing.assert_allclose(
+        dlc.compile(model, opt_level=1).run({"a": a})["y"], expected, 1e-4, 1e-4
+    )
+
+
+#===----------------------------------------------------------------------===#
+# Wrong parameters
+#===----------------------------------------------------------------------===#
+
+
+def expect_error(node, inputs, constants, message, **options):
+    node.name = "culprit"
+    model = make_model([node], inputs, constants, list(node.output), **options)
+    with pytest.raises(dlc.CompileError, match=f"'culprit'.*{re.escape(message)}"):
+        dlc.compile(model, opt_level=0)
+
+
+@pytest.mark.parametrize("scale", [0.0, np.nan, np.inf])
+def test_wrong_scales(scale):
+    message = f"of finite numbers other than 0, found {scale:g} at element 1"
+    scales = {"s": np.array([1, scale, 1], np.float32), "z": np.zeros(3, np.uint8)}
+    for op, dtype in (("QuantizeLinear", np.float32), ("DequantizeLinear", np.uint8)):
+        node = helper.make_node(op, ["x", "s", "z"], ["y"], axis=0)
+        expect_error(node, [("x", dtype, (3, 2))], scales, message)
+    one = {n: np.float32(0.5) for n in ("xs", "ws", "ys")}
+    one |= {"xz": np.uint8(0), "wz": np.int8(0), "yz": np.uint8(0), "w": np.ones((4, 3), np.int8)}
+    names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"]
+    for name in ("xs", "ws", "ys"):
+        node = helper.make_node("QLinearMatMul", names, ["y"])
+        constants = one | {name: np.float32(scale)}
+        expect_error(node, [("x", np.uint8, (2, 4))], constants,
+                     f"of finite numbers other than 0, found {scale:g} at element 0")  # fmt: skip
+
+
+def test_wrong_zero_points():
+    add = ["a", "as", "az", "b", "bs", "bz", "ys", "yz"]
+    constants = {n: np.float32(0.5) for n in ("as", "bs", "ys")}
+    constants |= {"az": np.uint8(0), "bz": np.int8(0), "yz": np.uint8(0)}
+    node = helper.make_node("QLinearAdd", add, ["y"], domain="com.microsoft")
+    inputs = [("a", np.uint8, (2, 4)), ("b", np.uint8, (2, 4))]
+    expect_error(node, inputs, constants, "of type 'ui8', found 'i8'", domains=["com.microsoft"])
+    constants |= {"bz": np.uint8(0), "yz": np.int32(0)}
+    node = helper.make_node("QLinearAdd", add, ["y"], domain="com.microsoft")
+    expect_error(node, inputs, constants, "of an integer type of at most 16 bits, found 'i32'",
+                 domains=["com.microsoft"])  # fmt: skip
+
+
+def test_wrong_blocks():
+    node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=1, block_size=4)
+    scales = {"s": np.ones((2, 3), np.float32)}
+    expect_error(node, [("x", np.int8, (2, 8))], scales,
+                 "expected 2 scales along axis 1, one for each block of 4 of 8 elements, found 3")  # fmt: skip
+    node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=1, block_size=-1)
+    expect_error(node, [("x", np.int8, (2, 8))], scales, "expected a block_size of 0 or more")
+
+
+def test_wrong_attributes():
+    values = {"xs": np.float32(1), "xz": np.uint8(0), "ys": np.float32(1), "yz": np.uint8(0)}
+    names = ["x", "xs", "xz", "ys", "yz"]
+    node = helper.make_node("QLinearSoftmax", names, ["y"], domain="com.microsoft", axis=0, opset=11)
+    expect_error(node, [("x", np.uint8, (2, 8))], values, "expected the last axis with opset = 11",
+                 domains=["com.microsoft"])  # fmt: skip
+    node = helper.make_node("QLinearConcat", ["xs", "xz", "x"], ["y"], domain="com.microsoft", axis=0)
+    expect_error(node, [("x", np.uint8, (2, 8))], values,
+                 "expected two inputs and three for each tensor, found 3", domains=["com.microsoft"])  # fmt: skip
