@@ -14,6 +14,8 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createLowerToLinalg());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  if (options.addPasses)
+    options.addPasses(pm);
   // Weights in the form and layout of the kernels, before they are evaluated.
   VectorUnit unit = target.vectorUnit();
   PackContractOptions pack;
