@@ -14,6 +14,7 @@
 #include "llvm/Support/Error.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/SourceMgr.h"
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,8 @@
 
 namespace dlc {
 
+class Plugin;
+class PluginOptions;
 class WeightTable;
 struct TargetSpec;
 
@@ -33,6 +36,12 @@ DLC_API llvm::StringRef getPhaseName(Phase phase);
 
 /// The most threads that a run can have.
 constexpr unsigned kMaxThreads = 256;
+
+/// A plugin that takes part in a compilation, with what it is told.
+struct PluginUse {
+  const Plugin *plugin;
+  std::shared_ptr<const PluginOptions> options;
+};
 
 /// What a user asks of a compilation; see docs/CommandLine.md.
 struct CompileOptions {
@@ -58,18 +67,40 @@ struct CompileOptions {
   std::vector<std::string> disabledPasses;
   /// Passes in MLIR's notation that run behind those of a phase.
   std::vector<std::pair<Phase, std::string>> addedPasses;
+  /// A phase's passes in MLIR's notation, instead of dlc's own.
+  std::vector<std::pair<Phase, std::string>> replacedPasses;
+  /// See loadPlugins().
+  std::vector<PluginUse> plugins;
+  /// Files of --custom-ops, and values of --extern-op.
+  std::vector<std::string> customOps, externOps;
   /// For bisection: only so many runs of optional passes, the rest is left out.
   std::optional<unsigned> passLimit;
   /// Told phase and name of each optional pass before it runs.
   std::function<void(Phase, llvm::StringRef)> optionalPass;
   /// Called for each pass manager before it runs: timing, printing.
   std::function<void(mlir::PassManager &)> configure;
+  /// Given the module behind each phase, that of reading included.
+  std::function<void(Phase, mlir::ModuleOp)> behindPhase;
   /// Told what is being done, for progress on long work.
   std::function<void(llvm::StringRef)> progress;
 };
 
-/// A context with every dialect that dlc uses, ready to compile in.
-DLC_API std::unique_ptr<mlir::MLIRContext> createContext();
+/// Loads the plugins at `paths`, each once in a process, and adds them to
+/// `options`. `settings` are values of their options, "name=value" or
+/// "plugin.name=value".
+DLC_API llvm::Error loadPlugins(CompileOptions &options,
+                                llvm::ArrayRef<std::string> paths,
+                                llvm::ArrayRef<std::string> settings);
+
+/// A context with every dialect that dlc and the plugins use, ready to compile
+/// in.
+DLC_API std::unique_ptr<mlir::MLIRContext>
+createContext(const CompileOptions &options = {});
+
+/// Has the context know the operators of --custom-ops and --extern-op. Before
+/// readModel().
+DLC_API mlir::LogicalResult readCustomOps(mlir::MLIRContext &context,
+                                          const CompileOptions &options);
 
 /// How a model is read: as the file has it, that with the types of all values
 /// as far as they can be inferred, or raised for the import.

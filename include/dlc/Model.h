@@ -89,6 +89,13 @@ typedef struct dlc_tensor {
   int64_t *shape;  /* one number a dimension; may be NULL when all are fixed */
 } dlc_tensor;
 
+/* A function of the program's that computes an operator (dlc --extern-op). All
+   tensors are dense; those of `outputs` have their shape, and the function
+   fills them. `attributes` is a JSON object with those of the node. A result
+   other than DLC_OK ends the run with it. */
+typedef int (*dlc_extern_op)(const dlc_tensor *inputs, dlc_tensor *outputs,
+                             const char *attributes);
+
 /* What is known of an input or output before a run. */
 typedef struct dlc_tensor_info {
   const char *name;   /* in the ONNX model */

@@ -14,7 +14,8 @@ namespace dlc {
 /// Every dialect that any phase uses, with the interfaces that its passes need.
 DLC_API void registerDialects(mlir::DialectRegistry &registry);
 
-/// Every pass of dlc and MLIR, by name for `--pass-pipeline`.
+/// Every pass of dlc and MLIR, by name for `--pass-pipeline`. Once in a process
+/// is enough.
 DLC_API void registerPasses();
 
 } // namespace dlc

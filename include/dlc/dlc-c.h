@@ -89,6 +89,19 @@ typedef struct dlc_compile_options {
   const char *remarks;
   int32_t threads;            /* as --threads; 0 is as many as there are CPUs */
   const char *expand_weights; /* as --expand-weights */
+  /* Shared libraries that extend the compiler, as --load-plugin; values of
+   * their options ("name=value"), as --plugin-opt; files of operators, as
+   * --custom-ops. A plugin stays loaded as long as the process. */
+  const char *const *plugins;
+  size_t num_plugins;
+  const char *const *plugin_options;
+  size_t num_plugin_options;
+  const char *const *custom_ops;
+  size_t num_custom_ops;
+  /* C functions for operators, as --extern-op; of code in this process they
+   * must be symbols of it. */
+  const char *const *extern_ops;
+  size_t num_extern_ops;
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

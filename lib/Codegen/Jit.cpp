@@ -69,6 +69,11 @@ static Error load(StringRef object, const ModelInterface &model,
   if (!created)
     return created.takeError();
   jit = std::move(*created);
+  // What is missing is reported apart from the error of the lookup.
+  auto reason = std::make_shared<std::string>();
+  jit->getExecutionSession().setErrorReporter([reason](Error error) {
+    *reason += (reason->empty() ? "" : "; ") + llvm::toString(std::move(error));
+  });
   if (weights) {
     llvm::orc::SymbolMap symbols;
     symbols[jit->mangleAndIntern(model.symbol("weights"))] = {
@@ -91,8 +96,12 @@ static Error load(StringRef object, const ModelInterface &model,
     return error;
   Expected<llvm::orc::ExecutorAddr> address =
       jit->lookup(model.symbol("model"));
-  if (!address)
-    return address.takeError();
+  if (!address) {
+    if (reason->empty())
+      return address.takeError();
+    llvm::consumeError(address.takeError());
+    return llvm::createStringError(*reason);
+  }
   descriptor = address->toPtr<const dlc_model *(*)()>()();
   if (!model.stateSize)
     return Error::success();

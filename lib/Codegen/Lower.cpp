@@ -119,7 +119,7 @@ static void signExtendInts(llvm::Module &module) {
 
 static llvm::Error linkRuntime(llvm::Module &module, const TargetSpec &spec) {
   Expected<std::unique_ptr<llvm::Module>> runtime = readBitcode(
-      runtimeBitcode(spec.arch->name), "runtime", module.getContext());
+      runtimeBitcode(spec.arch->getRuntime()), "runtime", module.getContext());
   if (!runtime)
     return runtime.takeError();
   // Another OS or environment than the one the runtime was compiled for.
@@ -186,7 +186,7 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
     module.addModuleFlag(llvm::Module::Error, "target-abi",
                          llvm::MDString::get(*lowered.context, spec.abi));
 
-  lowered.builtins = builtinsBitcode(spec.arch->name);
+  lowered.builtins = builtinsBitcode(spec.arch->getRuntime());
   setTargetAttributes(module, spec);
   bool hasThreads = module.getFunction("dlc_rt_parallel");
   if (!hasThreads)

@@ -79,6 +79,14 @@ readAddedPasses(const dlc_compile_options &given, CompileOptions &options) {
   return std::nullopt;
 }
 
+static std::vector<std::string> toStrings(const char *const *list,
+                                          size_t count) {
+  std::vector<std::string> texts;
+  for (const char *text : ArrayRef(list, count))
+    texts.push_back(orEmpty(text).str());
+  return texts;
+}
+
 /// Translates the C options; a message when they are wrong.
 static std::optional<std::string> readOptions(const dlc_compile_options &given,
                                               CompileOptions &options,
@@ -122,6 +130,12 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
     options.disabledPasses.push_back(pass.str());
   if (auto wrong = readAddedPasses(given, options))
     return wrong;
+  options.customOps = toStrings(given.custom_ops, given.num_custom_ops);
+  options.externOps = toStrings(given.extern_ops, given.num_extern_ops);
+  if (llvm::Error error = loadPlugins(
+          options, toStrings(given.plugins, given.num_plugins),
+          toStrings(given.plugin_options, given.num_plugin_options)))
+    return llvm::toString(std::move(error));
   if (given.pass_limit)
     options.passLimit = std::max<int64_t>(0, *given.pass_limit);
   for (const dlc_output_file &file :
@@ -171,7 +185,7 @@ compile(const dlc_compile_options *given, StringRef input,
                         "this machine cannot run code for " + spec->triple +
                             " " + spec->cpu + "; write it to a file");
 
-  std::unique_ptr<MLIRContext> context = createContext();
+  std::unique_ptr<MLIRContext> context = createContext(options);
   context->printOpOnDiagnostic(false);
   bool onlyUnsupported = true;
   ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &diagnostic) {
@@ -189,7 +203,9 @@ compile(const dlc_compile_options *given, StringRef input,
       return result->fail(DLC_COMPILE_OPTIONS,
                           llvm::toString(std::move(error)));
 
-  OwningOpRef<ModuleOp> module = read(*context, options);
+  OwningOpRef<ModuleOp> module;
+  if (succeeded(readCustomOps(*context, options)))
+    module = read(*context, options);
   WeightTable weights;
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;

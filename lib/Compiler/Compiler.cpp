@@ -6,11 +6,14 @@
 #include "lib/Codegen/ElementBytes.h"
 #include "lib/Codegen/WeightTable.h"
 #include "lib/Compiler/PassFilter.h"
+#include "lib/Compiler/Plugin.h"
 #include "lib/OnnxReader/OnnxReader.h"
 #include "lib/Target/Target.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
 #include "passes/Graph/Passes.h"
+#include "passes/Import/CustomOps.h"
+#include "passes/Import/ExternOps.h"
 #include "passes/Import/OpTable.h"
 #include "passes/Import/Passes.h"
 #include "passes/Tensor/Passes.h"
@@ -32,21 +35,40 @@ std::optional<Phase> dlc::parsePhase(StringRef name) {
 
 StringRef dlc::getPhaseName(Phase phase) { return kPhaseNames[size_t(phase)]; }
 
-std::unique_ptr<MLIRContext> dlc::createContext() {
+std::unique_ptr<MLIRContext> dlc::createContext(const CompileOptions &options) {
   DialectRegistry registry;
   registerDialects(registry);
   registerCodegenTranslations(registry);
+  registerPlugins(registry, options);
   auto context =
       std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   context->loadAllAvailableDialects();
   return context;
 }
 
-static bool hasRow(StringRef domain, StringRef op) {
-  return findOpRow(domain, op) != nullptr;
+LogicalResult dlc::readCustomOps(MLIRContext &context,
+                                 const CompileOptions &options) {
+  for (const std::string &path : options.customOps)
+    if (failed(addCustomOps(context, path)))
+      return failure();
+  for (const std::string &text : options.externOps)
+    if (llvm::Error error = addExternOp(context, text))
+      return emitError(UnknownLoc::get(&context))
+             << llvm::toString(std::move(error));
+  return success();
 }
 
-static ReadOptions toReadOptions(const CompileOptions &options, ReadMode mode) {
+/// What the reader asks the import: whether it lowers an operator.
+static auto makeHasRow(MLIRContext &context) {
+  return [&context](StringRef domain, StringRef op) {
+    return findOpRow(context, domain, op) != nullptr;
+  };
+}
+
+/// `hasRow` must live as long as the result.
+static ReadOptions
+toReadOptions(const CompileOptions &options, ReadMode mode,
+              llvm::function_ref<bool(StringRef, StringRef)> hasRow) {
   ReadOptions read;
   read.shapes = options.shapes;
   read.dims = options.dims;
@@ -59,8 +81,9 @@ static ReadOptions toReadOptions(const CompileOptions &options, ReadMode mode) {
 OwningOpRef<ModuleOp> dlc::readModel(StringRef path, MLIRContext &context,
                                      const CompileOptions &options,
                                      ReadMode mode) {
+  auto hasRow = makeHasRow(context);
   OwningOpRef<ModuleOp> module =
-      readOnnx(path, context, toReadOptions(options, mode));
+      readOnnx(path, context, toReadOptions(options, mode, hasRow));
   if (module)
     (*module)->setAttr(
         "dlc.name",
@@ -77,8 +100,9 @@ OwningOpRef<ModuleOp> dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer,
                                      StringRef name, MLIRContext &context,
                                      const CompileOptions &options,
                                      ReadMode mode) {
+  auto hasRow = makeHasRow(context);
   OwningOpRef<ModuleOp> module = readOnnx(std::move(buffer), name, "", context,
-                                          toReadOptions(options, mode));
+                                          toReadOptions(options, mode, hasRow));
   if (module)
     (*module)->setAttr(
         "dlc.name",
@@ -100,16 +124,27 @@ static bool usesThreads(const CompileOptions &options,
 
 void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
                      const CompileOptions &options) {
+  llvm::Expected<bool> isReplaced = replacePasses(pm, phase, options);
+  if (!isReplaced) // checkPasses() says what is wrong with it
+    return llvm::consumeError(isReplaced.takeError());
+  if (*isReplaced)
+    return;
   switch (phase) {
   case Phase::Onnx:
   case Phase::Obj:
     return;
   case Phase::Import:
-    return buildImportPipeline(pm);
+    buildImportPipeline(pm);
+    return addPluginPasses(pm, PassPoint::AfterImport, options);
   case Phase::Graph:
-    return buildGraphPipeline(pm);
+    addPluginPasses(pm, PassPoint::GraphEarly, options);
+    buildGraphPipeline(pm);
+    return addPluginPasses(pm, PassPoint::GraphLate, options);
   case Phase::Tensor: {
     TensorOptions tensor;
+    tensor.addPasses = [&](OpPassManager &pm) {
+      addPluginPasses(pm, PassPoint::Tensor, options);
+    };
     tensor.conv = options.conv;
     tensor.expandWeights = options.expandWeights;
     return buildTensorPipeline(pm, target, tensor);
@@ -133,6 +168,9 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
         "dlc.threads",
         Builder(module.getContext()).getI32IntegerAttr(options.threads));
   PassFilter filter(*module.getContext(), options);
+  PluginDiagnostics diagnostics(*module.getContext(), options);
+  if (options.behindPhase)
+    options.behindPhase(from, module);
   for (int i = int(from) + 1; i <= std::min(int(to), int(Phase::Llvm)); ++i) {
     if (options.progress)
       options.progress(getPhaseName(Phase(i)));
@@ -143,8 +181,13 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
       return module.emitError() << llvm::toString(std::move(error));
     if (options.configure)
       options.configure(pm);
-    if (failed(pm.run(module)))
+    diagnostics.attach(pm);
+    if (failed(pm.run(module))) {
+      diagnostics.reportSilence(module);
       return failure();
+    }
+    if (options.behindPhase)
+      options.behindPhase(Phase(i), module);
   }
   if (to >= Phase::Llvm) {
     // The entry that codegen looks for.

@@ -97,8 +97,8 @@ static bool isSupported(onnx::NodeOp node, const llvm::StringSet<> &functions,
                         const llvm::StringSet<> &bodies) {
   StringRef domain = node.getDomain() == "ai.onnx" ? "" : node.getDomain();
   std::string name = (domain + "::" + node.getOpType()).str();
-  return findOpRow(domain, node.getOpType()) || functions.contains(name) ||
-         bodies.contains(name);
+  return findOpRow(*node.getContext(), domain, node.getOpType()) ||
+         functions.contains(name) || bodies.contains(name);
 }
 
 static void collectOperators(ModelInfo &info, ModuleOp module) {

@@ -7,7 +7,6 @@
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "llvm/ADT/StringExtras.h"
-#include <mutex>
 
 using namespace mlir;
 using namespace dlc;
@@ -62,6 +61,15 @@ static void forEachName(StringRef pipeline,
   }
 }
 
+std::vector<std::string> dlc::listPasses(OpPassManager &pm) {
+  std::vector<std::string> names;
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  pm.printAsTextualPipeline(os);
+  forEachName(text, [&](StringRef name) { names.push_back(name.str()); });
+  return names;
+}
+
 std::vector<std::string> dlc::listPasses(const TargetSpec &target,
                                          const CompileOptions &options,
                                          Phase from, Phase to) {
@@ -70,44 +78,9 @@ std::vector<std::string> dlc::listPasses(const TargetSpec &target,
   for (int i = int(from) + 1; i <= std::min(int(to), int(Phase::Llvm)); ++i) {
     PassManager pm(&context, ModuleOp::getOperationName());
     buildPhase(pm, Phase(i), target, options);
-    std::string text;
-    llvm::raw_string_ostream os(text);
-    pm.printAsTextualPipeline(os);
-    forEachName(text, [&](StringRef name) { names.push_back(name.str()); });
+    llvm::append_range(names, listPasses(pm));
   }
   return names;
-}
-
-llvm::Error dlc::checkPasses(const CompileOptions &options,
-                             const TargetSpec &target) {
-  std::vector<std::string> names;
-  if (!options.disabledPasses.empty())
-    names = listPasses(target, options);
-  for (const auto &[phase, text] : options.addedPasses)
-    forEachName(text, [&](StringRef name) { names.push_back(name.str()); });
-  for (const std::string &disabled : options.disabledPasses) {
-    bool isKnown = llvm::is_contained(names, disabled);
-    if (isKnown && !isRequiredPass(disabled))
-      continue;
-    std::vector<std::string> optional;
-    for (const std::string &name : names)
-      if (!isRequiredPass(name) && !llvm::is_contained(optional, name))
-        optional.push_back(name);
-    return llvm::createStringError(
-        (isKnown ? "the pass '" + disabled + "' cannot be disabled"
-                 : "no pass of the pipeline is named '" + disabled + "'") +
-        "; these can be: " + llvm::join(optional, ", "));
-  }
-  // Parsing tells what is wrong with a pipeline.
-  MLIRContext context(MLIRContext::Threading::DISABLED);
-  for (const auto &added : options.addedPasses) {
-    PassManager pm(&context, ModuleOp::getOperationName());
-    CompileOptions one;
-    one.addedPasses = {added};
-    if (llvm::Error error = addPasses(pm, added.first, one))
-      return error;
-  }
-  return llvm::Error::success();
 }
 
 /// The messages of MLIR's parser of pipelines in one line, without the excerpt
@@ -129,21 +102,78 @@ static std::string inOneLine(StringRef messages) {
   return text;
 }
 
-llvm::Error dlc::addPasses(OpPassManager &pm, Phase phase,
-                           const CompileOptions &options) {
-  for (const auto &[behind, text] : options.addedPasses) {
-    if (behind != phase)
+/// Adds the passes of a textual pipeline, whose anchor may be left out.
+static llvm::Error parsePasses(OpPassManager &pm, StringRef text) {
+  StringRef passes = text.trim();
+  // With its anchor it would be nested, and run on no module at all.
+  if (passes.consume_front("builtin.module("))
+    passes.consume_back(")");
+  if (passes.empty())
+    return llvm::Error::success();
+  // Passes of plugins have registered themselves; all others do it here.
+  registerPasses();
+  std::string message;
+  llvm::raw_string_ostream os(message);
+  if (failed(parsePassPipeline(passes, pm, os)))
+    return llvm::createStringError("cannot add the passes '" + text +
+                                   "': " + inOneLine(message));
+  return llvm::Error::success();
+}
+
+llvm::Error dlc::checkPasses(const CompileOptions &options,
+                             const TargetSpec &target) {
+  // Parsing tells what is wrong with a pipeline.
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  for (const auto &list : {options.addedPasses, options.replacedPasses})
+    for (const auto &[phase, text] : list) {
+      PassManager pm(&context, ModuleOp::getOperationName());
+      if (llvm::Error error = parsePasses(pm, text))
+        return error;
+    }
+  std::vector<std::string> names;
+  if (!options.disabledPasses.empty())
+    names = listPasses(target, options);
+  for (const auto &[phase, text] : options.addedPasses)
+    forEachName(text, [&](StringRef name) { names.push_back(name.str()); });
+  return checkDisabled(options.disabledPasses, names);
+}
+
+llvm::Error dlc::checkDisabled(ArrayRef<std::string> disabledPasses,
+                               ArrayRef<std::string> names) {
+  for (const std::string &disabled : disabledPasses) {
+    bool isKnown = llvm::is_contained(names, disabled);
+    if (isKnown && !isRequiredPass(disabled))
       continue;
-    // Passes of plugins have registered themselves; all others do it here.
-    static std::once_flag once;
-    std::call_once(once, registerPasses);
-    std::string message;
-    llvm::raw_string_ostream os(message);
-    if (failed(parsePassPipeline(text, pm, os)))
-      return llvm::createStringError("cannot add the passes '" + text +
-                                     "': " + inOneLine(message));
+    std::vector<std::string> optional;
+    for (const std::string &name : names)
+      if (!isRequiredPass(name) && !llvm::is_contained(optional, name))
+        optional.push_back(name);
+    return llvm::createStringError(
+        (isKnown ? "the pass '" + disabled + "' cannot be disabled"
+                 : "no pass of the pipeline is named '" + disabled + "'") +
+        "; these can be: " + llvm::join(optional, ", "));
   }
   return llvm::Error::success();
+}
+
+llvm::Error dlc::addPasses(OpPassManager &pm, Phase phase,
+                           const CompileOptions &options) {
+  for (const auto &[behind, text] : options.addedPasses)
+    if (behind == phase)
+      if (llvm::Error error = parsePasses(pm, text))
+        return error;
+  return llvm::Error::success();
+}
+
+llvm::Expected<bool> dlc::replacePasses(OpPassManager &pm, Phase phase,
+                                        const CompileOptions &options) {
+  for (const auto &[replaced, text] : options.replacedPasses)
+    if (replaced == phase) {
+      if (llvm::Error error = parsePasses(pm, text))
+        return std::move(error);
+      return true;
+    }
+  return false;
 }
 
 PassFilter::PassFilter(MLIRContext &context, const CompileOptions &options)

@@ -18,10 +18,22 @@ DLC_API std::vector<std::string> listPasses(const TargetSpec &target,
 /// others only improve code.
 DLC_API bool isRequiredPass(llvm::StringRef name);
 
-/// Checks the names in `disabledPasses` and `addedPasses`. The message lists
-/// what could be meant.
+/// Checks `disabledPasses`, `addedPasses` and `replacedPasses`. The message
+/// lists what could be meant.
 DLC_API llvm::Error checkPasses(const CompileOptions &options,
                                 const TargetSpec &target);
+
+/// Checks that `disabled` are among `names` and none is required.
+DLC_API llvm::Error checkDisabled(llvm::ArrayRef<std::string> disabled,
+                                  llvm::ArrayRef<std::string> names);
+
+/// The names of the passes in a pass manager, in order.
+DLC_API std::vector<std::string> listPasses(mlir::OpPassManager &pm);
+
+/// Adds the passes that stand in for those of a phase; false when there are
+/// none.
+llvm::Expected<bool> replacePasses(mlir::OpPassManager &pm, Phase phase,
+                                   const CompileOptions &options);
 
 /// Adds what `options` wants to have run behind the passes of a phase.
 llvm::Error addPasses(mlir::OpPassManager &pm, Phase phase,

@@ -3,6 +3,7 @@
 #include "dlc/Registration.h"
 #include "dialects/Dlc/ContractBufferization.h"
 #include "dialects/Dlc/Dlc.h"
+#include "dialects/Dlc/ExternBufferization.h"
 #include "dialects/Onnx/Onnx.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -12,19 +13,24 @@
 #include "passes/Graph/Passes.h"
 #include "passes/Import/Passes.h"
 #include "passes/Tensor/Passes.h"
+#include <mutex>
 
 void dlc::registerDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
   registry.insert<DlcDialect, onnx::OnnxDialect>();
   registerContractBufferization(registry);
+  registerExternBufferization(registry);
 }
 
 void dlc::registerPasses() {
-  mlir::registerAllPasses();
-  registerDlcImportPasses();
-  registerDlcGraphPasses();
-  registerDlcTensorPasses();
-  registerDlcBufferPasses();
-  registerDlcCpuPasses();
+  static std::once_flag once;
+  std::call_once(once, [] {
+    mlir::registerAllPasses();
+    registerDlcImportPasses();
+    registerDlcGraphPasses();
+    registerDlcTensorPasses();
+    registerDlcBufferPasses();
+    registerDlcCpuPasses();
+  });
 }

@@ -176,32 +176,96 @@ static Expected<const Target *> lookUp(const Triple &triple) {
   return target;
 }
 
-Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
-                                        StringRef features) {
-  TargetSpec spec;
-  Triple host(Triple::normalize(sys::getDefaultTargetTriple()));
-  Triple triple = host;
+namespace {
+/// What -target stands for, with LLVM's tables of it.
+struct FoundTarget {
+  const TargetArch *arch;
+  Triple triple;
+  const Target *llvmTarget;
+  std::unique_ptr<MCSubtargetInfo> subtarget; ///< of the default CPU
+};
+} // namespace
+
+static Triple hostTriple() {
+  return Triple(Triple::normalize(sys::getDefaultTargetTriple()));
+}
+
+/// Finds a target by its spelling; "" is this machine.
+static Expected<FoundTarget> find(StringRef target) {
+  FoundTarget found;
+  found.triple = hostTriple();
   if (target.empty()) {
-    spec.arch = findByArch(host.getArch());
-    if (!spec.arch)
+    found.arch = findByArch(found.triple.getArch());
+    if (!found.arch)
       return createStringError(formatv(
           "this machine ({0}) is no target of dlc: give one with -target=",
-          host.str()));
+          found.triple.str()));
   } else {
-    Expected<const TargetArch *> arch = findTarget(target, triple);
+    Expected<const TargetArch *> arch = findTarget(target, found.triple);
     if (!arch)
       return arch.takeError();
-    spec.arch = *arch;
+    found.arch = *arch;
   }
-  const TargetArch &arch = *spec.arch;
-  spec.triple = triple.str();
-  spec.abi = arch.abi.str();
-  initializeOnce(arch);
-  Expected<const Target *> llvmTarget = lookUp(triple);
+  initializeOnce(*found.arch);
+  Expected<const Target *> llvmTarget = lookUp(found.triple);
   if (!llvmTarget)
     return llvmTarget.takeError();
-  std::unique_ptr<MCSubtargetInfo> any(
-      (*llvmTarget)->createMCSubtargetInfo(triple, arch.cpu, arch.features));
+  found.llvmTarget = *llvmTarget;
+  found.subtarget.reset(found.llvmTarget->createMCSubtargetInfo(
+      found.triple, found.arch->cpu, found.arch->features));
+  return found;
+}
+
+/// A table of names and what they are, as clang prints it.
+template <typename Entry>
+static void printEntries(raw_ostream &os, ArrayRef<Entry> entries,
+                         function_ref<std::string(const Entry &)> describe) {
+  size_t width = 0;
+  for (const Entry &entry : entries)
+    width = std::max(width, StringRef(entry.Key).size());
+  for (const Entry &entry : entries)
+    os << "  " << left_justify(entry.Key, width) << " - " << describe(entry)
+       << ".\n";
+}
+
+Error dlc::printCpus(raw_ostream &os, StringRef target) {
+  Expected<FoundTarget> found = find(target);
+  if (!found)
+    return found.takeError();
+  os << "Available CPUs for " << found->triple.str() << ":\n\n";
+  printEntries<SubtargetSubTypeKV>(
+      os, found->subtarget->getAllProcessorDescriptions(), [](const auto &cpu) {
+        return ("Select the " + StringRef(cpu.Key) + " processor").str();
+      });
+  return Error::success();
+}
+
+Error dlc::printFeatures(raw_ostream &os, StringRef target) {
+  Expected<FoundTarget> found = find(target);
+  if (!found)
+    return found.takeError();
+  os << "Available features for " << found->triple.str() << ":\n\n";
+  printEntries<SubtargetFeatureKV>(
+      os, found->subtarget->getAllProcessorFeatures(),
+      [](const auto &feature) { return std::string(feature.Desc); });
+  os << "\nUse +feature to enable a feature, or -feature to disable it.\n";
+  return Error::success();
+}
+
+Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
+                                        StringRef features) {
+  Expected<FoundTarget> found = find(target);
+  if (!found)
+    return found.takeError();
+  Triple host = hostTriple();
+  const Triple &triple = found->triple;
+  const TargetArch &arch = *found->arch;
+  const Target *llvmTarget = found->llvmTarget;
+  const std::unique_ptr<MCSubtargetInfo> &any = found->subtarget;
+  TargetSpec spec;
+  spec.arch = found->arch;
+  spec.triple = triple.str();
+  spec.abi = arch.abi.str();
 
   bool native = cpu == "native" || (target.empty() && cpu.empty());
   if (native) {
@@ -231,7 +295,7 @@ Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
   appendFeatures(spec.features, features);
 
   std::unique_ptr<MCSubtargetInfo> subtarget(
-      (*llvmTarget)->createMCSubtargetInfo(triple, spec.cpu, spec.features));
+      llvmTarget->createMCSubtargetInfo(triple, spec.cpu, spec.features));
   for (const SubtargetFeatureKV &feature :
        subtarget->getEnabledProcessorFeatures())
     spec.enabled.push_back(feature.Key);

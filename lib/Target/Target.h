@@ -81,10 +81,17 @@ struct TargetArch {
   unsigned maxImageLog2; ///< an object's data may have 2^this bytes
   VectorUnit (*vectorUnit)(const TargetSpec &);
   void (*initialize)(); ///< registers LLVM's back end
+  /// The target of dlc's own whose runtime code objects get, where it is
+  /// another one: for targets of plugins.
+  llvm::StringRef runtime = {};
+
+  llvm::StringRef getRuntime() const {
+    return runtime.empty() ? name : runtime;
+  }
 };
 
 /// Registers a target; one static object in each target's file.
-struct TargetRegistration {
+struct DLC_API TargetRegistration {
   explicit TargetRegistration(const TargetArch &arch);
 };
 
@@ -102,6 +109,12 @@ createTargetMachine(const TargetSpec &spec, unsigned optLevel);
 
 /// Every registered target, by name.
 DLC_API std::vector<const TargetArch *> listTargets();
+
+/// The texts of -mcpu=help and -mattr=help: what LLVM knows for a spelling of
+/// -target.
+DLC_API llvm::Error printCpus(llvm::raw_ostream &os, llvm::StringRef target);
+DLC_API llvm::Error printFeatures(llvm::raw_ostream &os,
+                                  llvm::StringRef target);
 
 /// The text of --print-targets.
 DLC_API void printTargets(llvm::raw_ostream &os);

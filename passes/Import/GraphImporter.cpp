@@ -1,6 +1,7 @@
 // Imports graphs node by node.
 
 #include "passes/Import/GraphImporter.h"
+#include "dlc/Plugin.h"
 #include "lib/OnnxReader/OnnxReader.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
@@ -73,7 +74,8 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
     diag << kNotSupported << reason;
     return diag;
   };
-  const OpRow *row = findOpRow(node.getDomain(), node.getOpType());
+  const OpRow *row =
+      findOpRow(*node.getContext(), node.getDomain(), node.getOpType());
   int version =
       getSinceVersion(node.getDomain(), node.getOpType(), node.getOpset());
   if (!row)
@@ -83,7 +85,14 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
   if (version && version < row->sinceVersion)
     return fail("expected version " + Twine(row->sinceVersion) +
                 " or newer, and ONNX cannot convert version " + Twine(version));
-  NodeImport import(*this, b, node);
+  NodeImport import(*this, b, node, row->options);
+  std::optional<ScopedDiagnosticHandler> nameOwner;
+  if (row->options)
+    nameOwner.emplace(node.getContext(), [&](Diagnostic &diagnostic) {
+      if (diagnostic.getSeverity() == DiagnosticSeverity::Error)
+        diagnostic << " [plugin '" << row->options->getPlugin() << "']";
+      return failure();
+    });
   for (unsigned i = 0; i < import.numInputs(); ++i)
     if (node.getInput(i) && !import.input(i)) {
       // Of unknown type since its node could not be imported: said already.

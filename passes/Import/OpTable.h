@@ -21,11 +21,17 @@
 #include "dialects/Onnx/Onnx.h"
 #include "dlc/Api.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/DialectInterface.h"
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
 
 namespace dlc {
 
 class NodeImport;
 class GraphImporter;
+class PluginOptions;
 
 /// The node's results, one for each that it has; failure after an error.
 using ImportResult = llvm::FailureOr<llvm::SmallVector<mlir::Value>>;
@@ -41,8 +47,10 @@ enum class RowKind { SingleOp, Composition };
 struct OpRow {
   llvm::StringRef domain, name;
   int sinceVersion;
-  ImportResult (*import)(NodeImport &);
+  std::function<ImportResult(NodeImport &)> import;
   RowKind kind = RowKind::SingleOp;
+  /// Of the plugin whose row it is.
+  const PluginOptions *options = nullptr;
 };
 
 /// As the last word of a row.
@@ -52,14 +60,34 @@ inline constexpr RowKind kComposition = RowKind::Composition;
 mlir::Type computeTypeOf(mlir::Type type);
 
 /// Registers rows; a static object in the file of an operator family.
-struct OpRows {
+struct DLC_API OpRows {
   OpRows(std::initializer_list<OpRow> rows);
 };
 
-/// The row of an operator, or null.
+/// The row of an operator in the table, or null.
 DLC_API const OpRow *findOpRow(llvm::StringRef domain, llvm::StringRef name);
+/// The same, with the rows that this context has beyond the table.
+DLC_API const OpRow *findOpRow(mlir::MLIRContext &context,
+                               llvm::StringRef domain, llvm::StringRef name);
 /// Every row, sorted by domain and name.
 DLC_API llvm::SmallVector<const OpRow *> listOpRows();
+
+/// The rows that one context has beyond the table: those of plugins and of
+/// --custom-ops. An interface of the dlc dialect.
+class DLC_API ContextRows : public mlir::DialectInterface::Base<ContextRows> {
+public:
+  explicit ContextRows(mlir::Dialect *dialect) : Base(dialect) {}
+
+  static ContextRows &get(mlir::MLIRContext &context);
+
+  const OpRow *find(llvm::StringRef domain, llvm::StringRef name) const;
+  /// Adds a row, or takes its place. `owner` lives as long as the context.
+  void add(OpRow row, std::shared_ptr<const void> owner);
+
+private:
+  std::map<std::pair<std::string, std::string>, OpRow> rows;
+  std::vector<std::shared_ptr<const void>> owners;
+};
 
 /// Sizes read from data are clamped to this. No memory has so much.
 constexpr int64_t kLargestSize = int64_t(1) << 47;
@@ -79,10 +107,12 @@ using Elements = llvm::SmallVector<mlir::OpFoldResult>;
 
 /// One node while it is imported: its inputs as dlc values, its attributes,
 /// and builders of ops.
-class NodeImport {
+class DLC_API NodeImport {
 public:
-  NodeImport(GraphImporter &graph, mlir::OpBuilder &builder, onnx::NodeOp node)
-      : graph(graph), b(builder), node(node), loc(node.getLoc()) {}
+  NodeImport(GraphImporter &graph, mlir::OpBuilder &builder, onnx::NodeOp node,
+             const PluginOptions *options = nullptr)
+      : graph(graph), b(builder), node(node), loc(node.getLoc()),
+        options(options) {}
 
   GraphImporter &graph;
   mlir::OpBuilder &b;
@@ -132,6 +162,9 @@ public:
   std::optional<llvm::SmallVector<int64_t>> getInts(llvm::StringRef name) {
     return node.getInts(name);
   }
+
+  /// What the user gave the plugin whose row this is.
+  const PluginOptions &pluginOptions() { return *options; }
 
   /// The attribute `name` as an axis of `value`: negative ones count from the
   /// end. Axes out of range are errors: see `failed`.
@@ -295,6 +328,8 @@ public:
                            mlir::Type elementType, bool isScalar = false);
 
 private:
+  const PluginOptions *options;
+
   mlir::Value createInferred(mlir::OperationState &state);
   mlir::Value widen(mlir::Value x);
 

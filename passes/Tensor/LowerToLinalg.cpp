@@ -259,6 +259,8 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
                                                          target);
     target.addIllegalDialect<DlcDialect>();
     target.addLegalOp<ContractOp, YieldOp>();
+    target.addDynamicallyLegalOp<ExternOp>(
+        [&](ExternOp op) { return converter.isLegal(op); });
     target.addDynamicallyLegalOp<func::FuncOp>([&](func::FuncOp op) {
       return converter.isSignatureLegal(op.getFunctionType());
     });
@@ -271,7 +273,9 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
       LogicalResult
       matchAndRewrite(Operation *op, ArrayRef<Value> operands,
                       ConversionPatternRewriter &rewriter) const override {
-        if (isa<DlcDialect>(op->getDialect()) || op->getNumRegions())
+        bool isLowered =
+            isa<DlcDialect>(op->getDialect()) && !isa<ExternOp>(op);
+        if (isLowered || op->getNumRegions())
           return failure();
         SmallVector<Type> types;
         if (failed(

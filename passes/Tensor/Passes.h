@@ -5,6 +5,7 @@
 
 #include "dlc/Api.h"
 #include "mlir/Pass/Pass.h"
+#include <functional>
 
 namespace dlc {
 
@@ -27,6 +28,9 @@ struct TensorOptions {
   std::string conv = "auto";
   /// --expand-weights: init or object.
   std::string expandWeights = "init";
+  /// Adds passes on linalg and dlc.contract, before constants are evaluated
+  /// and elementwise ops fused.
+  std::function<void(mlir::OpPassManager &)> addPasses;
 };
 
 /// Appends the passes of the phase, in order; see Pipeline.cpp.

@@ -20,6 +20,8 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createLowerToLinalg(lower));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  if (options.addPasses)
+    options.addPasses(pm);
   // Weights in the form and layout of the kernels, before they are evaluated.
   PackContractOptions pack;
   pack.lanes = unit.bytes / 4;

@@ -16,6 +16,8 @@ from dlc.model import Model
 ModelSource = Union[str, "os.PathLike[str]", bytes, Any]
 """A path, the bytes of a model, or an onnx.ModelProto."""
 
+Path = Union[str, "os.PathLike[str]"]
+
 Shape = Sequence[Union[int, str, None]]
 """Sizes; None, -1 or "?" is dynamic."""
 
@@ -42,6 +44,10 @@ def compile(
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
     remarks: str | None = None,
+    plugins: Sequence[Path] = (),
+    plugin_options: Mapping[str, object] | None = None,
+    custom_ops: Sequence[Path] = (),
+    extern_ops: Sequence[str] = (),
 ) -> Model:
     """Compiles a model to code in this process.
 
@@ -66,6 +72,11 @@ def compile(
         `Model.passes` tells which they were.
       remarks: a regular expression, "" for all; passes in whose name it is
         found say what they did and missed, in `Model.diagnostics`.
+      plugins: shared libraries that extend the compiler, as --load-plugin. They
+        stay loaded.
+      plugin_options: values of their options by name, as --plugin-opt.
+      custom_ops: files with operators as MLIR functions, as --custom-ops.
+      extern_ops: C functions of this process for operators, as --extern-op.
 
     Raises:
       UnsupportedError: the model uses operators that dlc lacks.
@@ -75,6 +86,7 @@ def compile(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
         disabled_passes, added_passes, pass_limit, remarks,
     )  # fmt: skip
+    options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     compilation = _Compilation(_run(model, options))
     return Model(compilation.model, compilation)
 
@@ -97,6 +109,10 @@ def compile_to_file(
     disabled_passes: Sequence[str] = (),
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
+    plugins: Sequence[Path] = (),
+    plugin_options: Mapping[str, object] | None = None,
+    custom_ops: Sequence[Path] = (),
+    extern_ops: Sequence[str] = (),
 ) -> list[str]:
     """Compiles a model to files, as the command `dlc` does.
 
@@ -125,6 +141,7 @@ def compile_to_file(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
         disabled_passes, added_passes, pass_limit,
     )  # fmt: skip
+    options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     options.set_outputs(list(zip(emit, paths)))
     library.load().dlc_compilation_free(_run(model, options))
     return paths
@@ -191,6 +208,19 @@ class _Options:
         if pass_limit is not None:
             self.struct.pass_limit = ctypes.pointer(ctypes.c_int64(pass_limit))
 
+    def set_extensions(
+        self,
+        plugins: Sequence[Path],
+        plugin_options: Mapping[str, object] | None,
+        custom_ops: Sequence[Path],
+        extern_ops: Sequence[str],
+    ) -> None:
+        settings = [f"{key}={_to_setting(x)}" for key, x in (plugin_options or {}).items()]
+        self.struct.plugins, self.struct.num_plugins = _to_paths(plugins)
+        self.struct.plugin_options, self.struct.num_plugin_options = _to_texts(settings)
+        self.struct.custom_ops, self.struct.num_custom_ops = _to_paths(custom_ops)
+        self.struct.extern_ops, self.struct.num_extern_ops = _to_texts(extern_ops)
+
     def set_outputs(self, outputs: list[tuple[str, str]]) -> None:
         files = (library.OutputFile * len(outputs))()
         for file, (kind, path) in zip(files, outputs):
@@ -209,6 +239,16 @@ def _to_texts(texts: Sequence[str]) -> tuple[Any, int]:
     if isinstance(texts, str):
         raise TypeError(f"expected a list of texts, found the text {texts!r}")
     return (ctypes.c_char_p * len(texts))(*(text.encode() for text in texts)), len(texts)
+
+
+def _to_paths(paths: Sequence[Path]) -> tuple[Any, int]:
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise TypeError(f"expected a list of paths, found {paths!r}")
+    return (ctypes.c_char_p * len(paths))(*(os.fsencode(path) for path in paths)), len(paths)
+
+
+def _to_setting(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _to_size(size: int | str | None) -> int:

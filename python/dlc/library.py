@@ -47,6 +47,14 @@ class CompileOptions(Structure):
         ("remarks", c_char_p),
         ("threads", c_int32),
         ("expand_weights", c_char_p),
+        ("plugins", POINTER(c_char_p)),
+        ("num_plugins", c_size_t),
+        ("plugin_options", POINTER(c_char_p)),
+        ("num_plugin_options", c_size_t),
+        ("custom_ops", POINTER(c_char_p)),
+        ("num_custom_ops", c_size_t),
+        ("extern_ops", POINTER(c_char_p)),
+        ("num_extern_ops", c_size_t),
     ]
 
 

@@ -264,7 +264,21 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
                         help="leave out an optional pass")  # fmt: skip
     parser.add_argument("--add-passes", action="append", default=[], metavar="phase:pipeline",
                         help="run passes behind those of a phase")  # fmt: skip
+    parser.add_argument("--load-plugin", action="append", default=[], metavar="file",
+                        help="load a plugin, a shared library")  # fmt: skip
+    parser.add_argument("--plugin-opt", action="append", default=[], metavar="name=value",
+                        help="set an option of a plugin")  # fmt: skip
+    parser.add_argument("--custom-ops", action="append", default=[], metavar="ops.mlir",
+                        help="operators as MLIR functions")  # fmt: skip
     return parser.parse_args(arguments)
+
+
+def _read_settings(settings: list[str]) -> dict[str, str]:
+    """The values of --plugin-opt by name."""
+    for setting in settings:
+        if "=" not in setting:
+            raise ValueError(f"expected --plugin-opt=name=value, found '{setting}'")
+    return {name: value for name, _, value in (text.partition("=") for text in settings)}
 
 
 def _load(options: argparse.Namespace) -> tuple[onnx.ModelProto, dict[str, Any]]:
@@ -324,8 +338,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         expand_weights=options.expand_weights,
         disabled_passes=options.disable_pass,
         added_passes=options.add_passes,
+        plugins=options.load_plugin,
+        custom_ops=options.custom_ops,
     )
     try:
+        how["plugin_options"] = _read_settings(options.plugin_opt)
         model, inputs = _load(options)
         return _report(model, inputs, options.all, how)
     except dlc.DlcError as error:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("DLC_BUILD_DIR", ROOT / "build"))
 DLC = os.environ.get("DLC", str(BUILD / "bin" / "dlc"))
-BREAK_PASS = BUILD / "lib" / "libdlc-break-pass.so"
+BREAK_PASS = BUILD / "lib" / "libdlc-test-BreakPass.so"
 
 
 def run(*arguments, **environment):

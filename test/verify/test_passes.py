@@ -120,15 +120,13 @@ def test_disabled_passes_do_nothing(net):
 
 
 def test_names_the_planted_pass_and_the_node(net):
-    broken = dict(LD_PRELOAD=str(common.BREAK_PASS))
-    status, out, err = run("verify", net, "--add-passes=graph:test-break", **broken)
+    broken = [f"--load-plugin={common.BREAK_PASS}", "--add-passes=graph:test-break"]
+    status, out, err = run("verify", net, *broken)
     assert status == 1 and err == ""
     assert "first wrong value: 'f' of node 'tanh1' (Tanh)" in out
     assert "first wrong pass: test-break of the phase graph" in out
     # What is disabled does no harm.
-    status, out, _ = run(
-        "verify", net, "--add-passes=graph:test-break", "--disable-pass=test-break", **broken
-    )
+    status, out, _ = run("verify", net, *broken, "--disable-pass=test-break")
     assert status == 0 and "all 10 values of 10 nodes are right" in out
 
 

@@ -191,8 +191,10 @@ int tool::runInfo() {
   std::optional<CompileOptions> options = getCompileOptions();
   if (!options)
     return 1;
-  std::unique_ptr<MLIRContext> context = createContext();
+  std::unique_ptr<MLIRContext> context = createContext(*options);
   DiagnosticPrinter diagnostics(*context, llvm::errs());
+  if (failed(readCustomOps(*context, *options)))
+    return 1;
   OwningOpRef<ModuleOp> module =
       readModel(inputPath, *context, *options, ReadMode::Typed);
   if (!module)

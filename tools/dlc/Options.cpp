@@ -2,6 +2,7 @@
 
 #include "tools/dlc/Options.h"
 #include "lib/Codegen/OutputFiles.h"
+#include "lib/Draw/Draw.h"
 #include "lib/OnnxReader/OnnxReader.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
@@ -97,6 +98,25 @@ cl::opt<bool>
     tool::printOpsFlag("print-supported-ops",
                        cl::desc("List the ONNX operators that can be compiled"),
                        cl::cat(modelCategory));
+static cl::list<std::string> pluginPaths(
+    "load-plugin", cl::desc("Load a plugin, a shared library; may be repeated"),
+    cl::value_desc("file"), cl::cat(generalCategory), inPlain, inInfo);
+static cl::list<std::string> pluginSettings(
+    "plugin-opt", cl::desc("Set an option of a plugin; may be repeated"),
+    cl::value_desc("name=value"), cl::cat(generalCategory), inPlain, inInfo);
+cl::opt<bool> tool::printPluginsFlag(
+    "print-plugins", cl::desc("List what the loaded plugins have to offer"),
+    cl::cat(generalCategory));
+static cl::list<std::string> customOps(
+    "custom-ops",
+    cl::desc("Operators of one's own, as MLIR functions; may be repeated"),
+    cl::value_desc("ops.mlir"), cl::cat(modelCategory), inPlain, inInfo);
+static cl::list<std::string> externOps(
+    "extern-op",
+    cl::desc("A C function for an operator, and the shapes of its inputs and "
+             "results; may be repeated"),
+    cl::value_desc("domain::Name=symbol[:[n,c]->[n,c]]"),
+    cl::cat(modelCategory), inPlain, inInfo);
 static cl::opt<std::string>
     toPhase("to",
             cl::desc("Stop after a phase and print the IR: onnx, import, "
@@ -110,6 +130,16 @@ cl::opt<std::string> tool::remarks(
     cl::desc("Print what the passes did and missed; regex: only those in whose "
              "name it is found"),
     cl::value_desc("regex"), cl::cat(developerCategory));
+cl::opt<bool>
+    tool::report("report",
+                 cl::desc("Print operations, multiply-adds and memory traffic "
+                          "before and behind the passes"),
+                 cl::cat(generalCategory));
+cl::opt<std::string> tool::dumpGraph(
+    "dump-graph",
+    cl::desc("Draw the model behind a phase (onnx, import, graph (default), "
+             "tensor), as .svg or .dot"),
+    cl::value_desc("[phase:]file"), cl::cat(generalCategory));
 static cl::list<std::string>
     disabledPasses("disable-pass",
                    cl::desc("Leave out an optional pass; may be repeated"),
@@ -118,6 +148,11 @@ static cl::list<std::string> addedPasses(
     "add-passes",
     cl::desc("Run passes, in MLIR's notation, behind those of a phase"),
     cl::value_desc("phase:pipeline"), cl::cat(developerCategory));
+static cl::list<std::string> passPipelines(
+    "pass-pipeline",
+    cl::desc("Run these passes, in MLIR's notation, instead of those of a "
+             "phase or of all"),
+    cl::value_desc("[phase:]pipeline"), cl::cat(developerCategory));
 cl::opt<bool>
     tool::printPipelineFlag("print-pipeline",
                             cl::desc("Print the passes of each phase"),
@@ -302,7 +337,75 @@ std::optional<CompileOptions> tool::getCompileOptions() {
       return std::nullopt;
     options.addedPasses.emplace_back(*parsed, pipeline.str());
   }
+  options.customOps.assign(customOps.begin(), customOps.end());
+  options.externOps.assign(externOps.begin(), externOps.end());
+  std::vector<std::string> paths(pluginPaths.begin(), pluginPaths.end());
+  std::vector<std::string> settings(pluginSettings.begin(),
+                                    pluginSettings.end());
+  if (llvm::Error error = loadPlugins(options, paths, settings))
+    return wrong(llvm::toString(std::move(error)));
   return options;
+}
+
+bool tool::applyPassPipeline(CompileOptions &options, Phase from, Phase to) {
+  for (StringRef text : passPipelines) {
+    auto [name, pipeline] = text.split(':');
+    std::optional<Phase> phase = parsePhase(name);
+    bool isOne = phase && text.contains(':');
+    if (isOne && (*phase <= from || *phase > std::min(to, Phase::Llvm))) {
+      fail("expected a phase behind '" + getPhaseName(from) + "', up to '" +
+           getPhaseName(std::min(to, Phase::Llvm)) +
+           "', for --pass-pipeline, found '" + name + "'");
+      return false;
+    }
+    // The first phase has all of it, and the others have nothing.
+    Phase first = isOne ? *phase : Phase(int(from) + 1);
+    Phase last = isOne ? *phase : std::min(to, Phase::Llvm);
+    if (!isOne)
+      pipeline = text;
+    for (int i = int(first); i <= int(last); ++i) {
+      for (const auto &known : options.replacedPasses)
+        if (known.first == Phase(i)) {
+          fail("expected one --pass-pipeline for the phase '" +
+               getPhaseName(Phase(i)) + "', found two");
+          return false;
+        }
+      options.replacedPasses.emplace_back(
+          Phase(i), Phase(i) == first ? pipeline.str() : "");
+    }
+  }
+  return true;
+}
+
+bool tool::getGraphDump(std::optional<GraphDump> &dump, Phase from, Phase to) {
+  if (!dumpGraph.getNumOccurrences())
+    return true;
+  dump.emplace();
+  StringRef path = dumpGraph;
+  auto [name, rest] = path.split(':');
+  if (std::optional<Phase> phase = parsePhase(name); phase && !rest.empty()) {
+    dump->phase = *phase;
+    path = rest;
+  } else {
+    // What --to leaves of it.
+    dump->phase = std::max(from, std::min(to, Phase::Graph));
+  }
+  dump->path = path.str();
+  if (dump->phase > Phase::Tensor || dump->phase < from || dump->phase > to) {
+    fail("expected a phase from '" + getPhaseName(from) + "' to '" +
+         getPhaseName(std::min(to, Phase::Tensor)) +
+         "' for --dump-graph, found '" + getPhaseName(dump->phase) + "'");
+    return false;
+  }
+  if (!draw::isKnownFile(path)) {
+    fail("expected a file .svg or .dot for --dump-graph, found '" + path + "'");
+    return false;
+  }
+  if (llvm::Error error = OutputFiles::check(path)) {
+    fail(llvm::toString(std::move(error)));
+    return false;
+  }
+  return true;
 }
 
 bool tool::isTextInput() {

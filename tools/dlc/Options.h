@@ -13,9 +13,9 @@ extern llvm::cl::SubCommand infoCommand, verifyCommand;
 extern std::string inputPath;
 extern llvm::cl::opt<std::string> outputPath, modelName;
 extern llvm::cl::opt<std::string> target, cpu, features;
-extern llvm::cl::opt<std::string> printAfter, remarks;
+extern llvm::cl::opt<std::string> printAfter, remarks, dumpGraph;
 extern llvm::cl::opt<bool> verbose, debugInfo, printTargetsFlag, printOpsFlag;
-extern llvm::cl::opt<bool> printPipelineFlag, asJson;
+extern llvm::cl::opt<bool> printPipelineFlag, printPluginsFlag, asJson, report;
 
 /// Reads the command line; false after an error. Ends the program after --help
 /// and --version.
@@ -30,8 +30,20 @@ int finishOutput();
 /// The options of a compilation; none after an error.
 std::optional<CompileOptions> getCompileOptions();
 
+/// Replaces the passes from one phase to another as --pass-pipeline says;
+/// false after an error.
+bool applyPassPipeline(CompileOptions &options, Phase from, Phase to);
+
 /// The phases of --from and --to; none after an error.
 std::optional<std::pair<Phase, Phase>> getPhases();
+
+/// The phase behind which --dump-graph draws, and the file; none without it.
+/// False after an error.
+struct GraphDump {
+  Phase phase = Phase::Graph;
+  std::string path;
+};
+bool getGraphDump(std::optional<GraphDump> &dump, Phase from, Phase to);
 
 /// Whether the input is IR as text.
 bool isTextInput();
@@ -39,6 +51,10 @@ bool isTextInput();
 /// The files to write for --emit and -o, or for a `to` before Obj the one for
 /// the IR; none after an error. Checks what can be known before the work.
 std::optional<std::vector<Output>> getOutputs(Phase to);
+
+/// Prints the CPUs for -mcpu=help, the features for -mattr=help; the exit
+/// status, none without them.
+std::optional<int> printHelpOfTarget();
 
 /// Does what a flag such as --print-targets asks for; the exit status, none
 /// without such a flag.

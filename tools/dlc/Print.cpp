@@ -1,5 +1,6 @@
 // The flags that print something and end.
 
+#include "lib/Compiler/Plugin.h"
 #include "lib/Target/Target.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Import/OpTable.h"
@@ -9,12 +10,23 @@ using namespace mlir;
 using namespace dlc;
 using namespace dlc::tool;
 
-static void printSupportedOps(llvm::raw_ostream &os) {
-  for (const OpRow *row : listOpRows())
+static void printSupportedOps(llvm::raw_ostream &os,
+                              const CompileOptions &options) {
+  std::vector<std::string> names;
+  auto add = [&](const OpRow &row) {
     // The reader's own are none of a model's.
-    if (row->domain != "dlc")
-      os << (row->domain.empty() ? "ai.onnx" : row->domain) << "." << row->name
-         << "\n";
+    if (row.domain != "dlc")
+      names.push_back(
+          ((row.domain.empty() ? "ai.onnx" : row.domain) + "." + row.name)
+              .str());
+  };
+  for (const OpRow *row : listOpRows())
+    add(*row);
+  for (const PluginUse &use : options.plugins)
+    for (const OpRow &row : use.plugin->operators)
+      add(row);
+  for (const std::string &name : names)
+    os << name << "\n";
 }
 
 /// One line a phase, as dlc-opt takes it.
@@ -30,17 +42,30 @@ static void printPipeline(llvm::raw_ostream &os, const TargetSpec &spec,
   }
 }
 
+std::optional<int> tool::printHelpOfTarget() {
+  if (cpu != "help" && features != "help")
+    return std::nullopt;
+  llvm::Error error = cpu == "help" ? printCpus(llvm::outs(), target)
+                                    : printFeatures(llvm::outs(), target);
+  if (error)
+    return fail(llvm::toString(std::move(error)));
+  return finishOutput();
+}
+
 std::optional<int> tool::printAndEnd(const TargetSpec &spec,
                                      const CompileOptions &options) {
-  if (printTargetsFlag + printOpsFlag + printPipelineFlag > 1)
+  if (printTargetsFlag + printOpsFlag + printPipelineFlag + printPluginsFlag >
+      1)
     return fail("expected one of --print-targets, --print-supported-ops, "
-                "--print-pipeline");
+                "--print-pipeline, --print-plugins");
   if (printTargetsFlag)
     printTargets(llvm::outs());
   else if (printOpsFlag)
-    printSupportedOps(llvm::outs());
+    printSupportedOps(llvm::outs(), options);
   else if (printPipelineFlag)
     printPipeline(llvm::outs(), spec, options);
+  else if (printPluginsFlag)
+    printPlugins(llvm::outs(), options);
   else
     return std::nullopt;
   return finishOutput();

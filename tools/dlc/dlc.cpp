@@ -6,6 +6,9 @@
 #include "lib/Codegen/WeightTable.h"
 #include "lib/Compiler/ModelInfo.h"
 #include "lib/Compiler/PassFilter.h"
+#include "lib/Compiler/Plugin.h"
+#include "lib/Compiler/Statistics.h"
+#include "lib/Draw/Draw.h"
 #include "lib/Target/Target.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/Parser/Parser.h"
@@ -45,6 +48,7 @@ private:
   LogicalResult compile(ModuleOp module, ArrayRef<Output> outputs);
   LogicalResult printModule(ModuleOp module, StringRef path);
   void configurePasses(TimingScope &timing);
+  void look(Phase phase, ModuleOp module);
   /// With -v, a line with the time since the last one.
   void say(const Twine &what);
   void enterPhase(StringRef phase);
@@ -52,6 +56,9 @@ private:
   CompileOptions options;
   TargetSpec spec;
   Phase from = Phase::Onnx, to = Phase::Obj;
+  std::optional<GraphDump> dump;
+  bool hasFailed = false; ///< to draw the graph
+  std::vector<std::pair<StringRef, Statistics>> statistics;
   Progress progress;
   std::unique_ptr<PassProgress> passes;
   std::string size; // "122 nodes"
@@ -85,6 +92,9 @@ static OpPrintingFlags getPrintingFlags(bool isTerminal) {
 }
 
 void Driver::configurePasses(TimingScope &timing) {
+  options.behindPhase = [&](Phase phase, ModuleOp module) {
+    look(phase, module);
+  };
   options.progress = [&](StringRef phase) { enterPhase(phase); };
   options.configure = [&](PassManager &pm) {
     pm.enableVerifier(true);
@@ -101,6 +111,25 @@ void Driver::configurePasses(TimingScope &timing) {
           /*printAfterOnlyOnFailure=*/false, progress,
           getPrintingFlags(llvm::errs().is_displayed()));
   };
+}
+
+/// Draws and counts, as --dump-graph and --report want it.
+void Driver::look(Phase phase, ModuleOp module) {
+  if (report && phase <= Phase::Tensor)
+    statistics.emplace_back(getPhaseName(phase), countStatistics(module));
+  if (!dump || dump->phase != phase)
+    return;
+  OutputFiles files;
+  llvm::Error error = files.write(dump->path, [&](llvm::raw_fd_ostream &os) {
+    draw::drawModule(os, dump->path, module);
+    return llvm::Error::success();
+  });
+  if (!error)
+    error = files.commit();
+  if (error) {
+    module.emitError() << llvm::toString(std::move(error));
+    hasFailed = true;
+  }
 }
 
 /// Writes the module where -o says, complete or not at all.
@@ -120,7 +149,7 @@ LogicalResult Driver::printModule(ModuleOp module, StringRef path) {
 }
 
 LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
-  if (failed(runPhases(module, from, to, options, spec)))
+  if (failed(runPhases(module, from, to, options, spec)) || hasFailed)
     return failure();
   say("ran the passes");
   if (to != Phase::Obj)
@@ -165,6 +194,8 @@ int Driver::run() {
   if (!phases)
     return 1;
   std::tie(from, to) = *phases;
+  if (!applyPassPipeline(options, from, to) || !getGraphDump(dump, from, to))
+    return 1;
   std::optional<std::vector<Output>> outputs = getOutputs(to);
   if (!outputs)
     return 1;
@@ -178,7 +209,7 @@ int Driver::run() {
                 "'; try --print-pipeline");
   passes = std::make_unique<PassProgress>(progress, names.size());
 
-  std::unique_ptr<MLIRContext> context = createContext();
+  std::unique_ptr<MLIRContext> context = createContext(options);
   DiagnosticPrinter diagnostics(*context, progress);
   if (remarks.getNumOccurrences())
     if (llvm::Error error = enableRemarks(*context, remarks))
@@ -198,6 +229,8 @@ int Driver::run() {
   OwningOpRef<ModuleOp> module;
   if (isTextInput() && failed(checkText(inputPath)))
     return 1;
+  if (failed(readCustomOps(*context, options)))
+    return 1;
   if (isTextInput())
     module = parseSourceFile<ModuleOp>(inputPath, context.get());
   else
@@ -205,11 +238,22 @@ int Driver::run() {
                        to == Phase::Onnx ? ReadMode::Plain : ReadMode::Raised);
   if (!module)
     return 1;
+  if (to == Phase::Onnx && !isTextInput() && (dump || report)) {
+    // What is printed is the file as it is; what is seen has shapes.
+    OwningOpRef<ModuleOp> typed =
+        readModel(inputPath, *context, options, ReadMode::Typed);
+    if (!typed)
+      return 1;
+    look(Phase::Onnx, *typed);
+    options.behindPhase = nullptr;
+  }
   int64_t nodes = countNodes(*module);
   if (nodes)
     size = llvm::formatv("{0} node{1}", nodes, nodes == 1 ? "" : "s");
   say("read " + inputPath + (nodes ? ": " + size : ""));
   LogicalResult done = compile(*module, *outputs);
+  if (report && succeeded(done))
+    printReport(progress, statistics);
   progress.finish();
   return failed(done);
 }
@@ -236,7 +280,9 @@ static void ignoreSignalsOfOutput() {
 /// written.
 static void handleFatalError(void *, const char *reason, bool) {
   // Nothing here may need memory.
-  for (const char *part : {"dlc: error: ", reason, "\n"})
+  const char *pass = getRunningPluginPass();
+  for (const char *part : {"dlc: error: ", reason, pass ? " [" : "",
+                           pass ? pass : "", pass ? "]\n" : "\n"})
     (void)!write(STDERR_FILENO, part, strlen(part));
   llvm::sys::RunInterruptHandlers();
   _exit(1);
@@ -259,12 +305,15 @@ int main(int argc, char **argv) {
     return 1;
   if (infoCommand)
     return runInfo();
-  llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features);
-  if (!spec)
-    return fail(llvm::toString(spec.takeError()));
+  // Plugins may have targets.
   std::optional<CompileOptions> options = getCompileOptions();
   if (!options)
     return 1;
+  if (std::optional<int> status = printHelpOfTarget())
+    return *status;
+  llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features);
+  if (!spec)
+    return fail(llvm::toString(spec.takeError()));
   if (std::optional<int> status = printAndEnd(*spec, *options))
     return *status;
   if (inputPath.empty())

@@ -1,9 +1,11 @@
-// A wrong pass for the test of dlc verify: turns dlc.tanh into dlc.erf, or
-// whatever its options say. Loading this library registers it.
+// A plain plugin of MLIR's with a wrong pass, for the test of dlc verify: it
+// turns dlc.tanh into dlc.erf, or whatever its options say.
 
+#include "dlc/Api.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "mlir/Tools/Plugins/PassPlugin.h"
 
 using namespace mlir;
 
@@ -33,4 +35,7 @@ struct BreakPass : PassWrapper<BreakPass, OperationPass<ModuleOp>> {
 };
 } // namespace
 
-static PassRegistration<BreakPass> registration;
+extern "C" DLC_API PassPluginLibraryInfo mlirGetPassPluginInfo() {
+  return {MLIR_PLUGIN_API_VERSION, "break", "1",
+          [] { PassRegistration<BreakPass>(); }};
+}
