@@ -1,6 +1,7 @@
 // Registers dialects, their interfaces and passes.
 
 #include "dlc/Registration.h"
+#include "dialects/Dlc/CallBufferization.h"
 #include "dialects/Dlc/ContractBufferization.h"
 #include "dialects/Dlc/Dlc.h"
 #include "dialects/Onnx/Onnx.h"
@@ -18,6 +19,7 @@ void dlc::registerDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllExtensions(registry);
   registry.insert<DlcDialect, onnx::OnnxDialect>();
   registerContractBufferization(registry);
+  registerCallBufferization(registry);
 }
 
 void dlc::registerPasses() {

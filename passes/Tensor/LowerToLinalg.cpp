@@ -152,7 +152,8 @@ void dlc::createEqualCheck(OpBuilder &builder, Location loc, OpFoldResult a,
 
 namespace {
 
-/// `ui8`, `i4`, `f8E5M2`, ... -> `i8` and so on, in tensors.
+/// `ui8`, `i4`, `f8E5M2`, ... -> `i8` and so on, strings and sequences ->
+/// `index`, in tensors and outside.
 struct SignlessTypeConverter : TypeConverter {
   SignlessTypeConverter() {
     addConversion([](Type type) { return type; });
@@ -161,6 +162,9 @@ struct SignlessTypeConverter : TypeConverter {
     addConversion(
         [](IntegerType type) -> Type { return getStorageType(type); });
     addConversion([](FloatType type) -> Type { return getStorageType(type); });
+    addConversion([](StringType type) -> Type { return getStorageType(type); });
+    addConversion(
+        [](SequenceType type) -> Type { return getStorageType(type); });
     auto materialize = [](OpBuilder &builder, Type type, ValueRange inputs,
                           Location loc) -> Value {
       return UnrealizedConversionCastOp::create(builder, loc, type, inputs)
@@ -232,6 +236,7 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
     populateShapeLowering(converter, patterns);
     populateReductionLowering(converter, patterns);
     populateContractionLowering(converter, patterns);
+    populateSequenceLowering(converter, patterns);
     populateFunctionOpInterfaceTypeConversionPattern<func::FuncOp>(patterns,
                                                                    converter);
     populateReturnOpTypeConversionPattern(patterns, converter);
@@ -241,6 +246,8 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
                                                          target);
     target.addIllegalDialect<DlcDialect>();
     target.addLegalOp<ContractOp, YieldOp>();
+    target.addDynamicallyLegalOp<CallOp>(
+        [&](CallOp op) { return converter.isLegal(op); });
     target.addDynamicallyLegalOp<func::FuncOp>([&](func::FuncOp op) {
       return converter.isSignatureLegal(op.getFunctionType());
     });
@@ -253,7 +260,8 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
       LogicalResult
       matchAndRewrite(Operation *op, ArrayRef<Value> operands,
                       ConversionPatternRewriter &rewriter) const override {
-        if (isa<DlcDialect>(op->getDialect()) || op->getNumRegions())
+        bool isOwn = isa<DlcDialect>(op->getDialect()) && !isa<CallOp>(op);
+        if (isOwn || op->getNumRegions())
           return failure();
         SmallVector<Type> types;
         if (failed(

@@ -25,6 +25,12 @@ static Type commonType(Type a, Type b) {
   return x.clone(shape);
 }
 
+/// Whether a loop writes what it carries in place.
+static bool hasStaticShape(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type && type.hasStaticShape();
+}
+
 /// The only element of a tensor of booleans.
 static Value readCondition(NodeImport &node, Value x) {
   SmallVector<Value> at;
@@ -178,7 +184,7 @@ struct LoopImport {
       if (!changed) {
         b.setInsertionPoint(draft);
         for (Value &init : inits)
-          if (node.type(init).hasStaticShape())
+          if (hasStaticShape(init))
             init = ownCopy(node, init);
         initial = inits;
         return success();
@@ -195,11 +201,11 @@ struct LoopImport {
     for (auto [i, state] : llvm::enumerate(states)) {
       Value value =
           castShape(node, results[resultsBefore + i], state.getType());
-      bool isStatic = node.type(state).hasStaticShape();
+      bool isStatic = hasStaticShape(state);
       yielded.push_back(isStatic ? ownCopy(node, value) : value);
     }
     for (auto [value, state] : llvm::zip(yielded, states))
-      if (node.type(state).hasStaticShape())
+      if (hasStaticShape(state))
         value = writeInto(node, value, state);
     return yielded;
   }
@@ -293,7 +299,8 @@ struct LoopImport {
     // every iteration, so values whose shape changes need scf.while.
     bool needsWhile = isConditional || llvm::is_contained(grows, true) ||
                       llvm::any_of(initial, [&](Value state) {
-                        return !node.type(state).hasStaticShape();
+                        return isa<RankedTensorType>(state.getType()) &&
+                               !hasStaticShape(state);
                       });
     ImportResult finished = needsWhile
                                 ? finishWhile(bound, condition, isConditional,
@@ -444,11 +451,6 @@ static ImportResult importLoop(NodeImport &node) {
   }
   LoopImport loop{node, region->front(), {}, 1};
   for (unsigned i = 2; i < node.numInputs(); ++i) {
-    if (!isa<RankedTensorType>(node.input(i).getType())) {
-      node.error() << "expected tensors as carried values, found "
-                   << node.input(i).getType();
-      return failure();
-    }
     loop.initial.push_back(node.input(i));
   }
   // A negative trip count means no iteration.
