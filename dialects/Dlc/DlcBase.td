@@ -32,16 +32,21 @@ class Dlc_Type<string name, string typeMnemonic> : TypeDef<Dlc_Dialect, name> {
 
 def Dlc_StringType : Dlc_Type<"String", "string"> {
   let summary = "a string of bytes, as an element of a tensor";
+  let description = [{
+    Behind the phase `graph` the address of its bytes, an `index`; the last
+    byte is 0, and the address 0 is the empty string.
+  }];
 }
 
 def Dlc_SequenceType : Dlc_Type<"Sequence", "seq"> {
-  let summary = "a sequence of tensors";
-  let parameters = (ins "::mlir::Type":$elementType);
-  let assemblyFormat = "`<` $elementType `>`";
-}
-
-def Dlc_OptionalType : Dlc_Type<"Optional", "optional"> {
-  let summary = "a tensor or sequence that may be absent";
+  let summary = "a sequence of tensors, whose shapes and ranks may differ";
+  let description = [{
+    The parameter is the type of the tensors' elements: `!dlc.seq<f32>`. A
+    value that may be absent is one, too: a tensor that is absent is the empty
+    sequence and one that is there a sequence of one tensor; a sequence that is
+    absent has the length -1. Behind the phase `graph` it is the handle, an
+    `index`, of an object of the run; values never change.
+  }];
   let parameters = (ins "::mlir::Type":$elementType);
   let assemblyFormat = "`<` $elementType `>`";
 }

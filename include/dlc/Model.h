@@ -56,7 +56,12 @@ enum dlc_dtype {
   DLC_FLOAT4E2M1 = 23, /* uint8_t, low 4 bits, one element a byte */
   DLC_FLOAT8E8M0 = 24, /* uint8_t, bits */
   DLC_UINT2 = 25,      /* uint8_t, 0 to 3, one element a byte */
-  DLC_INT2 = 26        /* uint8_t, low 2 bits, one element a byte */
+  DLC_INT2 = 26,       /* uint8_t, low 2 bits, one element a byte */
+  /* Added to the element type of a value that is no tensor: `data` points to
+     a dlc_sequence then. */
+  DLC_SEQUENCE = 0x100, /* a sequence of tensors */
+  DLC_OPTIONAL = 0x200  /* a tensor, or with DLC_SEQUENCE too a sequence, that
+                           may be absent */
 };
 
 /* The alignment that a workspace and a state must have. */
@@ -96,11 +101,26 @@ typedef struct dlc_tensor {
 typedef int (*dlc_extern_op)(const dlc_tensor *inputs, dlc_tensor *outputs,
                              const char *attributes);
 
+/* A tensor of a sequence. */
+typedef struct dlc_item {
+  void *data;
+  int64_t *shape; /* `rank` numbers */
+  int32_t rank;
+} dlc_item;
+
+/* A sequence of tensors. An optional tensor is one of no or one tensor; an
+   optional sequence that is absent has the count -1. As an output it is filled
+   in by the run, which makes all of it one block: free(items). */
+typedef struct dlc_sequence {
+  int64_t count;
+  dlc_item *items;
+} dlc_sequence;
+
 /* What is known of an input or output before a run. */
 typedef struct dlc_tensor_info {
   const char *name;   /* in the ONNX model */
   const char *c_name; /* in the generated structs */
-  int32_t dtype;      /* enum dlc_dtype */
+  int32_t dtype;      /* enum dlc_dtype; sequences and optionals: of tensors */
   int32_t rank;
   const int64_t *dims;          /* -1: dynamic; NULL when rank is 0 */
   const char *const *dim_names; /* "" where a dimension has no name */

@@ -107,6 +107,9 @@ static std::string declare(const ModelInterface &model,
       (isInput ? model.inputs : model.outputs)[field.tensor];
   switch (field.kind) {
   case StructField::Pointer: {
+    if (!tensor.isTensor())
+      return formatv("{0}dlc_sequence *{1};", isInput ? "const " : "",
+                     field.cName);
     CType type = cType(tensor.dtype);
     StringRef star = tensor.dtype == DLC_STRING ? "" : " ";
     if (tensor.dtype == DLC_STRING)
@@ -131,14 +134,26 @@ static std::string comment(const ModelInterface &model,
       (isInput ? model.inputs : model.outputs)[field.tensor];
   switch (field.kind) {
   case StructField::Pointer: {
-    std::string text = shapeText(tensor);
-    StringRef note = cType(tensor.dtype).note;
-    if (!note.empty())
-      text += (" " + note).str();
+    CType type = cType(tensor.dtype & 0xff);
+    std::string text;
+    if (tensor.isTensor()) {
+      text = shapeText(tensor);
+      if (!type.note.empty())
+        text += (" " + type.note).str();
+    } else {
+      text = tensor.dtype & DLC_OPTIONAL ? "optional " : "";
+      text += tensor.dtype & DLC_SEQUENCE ? "sequence of " : "";
+      text += (type.note.empty() ? type.type : type.note).str();
+    }
     if (tensor.cName != tensor.name)
       text += " \"" + inComment(tensor.name) + "\"";
     if (!isInput && tensor.isDynamic())
       text += "; NULL: the run allocates it, you free it";
+    if (!isInput && !tensor.isTensor())
+      text += "; the run fills it, you free its items";
+    else if (!isInput && tensor.dtype == DLC_STRING)
+      text += tensor.isDynamic() ? "; given: you free its first string"
+                                 : "; you free its first string";
     return text;
   }
   case StructField::Dim: {

@@ -3,12 +3,17 @@
 #include "dlc/Model.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
 using namespace dlc;
 
 bool TensorInterface::isDynamic() const { return llvm::is_contained(dims, -1); }
+
+bool TensorInterface::isTensor() const {
+  return !(dtype & (DLC_SEQUENCE | DLC_OPTIONAL));
+}
 
 bool ModelInterface::hasDynamicOutput() const {
   return llvm::any_of(outputs, [](const auto &t) { return t.isDynamic(); });
@@ -87,9 +92,25 @@ static FailureOr<TensorInterface> readTensor(ModuleOp module, StringRef list,
   TensorInterface result;
   result.name = name.str();
   result.dtype = dtypeOf(tensor.getElementType());
+  int32_t kind = 0;
+  if (auto words = dict.getAs<StringAttr>("kind")) {
+    kind = llvm::StringSwitch<int32_t>(words.getValue())
+               .Case("sequence", DLC_SEQUENCE)
+               .Case("optional", DLC_OPTIONAL)
+               .Case("optional sequence", DLC_SEQUENCE | DLC_OPTIONAL)
+               .Default(0);
+    if (!kind)
+      return fail() << "expected the kind sequence, optional or optional "
+                       "sequence, found "
+                    << words;
+  }
   if (!result.dtype)
     return fail() << "the C interface has no element type for '"
                   << name.getValue() << "' of " << type;
+  // The tensors of a sequence have no shape in common.
+  result.dtype |= kind;
+  if (kind)
+    return result;
   auto names = dict.getAs<ArrayAttr>("dims");
   auto bounds = dict.getAs<DenseI64ArrayAttr>("max_dims");
   unsigned rank = tensor.getRank();

@@ -11,16 +11,17 @@
 
 namespace dlc {
 
-/// One input or output.
+/// One input or output. Sequences and optionals have no dimensions.
 struct TensorInterface {
   std::string name;                  ///< in the ONNX model
   std::string cName;                 ///< in the generated struct
-  int32_t dtype = 0;                 ///< enum dlc_dtype
+  int32_t dtype = 0;                 ///< enum dlc_dtype, with what it is of
   std::vector<int64_t> dims;         ///< -1: dynamic
   std::vector<std::string> dimNames; ///< "" where there is none
   std::vector<int64_t> dimMax;       ///< -1: no bound
 
   bool isDynamic() const;
+  bool isTensor() const;
 };
 
 /// One member of the generated inputs or outputs struct.

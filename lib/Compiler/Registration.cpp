@@ -1,6 +1,7 @@
 // Registers dialects, their interfaces and passes.
 
 #include "dlc/Registration.h"
+#include "dialects/Dlc/CallBufferization.h"
 #include "dialects/Dlc/ContractBufferization.h"
 #include "dialects/Dlc/Dlc.h"
 #include "dialects/Dlc/ExternBufferization.h"
@@ -21,6 +22,7 @@ void dlc::registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<DlcDialect, onnx::OnnxDialect>();
   registerContractBufferization(registry);
   registerExternBufferization(registry);
+  registerCallBufferization(registry);
 }
 
 void dlc::registerPasses() {

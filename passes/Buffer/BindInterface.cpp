@@ -85,7 +85,16 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
     Block &entry = main.front();
     unsigned inputs = entry.getNumArguments();
     for (unsigned i = 0; i < inputs; ++i) {
-      auto type = cast<RankedTensorType>(entry.getArgument(i).getType());
+      auto type = dyn_cast<RankedTensorType>(entry.getArgument(i).getType());
+      if (!type) {
+        // A sequence, by its handle.
+        Value index = arith::ConstantIntOp::create(b, i, 32);
+        entry.getArgument(i).replaceAllUsesWith(
+            CallOp::create(b, TypeRange(b.getIndexType()), "sequence_input",
+                           index)
+                .getResult(0));
+        continue;
+      }
       Value buffer = InputOp::create(b, toMemRef(type), i);
       Value tensor = bufferization::ToTensorOp::create(
           b, type, buffer, /*restrict=*/true, /*writable=*/false);
@@ -93,7 +102,13 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
     }
     auto returned = cast<func::ReturnOp>(entry.getTerminator());
     for (auto [i, value] : llvm::enumerate(returned.getOperands())) {
-      auto type = cast<RankedTensorType>(value.getType());
+      auto type = dyn_cast<RankedTensorType>(value.getType());
+      if (!type) {
+        b.setInsertionPoint(returned);
+        Value index = arith::ConstantIntOp::create(b, i, 32);
+        CallOp::create(b, TypeRange(), "sequence_output", {index, value});
+        continue;
+      }
       SmallVector<Value> sizes;
       // Buffers of static shape stand at the start, so that the producers of
       // the results can write into them.

@@ -151,6 +151,9 @@ struct RunOpLowering : mlir::ConvertOpToLLVMPattern<OpTy> {
   }
 };
 
+/// The pattern for dlc.call (LowerCalls.cpp).
+void populateCallLowering(const mlir::LLVMTypeConverter &converter,
+                          mlir::RewritePatternSet &patterns);
 /// The pattern for dlc.extern (LowerExtern.cpp).
 void populateExternLowering(const mlir::LLVMTypeConverter &converter,
                             mlir::RewritePatternSet &patterns);

@@ -9,6 +9,17 @@
 using namespace mlir;
 using namespace dlc;
 
+/// The type of the elements of a value's tensors: of a tensor, a sequence, or
+/// an optional one of both. Null for any other.
+static Type getTensorElement(Type type) {
+  if (auto optional = dyn_cast<onnx::OptionalType>(type))
+    type = optional.getElementType();
+  if (auto sequence = dyn_cast<onnx::SeqType>(type))
+    type = sequence.getElementType();
+  auto tensor = dyn_cast<TensorType>(type);
+  return tensor ? dlc::convertOnnxType(tensor.getElementType()) : Type();
+}
+
 Type dlc::convertOnnxType(Type type) {
   if (auto tensor = dyn_cast<RankedTensorType>(type)) {
     Type element = convertOnnxType(tensor.getElementType());
@@ -16,13 +27,9 @@ Type dlc::convertOnnxType(Type type) {
   }
   if (isa<onnx::StringType>(type))
     return StringType::get(type.getContext());
-  if (auto seq = dyn_cast<onnx::SeqType>(type)) {
-    Type element = convertOnnxType(seq.getElementType());
+  if (isa<onnx::SeqType, onnx::OptionalType>(type)) {
+    Type element = getTensorElement(type);
     return element ? SequenceType::get(type.getContext(), element) : Type();
-  }
-  if (auto optional = dyn_cast<onnx::OptionalType>(type)) {
-    Type element = convertOnnxType(optional.getElementType());
-    return element ? OptionalType::get(type.getContext(), element) : Type();
   }
   if (isa<IntegerType, FloatType, ComplexType>(type))
     return type;
@@ -54,13 +61,28 @@ LogicalResult GraphImporter::importInitializer(onnx::InitializerOp op) {
   ElementsAttr value = op.getElements();
   if (!value)
     return op.emitError("expected a dense initializer, found a sparse one");
-  Type type = convertOnnxType(op.getType());
-  auto tensor = dyn_cast_if_present<RankedTensorType>(type);
-  if (!tensor || !tensor.getElementType().isIntOrFloat())
+  if (Value strings = createStrings(b, op.getLoc(), value)) {
+    values[op.getResult()] = strings;
+    return success();
+  }
+  if (!value.getElementType().isIntOrFloat())
     return op.emitError("expected an initializer of numbers, found ")
            << op.getType();
   values[op.getResult()] = ConstantOp::create(b, op.getLoc(), value);
   return success();
+}
+
+Value dlc::createStrings(OpBuilder &b, Location loc, ElementsAttr value) {
+  auto strings = dyn_cast<DenseStringElementsAttr>(value);
+  if (!strings)
+    return {};
+  SmallVector<StringRef> texts(strings.getRawStringData());
+  int64_t count = strings.getNumElements();
+  if (count && int64_t(texts.size()) == 1)
+    texts.resize(count, texts.front());
+  auto type = RankedTensorType::get(strings.getType().getShape(),
+                                    StringType::get(b.getContext()));
+  return StringsOp::create(b, loc, type, b.getStrArrayAttr(texts));
 }
 
 LogicalResult GraphImporter::importNode(onnx::NodeOp node) {

@@ -57,6 +57,10 @@ private:
 /// has none (an unknown rank or type).
 mlir::Type convertOnnxType(mlir::Type type);
 
+/// A constant of strings; null where `value` has other elements.
+mlir::Value createStrings(mlir::OpBuilder &b, mlir::Location loc,
+                          mlir::ElementsAttr value);
+
 /// Evaluates nodes on small integer tensors (what exporters compute shapes
 /// with) element by element; std::nullopt for any other node.
 std::optional<mlir::Value> importShapeArithmetic(NodeImport &node);

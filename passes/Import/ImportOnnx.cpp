@@ -19,12 +19,24 @@ namespace dlc {
 
 using namespace dlc;
 
-/// One entry of `dlc.inputs` or `dlc.outputs`.
-static Attribute describe(Builder &b, StringRef name, Type type,
+/// One entry of `dlc.inputs` or `dlc.outputs`. `declared` is the
+/// type in ONNX, which says what a sequence is: see SequenceType.
+static Attribute describe(Builder &b, StringRef name, Type type, Type declared,
                           ArrayAttr dimNames) {
+  StringRef kind;
+  if (auto sequence = dyn_cast<SequenceType>(type)) {
+    type = RankedTensorType::get({}, sequence.getElementType());
+    auto optional = dyn_cast_if_present<onnx::OptionalType>(declared);
+    kind = !optional                                       ? "sequence"
+           : isa<onnx::SeqType>(optional.getElementType()) ? "optional sequence"
+                                                           : "optional";
+    dimNames = {};
+  }
   SmallVector<NamedAttribute> entries{
       b.getNamedAttr("name", b.getStringAttr(name)),
       b.getNamedAttr("type", TypeAttr::get(type))};
+  if (!kind.empty())
+    entries.push_back(b.getNamedAttr("kind", b.getStringAttr(kind)));
   if (dimNames)
     entries.push_back(b.getNamedAttr("dims", dimNames));
   return b.getDictionaryAttr(entries);
@@ -55,29 +67,21 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     for (BlockArgument argument : body.getArguments()) {
       unsigned i = argument.getArgNumber();
       Type type = convertOnnxType(argument.getType());
-      if (!isa_and_nonnull<RankedTensorType>(type)) {
+      if (!isa_and_nonnull<RankedTensorType, SequenceType>(type)) {
         bool isTensor =
             isa<RankedTensorType, UnrankedTensorType>(argument.getType());
         emitError(module.getLoc())
             << "input '" << graph.getInputName(i) << "' of type "
             << argument.getType() << kNotSupported
             << (isTensor ? "expected a known rank; give a shape with --shape"
-                         : "expected a tensor");
-        isGood = false;
-        continue;
-      }
-      if (isa<StringType>(cast<RankedTensorType>(type).getElementType())) {
-        emitError(module.getLoc())
-            << "input '" << graph.getInputName(i) << "' of type "
-            << argument.getType() << kNotSupported
-            << "expected a tensor of numbers";
+                         : "expected a tensor, or a sequence of tensors");
         isGood = false;
         continue;
       }
       inputTypes.push_back(type);
       arguments.push_back(argument);
-      inputs.push_back(
-          describe(b, graph.getInputName(i), type, graph.getInputDimNames(i)));
+      inputs.push_back(describe(b, graph.getInputName(i), type,
+                                argument.getType(), graph.getInputDimNames(i)));
     }
     if (!isGood)
       return signalPassFailure();
@@ -92,7 +96,8 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
       importer.map(argument, value);
       function.setArgAttr(value.getArgNumber(), "dlc.name",
                           b.getStringAttr(graph.getInputName(i)));
-      if (ArrayAttr names = graph.getInputDimNames(i))
+      ArrayAttr names = graph.getInputDimNames(i);
+      if (names && isa<RankedTensorType>(value.getType()))
         function.setArgAttr(value.getArgNumber(), "dlc.dim_names", names);
     }
     SmallVector<Value> results;
@@ -104,15 +109,21 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     SmallVector<Attribute> outputs;
     SmallVector<Type> resultTypes;
     for (auto [i, value] : llvm::enumerate(results)) {
-      if (!isa<RankedTensorType>(value.getType())) {
-        emitError(module.getLoc())
-            << "output '" << graph.getOutputName(i)
-            << "': expected a tensor, found " << value.getType();
-        return signalPassFailure();
-      }
+      Type declared = body.getTerminator()->getOperand(i).getType();
+      if (!isa<onnx::OptionalType>(declared))
+        if (auto given = cast<DictionaryAttr>(graph.getOutputs()[i])
+                             .getAs<TypeAttr>("type"))
+          declared = given.getValue();
+      // A value that is there serves as an optional one.
+      if (isa<onnx::OptionalType>(declared) &&
+          isa<RankedTensorType>(value.getType()))
+        value = SequenceOp::create(
+            b, graph.getLoc(),
+            SequenceType::get(b.getContext(), getElementTypeOrSelf(value)),
+            value, /*absent=*/false);
       resultTypes.push_back(value.getType());
       outputs.push_back(describe(b, graph.getOutputName(i), value.getType(),
-                                 graph.getOutputDimNames(i)));
+                                 declared, graph.getOutputDimNames(i)));
     }
     func::ReturnOp::create(b, graph.getLoc(), results);
     function.setFunctionType(b.getFunctionType(inputTypes, resultTypes));
@@ -137,7 +148,7 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     return left == 0;
   }
 
-  /// The phases that follow know numbers only.
+  /// No value is larger than any memory.
   static LogicalResult checkElements(func::FuncOp function) {
     bool isGood = true;
     for (BlockArgument argument : function.getArguments())
@@ -160,13 +171,6 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
           isGood = false;
           break;
         }
-        auto tensor = dyn_cast<RankedTensorType>(type);
-        if (!tensor || !isa<StringType>(tensor.getElementType()))
-          continue;
-        op->emitError("value of type ")
-            << type << kNotSupported << "expected a tensor of numbers";
-        isGood = false;
-        break;
       }
     });
     return success(isGood);

@@ -207,6 +207,11 @@ Value NodeImport::constant(ElementsAttr value) {
   return ConstantOp::create(b, loc, value);
 }
 
+Value NodeImport::strings(ArrayRef<StringRef> values, ArrayRef<int64_t> shape) {
+  auto type = RankedTensorType::get(shape, StringType::get(b.getContext()));
+  return StringsOp::create(b, loc, type, b.getStrArrayAttr(values));
+}
+
 Value NodeImport::cast(Value x, Type elementType, bool saturate,
                        StringRef roundMode) {
   if (!x)

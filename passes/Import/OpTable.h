@@ -268,6 +268,9 @@ public:
   /// A constant tensor of `i64`.
   mlir::Value integers(llvm::ArrayRef<int64_t> values);
   mlir::Value constant(mlir::ElementsAttr value);
+  /// A constant tensor of strings.
+  mlir::Value strings(llvm::ArrayRef<llvm::StringRef> values,
+                      llvm::ArrayRef<int64_t> shape);
   mlir::Value cast(mlir::Value x, mlir::Type elementType, bool saturate = true,
                    mlir::StringRef roundMode = "up");
 

@@ -1,6 +1,7 @@
 // Derives from @main the function that computes the sizes of its results.
 
 #include "dialects/Dlc/Dims.h"
+#include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -20,14 +21,18 @@ using namespace dlc;
 /// at the end how many there are.
 static SmallVector<int64_t> getStarts(TypeRange tensors) {
   SmallVector<int64_t> starts{0};
-  for (Type type : tensors)
-    starts.push_back(starts.back() + cast<RankedTensorType>(type).getRank());
+  // A sequence has no dimensions.
+  for (Type type : tensors) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    starts.push_back(starts.back() + (tensor ? tensor.getRank() : 0));
+  }
   return starts;
 }
 
-/// Whether an op only computes with numbers, not with a tensor's elements.
+/// Whether an op only computes with numbers, not with a tensor's elements or
+/// with sequences.
 static bool isScalar(Operation *op) {
-  auto isTensor = [](Type type) { return isa<ShapedType>(type); };
+  auto isTensor = [](Type type) { return isa<ShapedType, SequenceType>(type); };
   return isPure(op) && !op->getNumRegions() && op->getNumResults() &&
          llvm::none_of(op->getOperandTypes(), isTensor) &&
          llvm::none_of(op->getResultTypes(), isTensor);
@@ -39,7 +44,8 @@ struct DeriveShapesPass : dlc::impl::DeriveShapesBase<DeriveShapesPass> {
     auto main = getOperation().lookupSymbol<func::FuncOp>("main");
     if (!main || main.isExternal() ||
         llvm::all_of(main.getResultTypes(), [](Type type) {
-          return cast<RankedTensorType>(type).hasStaticShape();
+          auto tensor = dyn_cast<RankedTensorType>(type);
+          return !tensor || tensor.hasStaticShape();
         }))
       return;
     SmallVector<std::pair<int64_t, Value>> sizes = findSizes(main);
@@ -55,8 +61,8 @@ private:
     SmallVector<std::pair<int64_t, Value>> sizes;
     OpBuilder b(returned);
     for (auto [start, value] : llvm::zip(starts, returned->getOperands())) {
-      auto type = cast<RankedTensorType>(value.getType());
-      for (int64_t dim = 0; dim < type.getRank(); ++dim)
+      auto type = dyn_cast<RankedTensorType>(value.getType());
+      for (int64_t dim = 0; type && dim < type.getRank(); ++dim)
         if (type.isDynamicDim(dim))
           sizes.emplace_back(
               start + dim,

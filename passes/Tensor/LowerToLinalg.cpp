@@ -156,7 +156,8 @@ void dlc::createEqualCheck(OpBuilder &builder, Location loc, OpFoldResult a,
 
 namespace {
 
-/// `ui8`, `i4`, `f8E5M2`, ... -> `i8` and so on, in tensors.
+/// `ui8`, `i4`, `f8E5M2`, ... -> `i8` and so on, strings and sequences ->
+/// `index`, in tensors and outside.
 struct SignlessTypeConverter : TypeConverter {
   SignlessTypeConverter() {
     addConversion([](Type type) { return type; });
@@ -165,6 +166,9 @@ struct SignlessTypeConverter : TypeConverter {
     addConversion(
         [](IntegerType type) -> Type { return getStorageType(type); });
     addConversion([](FloatType type) -> Type { return getStorageType(type); });
+    addConversion([](StringType type) -> Type { return getStorageType(type); });
+    addConversion(
+        [](SequenceType type) -> Type { return getStorageType(type); });
     auto materialize = [](OpBuilder &builder, Type type, ValueRange inputs,
                           Location loc) -> Value {
       return UnrealizedConversionCastOp::create(builder, loc, type, inputs)
@@ -250,6 +254,7 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
     populateShapeLowering(converter, patterns);
     populateReductionLowering(converter, patterns);
     populateContractionLowering(converter, patterns, *kind);
+    populateSequenceLowering(converter, patterns);
     populateFunctionOpInterfaceTypeConversionPattern<func::FuncOp>(patterns,
                                                                    converter);
     populateReturnOpTypeConversionPattern(patterns, converter);
@@ -259,8 +264,8 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
                                                          target);
     target.addIllegalDialect<DlcDialect>();
     target.addLegalOp<ContractOp, YieldOp>();
-    target.addDynamicallyLegalOp<ExternOp>(
-        [&](ExternOp op) { return converter.isLegal(op); });
+    target.addDynamicallyLegalOp<CallOp, ExternOp>(
+        [&](Operation *op) { return converter.isLegal(op); });
     target.addDynamicallyLegalOp<func::FuncOp>([&](func::FuncOp op) {
       return converter.isSignatureLegal(op.getFunctionType());
     });
@@ -273,8 +278,8 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
       LogicalResult
       matchAndRewrite(Operation *op, ArrayRef<Value> operands,
                       ConversionPatternRewriter &rewriter) const override {
-        bool isLowered =
-            isa<DlcDialect>(op->getDialect()) && !isa<ExternOp>(op);
+        bool isLowered = isa<DlcDialect>(op->getDialect()) &&
+                         !isa<CallOp, ExternOp>(op);
         if (isLowered || op->getNumRegions())
           return failure();
         SmallVector<Type> types;

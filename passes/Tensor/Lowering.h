@@ -23,6 +23,8 @@ void populateReductionLowering(const mlir::TypeConverter &converter,
 void populateContractionLowering(const mlir::TypeConverter &converter,
                                  mlir::RewritePatternSet &patterns,
                                  ByteKind bytes);
+void populateSequenceLowering(const mlir::TypeConverter &converter,
+                              mlir::RewritePatternSet &patterns);
 
 /// True for integers of 2 to 7 bits and floats of 8 bits or fewer, which are
 /// stored in a byte and computed in another type; see SmallTypes.cpp.

@@ -20,6 +20,9 @@ Type dlc::getStorageType(Type type) {
     return shaped.clone(getStorageType(shaped.getElementType()));
   if (isSmallType(type))
     return IntegerType::get(type.getContext(), 8);
+  // An address, and a handle.
+  if (isa<StringType, SequenceType>(type))
+    return IndexType::get(type.getContext());
   return getSignlessType(type);
 }
 

@@ -7,6 +7,8 @@ import functools
 import numpy as np
 
 STRING = 8
+SEQUENCE, OPTIONAL = 0x100, 0x200
+"""Added to an element type: a value that is no tensor."""
 
 _NUMPY = {
     1: "float32",

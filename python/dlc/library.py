@@ -77,6 +77,14 @@ class Tensor(Structure):
     _fields_ = [("data", c_void_p), ("capacity", c_size_t), ("shape", POINTER(c_int64))]
 
 
+class Item(Structure):
+    _fields_ = [("data", c_void_p), ("shape", POINTER(c_int64)), ("rank", c_int32)]
+
+
+class Sequence(Structure):
+    _fields_ = [("count", c_int64), ("items", POINTER(Item))]
+
+
 class TensorInfo(Structure):
     _fields_ = [
         ("name", c_char_p),

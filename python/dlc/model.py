@@ -27,6 +27,10 @@ class TensorInfo:
     """`object` for strings; types that numpy lacks are those of ml_dtypes."""
     onnx_type: int
     """onnx.TensorProto.DataType"""
+    is_sequence: bool = False
+    """A list of arrays, which may have different shapes; `shape` is ()."""
+    is_optional: bool = False
+    """Whether it may be None; `shape` is ()."""
 
     @property
     def is_dynamic(self) -> bool:
@@ -62,20 +66,16 @@ class Model:
 
     def __repr__(self) -> str:
         def describe(infos: list[TensorInfo]) -> str:
-            return ", ".join(
-                f"{info.name}: {dtypes.get_name(info.onnx_type)}"
-                f"[{', '.join('?' if size is None else str(size) for size in info.shape)}]"
-                for info in infos
-            )
+            return ", ".join(f"{info.name}: {_describe_type(info)}" for info in infos)
 
         return f"<dlc.Model {self.name}({describe(self.inputs)}) -> ({describe(self.outputs)})>"
 
     @overload
     def run(
         self, inputs: Mapping[str, Any], *, threads: int | None = None
-    ) -> dict[str, np.ndarray]: ...
+    ) -> dict[str, Any]: ...
     @overload
-    def run(self, inputs: Sequence[Any], *, threads: int | None = None) -> list[np.ndarray]: ...
+    def run(self, inputs: Sequence[Any], *, threads: int | None = None) -> list[Any]: ...
 
     def run(self, inputs: Any, *, threads: int | None = None) -> Any:
         """Runs the model.
@@ -83,7 +83,8 @@ class Model:
         Args:
           inputs: numpy arrays, by name or in the model's order. Numbers and
             lists are turned into arrays of the right type; an array of another
-            type is refused.
+            type is refused. A sequence is a list of arrays, an optional value
+            may be None.
           threads: how many may work on it; without it, what the model was
             compiled for. The outputs are the same for any number.
 
@@ -167,7 +168,7 @@ class Model:
             )
         return [inputs[name] for name in names]
 
-    def _run(self, inputs: Sequence[Any], threads: int | None) -> list[np.ndarray]:
+    def _run(self, inputs: Sequence[Any], threads: int | None) -> list[Any]:
         call = Call(self, inputs, threads=threads)
         call()
         return call.take()
@@ -214,18 +215,26 @@ class Call:
 
     def __call__(self) -> None:
         """Runs once."""
+        for result, tensor in zip(self._results, self._taken):
+            result.release()
+            result.is_filled = False
+            if result.is_string and result.array is None and tensor.data:
+                library.load().dlc_free(tensor.data)
+                tensor.data = None
         status = self._run(self._given, self._taken, self._pointer)
         if status:
             message = self._error.value.decode(errors="replace")
             raise RunError(status, message or self._model._model.status_string(status).decode())
+        for result in self._results:
+            result.is_filled = True
 
-    def take(self) -> list[np.ndarray]:
+    def take(self) -> list[Any]:
         """The outputs of the last run, in order; the end of the call."""
         return [result.take(tensor) for result, tensor in zip(self._results, self._taken)]
 
 
 class _Argument:
-    """The memory of an input."""
+    """The memory of an input that is a tensor, or of a tensor of a sequence."""
 
     def __init__(self, array: np.ndarray, dtype: int) -> None:
         self.shape = (ctypes.c_int64 * array.ndim)(*array.shape)
@@ -241,38 +250,116 @@ class _Argument:
         self.tensor = library.Tensor(address, size, self.shape)
 
 
+class _SequenceArgument:
+    """The memory of an input that is a sequence or an optional value."""
+
+    def __init__(self, info: TensorInfo, value: Any) -> None:
+        if info.is_optional and value is None:
+            value, count = [], -1 if info.is_sequence else 0
+        else:
+            if not info.is_sequence:
+                value = [value]
+            if isinstance(value, np.ndarray) or not isinstance(value, Sequence):
+                raise TypeError(
+                    f"input '{info.name}': expected a list of arrays, "
+                    f"found {type(value).__name__}"
+                )
+            count = len(value)
+        self.items = [_Argument(_check_array(info, item), info.onnx_type) for item in value]
+        self.memory = (library.Item * len(self.items))(
+            *(
+                library.Item(item.tensor.data, item.tensor.shape, len(item.shape))
+                for item in self.items
+            )
+        )
+        self.sequence = library.Sequence(count, self.memory)
+        size = ctypes.sizeof(self.sequence)
+        self.tensor = library.Tensor(ctypes.addressof(self.sequence), size, None)
+
+
 class _Result:
     """The memory of an output: an array where the shape is known, else what
     the run allocates."""
 
     def __init__(self, info: TensorInfo) -> None:
+        self.info = info
         self.dtype = info.onnx_type
         self.shape = (ctypes.c_int64 * len(info.shape))()
         self.array: np.ndarray | None = None
-        self.is_string = self.dtype == dtypes.STRING
-        self.item = np.dtype(np.uintp) if self.is_string else dtypes.memory_type(self.dtype)
-        if info.is_dynamic:
+        self.sequence: library.Sequence | None = None
+        is_tensor = not (info.is_sequence or info.is_optional)
+        self.is_string = is_tensor and self.dtype == dtypes.STRING
+        if not is_tensor:
+            self.sequence = library.Sequence()
+            size = ctypes.sizeof(self.sequence)
+            self.tensor = library.Tensor(ctypes.addressof(self.sequence), size, None)
+        elif info.is_dynamic:
             self.tensor = library.Tensor(None, 0, self.shape)
         else:
-            self.array = np.empty(info.shape, self.item)
+            self.array = np.empty(info.shape, _memory_type(self.dtype))
             self.tensor = library.Tensor(self.array.ctypes.data, self.array.nbytes, self.shape)
 
-    def take(self, tensor: library.Tensor) -> np.ndarray:
+    def release(self) -> None:
+        """Frees what a run has allocated, before the next one or at the end."""
+        free = library.load().dlc_free
+        if self.sequence is not None:
+            if self.sequence.items:
+                free(ctypes.cast(self.sequence.items, ctypes.c_void_p))
+            self.sequence.items = None
+        elif self.is_string and self.array is not None and self.array.size:
+            if self.is_filled:
+                free(int(self.array.flat[0]))
+
+    is_filled = False
+    """Whether a run has written strings to the array."""
+
+    def take(self, tensor: library.Tensor) -> Any:
         """The values after a run."""
+        if self.sequence is not None:
+            values = self._take_sequence(self.sequence)
+            self.release()
+            return values
         memory = self.array
         if memory is None:
-            shape = tuple(self.shape)
-            size = math.prod(shape) * self.item.itemsize
-            memory = np.empty(shape, self.item)
-            if tensor.data:
-                ctypes.memmove(memory.ctypes.data, tensor.data, size)
-                library.load().dlc_free(tensor.data)
-        if self.is_string:
-            texts = np.empty(memory.shape, object)
-            for i, address in enumerate(memory.flat):
-                texts.flat[i] = ctypes.string_at(int(address)).decode()
-            return texts
-        return dtypes.from_memory(memory, self.dtype)
+            memory = _copy_memory(tensor.data, tuple(self.shape), self.dtype)
+        values = _to_values(memory, self.dtype)
+        if self.array is None and tensor.data:
+            library.load().dlc_free(tensor.data)
+        elif self.array is not None:
+            self.release()
+        return values
+
+    def _take_sequence(self, sequence: library.Sequence) -> Any:
+        if sequence.count < 0:
+            return None
+        values = []
+        for i in range(sequence.count):
+            item = sequence.items[i]
+            shape = tuple(item.shape[d] for d in range(item.rank))
+            values.append(_to_values(_copy_memory(item.data, shape, self.dtype), self.dtype))
+        if self.info.is_sequence:
+            return values
+        return values[0] if values else None
+
+
+def _memory_type(dtype: int) -> np.dtype:
+    return np.dtype(np.uintp) if dtype == dtypes.STRING else dtypes.memory_type(dtype)
+
+
+def _copy_memory(address: int | None, shape: tuple[int, ...], dtype: int) -> np.ndarray:
+    memory = np.empty(shape, _memory_type(dtype))
+    if address and memory.nbytes:
+        ctypes.memmove(memory.ctypes.data, address, memory.nbytes)
+    return memory
+
+
+def _to_values(memory: np.ndarray, dtype: int) -> np.ndarray:
+    if dtype != dtypes.STRING:
+        return dtypes.from_memory(memory, dtype)
+    texts = np.empty(memory.shape, object)
+    for i, address in enumerate(memory.flat):
+        texts.flat[i] = ctypes.string_at(int(address)).decode(errors="surrogateescape")
+    return texts
 
 
 def load(path: str | os.PathLike[str], name: str | None = None) -> Model:
@@ -293,28 +380,44 @@ def load(path: str | os.PathLike[str], name: str | None = None) -> Model:
     return Model(describe().contents, shared)
 
 
-def _to_argument(info: TensorInfo, value: Any) -> _Argument:
+def _to_argument(info: TensorInfo, value: Any) -> _Argument | _SequenceArgument:
     """Checks what has to be right before the address is given away; sizes are
     checked by the run."""
-    if info.onnx_type == dtypes.STRING:
-        array = np.asarray(value)
-        if array.dtype.kind not in "OUS":
-            raise TypeError(f"input '{info.name}': expected strings, found {array.dtype}")
-    else:
-        array = value if isinstance(value, (np.ndarray, np.generic)) else _to_array(info, value)
-        array = np.asarray(array)
-        if array.dtype != info.dtype:
-            raise TypeError(
-                f"input '{info.name}': expected the type {info.dtype}, found {array.dtype}"
-            )
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
+    if info.is_sequence or info.is_optional:
+        return _SequenceArgument(info, value)
+    array = _check_array(info, value)
     if array.ndim != len(info.shape):
         raise ValueError(
             f"input '{info.name}': expected rank {len(info.shape)}, "
             f"found the shape {list(array.shape)}"
         )
     return _Argument(array, info.onnx_type)
+
+
+def _check_array(info: TensorInfo, value: Any) -> np.ndarray:
+    """An array of the input's element type."""
+    if info.onnx_type == dtypes.STRING:
+        array = np.asarray(value)
+        if array.dtype.kind not in "OUS" and array.size:
+            raise TypeError(f"input '{info.name}': expected strings, found {array.dtype}")
+        return array
+    array = value if isinstance(value, (np.ndarray, np.generic)) else _to_array(info, value)
+    array = np.asarray(array)
+    if array.dtype != info.dtype:
+        raise TypeError(
+            f"input '{info.name}': expected the type {info.dtype}, found {array.dtype}"
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
+def _describe_type(info: TensorInfo) -> str:
+    name = dtypes.get_name(info.onnx_type)
+    if info.is_sequence or info.is_optional:
+        optional = "optional " if info.is_optional else ""
+        return optional + ("sequence of " if info.is_sequence else "") + name
+    return f"{name}[{', '.join('?' if size is None else str(size) for size in info.shape)}]"
 
 
 def _to_array(info: TensorInfo, value: Any) -> np.ndarray:
@@ -335,6 +438,12 @@ def _read_info(info: library.TensorInfo) -> TensorInfo:
         if size == -1:
             size = (info.dim_names[d].decode() or None) if info.dim_names else None
         shape.append(size)
+    dtype = info.dtype & 0xFF
     return TensorInfo(
-        info.name.decode(), tuple(shape), dtypes.to_numpy(info.dtype), info.dtype
+        info.name.decode(),
+        tuple(shape),
+        dtypes.to_numpy(dtype),
+        dtype,
+        is_sequence=bool(info.dtype & dtypes.SEQUENCE),
+        is_optional=bool(info.dtype & dtypes.OPTIONAL),
     )

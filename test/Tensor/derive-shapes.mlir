@@ -59,3 +59,18 @@ func.func @main(%x: tensor<?xf32>) -> tensor<2xf32> {
 func.func @other(%x: tensor<?xf32>) -> tensor<?xf32> {
   return %x : tensor<?xf32>
 }
+
+// -----
+
+// What a sequence holds is known to a run only.
+// CHECK: -----
+// CHECK: func.func @shapes(%{{.*}}: memref<0xi64>, %[[OUT:.*]]: memref<1xi64>)
+// CHECK-NOT: dlc.
+// CHECK: memref.store %{{.*}}, %[[OUT]]
+// CHECK-NOT: dlc.
+// CHECK: return
+func.func @main(%s: !dlc.seq<f32>) -> (tensor<?xf32>, !dlc.seq<f32>) {
+  %0 = dlc.sequence_length %s : !dlc.seq<f32>
+  %1 = tensor.empty(%0) : tensor<?xf32>
+  return %1, %s : tensor<?xf32>, !dlc.seq<f32>
+}

@@ -423,15 +423,22 @@ def test_a_question_mark_makes_a_size_dynamic(folder):
 
 def save(folder, nodes, inputs, outputs, weights=()):
     graph = helper.make_graph(nodes, "g", inputs, outputs, weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=9)
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     onnx.save(model, folder / "model.onnx")
 
 
-def test_inputs_that_are_no_tensors_of_numbers(folder):
+def test_inputs_that_are_no_tensors(folder):
     info = helper.make_tensor_value_info
-    text = info("x", TensorProto.STRING, ["n"]), info("y", TensorProto.STRING, ["n"])
-    save(folder, [helper.make_node("Identity", ["x"], ["y"])], text[:1], text[1:])
-    check_refused(folder, ["model.onnx"], "expected a tensor of numbers")
+    numbers = helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    mapping = helper.make_value_info(
+        "x", helper.make_map_type_proto(TensorProto.INT64, numbers)
+    )
+    node = helper.make_node(
+        "DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", int64_vocabulary=[1, 2]
+    )
+    save(folder, [node], [mapping], [info("y", TensorProto.FLOAT, [1, 2])])
+    check_refused(folder, ["model.onnx"], "expected a tensor, or a sequence of tensors")
     number = info("x", TensorProto.FLOAT, None), info("y", TensorProto.FLOAT, None)
     save(folder, [helper.make_node("Relu", ["x"], ["y"])], number[:1], number[1:])
     check_refused(folder, ["model.onnx"], "give a shape with --shape")

@@ -1,8 +1,9 @@
 /* The runtime: a small freestanding C library that is compiled to bitcode for
  * each target when dlc is built, and linked into the module of every model.
  * It uses no header of the target and only malloc, free and memcpy of libc
- * (and getauxval on Linux on Arm and RISC-V), and what rt_pool.c declares where
- * a model has work for several threads. */
+ * (and getauxval on Linux on Arm and RISC-V; snprintf and strtod where a model
+ * converts between numbers and strings), and what rt_pool.c declares where a
+ * model has work for several threads. */
 #ifndef DLC_RT_H
 #define DLC_RT_H
 
@@ -91,6 +92,70 @@ typedef void (*dlc_rt_part)(void *data, intptr_t first, intptr_t end,
 void dlc_rt_parallel(struct dlc_rt_ctx *ctx, dlc_rt_part part, void *data,
                      intptr_t count, intptr_t grain);
 
+/* A dense tensor as dlc.call passes it. Of a result, `shape` holds the sizes
+ * that are known and -1 for the others; the function sets `data` and these. */
+struct dlc_rt_view {
+  void *data;
+  int64_t *shape;
+  int32_t rank;
+  int32_t item; /* bytes of an element */
+};
+
+/* For dlc.call (passes/Cpu/LowerCalls.cpp): addresses of strings and handles
+ * of sequences are intptr_t, 0 is the empty string. */
+void dlc_rt_string_table(struct dlc_rt_ctx *ctx,
+                         const struct dlc_rt_view *bytes,
+                         const struct dlc_rt_view *offsets,
+                         struct dlc_rt_view *out);
+int32_t dlc_rt_string_equal(struct dlc_rt_ctx *ctx, intptr_t a, intptr_t b);
+int32_t dlc_rt_string_less(struct dlc_rt_ctx *ctx, intptr_t a, intptr_t b);
+intptr_t dlc_rt_string_concat(struct dlc_rt_ctx *ctx, intptr_t a, intptr_t b);
+intptr_t dlc_rt_string_find(struct dlc_rt_ctx *ctx, intptr_t text,
+                            const struct dlc_rt_view *sorted);
+void dlc_rt_string_split(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
+                         intptr_t delimiter, int64_t most,
+                         struct dlc_rt_view *parts, struct dlc_rt_view *counts);
+void dlc_rt_string_normalize(struct dlc_rt_ctx *ctx,
+                             const struct dlc_rt_view *x,
+                             const struct dlc_rt_view *stopwords,
+                             int64_t letters, int32_t any_case,
+                             struct dlc_rt_view *out);
+int32_t dlc_rt_string_matches(struct dlc_rt_ctx *ctx, intptr_t text,
+                              const struct dlc_rt_view *classes,
+                              const struct dlc_rt_view *next,
+                              const struct dlc_rt_view *accepts);
+intptr_t dlc_rt_string_from_int(struct dlc_rt_ctx *ctx, int64_t number,
+                                int32_t is_unsigned);
+intptr_t dlc_rt_string_from_float(struct dlc_rt_ctx *ctx, double number,
+                                  int32_t digits);
+double dlc_rt_string_to_float(struct dlc_rt_ctx *ctx, intptr_t text);
+int64_t dlc_rt_string_to_int(struct dlc_rt_ctx *ctx, intptr_t text);
+void dlc_rt_tfidf(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
+                  const struct dlc_rt_view *pool,
+                  const struct dlc_rt_view *begins,
+                  const struct dlc_rt_view *columns, int64_t shortest,
+                  int64_t longest, int64_t skips, int32_t is_string,
+                  struct dlc_rt_view *out);
+void dlc_rt_svm_probabilities(struct dlc_rt_ctx *ctx,
+                              const struct dlc_rt_view *pairs, int64_t classes,
+                              struct dlc_rt_view *out);
+void dlc_rt_twister(struct dlc_rt_ctx *ctx, int64_t seed, intptr_t count,
+                    struct dlc_rt_view *out);
+intptr_t dlc_rt_sequence(struct dlc_rt_ctx *ctx, int64_t count);
+intptr_t dlc_rt_sequence_insert(struct dlc_rt_ctx *ctx, intptr_t sequence,
+                                const struct dlc_rt_view *x, intptr_t position);
+intptr_t dlc_rt_sequence_erase(struct dlc_rt_ctx *ctx, intptr_t sequence,
+                               intptr_t position);
+intptr_t dlc_rt_sequence_length(struct dlc_rt_ctx *ctx, intptr_t sequence);
+void dlc_rt_sequence_at(struct dlc_rt_ctx *ctx, intptr_t sequence,
+                        intptr_t position, struct dlc_rt_view *out);
+void dlc_rt_sequence_concat(struct dlc_rt_ctx *ctx, intptr_t sequence,
+                            int64_t axis, int64_t new_axis,
+                            struct dlc_rt_view *out);
+intptr_t dlc_rt_sequence_input(struct dlc_rt_ctx *ctx, int32_t index);
+void dlc_rt_sequence_output(struct dlc_rt_ctx *ctx, int32_t index,
+                            intptr_t sequence);
+
 /* For the functions that an object exports. */
 int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
                dlc_tensor *outputs, const dlc_options *options);
@@ -128,6 +193,16 @@ void dlc_pool_1_leave(void);
  * the i below `count`, each at most once; returns when all have returned. */
 void dlc_pool_1_run(void (*body)(void *data, int32_t index), void *data,
                     int32_t count);
+size_t dlc_rt_dtype_size(int32_t dtype);
+/* Bytes of a tensor, or SIZE_MAX when no memory could hold them. */
+size_t dlc_rt_bytes(size_t item, int32_t rank, const int64_t *shape);
+/* Gives the strings of an output that a run has written memory of their own. */
+void dlc_rt_own_strings(struct dlc_rt_ctx *ctx, int32_t index);
+size_t dlc_rt_string_bytes(intptr_t text); /* with the 0 at the end */
+char *dlc_rt_string_copy(char *to, intptr_t text);
+/* Checks what a caller gave; NULL, or what is wrong with it. */
+const char *dlc_rt_sequence_check(const dlc_tensor_info *info,
+                                  const dlc_tensor *given);
 
 /* Returns -1 when the CPU has all features, else
  * the index of the first that it lacks. */
@@ -146,5 +221,8 @@ void free(void *data);
 void *memcpy(void *to, const void *from, size_t size);
 int pthread_mutex_lock(void *mutex);
 int pthread_mutex_unlock(void *mutex);
+/* Only objects whose models convert between numbers and strings call these. */
+int snprintf(char *to, size_t size, const char *format, ...);
+double strtod(const char *text, char **end);
 
 #endif

@@ -11,7 +11,7 @@ static const char *const dtype_words[] = {
     "int32",  "int64",  "string",    "bool",       "float16", "double",
     "uint32", "uint64", "complex64", "complex128", "bfloat16"};
 
-static size_t dtype_size(int32_t dtype) {
+size_t dlc_rt_dtype_size(int32_t dtype) {
   switch (dtype) {
   case DLC_STRING:
     return sizeof(char *);
@@ -32,7 +32,7 @@ static size_t dtype_size(int32_t dtype) {
   case DLC_COMPLEX128:
     return 16;
   }
-  return 1;
+  return dtype & (DLC_SEQUENCE | DLC_OPTIONAL) ? sizeof(dlc_sequence) : 1;
 }
 
 /* Starts the message "model: input 'x' (float[-1,3]): ". */
@@ -48,8 +48,17 @@ static struct dlc_rt_text say(const struct dlc_rt_desc *desc,
   dlc_rt_text_add(&text, " '");
   dlc_rt_text_add(&text, info->name);
   dlc_rt_text_add(&text, "' (");
-  if (info->dtype < (int32_t)(sizeof dtype_words / sizeof *dtype_words))
-    dlc_rt_text_add(&text, dtype_words[info->dtype]);
+  if (info->dtype & DLC_OPTIONAL)
+    dlc_rt_text_add(&text, "optional ");
+  if (info->dtype & DLC_SEQUENCE)
+    dlc_rt_text_add(&text, "sequence of ");
+  int32_t element = info->dtype & 0xff;
+  if (element < (int32_t)(sizeof dtype_words / sizeof *dtype_words))
+    dlc_rt_text_add(&text, dtype_words[element]);
+  if (element != info->dtype) {
+    dlc_rt_text_add(&text, "): ");
+    return text;
+  }
   dlc_rt_text_add(&text, "[");
   for (int32_t d = 0; d < info->rank; ++d) {
     if (d)
@@ -124,11 +133,10 @@ static int check_cpu(const struct dlc_rt_desc *desc,
   return DLC_ERROR_CPU;
 }
 
-/* Bytes of a tensor, or SIZE_MAX when no memory could hold them. */
-static size_t tensor_bytes(const dlc_tensor_info *info, const int64_t *shape) {
-  size_t bytes = dtype_size(info->dtype);
+size_t dlc_rt_bytes(size_t item, int32_t rank, const int64_t *shape) {
+  size_t bytes = item;
   int empty = 0;
-  for (int32_t d = 0; d < info->rank; ++d) {
+  for (int32_t d = 0; d < rank; ++d) {
     if (shape[d] == 0)
       empty = 1;
     else if ((uint64_t)shape[d] > SIZE_MAX >> 1 ||
@@ -138,6 +146,10 @@ static size_t tensor_bytes(const dlc_tensor_info *info, const int64_t *shape) {
   if (empty)
     return 0;
   return bytes >= SIZE_MAX >> 1 ? SIZE_MAX : bytes;
+}
+
+static size_t tensor_bytes(const dlc_tensor_info *info, const int64_t *shape) {
+  return dlc_rt_bytes(dlc_rt_dtype_size(info->dtype), info->rank, shape);
 }
 
 static int wrong_dim(const struct dlc_rt_desc *desc, const dlc_options *options,
@@ -204,6 +216,11 @@ static int check_input(const struct dlc_rt_desc *desc,
     dlc_rt_text_add(&text, " bytes, its capacity is ");
     dlc_rt_text_add_int(&text, (int64_t)given->capacity);
     return DLC_ERROR_CAPACITY;
+  }
+  if (info->dtype & (DLC_SEQUENCE | DLC_OPTIONAL)) {
+    const char *wrong = dlc_rt_sequence_check(info, given);
+    if (wrong)
+      return fail(desc, options, "input", info, DLC_ERROR_VALUE, wrong);
   }
   return DLC_OK;
 }
@@ -284,6 +301,31 @@ static int check_call(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   return DLC_OK;
 }
 
+/* Frees what a run that failed has made for an output. `own` says whether its
+ * strings have memory of their own. */
+static void drop_output(struct dlc_rt_ctx *ctx, int32_t index, int own) {
+  const dlc_tensor_info *info = &ctx->desc->model->outputs[index];
+  dlc_tensor *out = &ctx->out[index];
+  if (ctx->allocated[index] && (info->dtype & (DLC_SEQUENCE | DLC_OPTIONAL))) {
+    dlc_sequence *sequence = out->data;
+    free(sequence->items);
+    sequence->items = NULL;
+    sequence->count = 0;
+  } else if (ctx->allocated[index]) {
+    free(out->data);
+    out->data = NULL;
+    out->capacity = 0;
+  } else if (own && info->dtype == DLC_STRING) {
+    size_t count =
+        dlc_rt_bytes(1, info->rank, out->shape ? out->shape : info->dims);
+    char **texts = out->data;
+    if (count)
+      free(texts[0]);
+    for (size_t i = 0; i < count; ++i)
+      texts[i] = NULL;
+  }
+}
+
 int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
                dlc_tensor *outputs, const dlc_options *given) {
   const dlc_model *model = desc->model;
@@ -345,14 +387,16 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   }
   if (ctx.status != DLC_OK)
     status = ctx.status;
+  int32_t owned = 0; /* outputs whose strings have memory of their own */
+  for (; status == DLC_OK && owned < model->num_outputs; ++owned)
+    if (model->outputs[owned].dtype == DLC_STRING) {
+      dlc_rt_own_strings(&ctx, owned);
+      status = ctx.status;
+    }
   dlc_rt_free_all(&ctx);
   if (status != DLC_OK)
     for (int32_t i = 0; i < model->num_outputs; ++i)
-      if (allocated[i]) {
-        free(outputs[i].data);
-        outputs[i].data = NULL;
-        outputs[i].capacity = 0;
-      }
+      drop_output(&ctx, i, i < owned);
   return status;
 }
 

@@ -15,6 +15,8 @@ static Value sizeValue(NodeImport &node, OpFoldResult size) {
 static ImportResult importConstant(NodeImport &node) {
   onnx::NodeOp op = node.node;
   if (ElementsAttr value = op.getTensor("value")) {
+    if (Value strings = createStrings(node.b, node.loc, value))
+      return node.result(strings);
     if (!value.getElementType().isIntOrFloat()) {
       node.error() << "expected a constant of numbers, found "
                    << value.getElementType();
@@ -35,7 +37,13 @@ static ImportResult importConstant(NodeImport &node) {
         ArrayRef<float>(*values))));
   if (auto values = op.getInts("value_ints"))
     return node.result(node.integers(*values));
-  node.error() << "expected a constant of numbers, found another kind";
+  if (op.hasAttribute("value_string"))
+    return node.result(
+        node.strings(op.getString("value_string", ""), /*shape=*/{}));
+  if (auto values = op.getStrings("value_strings"))
+    return node.result(node.strings(*values, int64_t(values->size())));
+  node.error() << "expected a constant of numbers or strings, found another "
+                  "kind";
   return failure();
 }
 

@@ -1,6 +1,6 @@
 // Operators that compute element by element, with broadcasting.
 
-#include "passes/Import/OpTable.h"
+#include "passes/Import/Ops/Strings.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -122,27 +122,34 @@ static ImportResult importClip(NodeImport &node) {
   return node.result(x);
 }
 
-static ImportResult importCast(NodeImport &node) {
+static ImportResult importEqual(NodeImport &node) {
+  if (isa<StringType>(node.elementType(node.input(0))))
+    return node.result(equalStrings(node, node.input(0), node.input(1)));
+  return importMap<EqualOp>(node);
+}
+
+static ImportResult castTo(NodeImport &node, Type to) {
   Value x = node.input(0);
-  Type to = node.inferredElementType(0), from = node.elementType(x);
   if (!to)
     return failure();
+  Type from = node.elementType(x);
+  if (isa<StringType>(from) || isa<StringType>(to))
+    return node.result(castStrings(node, x, to));
   if (!to.isIntOrFloat() || !from.isIntOrFloat()) {
-    node.error() << "expected a conversion between numbers, found " << from
-                 << " to " << to;
+    node.error() << "expected a conversion between numbers and strings, found "
+                 << from << " to " << to;
     return failure();
   }
   return node.result(node.cast(x, to, node.getInt("saturate", 1),
                                node.getString("round_mode", "up")));
 }
 
+static ImportResult importCast(NodeImport &node) {
+  return castTo(node, node.inferredElementType(0));
+}
+
 static ImportResult importCastLike(NodeImport &node) {
-  Value x = node.input(0);
-  Type to = node.elementType(node.input(1)), from = node.elementType(x);
-  if (!to.isIntOrFloat() || !from.isIntOrFloat())
-    return failure();
-  return node.result(node.cast(x, to, node.getInt("saturate", 1),
-                               node.getString("round_mode", "up")));
+  return castTo(node, node.elementType(node.input(1)));
 }
 
 static OpRows rows{
@@ -188,7 +195,7 @@ static OpRows rows{
     {"", "BitwiseOr", 18, importMap<OrOp>},
     {"", "BitwiseXor", 18, importMap<XorOp>},
     {"", "BitShift", 11, importBitShift},
-    {"", "Equal", 7, importMap<EqualOp>},
+    {"", "Equal", 7, importEqual},
     {"", "Less", 7, importMap<LessOp>},
     {"", "LessOrEqual", 12, importMap<LessEqualOp>},
     {"", "Greater", 7, importSwapped<LessOp>},

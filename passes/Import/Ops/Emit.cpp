@@ -243,7 +243,8 @@ void Emit::checkIndices(Value indices, ArrayRef<Num> extents, bool isLast) {
 // Tensors
 //===----------------------------------------------------------------------===//
 
-/// A cast between integers that differ in their sign only.
+/// A cast between integers that differ in their sign only, and from strings to
+/// their addresses.
 static Value retype(Emit &e, Value tensor, Type element) {
   auto type = cast<RankedTensorType>(tensor.getType());
   if (type.getElementType() == element)
@@ -259,7 +260,30 @@ Value Emit::plain(Value tensor) {
   Type element = getElementTypeOrSelf(tensor);
   if (auto integer = dyn_cast<IntegerType>(element))
     return retype(*this, tensor, b.getIntegerType(integer.getWidth()));
+  if (isa<StringType>(element))
+    return retype(*this, tensor, b.getIndexType());
   return tensor;
+}
+
+Emit::Values Emit::call(StringRef callee, ValueRange operands,
+                        TypeRange types) {
+  auto op = CallOp::create(b, loc, types, callee, operands);
+  return Values(op.getResults());
+}
+
+Num Emit::callFor(Type type, StringRef callee, ValueRange operands) {
+  return num(call(callee, operands, type)[0]);
+}
+
+Num Emit::isLess(Type element, Num x, Num y) {
+  if (isa<StringType>(element))
+    return callFor(b.getI1Type(), "string_less", {x.value, y.value});
+  if (isa<FloatType>(element))
+    return to(x, computeTypeOf(element)) < to(y, computeTypeOf(element));
+  if (element.isUnsignedInteger() || element.isInteger(1))
+    return num(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, x.value,
+                                     y.value));
+  return x < y;
 }
 
 Value Emit::typed(Value tensor, Type elementType) {
@@ -290,6 +314,14 @@ Num Emit::loadScalar(Value tensor) {
 
 Value Emit::empty(ArrayRef<OpFoldResult> sizes, Type elementType) {
   return tensor::EmptyOp::create(b, loc, sizes, elementType);
+}
+
+Value Emit::generateInLoops(ArrayRef<OpFoldResult> sizes, Type elementType,
+                            function_ref<Value(ArrayRef<Num>)> body) {
+  return nest(sizes, empty(sizes, elementType),
+              [&](ArrayRef<Num> at, ValueRange args) -> Values {
+                return {store(num(body(at)), args[0], at)};
+              })[0];
 }
 
 Value Emit::filled(ArrayRef<OpFoldResult> sizes, Num scalar) {

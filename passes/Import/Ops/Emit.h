@@ -129,7 +129,7 @@ public:
   // Tensors
   //===--------------------------------------------------------------------===//
 
-  /// `ui8` and so on as signless types, and back.
+  /// `ui8` and so on as signless types, strings as `index`, and back.
   mlir::Value plain(mlir::Value tensor);
   mlir::Value typed(mlir::Value tensor, mlir::Type elementType);
   Num load(mlir::Value tensor, llvm::ArrayRef<Num> at);
@@ -144,15 +144,35 @@ public:
   mlir::Value
   generate(llvm::ArrayRef<mlir::OpFoldResult> sizes, mlir::Type elementType,
            llvm::function_ref<mlir::Value(llvm::ArrayRef<Num>)> body);
+  /// The same where the body calls the runtime.
+  mlir::Value
+  generateInLoops(llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                  mlir::Type elementType,
+                  llvm::function_ref<mlir::Value(llvm::ArrayRef<Num>)> body);
   /// The first `sizes` elements along every dimension, in a buffer of its own.
   mlir::Value head(mlir::Value tensor,
                    llvm::ArrayRef<mlir::OpFoldResult> sizes);
 
   //===--------------------------------------------------------------------===//
-  // Control flow
+  // The runtime
   //===--------------------------------------------------------------------===//
 
   using Values = llvm::SmallVector<mlir::Value>;
+
+  /// A call of the runtime (dlc.call), at the top level or in loops.
+  Values call(llvm::StringRef callee, mlir::ValueRange operands,
+              mlir::TypeRange types);
+  /// One that returns a scalar.
+  Num callFor(mlir::Type type, llvm::StringRef callee,
+              mlir::ValueRange operands);
+  /// Whether x stands before y, both plain elements of a tensor of `element`,
+  /// which says how to compare them: as numbers, signed or not, or strings.
+  /// With strings this calls the runtime.
+  Num isLess(mlir::Type element, Num x, Num y);
+
+  //===--------------------------------------------------------------------===//
+  // Control flow
+  //===--------------------------------------------------------------------===//
 
   /// for (i = low; i < high; i += step) with values carried from turn to turn.
   Values loop(Num low, Num high, mlir::ValueRange inits,

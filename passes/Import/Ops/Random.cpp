@@ -1,7 +1,8 @@
 // Random tensors. Element i is a function of the seed and i (SplitMix64, G.
 // Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014), so
 // that a model gives the same numbers in every run and on every target.
-// Without a seed, the node's name is it.
+// Without a seed, the node's name is it. A Dropout with a seed draws what
+// ONNX's reference does, from the Mersenne Twister.
 
 #include "passes/Import/Ops/Emit.h"
 #include <cmath>
@@ -160,15 +161,24 @@ static ImportResult importDropout(NodeImport &node) {
     return node.results({x, node.broadcast(node.scalar(1, truth), sizes)});
   Generator g{node};
   Emit &e = g.e;
-  if (node.node.hasAttribute("seed"))
-    g.seed = node.getInt("seed", 0);
   Type f64 = node.b.getF64Type();
   Num ratio =
       ratioInput ? e.toDouble(e.loadScalar(ratioInput)) : e.constant(0.5, f64);
   ratio = e.select(e.loadScalar(training), ratio, e.constant(0, f64));
   e.check(ratio >= 0 && ratio <= 1, "expected a ratio in [0, 1]");
+  Value drawn;
+  if (node.node.hasAttribute("seed")) {
+    Num count = e.index(1);
+    for (OpFoldResult size : sizes)
+      count = count * e.index(size);
+    Value seed = arith::ConstantIntOp::create(node.b, node.loc,
+                                              node.getInt("seed", 0), 64);
+    drawn = e.call("twister", {seed, count.value},
+                   RankedTensorType::get(ShapedType::kDynamic, f64))[0];
+  }
   Value mask = e.generate(sizes, truth, [&](ArrayRef<Num> at) {
-    return g.uniform(g.placeOf(at, sizes)) >= ratio;
+    Num place = g.placeOf(at, sizes);
+    return (drawn ? e.load(drawn, place) : g.uniform(place)) >= ratio;
   });
   Type element = node.elementType(x), compute = computeTypeOf(element);
   Num scale = e.to(ratio.like(1) / (ratio.like(1) - ratio), compute);

@@ -14,16 +14,6 @@ static Num isNonZero(Emit &e, Num x) {
   return !(x == 0);
 }
 
-/// a < b; unsigned where the elements are.
-static Num isLess(Emit &e, Num a, Num c, bool isUnsigned) {
-  if (a.isFloat())
-    return e.to(a, computeTypeOf(a.type())) < e.to(c, computeTypeOf(a.type()));
-  if (isUnsigned || a.type().isInteger(1))
-    return e.num(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ult,
-                                       a.value, c.value));
-  return a < c;
-}
-
 static Value sizeProduct(Emit &e, ArrayRef<OpFoldResult> sizes) {
   OpFoldResult product = e.node.index(1);
   for (OpFoldResult size : sizes)
@@ -136,7 +126,7 @@ static ImportResult importTopK(NodeImport &node) {
                  << *getConstantIntValue(results[axis]);
     return failure();
   }
-  bool isUnsigned = node.elementType(x).isUnsignedInteger();
+  Type given = node.elementType(x);
   Value from = e.plain(x);
   Type element = node.elementType(from), i64 = node.b.getI64Type();
   auto place = [&](ArrayRef<Num> row, Num i) {
@@ -149,8 +139,7 @@ static ImportResult importTopK(NodeImport &node) {
       [&](ArrayRef<Num> row, ValueRange args) -> Emit::Values {
         Value order = e.sorted(count, [&](Num i, Num j) {
           Num a = e.load(from, place(row, i)), c = e.load(from, place(row, j));
-          return largest ? isLess(e, c, a, isUnsigned)
-                         : isLess(e, a, c, isUnsigned);
+          return largest ? e.isLess(given, c, a) : e.isLess(given, a, c);
         });
         return e.loop(e.index(int64_t(0)), k, args,
                       [&](Num i, ValueRange args) -> Emit::Values {
@@ -176,7 +165,7 @@ static ImportResult importUnique(NodeImport &node) {
   if (node.hasFailed)
     return failure();
   bool sorted = node.getInt("sorted", 1);
-  bool isUnsigned = node.elementType(x).isUnsignedInteger();
+  Type given = node.elementType(x);
   Elements sizes = node.dims(x), rest = sizes;
   rest.erase(rest.begin() + axis);
   Value from = e.plain(x);
@@ -190,15 +179,15 @@ static ImportResult importUnique(NodeImport &node) {
   };
   // -1, 0 or 1 by the first element that differs.
   auto order = [&](Num i, Num j) {
-    return e.num(e.nest(
-        rest, zero.value,
-        [&](ArrayRef<Num> row, ValueRange args) -> Emit::Values {
-          Num a = loadAt(row, i), c = loadAt(row, j);
-          Num less = e.select(isLess(e, a, c, isUnsigned), e.index(-1), zero);
-          Num here = e.select(isLess(e, c, a, isUnsigned), e.index(1), less);
-          Num known = e.num(args[0]);
-          return {e.select(known == 0, here, known)};
-        })[0]);
+    return e.num(
+        e.nest(rest, zero.value,
+               [&](ArrayRef<Num> row, ValueRange args) -> Emit::Values {
+                 Num a = loadAt(row, i), c = loadAt(row, j);
+                 Num less = e.select(e.isLess(given, a, c), e.index(-1), zero);
+                 Num here = e.select(e.isLess(given, c, a), e.index(1), less);
+                 Num known = e.num(args[0]);
+                 return {e.select(known == 0, here, known)};
+               })[0]);
   };
   Value sequence =
       e.sorted(count, [&](Num i, Num j) { return order(i, j) < 0; });
