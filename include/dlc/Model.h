@@ -78,8 +78,8 @@ typedef struct dlc_options {
   void (*parallel_for)(void *context, void (*body)(void *data, int32_t index),
                        void *data, int32_t count);
   void *parallel_context; /* what `parallel_for` gets as its context */
-  void *state;           /* NULL: one for the process, made at the first run */
-  size_t state_size;     /* bytes at `state` */
+  void *state;            /* NULL: one for the process, made at the first run */
+  size_t state_size;      /* bytes at `state` */
 } dlc_options;
 
 /* A tensor for dlc_model.run: dense, row-major. */

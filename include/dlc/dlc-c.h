@@ -87,7 +87,7 @@ typedef struct dlc_compile_options {
   /* NULL, or a regular expression: passes in whose name it is found say what
    * they did and missed, as diagnostics. */
   const char *remarks;
-  int32_t threads; /* as --threads; 0 is as many as there are CPUs */
+  int32_t threads;            /* as --threads; 0 is as many as there are CPUs */
   const char *expand_weights; /* as --expand-weights */
 } dlc_compile_options;
 

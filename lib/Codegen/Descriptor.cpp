@@ -235,7 +235,9 @@ static SmallVector<Constant *> emitState(Tables &tables, const TargetSpec &spec,
                       "\n" + spec.features + "\n" + Twine(model.stateSize) +
                       "\n" + Twine(weightsHash))
                          .str();
-  return {tables.module.getFunction("dlc_rt_state"),
+  bool isLinux = Triple(spec.triple).isOSLinux();
+  return {tables.module.getFunction(isLinux ? "dlc_rt_state"
+                                            : "dlc_rt_state_alone"),
           tables.module.getFunction(model.symbol("expand")),
           tables.global("shared", ConstantAggregateZero::get(shared),
                         /*constant=*/false),
@@ -261,7 +263,8 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   PointerType *ptr = tables.pointer;
   StructType *descType = StructType::get(
       tables.context,
-      {ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr,
+      {ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr,
+       ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr,
        tables.i32, tables.i32, tables.i32, tables.i32, ptr, ptr});
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
@@ -320,15 +323,25 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   };
   desc->setInitializer(ConstantStruct::get(
       descType,
-      {info, module.getFunction(model.symbol("main")), sizes,
+      {info,
+       module.getFunction(model.symbol("main")),
+       sizes,
        tables.ints<int32_t>("input_fields", inputFields),
        tables.ints<int32_t>("dim_fields", dimFields),
        tables.ints<int32_t>("dim_same", dimSame),
        bounded ? tables.ints<int64_t>("dim_max", dimMax) : tables.null,
-       tables.ints<int32_t>("output_fields", outputFields), state[0], state[1],
-       state[2], state[3], needs, cpuState, tables.int32(numNeeds),
-       tables.int32(dimMax.size()), tables.int32(outputDims),
-       tables.int32(model.threads), threadFunction("dlc_rt_begin_threads"),
+       tables.ints<int32_t>("output_fields", outputFields),
+       state[0],
+       state[1],
+       state[2],
+       state[3],
+       needs,
+       cpuState,
+       tables.int32(numNeeds),
+       tables.int32(dimMax.size()),
+       tables.int32(outputDims),
+       tables.int32(model.threads),
+       threadFunction("dlc_rt_begin_threads"),
        threadFunction("dlc_rt_end_threads")}));
 
   // NAME_model() returns the address of the table.

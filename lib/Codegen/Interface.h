@@ -49,8 +49,8 @@ struct ModelInterface {
 
 /// Reads `dlc.name`, `dlc.inputs`, `dlc.outputs`, `dlc.workspace`,
 /// `dlc.thread_workspace`, `dlc.threads`, `dlc.weights_size` and
-/// `dlc.state_size` of a module. Emits an error for whatever is missing or has a
-/// type that no C interface can have.
+/// `dlc.state_size` of a module. Emits an error for whatever is missing or has
+/// a type that no C interface can have.
 DLC_API mlir::FailureOr<ModelInterface> readInterface(mlir::ModuleOp module);
 
 /// Maps any name to one that C and C++ allow: see docs/CInterface.md.

@@ -16,17 +16,27 @@ using namespace dlc;
 /// here can be disabled, and then says itself what it cannot do without:
 /// test/Compiler disables each of the others in turn.
 static constexpr StringLiteral kRequired[] = {
-    "dlc-import-onnx",         "dlc-derive-shapes",
-    "dlc-lower-to-linalg",     "dlc-bind-interface",
-    "one-shot-bufferize",      "dlc-copy-to-linalg",
-    "dlc-place-weights",       "dlc-plan-memory",
-    "dlc-narrow-indices",      "dlc-lower-contract",
+    "dlc-import-onnx",
+    "dlc-derive-shapes",
+    "dlc-lower-to-linalg",
+    "dlc-bind-interface",
+    "one-shot-bufferize",
+    "dlc-copy-to-linalg",
+    "dlc-place-weights",
+    "dlc-plan-memory",
+    "dlc-narrow-indices",
+    "dlc-lower-contract",
     "dlc-fork-kernels",
-    "convert-linalg-to-loops", "convert-math-to-funcs",
-    "dlc-expand-math",         "dlc-expand-reshapes",
-    "expand-strided-metadata", "lower-affine",
-    "convert-scf-to-cf",       "arith-expand",
-    "dlc-convert-to-llvm",     "reconcile-unrealized-casts",
+    "convert-linalg-to-loops",
+    "convert-math-to-funcs",
+    "dlc-expand-math",
+    "dlc-expand-reshapes",
+    "expand-strided-metadata",
+    "lower-affine",
+    "convert-scf-to-cf",
+    "arith-expand",
+    "dlc-convert-to-llvm",
+    "reconcile-unrealized-casts",
 };
 
 bool dlc::isRequiredPass(StringRef name) {
