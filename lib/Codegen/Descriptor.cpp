@@ -235,7 +235,9 @@ static SmallVector<Constant *> emitState(Tables &tables, const TargetSpec &spec,
                       "\n" + spec.features + "\n" + Twine(model.stateSize) +
                       "\n" + Twine(weightsHash))
                          .str();
-  return {tables.module.getFunction("dlc_rt_state"),
+  bool isLinux = Triple(spec.triple).isOSLinux();
+  return {tables.module.getFunction(isLinux ? "dlc_rt_state"
+                                            : "dlc_rt_state_alone"),
           tables.module.getFunction(model.symbol("expand")),
           tables.global("shared", ConstantAggregateZero::get(shared),
                         /*constant=*/false),

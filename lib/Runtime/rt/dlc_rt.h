@@ -179,6 +179,9 @@ void dlc_rt_end_threads(struct dlc_rt_ctx *ctx);
  * made at the first call. Only models that have one refer to it, so that only
  * these need pthread. */
 int32_t dlc_rt_state(struct dlc_rt_ctx *ctx, int32_t fill);
+/* The same for systems other than Linux, without pthread: the first call must
+ * have returned before there are others. */
+int32_t dlc_rt_state_alone(struct dlc_rt_ctx *ctx, int32_t fill);
 
 void dlc_rt_free_all(struct dlc_rt_ctx *ctx);
 /* As dlc_rt_alloc, but NULL, and no failure of the run, without memory. */

@@ -63,7 +63,7 @@ static int32_t make_shared(struct dlc_rt_ctx *ctx) {
   return status;
 }
 
-int32_t dlc_rt_state(struct dlc_rt_ctx *ctx, int32_t wants_fill) {
+int32_t dlc_rt_state_alone(struct dlc_rt_ctx *ctx, int32_t wants_fill) {
   struct dlc_rt_shared *shared = ctx->desc->shared;
   char *given = ctx->options->state;
   if (given) {
@@ -81,11 +81,15 @@ int32_t dlc_rt_state(struct dlc_rt_ctx *ctx, int32_t wants_fill) {
   ctx->state = __atomic_load_n(&shared->state, __ATOMIC_ACQUIRE);
   if (ctx->state)
     return DLC_OK;
-  int32_t status = DLC_OK;
+  return make_shared(ctx);
+}
+
+int32_t dlc_rt_state(struct dlc_rt_ctx *ctx, int32_t wants_fill) {
+  struct dlc_rt_shared *shared = ctx->desc->shared;
+  if (ctx->options->state || __atomic_load_n(&shared->state, __ATOMIC_ACQUIRE))
+    return dlc_rt_state_alone(ctx, wants_fill);
   pthread_mutex_lock(shared->mutex);
-  ctx->state = shared->state;
-  if (!ctx->state)
-    status = make_shared(ctx);
+  int32_t status = dlc_rt_state_alone(ctx, wants_fill);
   pthread_mutex_unlock(shared->mutex);
   return status;
 }
