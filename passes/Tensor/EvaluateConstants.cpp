@@ -145,8 +145,11 @@ void EvaluateConstantsPass::collect(Block &block) {
     });
     if (isDestinationOnly(&op))
       results = 0;
-    bool isLarge = results > kFreeBytes && results > 2 * inputs;
-    if (!isConstant || (isLarge && !isInit && !op.hasAttr(kExpandAttr)))
+    // What is marked need not be much larger to be kept out of the object.
+    bool isMarked = op.hasAttr(kExpandAttr);
+    int64_t factor = isMarked && isInit ? 1 : 2;
+    bool isLarge = results > kFreeBytes && results > factor * inputs;
+    if (!isConstant || (isLarge && !isInit && !isMarked))
       continue;
     constantOps.insert(&op);
     if (isLarge && isInit)

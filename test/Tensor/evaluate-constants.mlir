@@ -100,3 +100,16 @@ func.func @main(%x: tensor<2x2xf32>, %c: i1) -> tensor<2x2xf32> {
   }
   return %r : tensor<2x2xf32>
 }
+
+// -----
+
+// F(2x2, 3x3): less than twice as large, but marked.
+// CHECK-LABEL: func.func @main
+// INIT: dlc.expanded 0 : tensor<4x4x64x64xf32>
+// OBJECT: arith.constant dense_resource<{{.*}}> : tensor<4x4x64x64xf32>
+func.func @main() -> tensor<4x4x64x64xf32> {
+  %w = arith.constant dense<1.5> : tensor<3x3x64x64xf32>
+  %e = tensor.empty() : tensor<4x4x64x64xf32>
+  %u = dlc.winograd_weights %w outs %e [0, 1] <height = 2, width = 2, windowHeight = 3, windowWidth = 3, tiles = 12> {dlc.expand} : tensor<3x3x64x64xf32>, tensor<4x4x64x64xf32> -> tensor<4x4x64x64xf32>
+  return %u : tensor<4x4x64x64xf32>
+}
