@@ -22,6 +22,7 @@
 #include "dlc/Version.h"
 #include "lib/Target/Target.h"
 #include "mlir/IR/DialectRegistry.h"
+#include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Import/OpTable.h"
 #include "llvm/Config/llvm-config.h"
