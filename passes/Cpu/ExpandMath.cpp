@@ -8,6 +8,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "passes/Cpu/MathFunctions.h"
 #include "passes/Cpu/Passes.h"
 
 using namespace mlir;
@@ -21,16 +22,20 @@ namespace {
 
 struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
   void runOnOperation() override {
+    SmallVector<Operation *> given;
+    getOperation().walk([&](Operation *op) {
+      if (isa<math::MathDialect>(op->getDialect()))
+        given.push_back(op);
+    });
+    llvm::for_each(given, dlc::expandMathFunction);
     RewritePatternSet expansions(&getContext());
-    // The polynomials of MLIR for f32, named by op.
+    // What is left: the polynomials of MLIR for f32, named by op.
     auto chosen = [](StringRef name) {
       return llvm::is_contained({"math.tanh", "math.log", "math.erf",
                                  "math.exp", "math.log1p", "math.expm1"},
                                 name);
     };
     populateMathPolynomialApproximationPatterns(expansions, chosen);
-    math::populateExpansionPatterns(
-        expansions, {"sinh", "cosh", "tan", "asinh", "acosh", "atanh"});
     if (failed(applyPatternsGreedily(getOperation(), std::move(expansions))))
       return signalPassFailure();
     // What every target has as an instruction, or LLVM expands well, stays.

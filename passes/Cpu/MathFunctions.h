@@ -1,0 +1,17 @@
+/// \file
+/// Expansions of math functions of f32, for scalars and vectors, where MLIR's
+/// are wrong: in subnormal numbers, near zero, or near the largest numbers.
+#ifndef DLC_PASSES_CPU_MATHFUNCTIONS_H
+#define DLC_PASSES_CPU_MATHFUNCTIONS_H
+
+#include "mlir/IR/Operation.h"
+
+namespace dlc {
+
+/// Replaces the op, where it is such a function of f32, by arithmetic and by
+/// functions that MLIR expands well.
+void expandMathFunction(mlir::Operation *op);
+
+} // namespace dlc
+
+#endif

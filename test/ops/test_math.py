@@ -1,0 +1,108 @@
+"""Math functions of f32 on all exponents, against numpy's in float64."""
+
+import math
+
+import dlc
+import numpy as np
+import pytest
+from onnx import helper
+
+# An operator, its definition in float64, and how many units in the last place
+# it may be off.
+FUNCTIONS = {
+    "Exp": (np.exp, 2),
+    "Log": (np.log, 2),
+    "Sqrt": (np.sqrt, 0.5),
+    "Tanh": (np.tanh, 4),
+    "Erf": (np.vectorize(math.erf), 4),
+    "Sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 4),
+    "Sinh": (np.sinh, 4),
+    "Cosh": (np.cosh, 4),
+    "Tan": (np.tan, 4),
+    "Asinh": (np.arcsinh, 4),
+    "Acosh": (np.arccosh, 4),
+    "Atanh": (np.arctanh, 4),
+    "Sin": (np.sin, 2),
+    "Cos": (np.cos, 2),
+    "Asin": (np.arcsin, 2),
+    "Acos": (np.arccos, 2),
+    "Atan": (np.arctan, 2),
+}
+
+
+def every_exponent(mantissas=48):
+    """Both signs of every exponent with some mantissas: subnormal numbers,
+    zeros, infinities and NaNs are among them."""
+    random = np.random.default_rng(5)
+    some = random.integers(0, 1 << 23, (256, mantissas), dtype=np.uint32)
+    some[:, :3] = 0, 1, (1 << 23) - 1
+    some[255, 1:] |= 1 << 22  # quiet ones
+    bits = (np.arange(256, dtype=np.uint32)[:, None] << np.uint32(23)) | some
+    both = np.stack([bits, bits | np.uint32(1 << 31)])
+    return both.ravel().view(np.float32)
+
+
+def units(found, expected):
+    """The distance of a float32 from a float64, in the last place of the
+    float32 that is nearest to it."""
+    nearest = expected.astype(np.float32)
+    space = np.spacing(np.abs(nearest))
+    far = np.abs(found.astype(np.float64) - expected) / space
+    far[np.isinf(nearest) & (found == nearest)] = 0
+    far[np.isnan(expected)] = np.where(np.isnan(found[np.isnan(expected)]), 0, np.inf)
+    far[np.isnan(far)] = np.inf
+    far[(nearest == 0) & (np.signbit(nearest) != np.signbit(found))] = np.inf
+    return far
+
+
+@pytest.fixture(scope="module")
+def results():
+    """What every function gives for the whole sample."""
+    x = every_exponent()
+    info = helper.make_tensor_value_info
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node(op, ["x"], [op]) for op in FUNCTIONS],
+            "g",
+            [info("x", 1, x.shape)],
+            [info(op, 1, x.shape) for op in FUNCTIONS],
+        ),
+        opset_imports=[helper.make_opsetid("", 21)],
+        ir_version=10,
+    )
+    return x, dlc.compile(model).run({"x": x})
+
+
+@pytest.mark.parametrize("op", FUNCTIONS)
+def test_function(results, op):
+    x, found = results
+    reference, most = FUNCTIONS[op]
+    with np.errstate(all="ignore"):
+        expected = reference(x.astype(np.float64))
+        far = units(found[op], expected)
+    if op == "Sigmoid":
+        # 1 / (1 + exp(-x)), of an exp that is infinite.
+        far[(expected < np.finfo("f").tiny) & (found[op] == 0)] = 0
+    worst = np.argmax(far)
+    assert far[worst] <= most, (op, x[worst], found[op][worst], expected[worst], far[worst])
+
+
+def test_pow():
+    x = every_exponent(8)
+    y = np.resize(np.float32([0, 1, -1, 0.5, 2, 3, -2.5, 1e-40, np.inf, -np.inf, np.nan]), x.size)
+    info = helper.make_tensor_value_info
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Pow", ["x", "y"], ["z"])],
+            "g",
+            [info("x", 1, x.shape), info("y", 1, y.shape)],
+            [info("z", 1, x.shape)],
+        ),
+        opset_imports=[helper.make_opsetid("", 21)],
+        ir_version=10,
+    )
+    found = dlc.compile(model).run({"x": x, "y": y})["z"]
+    with np.errstate(all="ignore"):
+        far = units(found, np.power(x.astype(np.float64), y.astype(np.float64)))
+    worst = np.argmax(far)
+    assert far[worst] <= 2, (x[worst], y[worst], found[worst], far[worst])
