@@ -38,6 +38,11 @@ constexpr unsigned kMaxThreads = 256;
 struct CompileOptions {
   /// -target, -mcpu, -mattr. All empty: this machine.
   std::string target, cpu, features;
+  /// --gpu: architectures with commas; "": no GPU unless `target` is one.
+  std::string gpus;
+  /// Whether the object also has the model for the CPU, for machines without a
+  /// GPU.
+  bool gpuFallback = false;
   /// Prefix of the symbols; empty: from the model's file name.
   std::string name;
   /// Shapes of inputs by name (-1 is dynamic), sizes of named dimensions.

@@ -3,6 +3,7 @@
 #ifndef DLC_LIB_CODEGEN_DESCRIPTOR_H
 #define DLC_LIB_CODEGEN_DESCRIPTOR_H
 
+#include "lib/Codegen/Device.h"
 #include "lib/Codegen/Interface.h"
 #include "lib/Target/Target.h"
 #include "llvm/IR/Module.h"
@@ -14,7 +15,8 @@ namespace dlc {
 /// tables of lib/Runtime/rt/dlc_rt.h that they hand to the runtime.
 /// `hasThreads` says that the model has work for several threads.
 void emitDescriptor(llvm::Module &module, const ModelInterface &model,
-                    const TargetSpec &spec, bool hasThreads);
+                    const TargetSpec &spec, bool hasThreads,
+                    const DeviceCode &device);
 
 } // namespace dlc
 

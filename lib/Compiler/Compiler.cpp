@@ -10,6 +10,7 @@
 #include "lib/Target/Target.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Gpu/Passes.h"
 #include "passes/Graph/Passes.h"
 #include "passes/Import/OpTable.h"
 #include "passes/Import/Passes.h"
@@ -110,12 +111,15 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
     return buildGraphPipeline(pm);
   case Phase::Tensor: {
     TensorOptions tensor;
-    tensor.conv = options.conv;
+    // Winograd's form is one of the CPU's kernels.
+    tensor.conv = target.gpus.empty() ? options.conv : "direct";
     return buildTensorPipeline(pm, target, tensor);
   }
   case Phase::Buffer:
     return buildBufferPipeline(pm);
   case Phase::Llvm:
+    if (!target.gpus.empty())
+      buildGpuPipeline(pm, options.gpuFallback);
     return buildCpuPipeline(pm, target, usesThreads(options, target));
   }
 }
@@ -153,6 +157,9 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
       return module.emitError("expected the attribute 'dlc.name', a text");
     if (main)
       SymbolTable::setSymbolName(main, (name.getValue() + "_main").str());
+    if (auto fallback = module.lookupSymbol("fallback"); fallback && name)
+      SymbolTable::setSymbolName(fallback,
+                                 (name.getValue() + "_fallback").str());
     if (auto shapes = module.lookupSymbol("shapes"); shapes && name)
       SymbolTable::setSymbolName(shapes, (name.getValue() + "_sizes").str());
   }

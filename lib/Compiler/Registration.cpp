@@ -9,6 +9,7 @@
 #include "mlir/InitAllPasses.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Gpu/Passes.h"
 #include "passes/Graph/Passes.h"
 #include "passes/Import/Passes.h"
 #include "passes/Tensor/Passes.h"
@@ -27,4 +28,5 @@ void dlc::registerPasses() {
   registerDlcTensorPasses();
   registerDlcBufferPasses();
   registerDlcCpuPasses();
+  registerDlcGpuPasses();
 }

@@ -41,6 +41,8 @@ void dlc::printTargets(raw_ostream &os) {
       os << "; also spelled " << join(arch->aliases, ", ");
     os << "\n";
   }
+  os << "With -target=nvptx or -target=sm_XX: this machine and an NVIDIA GPU; "
+        "--gpu=sm_XX,...\nadds GPUs to any target of 64 bits.\n";
   os << formatv("Without -target: this machine, {0} -mcpu={1}\n",
                 sys::getDefaultTargetTriple(), sys::getHostCPUName());
 }
@@ -177,8 +179,14 @@ static Expected<const Target *> lookUp(const Triple &triple) {
 }
 
 Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
-                                        StringRef features) {
+                                        StringRef features, StringRef gpus) {
   TargetSpec spec;
+  Expected<std::vector<GpuArch>> archs = resolveGpus(target, gpus);
+  if (!archs)
+    return archs.takeError();
+  spec.gpus = std::move(*archs);
+  if (isGpuTarget(target))
+    target = "";
   Triple host(Triple::normalize(sys::getDefaultTargetTriple()));
   Triple triple = host;
   if (target.empty()) {
@@ -241,6 +249,9 @@ Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
         formatv("the calls of {0} need the feature '{1}', which -mcpu or "
                 "-mattr takes away",
                 arch.name, arch.floatFeature));
+  if (!spec.gpus.empty() && !triple.isArch64Bit())
+    return createStringError(
+        formatv("a GPU needs a host of 64 bits, found {0}", arch.name));
   return spec;
 }
 

@@ -9,20 +9,18 @@
 #include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
 #include "mlir/Conversion/IndexToLLVM/IndexToLLVM.h"
 #include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
-#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
-#include "mlir/Conversion/LLVMCommon/Pattern.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
 #include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/LLVMIR/FunctionCallUtils.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Dialect/Vector/Transforms/VectorRewritePatterns.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Cpu/RunOpLowering.h"
 
 using namespace mlir;
 
@@ -52,136 +50,6 @@ static StringRef getNodeName(Location loc) {
 
 namespace {
 
-/// The fields of `struct dlc_rt_ctx` that generated code reads, in order.
-enum RunField { Inputs, InputShapes, Outputs, Arena };
-
-/// What the lowerings of the run's ops share.
-template <typename OpTy> struct RunOpLowering : ConvertOpToLLVMPattern<OpTy> {
-  using ConvertOpToLLVMPattern<OpTy>::ConvertOpToLLVMPattern;
-  using OpAdaptor = typename OpTy::Adaptor;
-
-  static Type pointerType(OpBuilder &b) {
-    return LLVM::LLVMPointerType::get(b.getContext());
-  }
-
-  /// The run's context: the first argument of the function.
-  static Value getRun(Operation *op) {
-    return op->getParentOfType<FunctionOpInterface>().getArgument(0);
-  }
-
-  static Value loadPointer(OpBuilder &b, Location loc, Value base,
-                           int64_t index) {
-    Value address =
-        LLVM::GEPOp::create(b, loc, pointerType(b), pointerType(b), base,
-                            ArrayRef<LLVM::GEPArg>{int32_t(index)});
-    return LLVM::LoadOp::create(b, loc, pointerType(b), address);
-  }
-
-  static Value loadField(OpBuilder &b, Location loc, Operation *op,
-                         RunField field) {
-    return loadPointer(b, loc, getRun(op), field);
-  }
-
-  Value integer(OpBuilder &b, Location loc, Type type, int64_t value) const {
-    return LLVM::ConstantOp::create(b, loc, type,
-                                    b.getIntegerAttr(type, value));
-  }
-
-  /// Calls a function of the runtime, declaring it at its first use. Null if
-  /// it has no result.
-  Value callRuntime(ConversionPatternRewriter &b, Operation *op, StringRef name,
-                    Type result, ValueRange arguments) const {
-    auto module = op->getParentOfType<ModuleOp>();
-    FailureOr<LLVM::LLVMFuncOp> function = LLVM::lookupOrCreateFn(
-        b, module, name, llvm::to_vector(arguments.getTypes()), result);
-    auto call = LLVM::CallOp::create(b, op->getLoc(), *function, arguments);
-    return call->getNumResults() ? call.getResult() : Value();
-  }
-
-  /// Ends the run with the status `fail()` unless `condition` holds.
-  void endRunUnless(ConversionPatternRewriter &b, Operation *op,
-                    Value condition,
-                    function_ref<Value(OpBuilder &)> fail) const {
-    Location loc = op->getLoc();
-    Block *before = b.getInsertionBlock();
-    Block *after = b.splitBlock(before, b.getInsertionPoint());
-    Block *failed =
-        b.createBlock(before->getParent(), before->getParent()->end());
-    Value status = fail(b);
-    LLVM::ReturnOp::create(b, loc, status);
-    b.setInsertionPointToEnd(before);
-    LLVM::CondBrOp::create(b, loc, condition, after, failed);
-    b.setInsertionPointToStart(after);
-  }
-
-  /// Ends the run with the recorded status if `pointer` is null.
-  void endRunIfNull(ConversionPatternRewriter &b, Operation *op,
-                    Value pointer) const {
-    Location loc = op->getLoc();
-    Value null = LLVM::ZeroOp::create(b, loc, pointerType(b));
-    Value isThere =
-        LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::ne, pointer, null);
-    endRunUnless(b, op, isThere, [&](OpBuilder &) {
-      return callRuntime(b, op, "dlc_rt_status", b.getI32Type(), getRun(op));
-    });
-  }
-
-  /// The descriptor of a contiguous buffer; `dynamic` are its dynamic sizes.
-  Value describe(ConversionPatternRewriter &b, Location loc, MemRefType type,
-                 Value pointer, ValueRange dynamic) const {
-    SmallVector<Value> sizes, strides;
-    Value bytes;
-    this->getMemRefDescriptorSizes(loc, type, dynamic, b, sizes, strides,
-                                   bytes);
-    return this->createMemRefDescriptor(loc, type, pointer, pointer, sizes,
-                                        strides, b);
-  }
-
-  /// The bytes of a contiguous buffer, as the runtime takes them: the largest
-  /// number where the product overflows, negative where a size is.
-  Value bytesOf(ConversionPatternRewriter &b, Location loc, MemRefType type,
-                ValueRange dynamic) const {
-    Type i64 = b.getI64Type();
-    Value product = this->getSizeInBytes(loc, type.getElementType(), b), signs,
-          overflow;
-    if (product.getType() != i64)
-      product = LLVM::ZExtOp::create(b, loc, i64, product);
-    auto pair =
-        LLVM::LLVMStructType::getLiteral(b.getContext(), {i64, b.getI1Type()});
-    auto multiply = [&](Value size) {
-      Value both =
-          LLVM::UMulWithOverflowOp::create(b, loc, pair, product, size);
-      product = LLVM::ExtractValueOp::create(b, loc, both, 0);
-      Value over = LLVM::ExtractValueOp::create(b, loc, both, 1);
-      overflow = overflow ? LLVM::OrOp::create(b, loc, overflow, over) : over;
-    };
-    int64_t fixed = 1;
-    for (int64_t size : type.getShape())
-      if (ShapedType::isStatic(size))
-        fixed *= size;
-    multiply(integer(b, loc, i64, fixed));
-    for (Value size : dynamic) {
-      if (size.getType() != i64)
-        size = LLVM::SExtOp::create(b, loc, i64, size);
-      signs = signs ? LLVM::OrOp::create(b, loc, signs, size) : size;
-      multiply(size);
-    }
-    Value zero = integer(b, loc, i64, 0);
-    Value isLarge = LLVM::OrOp::create(
-        b, loc, overflow,
-        LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::slt, product, zero));
-    Value bytes = LLVM::SelectOp::create(
-        b, loc, isLarge,
-        integer(b, loc, i64, std::numeric_limits<int64_t>::max()), product);
-    if (!signs)
-      return bytes;
-    Value isNegative =
-        LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::slt, signs, zero);
-    return LLVM::SelectOp::create(b, loc, isNegative, integer(b, loc, i64, -1),
-                                  bytes);
-  }
-};
-
 struct LowerInput : RunOpLowering<InputOp> {
   using RunOpLowering::RunOpLowering;
   LogicalResult matchAndRewrite(InputOp op, OpAdaptor,
@@ -205,6 +73,13 @@ struct LowerInput : RunOpLowering<InputOp> {
           size = LLVM::TruncOp::create(b, loc, getIndexType(), size);
         dynamic.push_back(size);
       }
+    }
+    if (op.getDevice()) {
+      pointer = callRuntime(b, op, "dlc_rt_cuda_input", pointerType(b),
+                            {getRun(op),
+                             integer(b, loc, b.getI32Type(), op.getIndex()),
+                             bytesOf(b, loc, type, dynamic)});
+      endRunIfNull(b, op, pointer);
     }
     b.replaceOp(op, describe(b, loc, type, pointer, dynamic));
     return success();
@@ -243,6 +118,12 @@ struct LowerOutput : RunOpLowering<OutputOp> {
            bytesOf(b, loc, type, adaptor.getDynamicSizes())});
       endRunIfNull(b, op, pointer);
     }
+    if (op.getDevice()) {
+      pointer = callRuntime(b, op, "dlc_rt_cuda_output", pointerType(b),
+                            {getRun(op), pointer,
+                             bytesOf(b, loc, type, adaptor.getDynamicSizes())});
+      endRunIfNull(b, op, pointer);
+    }
     b.replaceOp(op, describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
     return success();
   }
@@ -253,7 +134,7 @@ struct LowerArena : RunOpLowering<ArenaOp> {
   LogicalResult matchAndRewrite(ArenaOp op, OpAdaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
-    Value base = loadField(b, loc, op, Arena);
+    Value base = loadField(b, loc, op, op.getDevice() ? DeviceArena : Arena);
     Value offset = integer(b, loc, getIndexType(), op.getOffset());
     Value pointer = LLVM::GEPOp::create(b, loc, pointerType(b), b.getI8Type(),
                                         base, offset);
@@ -272,7 +153,9 @@ struct LowerWeight : RunOpLowering<WeightOp> {
     std::string name =
         (cast<StringAttr>(module->getAttr("dlc.name")).getValue() + "_weights")
             .str();
-    Value base = LLVM::AddressOfOp::create(b, loc, pointerType(b), name);
+    Value base = op.getDevice()
+                     ? loadField(b, loc, op, DeviceWeights)
+                     : LLVM::AddressOfOp::create(b, loc, pointerType(b), name);
     Value offset = integer(b, loc, b.getI64Type(), op.getOffset());
     Value pointer = LLVM::GEPOp::create(b, loc, pointerType(b), b.getI8Type(),
                                         base, offset);
@@ -289,7 +172,8 @@ struct LowerAlloc : RunOpLowering<AllocOp> {
     Location loc = op.getLoc();
     auto type = cast<MemRefType>(op.getType());
     Value pointer = callRuntime(
-        b, op, "dlc_rt_alloc", pointerType(b),
+        b, op, op.getDevice() ? "dlc_rt_cuda_alloc" : "dlc_rt_alloc",
+        pointerType(b),
         {getRun(op), bytesOf(b, loc, type, adaptor.getDynamicSizes())});
     endRunIfNull(b, op, pointer);
     b.replaceOp(op, describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
@@ -302,7 +186,8 @@ struct LowerFree : RunOpLowering<FreeOp> {
   LogicalResult matchAndRewrite(FreeOp op, OpAdaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
     MemRefDescriptor buffer(adaptor.getBuffer());
-    callRuntime(b, op, "dlc_rt_free", LLVM::LLVMVoidType::get(getContext()),
+    callRuntime(b, op, op.getDevice() ? "dlc_rt_cuda_free" : "dlc_rt_free",
+                LLVM::LLVMVoidType::get(getContext()),
                 {getRun(op), buffer.allocatedPtr(b, op.getLoc())});
     b.eraseOp(op);
     return success();
@@ -469,6 +354,7 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     ub::populateUBToLLVMConversionPatterns(converter, patterns);
     patterns.add<LowerInput, LowerOutput, LowerArena, LowerWeight, LowerAlloc,
                  LowerFree, LowerScratch, LowerFork, LowerAssert>(converter);
+    populateDeviceOpPatterns(converter, patterns);
     declareWeights(module);
     LLVMConversionTarget target(*context);
     target.addLegalOp<ModuleOp>();

@@ -48,7 +48,8 @@ static FailureOr<SmallVector<func::CallOp>> findCalls(func::FuncOp function,
   for (SymbolTable::SymbolUse use : *uses) {
     auto call = dyn_cast<func::CallOp>(use.getUser());
     auto caller = use.getUser()->getParentOfType<func::FuncOp>();
-    if (!call || !caller || caller.getName() != "main" ||
+    if (!call || !caller ||
+        (caller.getName() != "main" && caller.getName() != "fallback") ||
         caller.getNumArguments() == 0 ||
         !isa<LLVM::LLVMPointerType>(caller.getArgument(0).getType()))
       return failure();

@@ -259,7 +259,7 @@ int main(int argc, char **argv) {
     return 1;
   if (infoCommand)
     return runInfo();
-  llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features);
+  llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features, gpus);
   if (!spec)
     return fail(llvm::toString(spec.takeError()));
   std::optional<CompileOptions> options = getCompileOptions();

@@ -64,6 +64,12 @@ const char *dlc_rt_status_string(int status) {
     return "a value that the model does not allow";
   case DLC_ERROR_INTERNAL:
     return "internal error of dlc";
+  case DLC_ERROR_NO_DEVICE:
+    return "no GPU, or none that the model was compiled for";
+  case DLC_ERROR_DEVICE:
+    return "the GPU or its driver failed";
+  case DLC_ERROR_DEVICE_MEMORY:
+    return "out of the GPU's memory";
   }
   return "unknown status";
 }
