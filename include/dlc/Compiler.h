@@ -70,6 +70,10 @@ struct CompileOptions {
   std::function<void(llvm::StringRef)> progress;
 };
 
+/// Fails where options contradict each other or the target.
+DLC_API llvm::Error checkOptions(const CompileOptions &options,
+                                 const TargetSpec &target);
+
 /// A context with every dialect that dlc uses, ready to compile in.
 DLC_API std::unique_ptr<mlir::MLIRContext> createContext();
 

@@ -99,8 +99,11 @@ static FailureOr<std::string> makePtx(ModuleOp op, llvm::Module &module,
 FailureOr<DeviceCode> dlc::lowerDevice(ModuleOp module, const TargetSpec &spec,
                                        unsigned optLevel) {
   DeviceCode code;
-  if (!findDevice(module))
+  bool hasDevice = bool(findDevice(module));
+  if (!hasDevice && spec.gpus.empty())
     return code;
+  if (!hasDevice)
+    return module.emitError("expected device code, a gpu.module, for --gpu");
   if (spec.gpus.empty())
     return module.emitError("expected an architecture for the device code, "
                             "--gpu=");

@@ -43,6 +43,18 @@ std::unique_ptr<MLIRContext> dlc::createContext() {
   return context;
 }
 
+llvm::Error dlc::checkOptions(const CompileOptions &options,
+                              const TargetSpec &target) {
+  bool hasGpu = !target.gpus.empty();
+  if (options.gpuFallback && !hasGpu)
+    return llvm::createStringError(
+        "expected a GPU for a fallback to the CPU, found none: --gpu=");
+  if (options.conv == "winograd" && hasGpu)
+    return llvm::createStringError("expected the form auto or direct of "
+                                   "convolutions for a GPU, found 'winograd'");
+  return llvm::Error::success();
+}
+
 static bool hasRow(StringRef domain, StringRef op) {
   return findOpRow(domain, op) != nullptr;
 }

@@ -11,7 +11,7 @@ from ctypes import c_size_t, c_void_p
 
 COMPILED, UNSUPPORTED, FAILED, OPTIONS = range(4)
 SEVERITIES = ("note", "warning", "error", "remark")
-OUTPUT_KINDS = ("obj", "header", "asm", "llvm-ir", "shared")
+OUTPUT_KINDS = ("obj", "header", "asm", "llvm-ir", "shared", "ptx", "emulation")
 ABI_VERSION = 1
 WORKSPACE_ALIGNMENT = 64
 
@@ -45,6 +45,8 @@ class CompileOptions(Structure):
         ("num_added_passes", c_size_t),
         ("pass_limit", POINTER(c_int64)),
         ("remarks", c_char_p),
+        ("gpus", c_char_p),
+        ("gpu_fallback", c_int32),
         ("threads", c_int32),
     ]
 

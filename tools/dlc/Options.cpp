@@ -3,7 +3,6 @@
 #include "tools/dlc/Options.h"
 #include "lib/Codegen/OutputFiles.h"
 #include "lib/OnnxReader/OnnxReader.h"
-#include "lib/Target/Gpu.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
 
@@ -270,11 +269,6 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   options.gpuFallback = gpuFallback;
   if (gpus.getNumOccurrences() && gpus.empty())
     return wrong("expected an architecture for --gpu, found ''");
-  bool hasGpu = isGpuTarget(target) || !gpus.empty();
-  if (gpuFallback && !hasGpu)
-    return wrong("expected --gpu with --gpu-fallback");
-  if (hasGpu && convForm == "winograd")
-    return wrong("expected --conv=auto or direct for a GPU, found 'winograd'");
   options.name = modelName;
   if (StringRef(optLevel).getAsInteger(10, options.optLevel) ||
       options.optLevel > 3)

@@ -168,6 +168,8 @@ int Driver::run() {
   std::optional<std::vector<Output>> outputs = getOutputs(to);
   if (!outputs)
     return 1;
+  if (llvm::Error error = checkOptions(options, spec))
+    return fail(llvm::toString(std::move(error)));
   if (llvm::Error error = checkPasses(options, spec))
     return fail(llvm::toString(std::move(error)));
   std::vector<std::string> names = listPasses(spec, options, from, to);
