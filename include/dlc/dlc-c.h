@@ -91,7 +91,7 @@ typedef struct dlc_compile_options {
   const char *remarks;
   const char *gpus;     /* as --gpu; a target may be a GPU, too */
   int32_t gpu_fallback; /* 1: as --gpu-fallback */
-  int32_t threads; /* as --threads; 0 is as many as there are CPUs */
+  int32_t threads;      /* as --threads; 0 is as many as there are CPUs */
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

@@ -279,10 +279,10 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
 
   // The tables point to each other: declare both, then fill them.
   PointerType *ptr = tables.pointer;
-  StructType *descType =
-      StructType::get(tables.context, {ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr,
-                                       ptr, ptr, ptr, ptr, tables.i32, tables.i32,
-                                       tables.i32, tables.i32, ptr, ptr});
+  StructType *descType = StructType::get(
+      tables.context,
+      {ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, tables.i32,
+       tables.i32, tables.i32, tables.i32, ptr, ptr});
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
                                   model.symbol("desc"));

@@ -1,8 +1,10 @@
 // Contractions: a tile of C a block, whose parts of A and B go through shared
 // memory, on the ordinary multiply-add units.
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Gpu/EmitContract.h"
 
 using namespace mlir;
@@ -22,14 +24,15 @@ struct Tile {
 /// A part of A or B on its way to shared memory: an element is at `outer` (a
 /// row or column of the tile) and `k` (a term of the sum).
 struct Source {
-  Value buffer;              // one-dimensional view
-  Type type;                 // of elements
-  bool isUnsigned;           // how elements are extended
-  int64_t width;             // rows or columns of the tile
-  bool isDepthFast;          // elements side by side in memory differ in k
-  Value memory;              // shared, [depth][width + padding]
-  SmallVector<Value> starts; // offsets without k, one an element of the thread
-  SmallVector<Value> outer, k; // places of the thread's elements in the tile
+  Value buffer;                // one-dimensional view
+  Type type;                   // of elements
+  bool isUnsigned;             // how elements are extended
+  int64_t width;               // rows or columns of the tile
+  bool isDepthFast;            // elements side by side in memory differ in k
+  int64_t vector;              // elements that are loaded at once
+  Value memory;                // shared, [depth][width + padding]
+  SmallVector<Value> starts;   // offsets without k, one a load of the thread
+  SmallVector<Value> outer, k; // places of the loads' elements in the tile
 };
 
 class TileEmitter {
@@ -43,6 +46,7 @@ private:
   Source makeSource(unsigned operand, Value firstOuter,
                     ArrayRef<unsigned> outerDims);
   Value offsetOf(unsigned operand, ArrayRef<Value> at);
+  int64_t chooseVector(unsigned operand, unsigned dim);
   SmallVector<Value> load(Source &source, unsigned operand, Value firstK);
   void put(Source &source, ValueRange values);
   SmallVector<Value> multiply(Source &a, Source &c, ValueRange sums);
@@ -87,6 +91,47 @@ Value TileEmitter::offsetOf(unsigned operand, ArrayRef<Value> at) {
   return sum;
 }
 
+/// How many elements along the dimension `dim` a load may take: 4 where they
+/// lie side by side and begin at a multiple of their size, else 1.
+int64_t TileEmitter::chooseVector(unsigned operand, unsigned dim) {
+  static constexpr int64_t width = 4;
+  Value buffer = op.getMapped()[operand];
+  auto type = cast<MemRefType>(buffer.getType());
+  auto isMultiple = [](int64_t number) {
+    return !ShapedType::isDynamic(number) && number % width == 0;
+  };
+  if (auto cast = buffer.getDefiningOp<memref::ReinterpretCastOp>())
+    buffer = cast.getSource();
+  auto argument = dyn_cast<BlockArgument>(buffer);
+  if (!argument || !isMultiple(nest.extents[dim].fixed) ||
+      !type.getElementType().isIntOrFloat() ||
+      type.getElementTypeBitWidth() < 8 ||
+      !kernel.func.getArgAttr(argument.getArgNumber(),
+                              LLVM::LLVMDialect::getAlignAttrName()))
+    return 1;
+  SmallVector<int64_t> strides = type.getStridesAndOffset().first;
+  if (strides.back() != 1 ||
+      !llvm::all_of(ArrayRef(strides).drop_back(), isMultiple))
+    return 1;
+  // `d`, or the parts `d floordiv 64` and `d mod 64` of a packed operand.
+  AffineMap map = op.getMap(operand);
+  AffineExpr expr = getAffineDimExpr(dim, op.getContext());
+  auto isPart = [&](AffineExpr part, AffineExprKind kind) {
+    auto binary = dyn_cast<AffineBinaryOpExpr>(part);
+    auto size = binary ? dyn_cast<AffineConstantExpr>(binary.getRHS())
+                       : AffineConstantExpr();
+    return size && binary.getKind() == kind && binary.getLHS() == expr &&
+           isMultiple(size.getValue());
+  };
+  AffineExpr last = map.getResults().back();
+  if (last != expr && !isPart(last, AffineExprKind::Mod))
+    return 1;
+  for (AffineExpr other : map.getResults().drop_back())
+    if (other.isFunctionOfDim(dim) && !isPart(other, AffineExprKind::FloorDiv))
+      return 1;
+  return width;
+}
+
 Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
                                ArrayRef<unsigned> outerDims) {
   Source source;
@@ -112,14 +157,23 @@ Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
       ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
 
   // Threads side by side take elements side by side.
-  int64_t fast = source.isDepthFast ? tile.depth : source.width;
+  int64_t count = source.width * tile.depth / tile.threads();
+  unsigned fastDim = source.isDepthFast ? nest.sums.back() : outerDims.back();
+  source.vector = chooseVector(operand, fastDim);
+  if (count % source.vector)
+    source.vector = 1;
+  count /= source.vector;
+  int64_t fast =
+      (source.isDepthFast ? tile.depth : source.width) / source.vector;
   int64_t step = tile.threads() / fast;
   Value thread = kernel.thread();
-  Value inner = b.createOrFold<arith::RemUIOp>(thread, kernel.index(fast));
+  Value inner =
+      kernel.mul(b.createOrFold<arith::RemUIOp>(thread, kernel.index(fast)),
+                 kernel.index(source.vector));
   Value other = b.createOrFold<arith::DivUIOp>(thread, kernel.index(fast));
-  int64_t count = source.width * tile.depth / tile.threads();
   Value last =
-      kernel.add(operand == 0 ? rowCount : columnCount, kernel.index(-1));
+      kernel.add(operand == 0 ? rowCount : columnCount,
+                 kernel.index(source.isDepthFast ? -1 : -source.vector));
   bool isRaggedHere = isRagged(outerDims, source.width);
   Value known; // all elements of the thread may be at one row or column
   for (int64_t i = 0; i < count; ++i) {
@@ -152,7 +206,8 @@ SmallVector<Value> TileEmitter::load(Source &source, unsigned operand,
                                      Value firstK) {
   SmallVector<Value> values;
   bool isRaggedHere = isRagged(nest.sums, tile.depth);
-  Value last = kernel.add(sumCount, kernel.index(-1));
+  Value last = kernel.add(
+      sumCount, kernel.index(source.isDepthFast ? -source.vector : -1));
   Value offset, isInside;
   for (auto [start, place] : llvm::zip(source.starts, source.k)) {
     if (!offset || !source.isDepthFast) {
@@ -166,19 +221,37 @@ SmallVector<Value> TileEmitter::load(Source &source, unsigned operand,
         at[dim] = value;
       offset = offsetOf(operand, at);
     }
-    Value value =
-        memref::LoadOp::create(b, source.buffer, kernel.add(start, offset));
-    value = nest.extend(value, source.isUnsigned);
-    if (isRaggedHere)
-      value = arith::SelectOp::create(b, isInside, value, nest.zero());
-    values.push_back(value);
+    Value at = kernel.add(start, offset);
+    SmallVector<Value> loaded;
+    if (source.vector == 1) {
+      loaded.push_back(memref::LoadOp::create(b, source.buffer, at));
+    } else {
+      auto type = VectorType::get({source.vector}, source.type);
+      uint64_t bytes = source.vector * source.type.getIntOrFloatBitWidth() / 8;
+      Value vector = vector::LoadOp::create(
+          b, type, source.buffer, ValueRange{at}, /*nontemporal=*/false,
+          llvm::MaybeAlign(std::min<uint64_t>(bytes, 16)));
+      for (int64_t i = 0; i < source.vector; ++i)
+        loaded.push_back(vector::ExtractOp::create(b, vector, i));
+    }
+    for (Value value : loaded) {
+      value = nest.extend(value, source.isUnsigned);
+      if (isRaggedHere)
+        value = arith::SelectOp::create(b, isInside, value, nest.zero());
+      values.push_back(value);
+    }
   }
   return values;
 }
 
 void TileEmitter::put(Source &source, ValueRange values) {
-  for (auto [value, outer, k] : llvm::zip(values, source.outer, source.k))
+  for (auto [i, value] : llvm::enumerate(values)) {
+    Value outer = source.outer[i / source.vector];
+    Value k = source.k[i / source.vector];
+    Value &moved = source.isDepthFast ? k : outer;
+    moved = kernel.add(moved, kernel.index(i % source.vector));
     memref::StoreOp::create(b, value, source.memory, ValueRange{k, outer});
+  }
 }
 
 /// Adds `depth` terms to each of the thread's sums.
@@ -278,7 +351,7 @@ void TileEmitter::emit() {
   // Without terms there is nothing to read.
   SmallVector<Value> carried;
   if (ShapedType::isDynamic(fixedProduct(nest.extentsOf(nest.sums)))) {
-    size_t count = a.starts.size() + c.starts.size();
+    size_t count = a.starts.size() * a.vector + c.starts.size() * c.vector;
     SmallVector<Type> types(count, op.getSumType());
     auto branch = scf::IfOp::create(b, types, kernel.isLess(zero, sumCount),
                                     /*withElseRegion=*/true);
@@ -291,7 +364,7 @@ void TileEmitter::emit() {
   } else {
     carried = loadBoth(zero);
   }
-  size_t numA = a.starts.size(), numLoaded = carried.size();
+  size_t numA = a.starts.size() * a.vector, numLoaded = carried.size();
   carried.append(tile.threadRows * tile.threadColumns, nest.zero());
   SmallVector<Value> results = kernel.loop(
       zero, sumCount, tile.depth, carried, [&](Value k, ValueRange values) {

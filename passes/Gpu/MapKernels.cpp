@@ -108,6 +108,12 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     SmallVector<Type> types;
     for (Type type : function.getArgumentTypes())
       addParameters(type, types);
+    // A complex number has 16 bytes at most, all else 8.
+    static constexpr size_t mostBytes = 4096;
+    if (types.size() * 8 > mostBytes)
+      return work->emitError("expected at most ")
+             << mostBytes << " bytes of parameters of a GPU kernel, found "
+             << types.size() * 8;
     auto func = gpu::GPUFuncOp::create(b, function.getName(),
                                        b.getFunctionType(types, {}));
     func->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());

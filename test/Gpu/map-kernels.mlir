@@ -111,6 +111,7 @@ func.func private @columns(%a: memref<8x1000xf32>, %b: memref<1000xf32>) {
 // CHECK: dlc.launch @kernels::@large blocks %{{.*}} threads 256
 // CHECK-LABEL: gpu.func @large
 // CHECK-SAME: workgroup(%{{.*}} : memref<8x132xf32, #gpu.address_space<workgroup>> {{.*}}, %{{.*}} : memref<8x132xf32, #gpu.address_space<workgroup>>
+// CHECK: vector.load %{{.*}} {alignment = 16 : i64}
 // CHECK-COUNT-512: math.fma
 // CHECK-LABEL: gpu.func @vector
 // CHECK-NOT: workgroup

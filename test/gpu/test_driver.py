@@ -273,7 +273,7 @@ else:
 
 
 def test_undefined_symbols(compiled, tmp_path, driver):
-    emulated.compile(make_model(), tmp_path, driver, "--gpu-fallback", name="symbols")
+    emulated.compile(make_model(), tmp_path, driver, "--gpu-fallback", "--threads=1", name="symbols")
     text = subprocess.run(
         ["nm", "-u", tmp_path / "symbols.o"], check=True, capture_output=True, text=True
     ).stdout
