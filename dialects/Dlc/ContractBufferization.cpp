@@ -1,5 +1,5 @@
-// dlc.contract for one-shot bufferization: destination style, except that the
-// init is never read.
+// dlc.contract and dlc.winograd_weights for one-shot bufferization: destination
+// style, except that the init is never read.
 #include "dialects/Dlc/ContractBufferization.h"
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
@@ -7,6 +7,20 @@
 
 using namespace mlir;
 using namespace mlir::bufferization;
+
+/// The buffers of all operands.
+static FailureOr<SmallVector<Value>>
+getBuffers(Operation *op, RewriterBase &rewriter,
+           const BufferizationOptions &options, BufferizationState &state) {
+  SmallVector<Value> buffers;
+  for (Value operand : op->getOperands()) {
+    FailureOr<Value> buffer = getBuffer(rewriter, operand, options, state);
+    if (failed(buffer))
+      return failure();
+    buffers.push_back(*buffer);
+  }
+  return buffers;
+}
 
 namespace {
 struct ContractModel
@@ -22,13 +36,11 @@ struct ContractModel
     auto contract = cast<dlc::ContractOp>(op);
     if (!contract.hasTensors())
       return success();
-    SmallVector<Value> buffers;
-    for (Value operand : contract->getOperands()) {
-      FailureOr<Value> buffer = getBuffer(rewriter, operand, options, state);
-      if (failed(buffer))
-        return failure();
-      buffers.push_back(*buffer);
-    }
+    FailureOr<SmallVector<Value>> found =
+        getBuffers(op, rewriter, options, state);
+    if (failed(found))
+      return failure();
+    SmallVector<Value> &buffers = *found;
     OpBuilder::InsertionGuard guard(rewriter);
     rewriter.setInsertionPoint(op);
     auto lowered = dlc::ContractOp::create(
@@ -44,10 +56,39 @@ struct ContractModel
     return success();
   }
 };
+
+struct WinogradWeightsModel
+    : DstBufferizableOpInterfaceExternalModel<WinogradWeightsModel,
+                                              dlc::WinogradWeightsOp> {
+  bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
+                              const AnalysisState &) const {
+    return !cast<dlc::WinogradWeightsOp>(op).isDpsInit(&operand);
+  }
+
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const BufferizationOptions &options,
+                          BufferizationState &state) const {
+    auto weights = cast<dlc::WinogradWeightsOp>(op);
+    if (!weights.getResult())
+      return success();
+    FailureOr<SmallVector<Value>> buffers =
+        getBuffers(op, rewriter, options, state);
+    if (failed(buffers))
+      return failure();
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPoint(op);
+    dlc::WinogradWeightsOp::create(
+        rewriter, op->getLoc(), /*result=*/Type(), buffers->front(),
+        buffers->back(), weights.getY(), weights.getX(), weights.getWinograd());
+    replaceOpWithBufferizedValues(rewriter, op, buffers->back());
+    return success();
+  }
+};
 } // namespace
 
 void dlc::registerContractBufferization(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, DlcDialect *) {
     ContractOp::attachInterface<ContractModel>(*context);
+    WinogradWeightsOp::attachInterface<WinogradWeightsModel>(*context);
   });
 }

@@ -1,5 +1,5 @@
 /// \file
-/// dlc.contract for one-shot bufferization.
+/// dlc.contract and dlc.winograd_weights for one-shot bufferization.
 #ifndef DLC_DIALECTS_DLC_CONTRACTBUFFERIZATION_H
 #define DLC_DIALECTS_DLC_CONTRACTBUFFERIZATION_H
 
@@ -8,7 +8,7 @@ class DialectRegistry;
 }
 
 namespace dlc {
-/// Attaches BufferizableOpInterface to dlc.contract.
+/// Attaches BufferizableOpInterface to both.
 void registerContractBufferization(mlir::DialectRegistry &registry);
 } // namespace dlc
 

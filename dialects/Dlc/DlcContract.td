@@ -117,6 +117,36 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
   }];
 }
 
+def Dlc_WinogradWeightsOp : Dlc_Op<"winograd_weights", [
+    AlwaysSpeculatable,
+    DeclareOpInterfaceMethods<DestinationStyleOpInterface>,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "the weights of a convolution for Winograd's form";
+  let description = [{
+    The windows along the dimensions `y` and `x` of the operand become tiles;
+    the other dimensions stay as they are:
+
+    `U[.., ty, .., tx, ..] = sum_y,x Gy[ty, y] Gx[tx, x] W[.., y, .., x, ..]`
+
+    with the matrices of lib/Kernels/Winograd.h. Every element of the init
+    operand is written, and none is read.
+
+    ```mlir
+    %u = dlc.winograd_weights %w outs %e [1, 2] #dlc.winograd<height = 4,
+        width = 4, windowHeight = 3, windowWidth = 3, tiles = 12>
+        : tensor<2x3x3x8x64xf32>, tensor<2x6x6x8x64xf32> -> tensor<2x6x6x8x64xf32>
+    ```
+  }];
+  let arguments = (ins AnyShaped:$weights, AnyShaped:$init,
+                       I64Attr:$y, I64Attr:$x, Dlc_WinogradAttr:$winograd);
+  let results = (outs Optional<AnyRankedTensor>:$result);
+  let hasVerifier = 1;
+  let assemblyFormat = [{
+    $weights `outs` $init `[` $y `,` $x `]` $winograd attr-dict
+    `:` type($weights) `,` type($init) (`->` type($result)^)?
+  }];
+}
+
 def Dlc_YieldOp : Dlc_Op<"yield", [Pure, ReturnLike, Terminator]> {
   let summary = "the end of a region";
   let arguments = (ins Variadic<AnyType>:$operands);

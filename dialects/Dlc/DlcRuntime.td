@@ -1,7 +1,7 @@
 // What the generated code asks of its run: the buffers of the caller, the
-// workspace, the weights. These appear from the phase `buffer` on, in the
-// model's main function, whose first argument is the run's context
-// (`struct dlc_rt_ctx` of lib/Runtime).
+// workspace, the weights, the state. These appear from the phase `buffer` on,
+// in the model's functions @main and @init, whose first argument is the run's
+// context (`struct dlc_rt_ctx` of lib/Runtime).
 //
 // With `device`, the memory is the GPU's; the host must not follow the address.
 #ifndef DLC_RUNTIME
@@ -41,6 +41,25 @@ def Dlc_ArenaOp : Dlc_Op<"arena", [Pure]> {
 def Dlc_WeightOp : Dlc_Op<"weight", [Pure]> {
   let summary = "a constant at a fixed offset of the object's weights";
   let arguments = (ins I64Attr:$offset, UnitAttr:$device);
+  let results = (outs AnyMemRef:$result);
+  let assemblyFormat = "$offset attr-dict `:` type($result)";
+}
+
+def Dlc_ExpandedOp : Dlc_Op<"expanded", [Pure]> {
+  let summary = "a result of @init, which is computed once before the first run";
+  let description = [{
+    A constant that @init makes of smaller ones. In the phase `buffer` it gets
+    its place in the state (`dlc.state`).
+  }];
+  let arguments = (ins I64Attr:$index);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$index attr-dict `:` type($result)";
+}
+
+def Dlc_StateOp : Dlc_Op<"state", [Pure]> {
+  let summary = "a buffer at a fixed offset of the model's state";
+  let description = [{@init writes it, and @main reads it.}];
+  let arguments = (ins I64Attr:$offset);
   let results = (outs AnyMemRef:$result);
   let assemblyFormat = "$offset attr-dict `:` type($result)";
 }

@@ -55,6 +55,9 @@ struct CompileOptions {
   /// Threads that a run uses unless its options say otherwise; 1 leaves out
   /// all thread code, 0 is as many as the process has CPUs at run time.
   unsigned threads = 0;
+  /// Where constants are made that are much larger than what they come from:
+  /// init, before the first run, or object, at compile time.
+  std::string expandWeights = "init";
   /// Names of passes (as in --print-pipeline) that are left out. They must be
   /// optional: see checkPasses() in lib/Compiler/PassFilter.h.
   std::vector<std::string> disabledPasses;

@@ -25,9 +25,11 @@ enum dlc_status {
   DLC_ERROR_CPU = 7,           /* made for a CPU that can more than this one */
   DLC_ERROR_VALUE = 8,         /* a value that the model does not allow */
   DLC_ERROR_INTERNAL = 9,      /* a mistake of dlc's */
-  DLC_ERROR_NO_DEVICE = 10,    /* no GPU, or none that it was compiled for */
-  DLC_ERROR_DEVICE = 11,       /* the GPU or its driver failed */
-  DLC_ERROR_DEVICE_MEMORY = 12 /* out of the GPU's memory */
+  DLC_ERROR_STATE = 10,        /* the state is too small, not aligned, or not
+                                  made by the model's init */
+  DLC_ERROR_NO_DEVICE = 11,    /* no GPU, or none that it was compiled for */
+  DLC_ERROR_DEVICE = 12,       /* the GPU or its driver failed */
+  DLC_ERROR_DEVICE_MEMORY = 13 /* out of the GPU's memory */
 };
 
 /* Element types, numbered as in ONNX, with the C type of one element. */
@@ -60,7 +62,7 @@ enum dlc_dtype {
   DLC_INT2 = 26        /* uint8_t, low 2 bits, one element a byte */
 };
 
-/* The alignment that a workspace must have. */
+/* The alignment that a workspace and a state must have. */
 #define DLC_WORKSPACE_ALIGNMENT 64
 
 /* How to run. Fill with zeros, set `size`, then what you want to give. */
@@ -79,6 +81,8 @@ typedef struct dlc_options {
   void (*parallel_for)(void *context, void (*body)(void *data, int32_t index),
                        void *data, int32_t count);
   void *parallel_context; /* what `parallel_for` gets as its context */
+  void *state;            /* NULL: one for the process, made at the first run */
+  size_t state_size;      /* bytes at `state` */
 } dlc_options;
 
 /* A tensor for dlc_model.run: dense, row-major. */
@@ -122,6 +126,9 @@ typedef struct dlc_model {
   /* Bytes that dlc_options.workspace should have more for each thread beyond
      the first; with less a run allocates them. */
   size_t thread_workspace_size;
+  size_t state_size; /* bytes that dlc_options.state must have */
+  /* Makes the state that `options` give, or that of the process. */
+  int (*init)(const dlc_options *options);
 } dlc_model;
 
 #ifdef __cplusplus

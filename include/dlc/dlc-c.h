@@ -89,9 +89,10 @@ typedef struct dlc_compile_options {
   /* NULL, or a regular expression: passes in whose name it is found say what
    * they did and missed, as diagnostics. */
   const char *remarks;
-  const char *gpus;     /* as --gpu; a target may be a GPU, too */
-  int32_t gpu_fallback; /* 1: as --gpu-fallback */
-  int32_t threads;      /* as --threads; 0 is as many as there are CPUs */
+  int32_t threads;            /* as --threads; 0 is as many as there are CPUs */
+  const char *expand_weights; /* as --expand-weights */
+  const char *gpus;           /* as --gpu; a target may be a GPU, too */
+  int32_t gpu_fallback;       /* 1: as --gpu-fallback */
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

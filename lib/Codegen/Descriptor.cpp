@@ -4,6 +4,7 @@
 #include "dlc/Model.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/Support/xxhash.h"
 
 using namespace llvm;
 using namespace dlc;
@@ -263,9 +264,34 @@ static std::string describeTarget(const TargetSpec &spec,
   return text;
 }
 
+/// The fields of dlc_rt_desc about the state: dlc_rt_state, the model's
+/// function that fills one, the process's own, and the mark of a filled one.
+/// All are NULL without a state, so that nothing refers to the code for it.
+static SmallVector<Constant *> emitState(Tables &tables, const TargetSpec &spec,
+                                         uint64_t weightsHash) {
+  const ModelInterface &model = tables.model;
+  if (!model.stateSize)
+    return SmallVector<Constant *>(4, tables.null);
+  // struct dlc_rt_shared
+  StructType *shared =
+      StructType::get(tables.context, {tables.pointer, tables.pointer,
+                                       ArrayType::get(tables.i64, 16)});
+  // What a state depends on: the constants and the code that expands them.
+  std::string text = (Twine(model.name) + "\n" + spec.triple + "\n" + spec.cpu +
+                      "\n" + spec.features + "\n" + Twine(model.stateSize) +
+                      "\n" + Twine(weightsHash))
+                         .str();
+  return {tables.module.getFunction("dlc_rt_state"),
+          tables.module.getFunction(model.symbol("expand")),
+          tables.global("shared", ConstantAggregateZero::get(shared),
+                        /*constant=*/false),
+          tables.global("state_mark",
+                        ConstantInt::get(tables.i64, xxh3_64bits(text) | 1))};
+}
+
 void dlc::emitDescriptor(Module &module, const ModelInterface &model,
                          const TargetSpec &spec, bool hasThreads,
-                         const DeviceCode &device) {
+                         uint64_t weightsHash, const DeviceCode &device) {
   Tables tables(module, model);
   SmallVector<int32_t> inputFields, dimFields, dimSame, outputFields;
   fieldOffsets(tables, model, inputFields, dimFields, dimSame, outputFields);
@@ -281,8 +307,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   PointerType *ptr = tables.pointer;
   StructType *descType = StructType::get(
       tables.context,
-      {ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, tables.i32,
-       tables.i32, tables.i32, tables.i32, ptr, ptr});
+      {ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr, ptr,
+       ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr, ptr,
+       tables.i32, tables.i32, tables.i32, tables.i32, ptr, ptr});
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
                                   model.symbol("desc"));
@@ -301,6 +328,8 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   if (model.hasDynamicOutput())
     forward(tables, model.symbol("shapes"), tables.i32, {ptr, ptr, ptr},
             "dlc_rt_shapes_typed", desc, GlobalValue::ExternalLinkage);
+  Function *init = forward(tables, model.symbol("init"), tables.i32, {ptr},
+                           "dlc_rt_init", desc, GlobalValue::ExternalLinkage);
   Constant *sizes = tables.null;
   if (Function *function = module.getFunction(model.symbol("sizes")))
     sizes = function;
@@ -319,7 +348,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
       run,
       statusString,
       shapes,
-      ConstantInt::get(tables.size, model.threadWorkspace)};
+      ConstantInt::get(tables.size, model.threadWorkspace),
+      ConstantInt::get(tables.size, model.stateSize),
+      init};
   fields[1] = tables.int32(0);
   uint64_t bytes =
       module.getDataLayout().getTypeAllocSize(tables.record(fields)->getType());
@@ -328,8 +359,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
 
   unsigned numNeeds = 0;
   Constant *needs = emitNeeds(tables, spec, numNeeds);
-  Constant *state = tables.global("cpu_state", tables.int32(0),
-                                  /*constant=*/false);
+  Constant *cpuState = tables.global("cpu_state", tables.int32(0),
+                                     /*constant=*/false);
+  SmallVector<Constant *> state = emitState(tables, spec, weightsHash);
   auto threadFunction = [&](StringRef function) -> Constant * {
     return hasThreads ? module.getFunction(function) : tables.null;
   };
@@ -340,14 +372,26 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   }
   desc->setInitializer(ConstantStruct::get(
       descType,
-      {info, module.getFunction(model.symbol("main")), enter, cuda, sizes,
+      {info,
+       module.getFunction(model.symbol("main")),
+       enter,
+       cuda,
+       sizes,
        tables.ints<int32_t>("input_fields", inputFields),
        tables.ints<int32_t>("dim_fields", dimFields),
        tables.ints<int32_t>("dim_same", dimSame),
        bounded ? tables.ints<int64_t>("dim_max", dimMax) : tables.null,
-       tables.ints<int32_t>("output_fields", outputFields), needs, state,
-       tables.int32(numNeeds), tables.int32(dimMax.size()),
-       tables.int32(outputDims), tables.int32(model.threads),
+       tables.ints<int32_t>("output_fields", outputFields),
+       state[0],
+       state[1],
+       state[2],
+       state[3],
+       needs,
+       cpuState,
+       tables.int32(numNeeds),
+       tables.int32(dimMax.size()),
+       tables.int32(outputDims),
+       tables.int32(model.threads),
        threadFunction("dlc_rt_begin_threads"),
        threadFunction("dlc_rt_end_threads")}));
 

@@ -204,7 +204,9 @@ std::string dlc::generateHeader(const ModelInterface &model, StringRef target) {
      << "/* Bytes that it should have more for each thread beyond the first. "
         "*/\n"
      << formatv("#define {0}_THREAD_WORKSPACE_SIZE {1}\n\n", upper,
-                model.threadWorkspace);
+                model.threadWorkspace)
+     << "/* Bytes that dlc_options.state must have, if you give one. */\n"
+     << formatv("#define {0}_STATE_SIZE {1}\n\n", upper, model.stateSize);
   writeStruct(os, model, /*isInput=*/true);
   writeStruct(os, model, /*isInput=*/false);
   os << "/* Runs the model once. Returns 0 (DLC_OK) or another dlc_status.\n"
@@ -213,6 +215,12 @@ std::string dlc::generateHeader(const ModelInterface &model, StringRef target) {
                 "    const dlc_options *options);\n\n",
                 model.name, model.hasDynamicOutput() ? "" : "const ")
      << shapesCall(model)
+     << "/* Makes, before the first run, the constants that the object does "
+        "not "
+        "hold: in\n   `options->state`, which may then be given to any number "
+        "of runs, or for the\n   whole process, as the first run would. "
+        "`options` may be NULL. Returns a\n   dlc_status. */\n"
+     << formatv("int {0}_init(const dlc_options *options);\n\n", model.name)
      << "/* Names, types, shapes and a run for programs that do not know the\n"
      << "   model beforehand. */\n"
      << formatv("const dlc_model *{0}_model(void);\n\n", model.name)

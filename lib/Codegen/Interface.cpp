@@ -200,6 +200,8 @@ FailureOr<ModelInterface> dlc::readInterface(ModuleOp module) {
   }
   if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.weights_size"))
     model.weightsSize = bytes.getInt();
+  if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.state_size"))
+    model.stateSize = bytes.getInt();
   nameInputs(model);
   nameOutputs(model);
   return model;

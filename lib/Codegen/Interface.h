@@ -40,6 +40,7 @@ struct ModelInterface {
   int64_t threadWorkspace = 0; ///< bytes of each thread beyond the first
   int32_t threads = 0;         ///< --threads=; 0: as many as there are CPUs
   int64_t weightsSize = 0;     ///< bytes of NAME_weights
+  int64_t stateSize = 0;       ///< bytes of the state; 0: there is none
 
   bool hasDynamicOutput() const;
   std::string symbol(llvm::StringRef suffix) const {
@@ -48,9 +49,9 @@ struct ModelInterface {
 };
 
 /// Reads `dlc.name`, `dlc.inputs`, `dlc.outputs`, `dlc.workspace`,
-/// `dlc.thread_workspace`, `dlc.threads` and `dlc.weights_size` of a module.
-/// Emits an error for whatever is missing or has a type that no C interface can
-/// have.
+/// `dlc.thread_workspace`, `dlc.threads`, `dlc.weights_size` and
+/// `dlc.state_size` of a module. Emits an error for whatever is missing or has a
+/// type that no C interface can have.
 DLC_API mlir::FailureOr<ModelInterface> readInterface(mlir::ModuleOp module);
 
 /// Maps any name to one that C and C++ allow: see docs/CInterface.md.

@@ -7,6 +7,7 @@
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/Support/Memory.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include <cstdlib>
 
 using namespace mlir;
 using namespace dlc;
@@ -16,8 +17,17 @@ using llvm::StringRef;
 using llvm::sys::Memory;
 using llvm::sys::MemoryBlock;
 
+namespace {
+/// The beginning of struct dlc_rt_shared of lib/Runtime.
+struct SharedState {
+  void *memory;
+};
+} // namespace
+
 struct JitModel::Impl {
   ~Impl() {
+    if (shared)
+      std::free(shared->memory);
     jit.reset();
     if (weights.base())
       Memory::releaseMappedMemory(weights);
@@ -26,6 +36,7 @@ struct JitModel::Impl {
   std::unique_ptr<llvm::orc::LLJIT> jit;
   MemoryBlock weights;
   const dlc_model *descriptor = nullptr;
+  SharedState *shared = nullptr; // of a model that has a state
 };
 
 JitModel::JitModel(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
@@ -49,7 +60,7 @@ static Error copyWeights(const WeightTable &table, MemoryBlock &block) {
 static Error load(StringRef object, const ModelInterface &model,
                   const LoweredModule &lowered, const void *weights,
                   std::unique_ptr<llvm::orc::LLJIT> &jit,
-                  const dlc_model *&descriptor) {
+                  const dlc_model *&descriptor, SharedState *&shared) {
   llvm::orc::JITTargetMachineBuilder builder(
       lowered.machine->getTargetTriple());
   auto created = llvm::orc::LLJITBuilder()
@@ -83,6 +94,12 @@ static Error load(StringRef object, const ModelInterface &model,
   if (!address)
     return address.takeError();
   descriptor = address->toPtr<const dlc_model *(*)()>()();
+  if (!model.stateSize)
+    return Error::success();
+  Expected<llvm::orc::ExecutorAddr> state = jit->lookup(model.symbol("shared"));
+  if (!state)
+    return state.takeError();
+  shared = state->toPtr<SharedState *>();
   return Error::success();
 }
 
@@ -112,9 +129,9 @@ dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
   if (!weights.empty())
     if (Error error = copyWeights(weights, impl->weights))
       return fail(std::move(error));
-  if (Error error =
-          load(StringRef(object->data(), object->size()), lowered->model,
-               *lowered, impl->weights.base(), impl->jit, impl->descriptor))
+  if (Error error = load(StringRef(object->data(), object->size()),
+                         lowered->model, *lowered, impl->weights.base(),
+                         impl->jit, impl->descriptor, impl->shared))
     return fail(std::move(error));
   return std::unique_ptr<JitModel>(new JitModel(std::move(impl)));
 }

@@ -33,21 +33,29 @@ void dlc::registerCodegenTranslations(DialectRegistry &registry) {
   registerNVVMDialectTranslation(registry);
 }
 
-/// Checks NAME_main and NAME_weights against what the table will hold.
-static LogicalResult checkModule(ModuleOp op, const ModelInterface &model,
-                                 const WeightTable &weights,
-                                 const TargetSpec &spec) {
-  auto main = op.lookupSymbol<LLVM::LLVMFuncOp>(model.symbol("main"));
-  if (!main || main.isExternal())
-    return op.emitError() << "expected a definition of '"
-                          << model.symbol("main") << "'";
-  auto type = main.getFunctionType();
+/// Checks that `name` is a function of a run.
+static LogicalResult checkFunction(ModuleOp op, StringRef name) {
+  auto function = op.lookupSymbol<LLVM::LLVMFuncOp>(name);
+  if (!function || function.isExternal())
+    return op.emitError() << "expected a definition of '" << name << "'";
+  auto type = function.getFunctionType();
   if (type.getNumParams() != 1 ||
       !isa<LLVM::LLVMPointerType>(type.getParamType(0)) ||
       !type.getReturnType().isInteger(32))
-    return main.emitError()
-           << "'" << main.getName()
-           << "' expected the type (!llvm.ptr) -> i32, found " << type;
+    return function.emitError()
+           << "'" << name << "' expected the type (!llvm.ptr) -> i32, found "
+           << type;
+  return success();
+}
+
+/// Checks the model's functions, and NAME_weights against what the table will
+/// hold.
+static LogicalResult checkModule(ModuleOp op, const ModelInterface &model,
+                                 const WeightTable &weights,
+                                 const TargetSpec &spec) {
+  if (failed(checkFunction(op, model.symbol("main"))) ||
+      (model.stateSize && failed(checkFunction(op, model.symbol("expand")))))
+    return failure();
   if (model.weightsSize != weights.size())
     return op.emitError() << "'dlc.weights_size' is " << model.weightsSize
                           << ", but the weights have " << weights.size()
@@ -197,12 +205,14 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
   if (llvm::Error error = linkRuntime(module, spec))
     return fail(std::move(error));
   sharePool(module, options.hostPool);
-  emitDescriptor(module, lowered.model, spec, hasThreads, lowered.device);
+  emitDescriptor(module, lowered.model, spec, hasThreads, weights.hash(),
+                 lowered.device);
   if (spec.arch->signExtendsInts)
     signExtendInts(module);
   llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {
     return value.getName() == lowered.model.symbol("run") ||
            value.getName() == lowered.model.symbol("shapes") ||
+           value.getName() == lowered.model.symbol("init") ||
            value.getName() == lowered.model.symbol("model") ||
            value.getName() == lowered.model.symbol("status_string") ||
            (isSharedSymbol(value.getName()) && !options.hostPool);
@@ -227,6 +237,10 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
 
 static void placeGlobal(llvm::Module &module, const ModelInterface &model,
                         WeightsPlace place) {
+  // The JIT frees the state with the model.
+  if (auto *shared = module.getNamedGlobal(model.symbol("shared"));
+      shared && place == WeightsPlace::Address)
+    shared->setLinkage(llvm::GlobalValue::ExternalLinkage);
   llvm::GlobalVariable *global = module.getNamedGlobal(model.symbol("weights"));
   if (!global || place == WeightsPlace::Declared)
     return;

@@ -27,6 +27,9 @@ int64_t WeightTable::add(ArrayRef<char> bytes, int64_t alignment) {
   }
   int64_t offset = place(bytes.size(), alignment);
   byHash.emplace(hash, list.size());
+  uint64_t chain[] = {bytesHash, hash, uint64_t(offset)};
+  bytesHash = xxh3_64bits(
+      StringRef(reinterpret_cast<const char *>(chain), sizeof chain));
   list.push_back({offset, bytes});
   return offset;
 }

@@ -40,6 +40,9 @@ public:
   int64_t size() const { return total; }
   bool empty() const { return total == 0; }
 
+  /// A hash of all bytes and their places.
+  uint64_t hash() const { return bytesHash; }
+
   /// The entries by rising offset; what lies between them is zero.
   llvm::ArrayRef<Entry> entries() const { return list; }
 
@@ -53,6 +56,7 @@ private:
   std::vector<std::vector<char>> owned;
   std::unordered_multimap<uint64_t, size_t> byHash;
   int64_t total = 0;
+  uint64_t bytesHash = 0;
 };
 
 } // namespace dlc

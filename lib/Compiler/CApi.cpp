@@ -101,6 +101,8 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
   options.threads = given.threads;
   if (given.conv)
     options.conv = given.conv;
+  if (given.expand_weights)
+    options.expandWeights = given.expand_weights;
   if (auto wrong = readSizes(given.shapes, given.num_shapes, "shape",
                              [&](StringRef name, ArrayRef<int64_t> sizes) {
                                options.shapes[name] =

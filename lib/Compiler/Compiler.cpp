@@ -125,6 +125,9 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
     TensorOptions tensor;
     // Winograd's form is one of the CPU's kernels.
     tensor.conv = target.gpus.empty() ? options.conv : "direct";
+    // The state is memory of the host.
+    tensor.expandWeights =
+        target.gpus.empty() ? options.expandWeights : "object";
     return buildTensorPipeline(pm, target, tensor);
   }
   case Phase::Buffer:
@@ -174,6 +177,8 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
                                  (name.getValue() + "_fallback").str());
     if (auto shapes = module.lookupSymbol("shapes"); shapes && name)
       SymbolTable::setSymbolName(shapes, (name.getValue() + "_sizes").str());
+    if (auto init = module.lookupSymbol("init"); init && name)
+      SymbolTable::setSymbolName(init, (name.getValue() + "_expand").str());
   }
   return success();
 }

@@ -8,21 +8,37 @@
 using namespace mlir;
 using namespace dlc;
 
-/// The file, with line and column where it is IR as text (a node's "line" is
-/// its index), and the node's name in a location; fused ones name their first.
-static std::pair<std::string, StringRef> describe(Location loc) {
+namespace {
+
+/// Where a message belongs: the file, with line and column where it is IR as
+/// text, and the name of a node, or of a value, graph or function.
+struct Place {
+  std::string file;
+  StringRef name;
+  bool isNode = true;
+};
+
+} // namespace
+
+/// Of fused locations the first. One with a text is that of a name that is no
+/// node's: see Model::namedLoc in lib/OnnxReader.
+static Place describe(Location loc) {
   if (auto fused = dyn_cast<FusedLoc>(loc)) {
     for (Location part : fused.getLocations()) {
-      auto found = describe(part);
-      if (!found.second.empty() || !found.first.empty())
+      Place found = describe(part);
+      if (!found.name.empty() || !found.file.empty())
         return found;
     }
     return {};
   }
   if (auto call = dyn_cast<CallSiteLoc>(loc))
     return describe(call.getCallee());
-  if (auto name = dyn_cast<NameLoc>(loc))
-    return {describe(name.getChildLoc()).first, name.getName()};
+  if (auto name = dyn_cast<NameLoc>(loc)) {
+    Place place = describe(name.getChildLoc());
+    place.name = name.getName();
+    place.isNode = !isa<FusedLocWith<StringAttr>>(name.getChildLoc());
+    return place;
+  }
   auto file = dyn_cast<FileLineColLoc>(loc);
   if (!file)
     return {};
@@ -33,10 +49,10 @@ static std::pair<std::string, StringRef> describe(Location loc) {
 }
 
 void dlc::printDiagnostic(llvm::raw_ostream &os, Diagnostic &diagnostic) {
-  auto [file, node] = describe(diagnostic.getLocation());
-  os << (file.empty() ? "dlc" : file) << ": ";
-  if (!node.empty())
-    os << "node '" << node << "': ";
+  Place place = describe(diagnostic.getLocation());
+  os << (place.file.empty() ? "dlc" : place.file) << ": ";
+  if (!place.name.empty())
+    os << (place.isNode ? "node '" : "'") << place.name << "': ";
   switch (diagnostic.getSeverity()) {
   case DiagnosticSeverity::Error:
     llvm::WithColor::error(os);

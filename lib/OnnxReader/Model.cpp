@@ -13,7 +13,9 @@ Location Model::fileLoc() const {
 }
 
 Location Model::namedLoc(StringRef name) const {
-  return NameLoc::get(StringAttr::get(context, name), fileLoc());
+  Location loc =
+      FusedLoc::get(context, fileLoc(), StringAttr::get(context, "named"));
+  return NameLoc::get(StringAttr::get(context, name), loc);
 }
 
 /// Markers are doc_strings "\x01<index of the origin>": the one field of a

@@ -57,7 +57,8 @@ struct Model {
   mlir::MLIRContext *context = nullptr;
 
   mlir::Location fileLoc() const;
-  /// The location of something that has a name in the file.
+  /// The location of something that has a name in the file and is no node: a
+  /// value, a graph, a function.
   mlir::Location namedLoc(llvm::StringRef name) const;
   mlir::Location nodeLoc(const pb::NodeProto &node) const;
   /// The origin of a node; null when there is none.

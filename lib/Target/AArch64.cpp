@@ -51,7 +51,7 @@ static const CpuNeed needs[] = {
     {"sme", {Hwcap2, 23, 0, 0}},
 };
 
-static const StringRef aliases[] = {"arm64"};
+static const StringRef aliases[] = {"arm64", "ARM64"};
 static const Triple::ArchType archs[] = {Triple::aarch64};
 static const TargetArch arch = {
     /*name=*/"aarch64",

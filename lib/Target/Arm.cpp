@@ -47,7 +47,8 @@ static const CpuNeed needs[] = {
     {"crc", {Hwcap2, 4, 0, 0}},
 };
 
-static const StringRef aliases[] = {"arm", "armv7a", "armv7-a", "armhf"};
+static const StringRef aliases[] = {"arm", "armv7l", "armv7a", "armv7-a",
+                                    "armhf"};
 static const Triple::ArchType archs[] = {Triple::arm};
 static const TargetArch arch = {
     /*name=*/"armv7",

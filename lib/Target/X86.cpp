@@ -106,7 +106,7 @@ static const CpuNeed needs[] = {
     {"avxvnniint16", {Leaf7_1, D, 10, Avx}},
 };
 
-static const StringRef aliases[] = {"x86-64", "amd64"};
+static const StringRef aliases[] = {"x86-64", "amd64", "AMD64"};
 static const Triple::ArchType archs[] = {Triple::x86_64};
 static const TargetArch arch = {
     /*name=*/"x86_64",

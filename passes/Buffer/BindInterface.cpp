@@ -1,7 +1,9 @@
-// Turns the arguments and results of @main into buffers of the caller.
+// Turns the arguments and results of @main into buffers of the caller, and
+// those of @init into places in the state.
 
 #include "dialects/Dlc/Dims.h"
 #include "dialects/Dlc/Dlc.h"
+#include "lib/Codegen/ElementBytes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -9,6 +11,8 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "passes/Buffer/Passes.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -18,6 +22,9 @@ namespace dlc {
 } // namespace dlc
 
 using namespace dlc;
+
+/// What a state begins with, for the runtime, and the alignment of all in it.
+static constexpr int64_t kStateHeader = 64;
 
 namespace {
 
@@ -45,6 +52,25 @@ tensor::EmptyOp findOnlyDestination(Value value) {
   return nullptr;
 }
 
+MemRefType toMemRef(RankedTensorType type) {
+  return MemRefType::get(type.getShape(), type.getElementType());
+}
+
+/// Has `value`, which `returned` returns, computed in `buffer`, behind which
+/// the builder stands, or else copied to it.
+void computeIn(Value value, Value buffer, Operation *returned,
+               ImplicitLocOpBuilder &b) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (tensor::EmptyOp empty = findOnlyDestination(value);
+      empty && empty.getType() == type && type.hasStaticShape())
+    empty.replaceAllUsesWith(Value(bufferization::ToTensorOp::create(
+        b, type, buffer, /*restrict=*/true, /*writable=*/true)));
+  b.setInsertionPoint(returned);
+  auto copy =
+      bufferization::MaterializeInDestinationOp::create(b, value, buffer);
+  copy.setWritable(true);
+}
+
 struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
   void runOnOperation() override {
     auto main = getOperation().lookupSymbol<func::FuncOp>("main");
@@ -52,14 +78,15 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
       getOperation().emitError("expected a function @main");
       return signalPassFailure();
     }
+    if (failed(bindState(main)))
+      return signalPassFailure();
     ImplicitLocOpBuilder b(main.getLoc(), main.getContext());
     b.setInsertionPointToStart(&main.front());
     Block &entry = main.front();
     unsigned inputs = entry.getNumArguments();
     for (unsigned i = 0; i < inputs; ++i) {
       auto type = cast<RankedTensorType>(entry.getArgument(i).getType());
-      auto memrefType = MemRefType::get(type.getShape(), type.getElementType());
-      Value buffer = InputOp::create(b, memrefType, i);
+      Value buffer = InputOp::create(b, toMemRef(type), i);
       Value tensor = bufferization::ToTensorOp::create(
           b, type, buffer, /*restrict=*/true, /*writable=*/false);
       entry.getArgument(i).replaceAllUsesWith(tensor);
@@ -67,7 +94,6 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
     auto returned = cast<func::ReturnOp>(entry.getTerminator());
     for (auto [i, value] : llvm::enumerate(returned.getOperands())) {
       auto type = cast<RankedTensorType>(value.getType());
-      auto memrefType = MemRefType::get(type.getShape(), type.getElementType());
       SmallVector<Value> sizes;
       // Buffers of static shape stand at the start, so that the producers of
       // the results can write into them.
@@ -78,28 +104,71 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
       for (int64_t dim = 0; dim < type.getRank(); ++dim)
         if (type.isDynamicDim(dim))
           sizes.push_back(b.createOrFold<tensor::DimOp>(value, dim));
-      Value buffer = OutputOp::create(b, memrefType, i, sizes);
-      if (tensor::EmptyOp empty = findOnlyDestination(value);
-          empty && empty.getType() == type && type.hasStaticShape())
-        empty.replaceAllUsesWith(Value(bufferization::ToTensorOp::create(
-            b, type, buffer, /*restrict=*/true, /*writable=*/true)));
-      // A copy, unless the value was computed in the buffer.
-      b.setInsertionPoint(returned);
-      auto copy =
-          bufferization::MaterializeInDestinationOp::create(b, value, buffer);
-      copy.setWritable(true);
+      Value buffer = OutputOp::create(b, toMemRef(type), i, sizes);
+      computeIn(value, buffer, returned, b);
     }
-    b.setInsertionPoint(returned);
+    takeRun(main);
+  }
+
+  /// Makes `function` one that takes the run and returns a status.
+  static void takeRun(func::FuncOp function) {
+    Block &entry = function.front();
+    Operation *returned = entry.getTerminator();
+    ImplicitLocOpBuilder b(function.getLoc(), returned);
     Value zero = arith::ConstantIntOp::create(b, 0, 32);
     func::ReturnOp::create(b, zero);
-    returned.erase();
+    returned->erase();
+    unsigned inputs = entry.getNumArguments();
     entry.addArgument(LLVM::LLVMPointerType::get(b.getContext()),
-                      main.getLoc());
+                      function.getLoc());
     entry.eraseArguments(0, inputs);
-    main.setArgAttrsAttr(nullptr);
-    main.setResAttrsAttr(nullptr);
-    main.setFunctionType(
+    function.setArgAttrsAttr(nullptr);
+    function.setResAttrsAttr(nullptr);
+    function.setFunctionType(
         b.getFunctionType(entry.getArgumentTypes(), b.getI32Type()));
+  }
+
+  /// Gives each result of @init its place in the state, where @main reads it.
+  LogicalResult bindState(func::FuncOp main) {
+    auto init = getOperation().lookupSymbol<func::FuncOp>("init");
+    SmallVector<int64_t> offsets;
+    if (init) {
+      Block &entry = init.front();
+      ImplicitLocOpBuilder b(init.getLoc(), init.getContext());
+      Operation *returned = entry.getTerminator();
+      llvm::MapVector<Value, int64_t> places;
+      int64_t size = kStateHeader;
+      for (Value value : returned->getOperands()) {
+        auto type = cast<RankedTensorType>(value.getType());
+        auto [place, isNew] = places.insert({value, size});
+        offsets.push_back(place->second);
+        if (!isNew)
+          continue;
+        size += llvm::alignTo(type.getNumElements() *
+                                  getElementBytes(type.getElementType()),
+                              kStateHeader);
+        b.setInsertionPointToStart(&entry);
+        Value buffer = StateOp::create(b, toMemRef(type), place->second);
+        computeIn(value, buffer, returned, b);
+      }
+      takeRun(init);
+      getOperation()->setAttr("dlc.state_size", b.getI64IntegerAttr(size));
+    }
+    WalkResult result = main.walk([&](ExpandedOp op) {
+      if (op.getIndex() >= offsets.size()) {
+        op.emitOpError("expected a result of @init, which has ")
+            << offsets.size() << ", found number " << op.getIndex();
+        return WalkResult::interrupt();
+      }
+      ImplicitLocOpBuilder b(op.getLoc(), op);
+      auto type = cast<RankedTensorType>(op.getType());
+      Value buffer = StateOp::create(b, toMemRef(type), offsets[op.getIndex()]);
+      op.replaceAllUsesWith(Value(bufferization::ToTensorOp::create(
+          b, type, buffer, /*restrict=*/true, /*writable=*/false)));
+      op.erase();
+      return WalkResult::advance();
+    });
+    return failure(result.wasInterrupted());
   }
 };
 

@@ -61,16 +61,15 @@ namespace {
 
 struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
   void runOnOperation() override {
-    auto main = getOperation().lookupSymbol<func::FuncOp>("main");
-    if (!main)
-      return;
     SmallVector<Operation *> kernels;
-    main.walk<WalkOrder::PreOrder>([&](Operation *op) {
-      if (!isa<linalg::LinalgOp, ContractOp>(op))
-        return WalkResult::advance();
-      kernels.push_back(op);
-      return WalkResult::skip();
-    });
+    for (StringRef name : {"main", "init"})
+      if (auto function = getOperation().lookupSymbol<func::FuncOp>(name))
+        function.walk<WalkOrder::PreOrder>([&](Operation *op) {
+          if (!isa<linalg::LinalgOp, ContractOp, WinogradWeightsOp>(op))
+            return WalkResult::advance();
+          kernels.push_back(op);
+          return WalkResult::skip();
+        });
     for (Operation *kernel : kernels)
       outline(kernel);
   }

@@ -24,6 +24,11 @@ def BindInterface : Pass<"dlc-bind-interface", "::mlir::ModuleOp"> {
     ```
     The empty tensor in whose place a result is computed becomes the caller's
     buffer, where that is of static size and nothing else is computed there.
+    The results of @init, which makes constants before the first run, get
+    places in the state, one for equal ones; `dlc.expanded 0` of @main, which
+    stands for the first, becomes `dlc.state 64 : memref<...>`. The module's
+    attribute `dlc.state_size` gives the bytes.
+
     The interface is kept in the module's attributes `dlc.inputs` and
     `dlc.outputs`.
   }];
@@ -115,15 +120,16 @@ def PlanMemory : Pass<"dlc-plan-memory", "::mlir::ModuleOp"> {
   let description = [{
     `memref.alloc` of static size in @main becomes `dlc.arena`; one of dynamic
     size becomes `dlc.alloc` and, behind its last use, `dlc.free`. The size of
-    the arena is the module's attribute `dlc.workspace`.
+    the arena is the module's attribute `dlc.workspace`. In @init, which runs
+    once, all are of the second kind.
   }];
   let dependentDialects = ["::dlc::DlcDialect"];
 }
 
 def OutlineKernels : Pass<"dlc-outline-kernels", "::mlir::ModuleOp"> {
-  let summary = "Move each computation of @main into a function; equal ones share it";
+  let summary = "Move each computation of @main and @init into a function; equal ones share it";
   let description = [{
-    A kernel is a linalg op or a contraction. Constants move inside; buffers
+    A kernel is a linalg op, a contraction or the transform of its weights. Constants move inside; buffers
     and sizes become arguments. Layers of equal shapes then share their code,
     and LLVM sees many small functions instead of a huge one. Buffer arguments
     that nothing else aliases are marked `llvm.noalias`.

@@ -1,4 +1,5 @@
-// Places the buffers of @main: static ones in one arena, by their lifetimes.
+// Places the buffers of @main and @init: static ones of @main in one arena, by
+// their lifetimes.
 
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Codegen/ElementBytes.h"
@@ -31,6 +32,13 @@ struct Lifetime {
 
 struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
   void runOnOperation() override {
+    if (auto init = getOperation().lookupSymbol<func::FuncOp>("init")) {
+      BufferViewFlowAnalysis flow(init);
+      SmallVector<memref::AllocOp> buffers;
+      init.walk([&](memref::AllocOp op) { buffers.push_back(op); });
+      for (memref::AllocOp op : buffers)
+        placeDynamic(op, flow);
+    }
     auto main = getOperation().lookupSymbol<func::FuncOp>("main");
     if (!main)
       return;

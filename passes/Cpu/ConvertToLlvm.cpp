@@ -129,17 +129,22 @@ struct LowerOutput : RunOpLowering<OutputOp> {
   }
 };
 
-struct LowerArena : RunOpLowering<ArenaOp> {
-  using RunOpLowering::RunOpLowering;
-  LogicalResult matchAndRewrite(ArenaOp op, OpAdaptor,
+/// A buffer at an offset of the memory that a field of the run points to.
+template <typename OpTy, RunField field>
+struct LowerPlaced : RunOpLowering<OpTy> {
+  using RunOpLowering<OpTy>::RunOpLowering;
+  LogicalResult matchAndRewrite(OpTy op, typename OpTy::Adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
-    Value base = loadField(b, loc, op, op.getDevice() ? DeviceArena : Arena);
-    Value offset = integer(b, loc, getIndexType(), op.getOffset());
-    Value pointer = LLVM::GEPOp::create(b, loc, pointerType(b), b.getI8Type(),
-                                        base, offset);
-    b.replaceOp(op,
-                describe(b, loc, cast<MemRefType>(op.getType()), pointer, {}));
+    RunField place = field;
+    if constexpr (std::is_same_v<OpTy, ArenaOp>)
+      place = op.getDevice() ? DeviceArena : Arena;
+    Value base = this->loadField(b, loc, op, place);
+    Value offset = this->integer(b, loc, this->getIndexType(), op.getOffset());
+    Value pointer = LLVM::GEPOp::create(b, loc, this->pointerType(b),
+                                        b.getI8Type(), base, offset);
+    b.replaceOp(op, this->describe(b, loc, cast<MemRefType>(op.getType()),
+                                   pointer, {}));
     return success();
   }
 };
@@ -352,7 +357,8 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     populateVectorToLLVMConversionPatterns(converter, patterns);
     index::populateIndexToLLVMConversionPatterns(converter, patterns);
     ub::populateUBToLLVMConversionPatterns(converter, patterns);
-    patterns.add<LowerInput, LowerOutput, LowerArena, LowerWeight, LowerAlloc,
+    patterns.add<LowerInput, LowerOutput, LowerPlaced<ArenaOp, Arena>,
+                 LowerPlaced<StateOp, State>, LowerWeight, LowerAlloc,
                  LowerFree, LowerScratch, LowerFork, LowerAssert>(converter);
     populateDeviceOpPatterns(converter, patterns);
     declareWeights(module);
@@ -367,6 +373,7 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     int64_t largest =
         indexBits < 64 ? (int64_t(1) << (indexBits - 1)) - 1 : int64_t(1) << 47;
     for (auto [attr, what] : {std::pair("dlc.workspace", "a workspace"),
+                              std::pair("dlc.state_size", "a state"),
                               std::pair("dlc.weights_size", "weights")})
       if (auto size = module->getAttrOfType<IntegerAttr>(attr);
           size && (size.getInt() < 0 || size.getInt() > largest))

@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/ContractEmit.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Cpu/WinogradTransform.h"
 #include "passes/Remarks.h"
 
 namespace dlc {
@@ -93,6 +94,15 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
         return signalPassFailure();
       }
       lowerContract(op, isa);
+    }
+    SmallVector<WinogradWeightsOp> weights;
+    getOperation()->walk([&](WinogradWeightsOp op) { weights.push_back(op); });
+    for (WinogradWeightsOp op : weights) {
+      if (op.getResult()) {
+        op.emitError("expected weights in memrefs: bufferize first");
+        return signalPassFailure();
+      }
+      lowerWinogradWeights(op, isa);
     }
   }
 };

@@ -20,6 +20,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/ContractEmit.h"
 #include "passes/Cpu/Units.h"
+#include "passes/Cpu/WinogradTransform.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -29,14 +30,12 @@ using llvm::divideCeil;
 
 namespace {
 
-/// T x T vectors of a tile, or m x m of its outputs.
-using VectorGrid = SmallVector<SmallVector<Value>>;
-
 class WinogradEmitter {
 public:
   explicit WinogradEmitter(ContractEmitter &emitter)
       : e(emitter), loops(emitter.loops), math(emitter.math), b(emitter.b),
-        op(loops.op), form(op.getWinogradAttr()), conv(*op.getConvolution()),
+        transforms{b, emitter.cpu.fma}, op(loops.op),
+        form(op.getWinogradAttr()), conv(*op.getConvolution()),
         y(getWinogradForm(form.getHeight(), form.getWindowHeight())),
         x(getWinogradForm(form.getWidth(), form.getWindowWidth())),
         height(op.getStaticExtent(conv.y)), width(op.getStaticExtent(conv.x)),
@@ -74,17 +73,12 @@ private:
   Value getPlanes(int64_t offset, int64_t plane, int64_t rows, int64_t row,
                   int64_t columns);
   ContractOperand getScratch();
-  /// matrix * vectors
-  SmallVector<Value> multiply(const Matrix &matrix, ArrayRef<Value> vectors);
-  /// left * grid * right^T
-  VectorGrid transform(const Matrix &left, const VectorGrid &grid,
-                       const Matrix &right);
-  Value scale(Value vector, double factor);
 
   ContractEmitter &e;
   ContractLoops &loops;
   IndexMath &math;
   ImplicitLocOpBuilder &b;
+  WinogradTransform transforms;
   ContractOp op;
   WinogradAttr form;
   ContractOp::Convolution conv;
@@ -95,129 +89,6 @@ private:
 };
 
 } // namespace
-
-//===----------------------------------------------------------------------===//
-// Transforms
-//===----------------------------------------------------------------------===//
-
-Value WinogradEmitter::scale(Value vector, double factor) {
-  if (factor == 1)
-    return vector;
-  if (factor == -1)
-    return arith::NegFOp::create(b, vector);
-  auto type = cast<VectorType>(vector.getType());
-  Value splat =
-      arith::ConstantOp::create(b, DenseElementsAttr::get(type, float(factor)));
-  return arith::MulFOp::create(b, vector, splat);
-}
-
-/// Rows (or columns) that agree but for signs, with entries of either kind
-/// worth sharing: a pair of opposite points of evaluation.
-static bool isPair(ArrayRef<double> p, ArrayRef<double> q) {
-  int64_t same = 0, opposite = 0;
-  for (auto [a, c] : llvm::zip_equal(p, q)) {
-    if (std::abs(std::abs(a) - std::abs(c)) > 1e-12)
-      return false;
-    if (std::abs(a) < 1e-12)
-      continue;
-    (a * c > 0 ? same : opposite) += 1;
-  }
-  return same && opposite && same + opposite > 2;
-}
-
-static SmallVector<double> getColumn(const Matrix &matrix, size_t j) {
-  SmallVector<double> column;
-  for (const auto &row : matrix)
-    column.push_back(row[j]);
-  return column;
-}
-
-SmallVector<Value> WinogradEmitter::multiply(const Matrix &matrix,
-                                             ArrayRef<Value> vectors) {
-  // Inputs that enter all rows as p + q or p - q are added up first.
-  Matrix rest = matrix;
-  SmallVector<Value> inputs(vectors);
-  SmallVector<bool> paired(inputs.size());
-  for (size_t p = 0; p < inputs.size(); ++p)
-    for (size_t q = p + 1; q < inputs.size(); ++q) {
-      if (paired[p] || paired[q] ||
-          !isPair(getColumn(rest, p), getColumn(rest, q)))
-        continue;
-      paired[p] = paired[q] = true;
-      Value sum = arith::AddFOp::create(b, inputs[p], inputs[q]);
-      Value difference = arith::SubFOp::create(b, inputs[p], inputs[q]);
-      inputs[p] = sum;
-      inputs[q] = difference;
-      for (auto &row : rest) {
-        if (row[p] * row[q] > 0)
-          row[q] = 0;
-        else
-          row[q] = std::exchange(row[p], 0);
-      }
-    }
-
-  auto combine = [&](ArrayRef<double> row) {
-    Value sum;
-    // Entries of 1 first: they start the sum without a product.
-    for (bool ones : {true, false})
-      for (auto [factor, input] : llvm::zip_equal(row, inputs)) {
-        bool isOne = std::abs(std::abs(factor) - 1) < 1e-12;
-        if (std::abs(factor) < 1e-12 || isOne != ones)
-          continue;
-        if (!sum)
-          sum = scale(input, isOne ? std::copysign(1, factor) : factor);
-        else if (isOne && factor > 0)
-          sum = arith::AddFOp::create(b, sum, input);
-        else if (isOne)
-          sum = arith::SubFOp::create(b, sum, input);
-        else
-          sum = e.multiplyAdd(
-              input,
-              arith::ConstantOp::create(
-                  b, DenseElementsAttr::get(cast<VectorType>(input.getType()),
-                                            float(factor))),
-              sum);
-      }
-    return sum;
-  };
-
-  // Rows that are s + d and s - d share the two sums.
-  SmallVector<Value> results(rest.size());
-  for (size_t p = 0; p < rest.size(); ++p) {
-    if (results[p])
-      continue;
-    for (size_t q = p + 1; q < rest.size() && !results[p]; ++q) {
-      if (results[q] || !isPair(rest[p], rest[q]))
-        continue;
-      SmallVector<double> same(rest[p]), opposite(rest[p]);
-      for (size_t i = 0; i < same.size(); ++i)
-        (rest[p][i] * rest[q][i] > 0 ? opposite[i] : same[i]) = 0;
-      Value s = combine(same), d = combine(opposite);
-      results[p] = arith::AddFOp::create(b, s, d);
-      results[q] = arith::SubFOp::create(b, s, d);
-    }
-    if (!results[p])
-      results[p] = combine(rest[p]);
-  }
-  return results;
-}
-
-VectorGrid WinogradEmitter::transform(const Matrix &left,
-                                      const VectorGrid &grid,
-                                      const Matrix &right) {
-  VectorGrid half(left.size());
-  for (size_t j = 0; j < grid.front().size(); ++j) {
-    SmallVector<Value> column;
-    for (const auto &row : grid)
-      column.push_back(row[j]);
-    for (auto [row, value] : llvm::zip_equal(half, multiply(left, column)))
-      row.push_back(value);
-  }
-  VectorGrid result;
-  for (const auto &row : half)
-    result.push_back(multiply(right, row));
-  return result;
-}
 
 //===----------------------------------------------------------------------===//
 // Scratch
@@ -293,7 +164,7 @@ void WinogradEmitter::emitInputs(const Offsets &bases, Value tile, Value row) {
                                       stride, vector, mask));
     Value target = math.add(rowOffset, first);
     int64_t plane = 0;
-    for (const auto &values : transform(y.input, grid, x.input))
+    for (const auto &values : transforms.apply(y.input, grid, x.input))
       for (Value value : values)
         e.storeVector(scratch, value,
                       math.add(target, layout.inputPlane * plane++), one,
@@ -386,7 +257,7 @@ void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
                                         math.add(math.add(rowOffset, within),
                                                  layout.productPlane * plane++),
                                         one, vector, mask));
-    VectorGrid sums = transform(y.output, grid, x.output);
+    VectorGrid sums = transforms.apply(y.output, grid, x.output);
     Offsets corner;
     for (auto [operand, base] : llvm::zip_equal(loops.operands, bases)) {
       Value offset =

@@ -102,8 +102,8 @@ def LowerContract : Pass<"dlc-lower-contract"> {
         %column = arith.divui %unit, %blocks
         ...
     ```
-    Needs memrefs with strided layouts for the fast forms; afterwards no
-    dlc.contract is left.
+    `dlc.winograd_weights` becomes loops over vectors too. Needs memrefs with
+    strided layouts for the fast forms; afterwards neither op is left.
   }];
   let options = [
     Option<"vectorBytes", "vector-bytes", "int64_t", "32",

@@ -17,6 +17,7 @@ enum RunField {
   InputShapes,
   Outputs,
   Arena,
+  State,
   DeviceArena,
   DeviceWeights
 };

@@ -2,8 +2,6 @@
 
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Kernels/Winograd.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/Constants.h"
@@ -138,11 +136,28 @@ WinogradAttr ChooseConvolutionPass::getForm(const Sizes &s, int64_t height,
                            s.windowWidth, tiles);
 }
 
+/// The dimension of B that is the iteration dimension `dim`; panels have the
+/// columns only.
+static int64_t getPosition(ContractOp op, unsigned dim) {
+  return *op.getBMap().getResultPosition(
+      getAffineDimExpr(dim, op.getContext()));
+}
+
+/// B's type when its windows have become tiles.
+static RankedTensorType getTileType(ContractOp op, WinogradAttr form) {
+  ContractOp::Convolution conv = *op.getConvolution();
+  auto type = cast<RankedTensorType>(op.getB().getType());
+  SmallVector<int64_t> shape(type.getShape());
+  shape[getPosition(op, conv.windowY)] = form.getTileHeight();
+  shape[getPosition(op, conv.windowX)] = form.getTileWidth();
+  return type.clone(shape);
+}
+
 std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
   auto isF32 = [](Type type) { return getElementTypeOrSelf(type).isF32(); };
   if (!op.hasTensors() || op.getWinogradAttr() || !isF32(op.getA().getType()) ||
       !isF32(op.getB().getType()) || !op.getSumType().isF32() ||
-      !op.getBMap().isProjectedPermutation() || !constants.contains(op.getB()))
+      !constants.contains(op.getB()))
     return std::nullopt;
   std::optional<Sizes> sizes = getSizes(op);
   if (!sizes || sizes->windows() == 1)
@@ -172,85 +187,30 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
       bestCost = cost;
       best.form = form;
       best.gain = getDirectCost(*sizes) - cost;
-      best.bytes =
-          4 * sizes->channels * sizes->columns *
-          (form.getTileHeight() * form.getTileWidth() - sizes->windows());
     }
   if (!best.form)
     return std::nullopt;
+  best.bytes = getConstantBytes(getTileType(op, best.form)) -
+               getConstantBytes(op.getB().getType());
   return best;
 }
 
-static Value createMatrix(const Matrix &matrix, Location loc, OpBuilder &b) {
-  SmallVector<float> entries;
-  for (const auto &row : matrix)
-    llvm::append_range(entries, row);
-  auto type = RankedTensorType::get(
-      {int64_t(matrix.size()), int64_t(matrix.front().size())}, b.getF32Type());
-  return arith::ConstantOp::create(
-      b, loc, DenseElementsAttr::get(type, ArrayRef<float>(entries)));
-}
-
-/// Replaces B by its transform,
-/// u[ty, tx, channel, column] = sum gy[ty, y] * gx[tx, x] * w[y, x, ...].
+/// Replaces B by its transform.
 void ChooseConvolutionPass::apply(const Candidate &candidate) {
   ContractOp op = candidate.op;
-  WinogradAttr form = candidate.form;
-  Location loc = op.getB().getLoc();
+  ContractOp::Convolution conv = *op.getConvolution();
   OpBuilder b(&getContext());
   b.setInsertionPointAfterValue(op.getB());
-  ContractOp::Convolution conv = *op.getConvolution();
-  auto dim = [&](unsigned i) { return b.getAffineDimExpr(i); };
-  // Loops: ty, tx, channel, y, x, column.
-  SmallVector<AffineExpr> weights;
-  for (AffineExpr expr : op.getBMap().getResults()) {
-    unsigned position = cast<AffineDimExpr>(expr).getPosition();
-    weights.push_back(dim(position == conv.windowY   ? 3
-                          : position == conv.windowX ? 4
-                          : position == conv.channel ? 2
-                                                     : 5));
-  }
-  auto map = [&](ArrayRef<AffineExpr> exprs) {
-    return AffineMap::get(6, 0, exprs, &getContext());
-  };
-  using utils::IteratorType;
-  IteratorType parallel = IteratorType::parallel,
-               reduction = IteratorType::reduction;
-  Value gy = createMatrix(
-      getWinogradForm(form.getHeight(), form.getWindowHeight()).weights, loc,
-      b);
-  Value gx = createMatrix(
-      getWinogradForm(form.getWidth(), form.getWindowWidth()).weights, loc, b);
-  Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
-  Value empty = tensor::EmptyOp::create(
-      b, loc,
-      ArrayRef<int64_t>{form.getTileHeight(), form.getTileWidth(),
-                        candidate.sizes.channels, candidate.sizes.columns},
-      b.getF32Type());
-  Value init = linalg::FillOp::create(b, loc, zero, empty).getResult(0);
-  auto transform = linalg::GenericOp::create(
-      b, loc, init.getType(), ValueRange{gy, gx, op.getB()}, init,
-      ArrayRef<AffineMap>{map({dim(0), dim(3)}), map({dim(1), dim(4)}),
-                          map(weights), map({dim(0), dim(1), dim(2), dim(5)})},
-      ArrayRef<IteratorType>{parallel, parallel, parallel, reduction, reduction,
-                             parallel},
-      [](OpBuilder &b, Location loc, ValueRange args) {
-        Value factor = arith::MulFOp::create(b, loc, args[0], args[1]);
-        Value product = arith::MulFOp::create(b, loc, factor, args[2]);
-        linalg::YieldOp::create(
-            b, loc,
-            arith::AddFOp::create(b, loc, args[3], product).getResult());
-      });
-  transform->setAttr(kExpandAttr, b.getUnitAttr());
-  SmallVector<AffineMap> maps(
-      op.getIndexingMaps().getAsValueRange<AffineMapAttr>());
-  maps[1] = AffineMap::get(op.getNumDims(), 0,
-                           {dim(conv.windowY), dim(conv.windowX),
-                            dim(conv.channel), dim(conv.column)},
-                           &getContext());
-  op.getBMutable().assign(transform.getResult(0));
-  op.setIndexingMapsAttr(b.getAffineMapArrayAttr(maps));
-  op.setWinogradAttr(form);
+  RankedTensorType type = getTileType(op, candidate.form);
+  Location loc = op.getB().getLoc();
+  Value empty =
+      tensor::EmptyOp::create(b, loc, type.getShape(), type.getElementType());
+  auto weights = WinogradWeightsOp::create(
+      b, loc, type, op.getB(), empty, getPosition(op, conv.windowY),
+      getPosition(op, conv.windowX), candidate.form);
+  weights->setAttr(kExpandAttr, b.getUnitAttr());
+  op.getBMutable().assign(weights.getResult());
+  op.setWinogradAttr(candidate.form);
 }
 
 void ChooseConvolutionPass::runOnOperation() {
@@ -284,7 +244,8 @@ void ChooseConvolutionPass::runOnOperation() {
     llvm::stable_sort(candidates, [](const Candidate &a, const Candidate &b) {
       return a.gain * b.bytes > b.gain * a.bytes;
     });
-    room = allBytes * growth / 100;
+    if (growth >= 0)
+      room = allBytes * growth / 100;
   }
   for (const Candidate &candidate : candidates) {
     if (candidate.bytes > room) {

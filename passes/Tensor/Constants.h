@@ -3,6 +3,7 @@
 #ifndef DLC_PASSES_TENSOR_CONSTANTS_H
 #define DLC_PASSES_TENSOR_CONSTANTS_H
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Operation.h"
 #include "llvm/ADT/DenseMap.h"
 
@@ -18,6 +19,22 @@ private:
 
   llvm::DenseMap<mlir::Operation *, bool> known;
 };
+
+/// True for an op that only gives others something to overwrite (tensor.empty,
+/// linalg.fill): it costs nothing, and has no bytes of its own.
+bool isDestinationOnly(mlir::Operation *op);
+
+/// Moves the tensors that depend on constants only from the branches and loops
+/// of `function` to its top level:
+///
+///     scf.if %c {
+///       %t = linalg.transpose ins(%w) outs(%e) ...
+///
+/// becomes
+///
+///     %t = linalg.transpose ins(%w) outs(%e) ...
+///     scf.if %c {
+void takeConstantsOutOfRegions(mlir::func::FuncOp function);
 
 } // namespace dlc
 

@@ -1,15 +1,18 @@
-// Evaluates at compile time what depends on constants only.
+// Evaluates what depends on constants only: at compile time, or, where the
+// values are much larger than what they come from, before the first run.
 
+#include "dialects/Dlc/Dlc.h"
 #include "lib/Codegen/ElementBytes.h"
 #include "lib/Compiler/Evaluate.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/IR/Matchers.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "passes/Tensor/Constants.h"
 #include "passes/Tensor/Passes.h"
+#include "llvm/Support/xxhash.h"
+#include <unordered_map>
 
 using namespace mlir;
 
@@ -30,111 +33,224 @@ int64_t dlc::getConstantBytes(Type type) {
   return tensor.getNumElements() * getElementBytes(tensor.getElementType());
 }
 
+/// What `op` reads, in its regions too.
+static SmallVector<Value> getUsed(Operation *op) {
+  llvm::SetVector<Value> used(op->operand_begin(), op->operand_end());
+  getUsedValuesDefinedAbove(op->getRegions(), used);
+  return used.takeVector();
+}
+
 namespace {
+
+/// Constants of equal bytes are one value, so that what is made of them is
+/// made once.
+class EqualConstants {
+public:
+  /// A constant that is equal to `op`; `op` itself when it is the first.
+  Operation *find(Operation *op);
+
+private:
+  std::unordered_multimap<uint64_t, Operation *> byHash;
+};
 
 struct EvaluateConstantsPass
     : dlc::impl::EvaluateConstantsBase<EvaluateConstantsPass> {
+  using EvaluateConstantsBase::EvaluateConstantsBase;
+
   void runOnOperation() override {
+    if (expand != "init" && expand != "object") {
+      getOperation()->emitError("expected constants to be expanded by init or "
+                                "in the object, found '")
+          << expand << "'";
+      return signalPassFailure();
+    }
     auto main = getOperation().lookupSymbol<func::FuncOp>("main");
     if (!main)
       return;
+    takeConstantsOutOfRegions(main);
     collect(main.front());
-    SmallVector<Value> roots = findRoots(main.front());
-    if (roots.empty())
-      return;
-    OwningOpRef<ModuleOp> model = extract(roots);
-    FailureOr<SmallVector<TypedAttr>> values = evaluateOnHost(*model);
-    if (failed(values))
+    if (failed(evaluate(main.front())))
       return signalPassFailure();
-    OpBuilder b(&getContext());
-    for (auto [root, value] : llvm::zip(roots, *values)) {
-      b.setInsertionPointAfterValue(root);
-      root.replaceAllUsesWith(
-          arith::ConstantOp::create(b, root.getLoc(), value));
-    }
+    moveToInit(main.front());
   }
 
-  /// Fills `constantOps` with the pure ops on constants, in order.
-  void collect(Block &block) {
-    for (Operation &op : block) {
-      if (op.hasTrait<OpTrait::ConstantLike>()) {
-        constantOps.insert(&op);
-        continue;
-      }
-      if (op.hasTrait<OpTrait::IsTerminator>() || !isMemoryEffectFree(&op))
-        continue;
-      llvm::SetVector<Value> used(op.operand_begin(), op.operand_end());
-      getUsedValuesDefinedAbove(op.getRegions(), used);
-      int64_t inputs = 0, results = 0;
-      bool isConstant = llvm::all_of(used, [&](Value value) {
-        inputs += getConstantBytes(value.getType());
-        return value.getDefiningOp() &&
-               constantOps.contains(value.getDefiningOp());
-      });
-      isConstant &= llvm::all_of(op.getResultTypes(), [&](Type type) {
-        results += getConstantBytes(type);
-        auto tensor = dyn_cast<RankedTensorType>(type);
-        return !tensor || tensor.hasStaticShape();
-      });
-      // An empty tensor is the destination of something; it adds no bytes.
-      if (isa<tensor::EmptyOp, linalg::FillOp>(op))
-        results = 0;
-      if (isConstant && (results <= kFreeBytes || results <= 2 * inputs ||
-                         op.hasAttr(kExpandAttr)))
-        constantOps.insert(&op);
-    }
-  }
+  void collect(Block &block);
+  SmallVector<Value> findRoots(Block &block,
+                               llvm::function_ref<bool(Operation *)> isMade,
+                               llvm::function_ref<bool(Operation *)> isUser);
+  LogicalResult evaluate(Block &block);
+  void moveToInit(Block &block);
+  void returnFrom(func::FuncOp function, ArrayRef<Value> roots,
+                  EqualConstants *equal = nullptr);
 
-  /// Constant tensors that something else uses, and that cost something.
-  SmallVector<Value> findRoots(Block &block) {
-    SmallVector<Value> roots;
-    for (Operation &op : block) {
-      if (!constantOps.contains(&op) || op.hasTrait<OpTrait::ConstantLike>() ||
-          isa<tensor::EmptyOp, linalg::FillOp>(op))
-        continue;
-      for (Value result : op.getResults()) {
-        auto type = dyn_cast<RankedTensorType>(result.getType());
-        bool isUsed = llvm::any_of(result.getUsers(), [&](Operation *user) {
-          return !constantOps.contains(block.findAncestorOpInBlock(*user));
-        });
-        if (type && isUsed && type.getElementType().isIntOrFloat())
-          roots.push_back(result);
-      }
-    }
-    return roots;
-  }
-
-  /// A module whose @main returns the roots.
-  OwningOpRef<ModuleOp> extract(ArrayRef<Value> roots) {
-    llvm::SetVector<Operation *> needed;
-    SmallVector<Value> pending(roots);
-    while (!pending.empty()) {
-      Operation *op = pending.pop_back_val().getDefiningOp();
-      if (!needed.insert(op))
-        continue;
-      llvm::SetVector<Value> used(op->operand_begin(), op->operand_end());
-      getUsedValuesDefinedAbove(op->getRegions(), used);
-      llvm::append_range(pending, used);
-    }
-    OwningOpRef<ModuleOp> model = ModuleOp::create(getOperation().getLoc());
-    OpBuilder b(model->getBodyRegion());
-    SmallVector<Type> types = llvm::to_vector(ValueRange(roots).getTypes());
-    auto function = func::FuncOp::create(b, getOperation().getLoc(), "main",
-                                         b.getFunctionType({}, types));
-    b.setInsertionPointToStart(function.addEntryBlock());
-    IRMapping mapping;
-    for (Operation *op :
-         llvm::make_pointer_range(*Value(roots.front()).getParentBlock()))
-      if (needed.contains(op))
-        b.clone(*op, mapping);
-    SmallVector<Value> results;
-    for (Value root : roots)
-      results.push_back(mapping.lookup(root));
-    func::ReturnOp::create(b, getOperation().getLoc(), results);
-    return model;
-  }
-
+  /// What depends on constants only, and can be had before a run.
   llvm::SetVector<Operation *> constantOps;
+  /// Those of them whose values are much larger than what they come from, of
+  /// which the number of bytes is kept.
+  DenseMap<Operation *, int64_t> expandedOps;
 };
 
 } // namespace
+
+Operation *EqualConstants::find(Operation *op) {
+  auto constant = dyn_cast<arith::ConstantOp>(op);
+  auto value = constant
+                   ? dyn_cast<DenseResourceElementsAttr>(constant.getValue())
+                   : DenseResourceElementsAttr();
+  if (!value || !value.getRawHandle().getBlob())
+    return op;
+  auto dataOf = [](DenseResourceElementsAttr value) {
+    ArrayRef<char> data = value.getRawHandle().getBlob()->getData();
+    return StringRef(data.data(), data.size());
+  };
+  uint64_t hash = llvm::xxh3_64bits(dataOf(value));
+  auto [begin, end] = byHash.equal_range(hash);
+  for (auto it = begin; it != end; ++it) {
+    auto other = cast<DenseResourceElementsAttr>(
+        cast<arith::ConstantOp>(it->second).getValue());
+    if (other.getType() == value.getType() && dataOf(other) == dataOf(value))
+      return it->second;
+  }
+  byHash.emplace(hash, op);
+  return op;
+}
+
+/// Finds the pure ops on constants, in order. Values that are much larger than
+/// what they come from are left to the run where nothing may be expanded.
+void EvaluateConstantsPass::collect(Block &block) {
+  bool isInit = expand == "init";
+  for (Operation &op : block) {
+    if (op.hasTrait<OpTrait::ConstantLike>()) {
+      constantOps.insert(&op);
+      continue;
+    }
+    if (op.hasTrait<OpTrait::IsTerminator>() || !isMemoryEffectFree(&op))
+      continue;
+    int64_t inputs = 0, results = 0;
+    bool isConstant = llvm::all_of(getUsed(&op), [&](Value value) {
+      Operation *producer = value.getDefiningOp();
+      if (!producer || !constantOps.contains(producer))
+        return false;
+      auto expanded = expandedOps.find(producer);
+      if (expanded != expandedOps.end())
+        inputs += expanded->second;
+      else if (!isInit || !isDestinationOnly(producer))
+        inputs += getConstantBytes(value.getType());
+      return true;
+    });
+    isConstant &= llvm::all_of(op.getResultTypes(), [&](Type type) {
+      results += getConstantBytes(type);
+      auto tensor = dyn_cast<RankedTensorType>(type);
+      return !tensor || tensor.hasStaticShape();
+    });
+    if (isDestinationOnly(&op))
+      results = 0;
+    bool isLarge = results > kFreeBytes && results > 2 * inputs;
+    if (!isConstant || (isLarge && !isInit && !op.hasAttr(kExpandAttr)))
+      continue;
+    constantOps.insert(&op);
+    if (isLarge && isInit)
+      expandedOps[&op] = inputs;
+  }
+}
+
+/// The tensors that ops of `isMade` make for ops of `isUser`, and that cost
+/// something.
+SmallVector<Value>
+EvaluateConstantsPass::findRoots(Block &block,
+                                 llvm::function_ref<bool(Operation *)> isMade,
+                                 llvm::function_ref<bool(Operation *)> isUser) {
+  SmallVector<Value> roots;
+  for (Operation &op : block) {
+    if (!isMade(&op) || op.hasTrait<OpTrait::ConstantLike>() ||
+        isDestinationOnly(&op))
+      continue;
+    for (Value result : op.getResults()) {
+      auto type = dyn_cast<RankedTensorType>(result.getType());
+      bool isUsed = llvm::any_of(result.getUsers(), [&](Operation *user) {
+        return isUser(block.findAncestorOpInBlock(*user));
+      });
+      if (type && isUsed && type.getElementType().isIntOrFloat())
+        roots.push_back(result);
+    }
+  }
+  return roots;
+}
+
+/// Has `function`, which is empty, compute and return `roots`.
+void EvaluateConstantsPass::returnFrom(func::FuncOp function,
+                                       ArrayRef<Value> roots,
+                                       EqualConstants *equal) {
+  llvm::SetVector<Operation *> needed;
+  SmallVector<Value> pending(roots);
+  while (!pending.empty()) {
+    Operation *op = pending.pop_back_val().getDefiningOp();
+    if (needed.insert(op))
+      llvm::append_range(pending, getUsed(op));
+  }
+  OpBuilder b(&getContext());
+  b.setInsertionPointToStart(function.addEntryBlock());
+  IRMapping mapping;
+  for (Operation &op : *Value(roots.front()).getParentBlock()) {
+    if (!needed.contains(&op))
+      continue;
+    Operation *first = equal ? equal->find(&op) : &op;
+    if (first != &op)
+      mapping.map(op.getResult(0), mapping.lookup(first->getResult(0)));
+    else
+      b.clone(op, mapping)->removeAttr(kExpandAttr);
+  }
+  SmallVector<Value> results;
+  for (Value root : roots)
+    results.push_back(mapping.lookup(root));
+  func::ReturnOp::create(b, function.getLoc(), results);
+}
+
+/// Replaces by their values what is evaluated at compile time.
+LogicalResult EvaluateConstantsPass::evaluate(Block &block) {
+  SmallVector<Value> roots = findRoots(
+      block,
+      [&](Operation *op) {
+        return constantOps.contains(op) && !expandedOps.contains(op);
+      },
+      [&](Operation *user) {
+        return !constantOps.contains(user) || expandedOps.contains(user);
+      });
+  if (roots.empty())
+    return success();
+  OwningOpRef<ModuleOp> model = ModuleOp::create(getOperation().getLoc());
+  OpBuilder b(model->getBodyRegion());
+  SmallVector<Type> types = llvm::to_vector(ValueRange(roots).getTypes());
+  returnFrom(func::FuncOp::create(b, getOperation().getLoc(), "main",
+                                  b.getFunctionType({}, types)),
+             roots);
+  FailureOr<SmallVector<TypedAttr>> values = evaluateOnHost(*model);
+  if (failed(values))
+    return failure();
+  for (auto [root, value] : llvm::zip(roots, *values)) {
+    b.setInsertionPointAfterValue(root);
+    root.replaceAllUsesWith(arith::ConstantOp::create(b, root.getLoc(), value));
+  }
+  return success();
+}
+
+/// Moves what is expanded before the first run to @init.
+void EvaluateConstantsPass::moveToInit(Block &block) {
+  SmallVector<Value> roots = findRoots(
+      block, [&](Operation *op) { return expandedOps.contains(op); },
+      [&](Operation *user) { return !constantOps.contains(user); });
+  if (roots.empty())
+    return;
+  OpBuilder b(getOperation().getBodyRegion());
+  b.setInsertionPointToEnd(getOperation().getBody());
+  SmallVector<Type> types = llvm::to_vector(ValueRange(roots).getTypes());
+  EqualConstants equal;
+  returnFrom(func::FuncOp::create(b, getOperation().getLoc(), "init",
+                                  b.getFunctionType({}, types)),
+             roots, &equal);
+  for (auto [i, root] : llvm::enumerate(roots)) {
+    b.setInsertionPointAfterValue(root);
+    root.replaceAllUsesWith(
+        ExpandedOp::create(b, root.getLoc(), root.getType(), i));
+  }
+}

@@ -14,8 +14,8 @@ namespace dlc {
 
 struct TargetSpec;
 
-/// Marks an op on constants that is worth evaluating at compile time although
-/// its result is much larger than what it comes from.
+/// Marks an op on constants that is worth evaluating before the first run
+/// although its result is much larger than what it comes from.
 constexpr llvm::StringLiteral kExpandAttr = "dlc.expand";
 
 /// The bytes that a constant of `type` takes; 0 if its shape isn't static.
@@ -25,6 +25,8 @@ int64_t getConstantBytes(mlir::Type type);
 struct TensorOptions {
   /// --conv: auto, direct or winograd.
   std::string conv = "auto";
+  /// --expand-weights: init or object.
+  std::string expandWeights = "init";
 };
 
 /// Appends the passes of the phase, in order; see Pipeline.cpp.

@@ -52,7 +52,14 @@ def EvaluateConstants : Pass<"dlc-evaluate-constants", "::mlir::ModuleOp"> {
     which is compiled for this machine, run once in this process, and replaced
     by its results. So no operator is implemented a second time. Values that
     are much larger than what they come from stay, and so do those that cost
-    nothing (fills).
+    nothing (fills). What depends on constants only inside of a loop or a
+    branch is taken out of it first.
+
+    An op with the attribute `dlc.expand` makes a value that is large and
+    worth having. With `expand=init` it moves, with all large values that
+    depend on it, to the function @init, whose results @main reads as
+    `dlc.expanded`; the object then holds what they come from. With
+    `expand=object` it is evaluated as the others are.
 
     ```mlir
     %w = arith.constant dense_resource<w> : tensor<64x3x3x3xf32>
@@ -62,8 +69,29 @@ def EvaluateConstants : Pass<"dlc-evaluate-constants", "::mlir::ModuleOp"> {
     ```mlir
     %t = arith.constant dense_resource<folded> : tensor<3x3x3x64xf32>
     ```
+    and
+    ```mlir
+    func.func @main(...) {
+      %w = arith.constant dense_resource<w> : tensor<3x3x64x64xf32>
+      %u = dlc.winograd_weights %w outs %e ... {dlc.expand}
+    ```
+    becomes
+    ```mlir
+    func.func @main(...) {
+      %u = dlc.expanded 0 : tensor<6x6x64x64xf32>
+      ...
+    func.func @init() -> tensor<6x6x64x64xf32> {
+      %w = arith.constant dense_resource<w> : tensor<3x3x64x64xf32>
+      %u = dlc.winograd_weights %w outs %e ...
+      return %u
+    ```
   }];
-  let dependentDialects = ["::mlir::arith::ArithDialect",
+  let options = [
+    Option<"expand", "expand", "std::string", "\"init\"",
+           "where values much larger than what they come from are made: init, "
+           "before the first run, or object, at compile time">];
+  let dependentDialects = ["::dlc::DlcDialect",
+                           "::mlir::arith::ArithDialect",
                            "::mlir::func::FuncDialect"];
 }
 
@@ -103,10 +131,11 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
   let description = [{
     A convolution of stride 1 with constant weights takes Winograd's form where
     a model of its cost (multiply-adds, transforms, weights through the caches)
-    says that this is faster. Its weights are transformed by an op on
-    constants, to be evaluated at compile time; they grow by (m + r - 1)^2 /
-    r^2. With `form=auto` the layers that gain most for a byte come first, and
-    the constants of the model grow by at most `growth` percent. Larger tiles
+    says that this is faster. Its weights, packed or not, are transformed by an
+    op on constants, to be evaluated before the first run; they grow by
+    (m + r - 1)^2 / r^2. Where the object has to hold them, `growth` is the
+    percentage by which the constants of the model may grow with `form=auto`;
+    the layers that gain most for a byte come first. Larger tiles
     save more multiplications and cancel more digits: `form=auto` takes those
     whose products are at most `error` times as large as their sums (F(4x4,
     3x3): 5, about twice the direct form's rounding error; F(6x6, 3x3): 20).
@@ -116,7 +145,8 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
     ```
     becomes
     ```mlir
-    %u = linalg.generic ins(%g, %g, %w : ...) ... -> tensor<6x6x64x64xf32>
+    %u = dlc.winograd_weights %w outs %e [0, 1] #dlc.winograd<...> {dlc.expand}
+           : tensor<3x3x64x64xf32>, tensor<6x6x64x64xf32> -> tensor<6x6x64x64xf32>
     %c = dlc.contract %x, %u ... {winograd = #dlc.winograd<height = 4, width = 4,
            windowHeight = 3, windowWidth = 3, tiles = 12>}
     ```
@@ -124,14 +154,13 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
   let options = [
     Option<"form", "form", "std::string", "\"auto\"",
            "auto, direct, or winograd (wherever it is possible)">,
-    Option<"growth", "growth", "int64_t", "20",
-           "percent by which all constants together may grow with form=auto">,
+    Option<"growth", "growth", "int64_t", "-1",
+           "percent by which all constants together may grow with form=auto; "
+           "-1: any">,
     Option<"error", "error", "double", "8",
            "largest growth of rounding errors with form=auto">,
     Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">];
-  let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
-    "::mlir::tensor::TensorDialect"];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
 }
 
 def PackContract : Pass<"dlc-pack-contract"> {

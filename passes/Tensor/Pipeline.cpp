@@ -16,16 +16,21 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createCSEPass());
   // Weights in the form and layout of the kernels, before they are evaluated.
   VectorUnit unit = target.vectorUnit();
-  ChooseConvolutionOptions choose;
-  choose.form = options.conv;
-  choose.lanes = unit.bytes / 4;
-  pm.addPass(createChooseConvolution(choose));
   PackContractOptions pack;
   pack.lanes = unit.bytes / 4;
   pack.panel = 4 * pack.lanes;
   pm.addPass(createPackContract(pack));
+  // Behind the packing, so that what remains for the first run is one pass
+  // over the weights as they lie in the object.
+  ChooseConvolutionOptions choose;
+  choose.form = options.conv;
+  choose.lanes = unit.bytes / 4;
+  choose.growth = options.expandWeights == "object" ? 20 : -1;
+  pm.addPass(createChooseConvolution(choose));
   // Before fusion, which would move work on constants to the run.
-  pm.addPass(createEvaluateConstants());
+  EvaluateConstantsOptions evaluate;
+  evaluate.expand = options.expandWeights;
+  pm.addPass(createEvaluateConstants(evaluate));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   // Chains of elementwise ops become one pass over memory.

@@ -39,6 +39,7 @@ def compile(
     opt_level: int = 3,
     conv: str = "auto",
     threads: int | None = None,
+    expand_weights: str = "init",
     disabled_passes: Sequence[str] = (),
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
@@ -61,6 +62,8 @@ def compile(
       conv: the form of convolutions: auto, direct or winograd.
       threads: how many a run uses unless it says otherwise; 1 leaves out all
         thread code, and without it they are as many as the process has CPUs.
+      expand_weights: where constants much larger than their sources are made:
+        init, before the first run, or object, at compile time.
       disabled_passes: optional passes that are left out, as --disable-pass.
       added_passes: passes behind a phase, "graph:cse", as --add-passes.
       pass_limit: how many runs of optional passes there are, for bisection;
@@ -73,7 +76,7 @@ def compile(
       CompileError: anything else is wrong with the model or an argument.
     """
     options = _Options(
-        target, cpu, features, name, shapes, dims, opt_level, conv, threads,
+        target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
         disabled_passes, added_passes, pass_limit, remarks, gpus, gpu_fallback,
     )  # fmt: skip
     compilation = _Compilation(_run(model, options))
@@ -96,6 +99,7 @@ def compile_to_file(
     opt_level: int = 3,
     conv: str = "auto",
     threads: int | None = None,
+    expand_weights: str = "init",
     disabled_passes: Sequence[str] = (),
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
@@ -125,7 +129,7 @@ def compile_to_file(
     if not paths:
         raise ValueError("expected at least one kind of file to emit")
     options = _Options(
-        target, cpu, features, name, shapes, dims, opt_level, conv, threads,
+        target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
         disabled_passes, added_passes, pass_limit, None, gpus, gpu_fallback,
     )  # fmt: skip
     options.set_outputs(list(zip(emit, paths)))
@@ -161,6 +165,7 @@ class _Options:
         opt_level: int,
         conv: str,
         threads: int | None,
+        expand_weights: str,
         disabled_passes: Sequence[str],
         added_passes: Sequence[str],
         pass_limit: int | None,
@@ -179,6 +184,7 @@ class _Options:
             ("features", features),
             ("name", name),
             ("conv", conv),
+            ("expand_weights", expand_weights),
             ("remarks", remarks),
             ("gpus", gpus),
         ):

@@ -45,9 +45,10 @@ class CompileOptions(Structure):
         ("num_added_passes", c_size_t),
         ("pass_limit", POINTER(c_int64)),
         ("remarks", c_char_p),
+        ("threads", c_int32),
+        ("expand_weights", c_char_p),
         ("gpus", c_char_p),
         ("gpu_fallback", c_int32),
-        ("threads", c_int32),
     ]
 
 
@@ -61,6 +62,8 @@ class RunOptions(Structure):
         ("threads", c_int32),
         ("parallel_for", c_void_p),
         ("parallel_context", c_void_p),
+        ("state", c_void_p),
+        ("state_size", c_size_t),
     ]
 
 
@@ -94,6 +97,8 @@ class Model(Structure):
         ("status_string", CFUNCTYPE(c_char_p, c_int)),
         ("shapes", CFUNCTYPE(c_int, POINTER(Tensor), POINTER(Tensor), POINTER(RunOptions))),
         ("thread_workspace_size", c_size_t),
+        ("state_size", c_size_t),
+        ("init", CFUNCTYPE(c_int, POINTER(RunOptions))),
     ]
 
 

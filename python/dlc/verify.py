@@ -257,6 +257,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
                         help="optimisation level")  # fmt: skip
     parser.add_argument("--conv", default="auto", choices=["auto", "direct", "winograd"],
                         help="form of convolutions")  # fmt: skip
+    parser.add_argument("--expand-weights", default="init", choices=["init", "object"],
+                        help="where large constants are made")  # fmt: skip
     parser.add_argument("--all", action="store_true", help="print every value, not the worst only")
     parser.add_argument("--disable-pass", action="append", default=[], metavar="pass",
                         help="leave out an optional pass")  # fmt: skip
@@ -319,6 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name=os.path.basename(options.model),  # for errors
         opt_level=options.opt_level,
         conv=options.conv,
+        expand_weights=options.expand_weights,
         disabled_passes=options.disable_pass,
         added_passes=options.add_passes,
     )

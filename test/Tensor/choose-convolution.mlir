@@ -13,7 +13,7 @@
 
 // Weights become tiles: a sum over the window.
 // CHECK-LABEL: @plain
-// CHECK: %[[U:.*]] = linalg.generic {{.*}} tensor<3x3x64x64xf32>) outs({{.*}} : tensor<[[T:[0-9]x[0-9]]]x64x64xf32>) attrs = {dlc.expand}
+// CHECK: %[[U:.*]] = dlc.winograd_weights %{{.*}} outs %{{.*}}[0, 1] <{{.*}}> {dlc.expand} : tensor<3x3x64x64xf32>, tensor<[[T:[0-9]x[0-9]]]x64x64xf32>
 // CHECK: dlc.contract %{{.*}}, %[[U]] {{.*}} {winograd = #dlc.winograd<{{.*}}windowHeight = 3, windowWidth = 3{{.*}}>} : tensor<1x58x58x64xf32>, tensor<[[T]]x64x64xf32>
 // AUTO-LABEL: @plain
 // Larger tiles save more and err more.

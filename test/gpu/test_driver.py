@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 import dlc
 
 OUT_OF_MEMORY, LAUNCH_FAILED, INVALID_PTX = 2, 719, 218
-NO_DEVICE, DEVICE, DEVICE_MEMORY = 10, 11, 12
+NO_DEVICE, DEVICE, DEVICE_MEMORY = 11, 12, 13
 X = np.arange(32, dtype=np.float32).reshape(4, 8)
 
 

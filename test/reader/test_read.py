@@ -199,7 +199,7 @@ def test_shapes_are_given(tmp_path):
     assert "tensor<6x4xf32>" in read(path, "--to=import", "--shape=x:6x3")
     for flag, message in [("--dim=m=5", "no dimension is named 'm'; the model has 'n'"),
                           ("--shape=z:1", "no input is named 'z'; the model has 'x'"),
-                          ("--shape=x:1x2x3", "expected a shape of rank 2")]:
+                          ("--shape=x:1x2x3", "'x': error: expected a shape of rank 2")]:
         _, err, status = run(path, "--to=import", flag)
         assert status == 1 and message in err, err
 

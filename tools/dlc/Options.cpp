@@ -55,6 +55,11 @@ static void registerThreads() {
       cl::value_desc("n"), cl::cat(generalCategory));
   threads = &option;
 }
+static cl::opt<std::string> expandWeights(
+    "expand-weights", cl::init("init"),
+    cl::desc("Where constants much larger than their sources are made: init "
+             "(default), before the first run, or object, at compile time"),
+    cl::value_desc("place"), cl::cat(generalCategory));
 cl::opt<bool> tool::verbose("v", cl::desc("Say what is done"),
                             cl::cat(generalCategory));
 cl::opt<bool> tool::debugInfo(
@@ -282,6 +287,10 @@ std::optional<CompileOptions> tool::getCompileOptions() {
       (options.threads < 1 || options.threads > kMaxThreads))
     return wrong("expected --threads=1 to " + Twine(kMaxThreads) + ", found " +
                  Twine(options.threads));
+  options.expandWeights = expandWeights;
+  if (!llvm::is_contained({"init", "object"}, expandWeights.getValue()))
+    return wrong("expected --expand-weights=init or object, found '" +
+                 expandWeights + "'");
   if (target.getNumOccurrences() && target.empty())
     return wrong("expected a target for -target, found ''");
   for (const std::string &shape : shapes) {

@@ -10,12 +10,13 @@
 #include "../../../include/dlc/Model.h"
 
 /* The state of one run, as generated code sees it. passes/Cpu knows the first
- * six fields by index; keep their order. */
+ * seven fields by index; keep their order. */
 struct dlc_rt_ctx {
   const void *const *inputs;          /* data, one an input */
   const int64_t *const *input_shapes; /* rank entries, one array an input */
   void *const *outputs;               /* of static shape: the caller's data */
   char *arena;                        /* the static workspace */
+  char *state;                        /* constants that were made before */
   char *device_arena;                 /* likewise in the GPU's memory */
   char *device_weights;               /* the weights there */
   /* The rest is the runtime's own. */
@@ -37,6 +38,13 @@ struct dlc_rt_need {
   int32_t where[4];
 };
 
+/* The state of the process. All is zero before the first run. */
+struct dlc_rt_shared {
+  void *memory;      /* from malloc; the JIT frees it with the model */
+  char *state;       /* aligned, in `memory`; NULL: not made yet */
+  int64_t mutex[16]; /* a pthread_mutex_t; those of Linux begin as zeros */
+};
+
 #define DLC_RT_NO_FIELD (-1)
 
 /* The constant tables of a model; lib/Codegen/Descriptor.cpp emits them. Flat
@@ -55,6 +63,12 @@ struct dlc_rt_desc {
   const int32_t *dim_same;      /* flat: first dimension of that name, or -1 */
   const int64_t *dim_max;       /* flat: largest value, or -1 */
   const int32_t *output_fields; /* pointer, capacity, shape: three an output */
+  /* NULL where the model needs no state: dlc_rt_state, the function that
+   * fills a state, the one of the process, and what marks a filled one. */
+  int32_t (*find_state)(struct dlc_rt_ctx *, int32_t fill);
+  int32_t (*fill_state)(struct dlc_rt_ctx *);
+  struct dlc_rt_shared *shared;
+  const uint64_t *state_mark;
   const struct dlc_rt_need *needs;
   int32_t *cpu_state; /* 0: not checked, 1: good, 2+i: lacks need i */
   int32_t num_needs;
@@ -93,6 +107,7 @@ int dlc_rt_shapes(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
                   dlc_tensor *outputs, const dlc_options *options);
 int dlc_rt_shapes_typed(const struct dlc_rt_desc *desc, const void *inputs,
                         void *outputs, const dlc_options *options);
+int dlc_rt_init(const struct dlc_rt_desc *desc, const dlc_options *options);
 const char *dlc_rt_status_string(int status);
 
 /* For the descriptor: what begin_threads and end_threads are. */
@@ -100,6 +115,13 @@ void dlc_rt_begin_threads(struct dlc_rt_ctx *ctx);
 void dlc_rt_end_threads(struct dlc_rt_ctx *ctx);
 
 /* Between the runtime's files. */
+
+/* Finds the state of a run: the one that the options give, which must have
+ * been filled (or with `fill` is filled now), or that of the process, which is
+ * made at the first call. Only models that have one refer to it, so that only
+ * these need pthread. */
+int32_t dlc_rt_state(struct dlc_rt_ctx *ctx, int32_t fill);
+
 void dlc_rt_free_all(struct dlc_rt_ctx *ctx);
 /* Fails the run where a size that was computed from data is negative. */
 int dlc_rt_is_negative(struct dlc_rt_ctx *ctx, int64_t bytes);
@@ -136,5 +158,7 @@ void dlc_rt_text_add_int(struct dlc_rt_text *text, int64_t number);
 void *malloc(size_t size);
 void free(void *data);
 void *memcpy(void *to, const void *from, size_t size);
+int pthread_mutex_lock(void *mutex);
+int pthread_mutex_unlock(void *mutex);
 
 #endif

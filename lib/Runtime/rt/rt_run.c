@@ -73,6 +73,7 @@ static int fail(const struct dlc_rt_desc *desc, const dlc_options *options,
 
 /* The sizes that dlc_options had in earlier versions, and has. */
 static const size_t options_sizes[] = {offsetof(dlc_options, threads),
+                                       offsetof(dlc_options, state),
                                        sizeof(dlc_options)};
 
 /* Copies the caller's options to `known`; what an older version did not have
@@ -331,6 +332,7 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   ctx.input_shapes = shapes;
   ctx.outputs = results;
   ctx.arena = NULL;
+  ctx.state = NULL;
   ctx.options = options;
   ctx.desc = desc;
   ctx.out = outputs;
@@ -346,7 +348,10 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   if (desc->enter) {
     status = desc->enter(&ctx);
   } else {
-    status = dlc_rt_find_arena(&ctx);
+    if (desc->find_state)
+      status = desc->find_state(&ctx, /*fill=*/0);
+    if (status == DLC_OK)
+      status = dlc_rt_find_arena(&ctx);
     if (status == DLC_OK)
       status = dlc_rt_run_on_cpu(&ctx, desc->main);
   }
@@ -360,6 +365,35 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
         outputs[i].data = NULL;
         outputs[i].capacity = 0;
       }
+  return status;
+}
+
+int dlc_rt_init(const struct dlc_rt_desc *desc, const dlc_options *given) {
+  dlc_options options;
+  int status = read_options(desc, given, &options);
+  if (status == DLC_OK)
+    status = check_cpu(desc, &options);
+  if (status != DLC_OK || !desc->find_state)
+    return status;
+  struct dlc_rt_ctx ctx;
+  ctx.inputs = NULL;
+  ctx.input_shapes = NULL;
+  ctx.outputs = NULL;
+  ctx.arena = NULL;
+  ctx.state = NULL;
+  ctx.options = &options;
+  ctx.desc = desc;
+  ctx.out = NULL;
+  ctx.blocks = NULL;
+  ctx.allocated = NULL;
+  ctx.status = DLC_OK;
+  ctx.threads = 1;
+  ctx.in_pool = 0;
+  ctx.own_scratch = NULL;
+  status = desc->find_state(&ctx, /*fill=*/1);
+  if (ctx.status != DLC_OK)
+    status = ctx.status;
+  dlc_rt_free_all(&ctx);
   return status;
 }
 

@@ -64,6 +64,9 @@ const char *dlc_rt_status_string(int status) {
     return "a value that the model does not allow";
   case DLC_ERROR_INTERNAL:
     return "internal error of dlc";
+  case DLC_ERROR_STATE:
+    return "the state is too small, not aligned, or not made by the model's "
+           "init";
   case DLC_ERROR_NO_DEVICE:
     return "no GPU, or none that the model was compiled for";
   case DLC_ERROR_DEVICE:

@@ -1,7 +1,8 @@
 # run.sh FOLDER PROGRAM.c "MODELS" TARGET [WRAPPER] [DLC-FLAGS] [QEMU-FLAGS]
 #
 # Compiles models and a C program that includes their headers for a target
-# (nothing: this machine) and runs it.
+# (nothing: this machine) and runs it. A model that begins with a line
+# "// --from=tensor" is IR of that phase.
 set -e
 folder=$1 program=$2 models=$3 target=$4 wrapper=$5 flags=$6 qemu_flags=$7
 here=$(dirname "$0")
@@ -21,7 +22,8 @@ fi
 mkdir -p "$folder"
 objects=
 for model in $models; do
-  dlc "$here/$model.mlir" ${target:+-target=$target} $flags -o "$folder/$model.o"
+  phase=$(sed -n '1s|^// \(--from=[a-z]*\)$|\1|p' "$here/$model.mlir")
+  dlc "$here/$model.mlir" $phase ${target:+-target=$target} $flags -o "$folder/$model.o"
   objects="$objects $folder/$model.o"
 done
 $cc -std=c99 -Wall -Wextra -pedantic -Werror -I "$folder" "$here/$program" \
