@@ -10,6 +10,7 @@ set(phase_Graph graph)
 set(phase_Tensor tensor)
 set(phase_Buffer buffer)
 set(phase_Cpu llvm)
+set(phase_Gpu "llvm, for GPUs")
 
 if(PAGE STREQUAL "Dialect")
   set(text "# The dialects of dlc\n\n`dlc` is what a model is made of behind its import; `onnx` is a model as its file has it.\n")

@@ -2,6 +2,8 @@
 // workspace, the weights, the state. These appear from the phase `buffer` on,
 // in the model's functions @main and @init, whose first argument is the run's
 // context (`struct dlc_rt_ctx` of lib/Runtime).
+//
+// With `device`, the memory is the GPU's; the host must not follow the address.
 #ifndef DLC_RUNTIME
 #define DLC_RUNTIME
 
@@ -12,7 +14,7 @@ include "mlir/Interfaces/ViewLikeInterface.td"
 
 def Dlc_InputOp : Dlc_Op<"input", [Pure]> {
   let summary = "the caller's buffer of an input; dynamic sizes are read from the run";
-  let arguments = (ins I64Attr:$index);
+  let arguments = (ins I64Attr:$index, UnitAttr:$device);
   let results = (outs AnyMemRef:$result);
   let assemblyFormat = "$index attr-dict `:` type($result)";
 }
@@ -23,21 +25,22 @@ def Dlc_OutputOp : Dlc_Op<"output", [MemoryEffects<[MemWrite]>]> {
     With dynamic dimensions, whose sizes are the operands, the run tells the
     caller the shape and provides the buffer, or ends in an error.
   }];
-  let arguments = (ins I64Attr:$index, Variadic<Index>:$dynamicSizes);
+  let arguments = (ins I64Attr:$index, Variadic<Index>:$dynamicSizes,
+                       UnitAttr:$device);
   let results = (outs AnyMemRef:$result);
   let assemblyFormat = "$index (`[` $dynamicSizes^ `]`)? attr-dict `:` type($result)";
 }
 
 def Dlc_ArenaOp : Dlc_Op<"arena", [Pure]> {
   let summary = "a buffer at a fixed offset of the workspace";
-  let arguments = (ins I64Attr:$offset);
+  let arguments = (ins I64Attr:$offset, UnitAttr:$device);
   let results = (outs AnyMemRef:$result);
   let assemblyFormat = "$offset attr-dict `:` type($result)";
 }
 
 def Dlc_WeightOp : Dlc_Op<"weight", [Pure]> {
   let summary = "a constant at a fixed offset of the object's weights";
-  let arguments = (ins I64Attr:$offset);
+  let arguments = (ins I64Attr:$offset, UnitAttr:$device);
   let results = (outs AnyMemRef:$result);
   let assemblyFormat = "$offset attr-dict `:` type($result)";
 }
@@ -63,14 +66,15 @@ def Dlc_StateOp : Dlc_Op<"state", [Pure]> {
 
 def Dlc_AllocOp : Dlc_Op<"alloc", [MemoryEffects<[MemAlloc]>]> {
   let summary = "a buffer of dynamic size; the run ends in an error without memory";
-  let arguments = (ins Variadic<Index>:$dynamicSizes);
+  let arguments = (ins Variadic<Index>:$dynamicSizes, UnitAttr:$device);
   let results = (outs Res<AnyMemRef, "", [MemAlloc]>:$result);
   let assemblyFormat = "(`[` $dynamicSizes^ `]`)? attr-dict `:` type($result)";
 }
 
 def Dlc_FreeOp : Dlc_Op<"free"> {
   let summary = "gives back a buffer of dlc.alloc";
-  let arguments = (ins Arg<AnyMemRef, "", [MemFree]>:$buffer);
+  let arguments = (ins Arg<AnyMemRef, "", [MemFree]>:$buffer,
+                       UnitAttr:$device);
   let assemblyFormat = "$buffer attr-dict `:` type($buffer)";
 }
 
@@ -133,6 +137,46 @@ def Dlc_ForkOp : Dlc_Op<"fork", [
     $callee `(` $arguments `)` `units` $count `grain` $grain attr-dict
     (`:` type($arguments)^)?
   }];
+}
+
+def Dlc_LaunchOp : Dlc_Op<"launch", []> {
+  let summary = "starts a kernel on the GPU";
+  let description = [{
+    `blocks` blocks of `threads` threads, in one dimension; nothing with 0
+    blocks. A buffer is passed as the address of its first element. Launches
+    are executed one after the other, while the host goes on.
+
+    ```mlir
+    dlc.launch @kernels::@kernel_0 blocks %n threads 256 (%a, %size) : memref<?xf32>, index
+    ```
+  }];
+  let arguments = (ins SymbolRefAttr:$kernel, Index:$blocks, I32Attr:$threads,
+                       Variadic<AnyType>:$parameters);
+  let assemblyFormat = [{
+    $kernel `blocks` $blocks `threads` $threads
+    `(` $parameters `)` attr-dict (`:` type($parameters)^)?
+  }];
+}
+
+def Dlc_ReadOp : Dlc_Op<"read", [
+    TypesMatchWith<"the result is an element", "buffer", "result",
+                   "::llvm::cast<::mlir::MemRefType>($_self).getElementType()">]> {
+  let summary = "an element of the GPU's memory, for which the host waits";
+  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$buffer,
+                       Variadic<Index>:$indices);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$buffer `[` $indices `]` attr-dict `:` type($buffer)";
+}
+
+def Dlc_WriteOp : Dlc_Op<"write", [
+    TypesMatchWith<"the value is an element", "buffer", "value",
+                   "::llvm::cast<::mlir::MemRefType>($_self).getElementType()">]> {
+  let summary = "writes an element of the GPU's memory from the host";
+  let arguments = (ins AnyType:$value,
+                       Arg<AnyMemRef, "", [MemWrite]>:$buffer,
+                       Variadic<Index>:$indices);
+  let assemblyFormat =
+      "$value `,` $buffer `[` $indices `]` attr-dict `:` type($buffer)";
 }
 
 #endif

@@ -47,6 +47,11 @@ struct PluginUse {
 struct CompileOptions {
   /// -target, -mcpu, -mattr. All empty: this machine.
   std::string target, cpu, features;
+  /// --gpu: architectures with commas; "": no GPU unless `target` is one.
+  std::string gpus;
+  /// Whether the object also has the model for the CPU, for machines without a
+  /// GPU.
+  bool gpuFallback = false;
   /// Prefix of the symbols; empty: from the model's file name.
   std::string name;
   /// Shapes of inputs by name (-1 is dynamic), sizes of named dimensions.
@@ -101,6 +106,10 @@ createContext(const CompileOptions &options = {});
 /// readModel().
 DLC_API mlir::LogicalResult readCustomOps(mlir::MLIRContext &context,
                                           const CompileOptions &options);
+
+/// Fails where options contradict each other or the target.
+DLC_API llvm::Error checkOptions(const CompileOptions &options,
+                                 const TargetSpec &target);
 
 /// How a model is read: as the file has it, that with the types of all values
 /// as far as they can be inferred, or raised for the import.

@@ -16,17 +16,20 @@ extern "C" {
 /* What a run returns. */
 enum dlc_status {
   DLC_OK = 0,
-  DLC_ERROR_NULL_POINTER = 1, /* a pointer that must be given is NULL */
-  DLC_ERROR_OPTIONS = 2,      /* dlc_options.size is no known size */
-  DLC_ERROR_SHAPE = 3,        /* a dimension of an input is wrong */
-  DLC_ERROR_CAPACITY = 4,     /* a buffer is too small */
-  DLC_ERROR_WORKSPACE = 5,    /* the workspace is too small or not aligned */
-  DLC_ERROR_MEMORY = 6,       /* malloc returned NULL */
-  DLC_ERROR_CPU = 7,          /* made for a CPU that can more than this one */
-  DLC_ERROR_VALUE = 8,        /* a value that the model does not allow */
-  DLC_ERROR_INTERNAL = 9,     /* a mistake of dlc's */
-  DLC_ERROR_STATE = 10 /* the state is too small, not aligned, or not made
-                          by the model's init */
+  DLC_ERROR_NULL_POINTER = 1,  /* a pointer that must be given is NULL */
+  DLC_ERROR_OPTIONS = 2,       /* dlc_options.size is no known size */
+  DLC_ERROR_SHAPE = 3,         /* a dimension of an input is wrong */
+  DLC_ERROR_CAPACITY = 4,      /* a buffer is too small */
+  DLC_ERROR_WORKSPACE = 5,     /* the workspace is too small or not aligned */
+  DLC_ERROR_MEMORY = 6,        /* malloc returned NULL */
+  DLC_ERROR_CPU = 7,           /* made for a CPU that can more than this one */
+  DLC_ERROR_VALUE = 8,         /* a value that the model does not allow */
+  DLC_ERROR_INTERNAL = 9,      /* a mistake of dlc's */
+  DLC_ERROR_STATE = 10,        /* the state is too small, not aligned, or not
+                                  made by the model's init */
+  DLC_ERROR_NO_DEVICE = 11,    /* no GPU, or none that it was compiled for */
+  DLC_ERROR_DEVICE = 12,       /* the GPU or its driver failed */
+  DLC_ERROR_DEVICE_MEMORY = 13 /* out of the GPU's memory */
 };
 
 /* Element types, numbered as in ONNX, with the C type of one element. */

@@ -52,7 +52,9 @@ enum dlc_output_kind {
   DLC_OUTPUT_HEADER = 1,
   DLC_OUTPUT_ASSEMBLY = 2,
   DLC_OUTPUT_LLVM_IR = 3,
-  DLC_OUTPUT_SHARED = 4
+  DLC_OUTPUT_SHARED = 4,
+  DLC_OUTPUT_PTX = 5,      /* needs one architecture in `gpus` */
+  DLC_OUTPUT_EMULATION = 6 /* the kernels of a GPU for a CPU, for tests */
 };
 typedef struct dlc_output_file {
   int32_t kind; /* enum dlc_output_kind */
@@ -102,6 +104,8 @@ typedef struct dlc_compile_options {
    * must be symbols of it. */
   const char *const *extern_ops;
   size_t num_extern_ops;
+  const char *gpus;           /* as --gpu; a target may be a GPU, too */
+  int32_t gpu_fallback;       /* 1: as --gpu-fallback */
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

@@ -17,9 +17,10 @@ namespace {
 /// One call of emitOutputs().
 class Emitter {
 public:
-  Emitter(const LoweredModule &lowered, const TargetSpec &spec,
-          const WeightTable &weights)
-      : lowered(lowered), spec(spec), weights(weights) {}
+  Emitter(ModuleOp module, const LoweredModule &lowered, const TargetSpec &spec,
+          const CodegenOptions &options, const WeightTable &weights)
+      : module(module), lowered(lowered), spec(spec), options(options),
+        weights(weights) {}
 
   Error emit(const Output &output);
 
@@ -29,9 +30,13 @@ private:
   Error writeText(StringRef path, StringRef text);
   Error writeObjectTo(StringRef path, OutputFiles &to);
   Error writeShared(StringRef path);
+  Error writePtx(StringRef path);
+  Error writeEmulation(StringRef path);
 
+  ModuleOp module;
   const LoweredModule &lowered;
   const TargetSpec &spec;
+  const CodegenOptions &options;
   const WeightTable &weights;
   llvm::SmallVector<char, 0> object; // made once
 };
@@ -87,6 +92,22 @@ Error Emitter::writeShared(StringRef path) {
   return linkShared(spec, *name, *result);
 }
 
+Error Emitter::writePtx(StringRef path) {
+  if (lowered.device.images.size() != 1)
+    return llvm::createStringError(
+        "expected one architecture of --gpu for PTX, found " +
+        llvm::Twine(lowered.device.images.size()));
+  return writeText(path, lowered.device.images.front().ptx);
+}
+
+Error Emitter::writeEmulation(StringRef path) {
+  FailureOr<llvm::SmallVector<char, 0>> bytes =
+      emulateDevice(module, spec, options.optLevel);
+  if (failed(bytes))
+    return llvm::createStringError("the kernels cannot be emulated");
+  return writeText(path, StringRef(bytes->data(), bytes->size()));
+}
+
 Error Emitter::emit(const Output &output) {
   switch (output.kind) {
   case OutputKind::Object:
@@ -109,6 +130,10 @@ Error Emitter::emit(const Output &output) {
   }
   case OutputKind::Shared:
     return writeShared(output.path);
+  case OutputKind::Ptx:
+    return writePtx(output.path);
+  case OutputKind::Emulation:
+    return writeEmulation(output.path);
   }
   return Error::success();
 }
@@ -142,6 +167,10 @@ static StringRef describe(OutputKind kind) {
     return "the LLVM IR";
   case OutputKind::Shared:
     return "the shared library";
+  case OutputKind::Ptx:
+    return "the PTX";
+  case OutputKind::Emulation:
+    return "the emulated kernels";
   }
   llvm_unreachable("unknown kind of output");
 }
@@ -178,7 +207,7 @@ LogicalResult dlc::emitOutputs(ModuleOp module, const TargetSpec &spec,
       lowerModule(module, spec, options, weights);
   if (failed(lowered))
     return failure();
-  Emitter emitter(*lowered, spec, weights);
+  Emitter emitter(module, *lowered, spec, options, weights);
   for (const Output &output : outputs)
     if (Error error = emitter.emit(output))
       return module.emitError() << llvm::toString(std::move(error));

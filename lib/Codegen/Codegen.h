@@ -14,7 +14,15 @@
 
 namespace dlc {
 
-enum class OutputKind { Object, Header, Assembly, LLVMIR, Shared };
+enum class OutputKind {
+  Object,
+  Header,
+  Assembly,
+  LLVMIR,
+  Shared,
+  Ptx,      ///< of the one architecture of --gpu
+  Emulation ///< the kernels for a CPU: see emulateDevice()
+};
 
 /// A file to write; "-" is the standard output.
 struct Output {

@@ -218,6 +218,52 @@ static Constant *emitNeeds(Tables &tables, const TargetSpec &spec,
                        : tables.array("needs", needs.front()->getType(), needs);
 }
 
+/// The bytes of struct dlc_rt_cuda_state, and more to be safe.
+static constexpr unsigned cudaStateBytes = 128;
+
+/// A struct dlc_rt_cuda_desc.
+static Constant *emitCuda(Tables &tables, const DeviceCode &device) {
+  Module &module = tables.module;
+  const ModelInterface &model = tables.model;
+  SmallVector<Constant *> images, kernels;
+  for (const DeviceCode::Image &image : device.images)
+    images.push_back(tables.record(
+        {tables.global(("ptx_" + image.arch.name).c_str(),
+                       ConstantDataArray::getString(tables.context, image.ptx)),
+         tables.int32(image.arch.capability),
+         tables.int32(image.arch.isSpecific)}));
+  for (const std::string &name : device.kernels)
+    kernels.push_back(tables.string(name));
+  auto *type = ArrayType::get(Type::getInt64Ty(tables.context),
+                              cudaStateBytes / sizeof(int64_t));
+  GlobalVariable *state =
+      tables.global("cuda_state", ConstantAggregateZero::get(type),
+                    /*constant=*/false);
+  state->setAlignment(Align(16));
+  Constant *fallback = tables.null, *weights = tables.null;
+  if (Function *function = module.getFunction(model.symbol("fallback")))
+    fallback = function;
+  if (GlobalVariable *global = module.getNamedGlobal(model.symbol("weights")))
+    weights = global;
+  return tables.global(
+      "cuda",
+      tables.record(
+          {fallback, tables.array("images", images.front()->getType(), images),
+           tables.array("kernels", tables.pointer, kernels), weights, state,
+           ConstantInt::get(tables.i64, model.weightsSize),
+           ConstantInt::get(tables.i64, model.deviceArena),
+           tables.int32(images.size()), tables.int32(kernels.size())}));
+}
+
+/// The triple, the CPU and the GPUs.
+static std::string describeTarget(const TargetSpec &spec,
+                                  const DeviceCode &device) {
+  std::string text = spec.triple + " " + spec.cpu;
+  for (const DeviceCode::Image &image : device.images)
+    text += " " + image.arch.name;
+  return text;
+}
+
 /// The fields of dlc_rt_desc about the state: dlc_rt_state, the model's
 /// function that fills one, the process's own, and the mark of a filled one.
 /// All are NULL without a state, so that nothing refers to the code for it.
@@ -247,7 +293,7 @@ static SmallVector<Constant *> emitState(Tables &tables, const TargetSpec &spec,
 
 void dlc::emitDescriptor(Module &module, const ModelInterface &model,
                          const TargetSpec &spec, bool hasThreads,
-                         uint64_t weightsHash) {
+                         uint64_t weightsHash, const DeviceCode &device) {
   Tables tables(module, model);
   SmallVector<int32_t> inputFields, dimFields, dimSame, outputFields;
   fieldOffsets(tables, model, inputFields, dimFields, dimSame, outputFields);
@@ -263,8 +309,8 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   PointerType *ptr = tables.pointer;
   StructType *descType = StructType::get(
       tables.context,
-      {ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr,
-       ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr,
+      {ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr, ptr,
+       ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr, ptr,
        tables.i32, tables.i32, tables.i32, tables.i32, ptr, ptr});
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
@@ -290,7 +336,7 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   if (Function *function = module.getFunction(model.symbol("sizes")))
     sizes = function;
 
-  Constant *target = tables.string((Twine(spec.triple) + " " + spec.cpu).str());
+  Constant *target = tables.string(describeTarget(spec, device));
   SmallVector<Constant *> fields = {
       tables.int32(DLC_ABI_VERSION),
       nullptr,
@@ -321,10 +367,17 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   auto threadFunction = [&](StringRef function) -> Constant * {
     return hasThreads ? module.getFunction(function) : tables.null;
   };
+  Constant *enter = tables.null, *cuda = tables.null;
+  if (!device.empty()) {
+    enter = module.getFunction("dlc_rt_cuda_run");
+    cuda = emitCuda(tables, device);
+  }
   desc->setInitializer(ConstantStruct::get(
       descType,
       {info,
        module.getFunction(model.symbol("main")),
+       enter,
+       cuda,
        sizes,
        tables.ints<int32_t>("input_fields", inputFields),
        tables.ints<int32_t>("dim_fields", dimFields),

@@ -3,6 +3,7 @@
 #ifndef DLC_LIB_CODEGEN_DESCRIPTOR_H
 #define DLC_LIB_CODEGEN_DESCRIPTOR_H
 
+#include "lib/Codegen/Device.h"
 #include "lib/Codegen/Interface.h"
 #include "lib/Target/Target.h"
 #include "llvm/IR/Module.h"
@@ -16,7 +17,7 @@ namespace dlc {
 /// several threads; `weightsHash` tells its weights from others.
 void emitDescriptor(llvm::Module &module, const ModelInterface &model,
                     const TargetSpec &spec, bool hasThreads,
-                    uint64_t weightsHash);
+                    uint64_t weightsHash, const DeviceCode &device);
 
 } // namespace dlc
 

@@ -213,6 +213,12 @@ FailureOr<ModelInterface> dlc::readInterface(ModuleOp module) {
     model.threadWorkspace = bytes.getInt();
   if (auto threads = module->getAttrOfType<IntegerAttr>("dlc.threads"))
     model.threads = threads.getInt();
+  // A GPU's model has its arena there; one for the CPU may be beside it.
+  if (module->hasAttr("dlc.kernels")) {
+    model.deviceArena = model.workspace;
+    if (!module.lookupSymbol(model.symbol("fallback")))
+      model.workspace = 0;
+  }
   if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.weights_size"))
     model.weightsSize = bytes.getInt();
   if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.state_size"))

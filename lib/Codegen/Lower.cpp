@@ -4,8 +4,10 @@
 #include "lib/Codegen/Descriptor.h"
 #include "lib/Codegen/Optimise.h"
 #include "lib/Runtime/Bitcode.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Bitcode/BitcodeReader.h"
@@ -28,6 +30,7 @@ using llvm::StringRef;
 void dlc::registerCodegenTranslations(DialectRegistry &registry) {
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
 }
 
 /// Checks that `name` is a function of a run.
@@ -166,10 +169,18 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
     return fail(machine.takeError());
   lowered.machine = std::move(*machine);
   lowered.context = std::make_unique<llvm::LLVMContext>();
+  FailureOr<DeviceCode> device = lowerDevice(op, spec, options.optLevel);
+  if (failed(device))
+    return failure();
+  lowered.device = std::move(*device);
   OwningOpRef<ModuleOp> copy;
   ModuleOp translated = op;
-  if (options.debugInfo) {
+  if (options.debugInfo || !lowered.device.empty())
     copy = translated = op.clone();
+  for (auto kernels :
+       llvm::make_early_inc_range(translated.getOps<gpu::GPUModuleOp>()))
+    kernels.erase();
+  if (options.debugInfo) {
     addDebugInfo(translated, lowered.model.symbol("main"),
                  /*isOptimized=*/options.optLevel > 0);
   }
@@ -194,7 +205,8 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
   if (llvm::Error error = linkRuntime(module, spec))
     return fail(std::move(error));
   sharePool(module, options.hostPool);
-  emitDescriptor(module, lowered.model, spec, hasThreads, weights.hash());
+  emitDescriptor(module, lowered.model, spec, hasThreads, weights.hash(),
+                 lowered.device);
   if (spec.arch->signExtendsInts)
     signExtendInts(module);
   llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {

@@ -5,6 +5,7 @@
 #define DLC_LIB_CODEGEN_LOWER_H
 
 #include "lib/Codegen/Codegen.h"
+#include "lib/Codegen/Device.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 
@@ -21,6 +22,7 @@ enum class WeightsPlace {
 /// else internal, optimised.
 struct LoweredModule {
   ModelInterface model;
+  DeviceCode device;
   std::unique_ptr<llvm::LLVMContext> context;
   std::unique_ptr<llvm::TargetMachine> machine;
   std::unique_ptr<llvm::Module> module;

@@ -95,6 +95,8 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
   options.cpu = orEmpty(given.cpu);
   options.features = orEmpty(given.features);
   options.name = orEmpty(given.name);
+  options.gpus = orEmpty(given.gpus);
+  options.gpuFallback = given.gpu_fallback;
   if (given.opt_level < 0 || given.opt_level > 3)
     return ("expected an optimisation level of 0 to 3, found " +
             Twine(given.opt_level))
@@ -141,11 +143,12 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
   for (const dlc_output_file &file :
        ArrayRef(given.outputs, given.num_outputs)) {
     if (!file.path || file.kind < DLC_OUTPUT_OBJECT ||
-        file.kind > DLC_OUTPUT_SHARED)
+        file.kind > DLC_OUTPUT_EMULATION)
       return "expected a path and a known kind for each output";
     static constexpr OutputKind kinds[] = {
-        OutputKind::Object, OutputKind::Header, OutputKind::Assembly,
-        OutputKind::LLVMIR, OutputKind::Shared};
+        OutputKind::Object,   OutputKind::Header, OutputKind::Assembly,
+        OutputKind::LLVMIR,   OutputKind::Shared, OutputKind::Ptx,
+        OutputKind::Emulation};
     outputs.push_back({kinds[file.kind], file.path});
   }
   return std::nullopt;
@@ -167,10 +170,12 @@ compile(const dlc_compile_options *given, StringRef input,
     if (auto wrong = readOptions(*given, options, outputs))
       return result->fail(DLC_COMPILE_OPTIONS, *wrong);
   }
-  llvm::Expected<TargetSpec> spec =
-      resolveTarget(options.target, options.cpu, options.features);
+  llvm::Expected<TargetSpec> spec = resolveTarget(
+      options.target, options.cpu, options.features, options.gpus);
   if (!spec)
     return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(spec.takeError()));
+  if (llvm::Error error = checkOptions(options, *spec))
+    return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(std::move(error)));
   if (llvm::Error error = checkPasses(options, *spec))
     return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(std::move(error)));
   if (given && (given->pass_limit || given->num_disabled_passes ||

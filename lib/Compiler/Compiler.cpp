@@ -11,6 +11,7 @@
 #include "lib/Target/Target.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Gpu/Passes.h"
 #include "passes/Graph/Passes.h"
 #include "passes/Import/CustomOps.h"
 #include "passes/Import/ExternOps.h"
@@ -56,6 +57,18 @@ LogicalResult dlc::readCustomOps(MLIRContext &context,
       return emitError(UnknownLoc::get(&context))
              << llvm::toString(std::move(error));
   return success();
+}
+
+llvm::Error dlc::checkOptions(const CompileOptions &options,
+                              const TargetSpec &target) {
+  bool hasGpu = !target.gpus.empty();
+  if (options.gpuFallback && !hasGpu)
+    return llvm::createStringError(
+        "expected a GPU for a fallback to the CPU, found none: --gpu=");
+  if (options.conv == "winograd" && hasGpu)
+    return llvm::createStringError("expected the form auto or direct of "
+                                   "convolutions for a GPU, found 'winograd'");
+  return llvm::Error::success();
 }
 
 /// What the reader asks the import: whether it lowers an operator.
@@ -145,13 +158,18 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
     tensor.addPasses = [&](OpPassManager &pm) {
       addPluginPasses(pm, PassPoint::Tensor, options);
     };
-    tensor.conv = options.conv;
-    tensor.expandWeights = options.expandWeights;
+    // Winograd's form is one of the CPU's kernels.
+    tensor.conv = target.gpus.empty() ? options.conv : "direct";
+    // The state is memory of the host.
+    tensor.expandWeights =
+        target.gpus.empty() ? options.expandWeights : "object";
     return buildTensorPipeline(pm, target, tensor);
   }
   case Phase::Buffer:
     return buildBufferPipeline(pm);
   case Phase::Llvm:
+    if (!target.gpus.empty())
+      buildGpuPipeline(pm, options.gpuFallback);
     return buildCpuPipeline(pm, target, usesThreads(options, target));
   }
 }
@@ -197,6 +215,9 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
       return module.emitError("expected the attribute 'dlc.name', a text");
     if (main)
       SymbolTable::setSymbolName(main, (name.getValue() + "_main").str());
+    if (auto fallback = module.lookupSymbol("fallback"); fallback && name)
+      SymbolTable::setSymbolName(fallback,
+                                 (name.getValue() + "_fallback").str());
     if (auto shapes = module.lookupSymbol("shapes"); shapes && name)
       SymbolTable::setSymbolName(shapes, (name.getValue() + "_sizes").str());
     if (auto init = module.lookupSymbol("init"); init && name)

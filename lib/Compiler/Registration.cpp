@@ -11,6 +11,7 @@
 #include "mlir/InitAllPasses.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Gpu/Passes.h"
 #include "passes/Graph/Passes.h"
 #include "passes/Import/Passes.h"
 #include "passes/Tensor/Passes.h"
@@ -34,5 +35,6 @@ void dlc::registerPasses() {
     registerDlcTensorPasses();
     registerDlcBufferPasses();
     registerDlcCpuPasses();
+    registerDlcGpuPasses();
   });
 }

@@ -29,4 +29,6 @@ StringRef dlc::builtinsBitcode(StringRef target) {
   return find(("builtins-" + target).str());
 }
 
+StringRef dlc::deviceBitcode() { return find("device-nvptx64"); }
+
 StringRef dlc::modelHeader() { return find("Model.h"); }

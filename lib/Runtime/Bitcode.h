@@ -27,6 +27,9 @@ struct PoolFunction {
 };
 llvm::ArrayRef<PoolFunction> poolFunctions();
 
+/// Functions of mathematics that kernels on a GPU may call, as bitcode.
+llvm::StringRef deviceBitcode();
+
 /// The C text of include/dlc/Model.h.
 llvm::StringRef modelHeader();
 

@@ -41,6 +41,8 @@ void dlc::printTargets(raw_ostream &os) {
       os << "; also spelled " << join(arch->aliases, ", ");
     os << "\n";
   }
+  os << "With -target=nvptx or -target=sm_XX: this machine and an NVIDIA GPU; "
+        "--gpu=sm_XX,...\nadds GPUs to any target of 64 bits.\n";
   os << formatv("Without -target: this machine, {0} -mcpu={1}\n",
                 sys::getDefaultTargetTriple(), sys::getHostCPUName());
 }
@@ -253,7 +255,13 @@ Error dlc::printFeatures(raw_ostream &os, StringRef target) {
 }
 
 Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
-                                        StringRef features) {
+                                        StringRef features, StringRef gpus) {
+  Expected<std::vector<GpuArch>> archs = resolveGpus(target, gpus);
+  if (!archs)
+    return archs.takeError();
+  // With a GPU as the target, the host is this machine.
+  if (isGpuTarget(target))
+    target = "";
   Expected<FoundTarget> found = find(target);
   if (!found)
     return found.takeError();
@@ -263,6 +271,7 @@ Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
   const Target *llvmTarget = found->llvmTarget;
   const std::unique_ptr<MCSubtargetInfo> &any = found->subtarget;
   TargetSpec spec;
+  spec.gpus = std::move(*archs);
   spec.arch = found->arch;
   spec.triple = triple.str();
   spec.abi = arch.abi.str();
@@ -305,6 +314,9 @@ Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
         formatv("the calls of {0} need the feature '{1}', which -mcpu or "
                 "-mattr takes away",
                 arch.name, arch.floatFeature));
+  if (!spec.gpus.empty() && !triple.isArch64Bit())
+    return createStringError(
+        formatv("a GPU needs a host of 64 bits, found {0}", arch.name));
   return spec;
 }
 

@@ -6,6 +6,7 @@
 #define DLC_LIB_TARGET_TARGET_H
 
 #include "dlc/Api.h"
+#include "lib/Target/Gpu.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
@@ -48,6 +49,7 @@ struct DLC_API TargetSpec {
   std::string abi;      ///< LLVM's ABI name, mostly empty
   const TargetArch *arch = nullptr;
   std::vector<std::string> enabled; ///< all features on, sorted
+  std::vector<GpuArch> gpus;        ///< beside the CPU; mostly none
 
   bool hasFeature(llvm::StringRef name) const;
   VectorUnit vectorUnit() const;
@@ -95,12 +97,14 @@ struct DLC_API TargetRegistration {
   explicit TargetRegistration(const TargetArch &arch);
 };
 
-/// Resolves the spellings of -target, -mcpu and -mattr, each of which may be
-/// empty. Without `target` and `cpu` the result is this machine. Errors name
-/// the word that is unknown and the nearest known one.
+/// Resolves the spellings of -target, -mcpu, -mattr and --gpu, each of which
+/// may be empty. Without `target` and `cpu` the result is this machine; with a
+/// `target` that is a GPU, this machine and the GPU. Errors name the word that
+/// is unknown and the nearest known one.
 DLC_API llvm::Expected<TargetSpec> resolveTarget(llvm::StringRef target,
                                                  llvm::StringRef cpu = "",
-                                                 llvm::StringRef features = "");
+                                                 llvm::StringRef features = "",
+                                                 llvm::StringRef gpus = "");
 
 /// Makes LLVM's description of the machine: position-independent code, one
 /// section a function. `optLevel` is 0 to 3.

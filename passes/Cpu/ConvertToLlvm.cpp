@@ -14,6 +14,7 @@
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Dialect/Vector/Transforms/VectorRewritePatterns.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
@@ -72,6 +73,13 @@ struct LowerInput : RunOpLowering<InputOp> {
         dynamic.push_back(size);
       }
     }
+    if (op.getDevice()) {
+      pointer = callRuntime(b, op, "dlc_rt_cuda_input", pointerType(b),
+                            {getRun(op),
+                             integer(b, loc, b.getI32Type(), op.getIndex()),
+                             bytesOf(b, loc, type, dynamic)});
+      endRunIfNull(b, op, pointer);
+    }
     b.replaceOp(op, describe(b, loc, type, pointer, dynamic));
     return success();
   }
@@ -109,6 +117,12 @@ struct LowerOutput : RunOpLowering<OutputOp> {
            bytesOf(b, loc, type, adaptor.getDynamicSizes())});
       endRunIfNull(b, op, pointer);
     }
+    if (op.getDevice()) {
+      pointer = callRuntime(b, op, "dlc_rt_cuda_output", pointerType(b),
+                            {getRun(op), pointer,
+                             bytesOf(b, loc, type, adaptor.getDynamicSizes())});
+      endRunIfNull(b, op, pointer);
+    }
     b.replaceOp(op, describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
     return success();
   }
@@ -121,7 +135,10 @@ struct LowerPlaced : RunOpLowering<OpTy> {
   LogicalResult matchAndRewrite(OpTy op, typename OpTy::Adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
-    Value base = this->loadField(b, loc, op, field);
+    RunField place = field;
+    if constexpr (std::is_same_v<OpTy, ArenaOp>)
+      place = op.getDevice() ? DeviceArena : Arena;
+    Value base = this->loadField(b, loc, op, place);
     Value offset = this->integer(b, loc, this->getIndexType(), op.getOffset());
     Value pointer = LLVM::GEPOp::create(b, loc, this->pointerType(b),
                                         b.getI8Type(), base, offset);
@@ -140,7 +157,9 @@ struct LowerWeight : RunOpLowering<WeightOp> {
     std::string name =
         (cast<StringAttr>(module->getAttr("dlc.name")).getValue() + "_weights")
             .str();
-    Value base = LLVM::AddressOfOp::create(b, loc, pointerType(b), name);
+    Value base = op.getDevice()
+                     ? loadField(b, loc, op, DeviceWeights)
+                     : LLVM::AddressOfOp::create(b, loc, pointerType(b), name);
     Value offset = integer(b, loc, b.getI64Type(), op.getOffset());
     Value pointer = LLVM::GEPOp::create(b, loc, pointerType(b), b.getI8Type(),
                                         base, offset);
@@ -157,7 +176,8 @@ struct LowerAlloc : RunOpLowering<AllocOp> {
     Location loc = op.getLoc();
     auto type = cast<MemRefType>(op.getType());
     Value pointer = callRuntime(
-        b, op, "dlc_rt_alloc", pointerType(b),
+        b, op, op.getDevice() ? "dlc_rt_cuda_alloc" : "dlc_rt_alloc",
+        pointerType(b),
         {getRun(op), bytesOf(b, loc, type, adaptor.getDynamicSizes())});
     endRunIfNull(b, op, pointer);
     b.replaceOp(op, describe(b, loc, type, pointer, adaptor.getDynamicSizes()));
@@ -170,7 +190,8 @@ struct LowerFree : RunOpLowering<FreeOp> {
   LogicalResult matchAndRewrite(FreeOp op, OpAdaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
     MemRefDescriptor buffer(adaptor.getBuffer());
-    callRuntime(b, op, "dlc_rt_free", LLVM::LLVMVoidType::get(getContext()),
+    callRuntime(b, op, op.getDevice() ? "dlc_rt_cuda_free" : "dlc_rt_free",
+                LLVM::LLVMVoidType::get(getContext()),
                 {getRun(op), buffer.allocatedPtr(b, op.getLoc())});
     b.eraseOp(op);
     return success();
@@ -340,6 +361,7 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
                  LowerFree, LowerScratch, LowerFork, LowerAssert>(converter);
     populateExternLowering(converter, patterns);
     populateCallLowering(converter, patterns);
+    populateDeviceOpPatterns(converter, patterns);
     declareWeights(module);
     LLVMConversionTarget target(*context);
     target.addLegalOp<ModuleOp>();

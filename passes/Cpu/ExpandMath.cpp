@@ -40,7 +40,7 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
       return signalPassFailure();
     // What every target has as an instruction, or LLVM expands well, stays.
     SmallVector<Operation *> functions;
-    getOperation().walk([&](Operation *op) {
+    getOperation()->walk([&](Operation *op) {
       if (isa<math::MathDialect>(op->getDialect()) &&
           !isa<math::SqrtOp, math::FmaOp, math::FloorOp, math::CeilOp,
                math::TruncOp, math::RoundEvenOp, math::AbsFOp, math::AbsIOp,

@@ -49,7 +49,7 @@ static FailureOr<SmallVector<func::CallOp>> findCalls(func::FuncOp function,
     auto call = dyn_cast<func::CallOp>(use.getUser());
     auto caller = use.getUser()->getParentOfType<func::FuncOp>();
     if (!call || !caller ||
-        !llvm::is_contained({"main", "init"}, caller.getName()) ||
+        !llvm::is_contained({"main", "init", "fallback"}, caller.getName()) ||
         caller.getNumArguments() == 0 ||
         !isa<LLVM::LLVMPointerType>(caller.getArgument(0).getType()))
       return failure();

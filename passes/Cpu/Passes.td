@@ -4,7 +4,7 @@
 
 include "mlir/Pass/PassBase.td"
 
-def ExpandMath : Pass<"dlc-expand-math", "::mlir::ModuleOp"> {
+def ExpandMath : Pass<"dlc-expand-math"> {
   let summary = "Expand math functions on f32 inline; leave the rest to libm";
   let description = [{
     Inline polynomials let LLVM vectorise the loops around them. Functions of

@@ -13,7 +13,15 @@
 namespace dlc {
 
 /// The fields of `struct dlc_rt_ctx` that generated code reads, in order.
-enum RunField { Inputs, InputShapes, Outputs, Arena, State };
+enum RunField {
+  Inputs,
+  InputShapes,
+  Outputs,
+  Arena,
+  State,
+  DeviceArena,
+  DeviceWeights
+};
 
 /// What the lowerings of the run's ops share.
 template <typename OpTy>
@@ -157,6 +165,9 @@ void populateCallLowering(const mlir::LLVMTypeConverter &converter,
 /// The pattern for dlc.extern (LowerExtern.cpp).
 void populateExternLowering(const mlir::LLVMTypeConverter &converter,
                             mlir::RewritePatternSet &patterns);
+/// The patterns of what the host asks of a GPU: launches, reads, writes.
+void populateDeviceOpPatterns(const mlir::LLVMTypeConverter &converter,
+                              mlir::RewritePatternSet &patterns);
 
 } // namespace dlc
 

@@ -33,6 +33,8 @@ def compile(
     target: str | None = None,
     cpu: str | None = None,
     features: str | None = None,
+    gpus: str | None = None,
+    gpu_fallback: bool = False,
     name: str | None = None,
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
@@ -57,6 +59,8 @@ def compile(
         machine can run; without it, this machine.
       cpu: as clang's -mcpu; with `target` alone, the target's usual baseline.
       features: what to add and take away, "+avx2,-fma".
+      gpus: NVIDIA GPUs, "sm_80,sm_90a"; a target "nvptx" is one, too.
+      gpu_fallback: whether the CPU does the work where there is no GPU.
       name: the model's name; without it, the file's.
       shapes: shapes of inputs by name.
       dims: sizes of named dimensions.
@@ -84,7 +88,7 @@ def compile(
     """
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
-        disabled_passes, added_passes, pass_limit, remarks,
+        disabled_passes, added_passes, pass_limit, remarks, gpus, gpu_fallback,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     compilation = _Compilation(_run(model, options))
@@ -99,6 +103,8 @@ def compile_to_file(
     target: str | None = None,
     cpu: str | None = None,
     features: str | None = None,
+    gpus: str | None = None,
+    gpu_fallback: bool = False,
     name: str | None = None,
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
@@ -119,14 +125,15 @@ def compile_to_file(
     Args:
       output: the file of the first kind of `emit`; the others stand beside it
         with their own endings.
-      emit: obj, header, asm, llvm-ir, shared.
+      emit: obj, header, asm, llvm-ir, shared, ptx, emulation.
 
     The other arguments are those of `compile`; any target will do.
 
     Returns:
       The paths of the files.
     """
-    endings = {"obj": ".o", "header": ".h", "asm": ".s", "llvm-ir": ".ll", "shared": ".so"}
+    endings = {"obj": ".o", "header": ".h", "asm": ".s", "llvm-ir": ".ll", "shared": ".so",
+               "ptx": ".ptx", "emulation": ".emulation.o"}  # fmt: skip
     paths: list[str] = []
     if isinstance(emit, str):
         raise TypeError(f"expected a list of kinds of files, found the text {emit!r}")
@@ -139,7 +146,7 @@ def compile_to_file(
         raise ValueError("expected at least one kind of file to emit")
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
-        disabled_passes, added_passes, pass_limit,
+        disabled_passes, added_passes, pass_limit, None, gpus, gpu_fallback,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     options.set_outputs(list(zip(emit, paths)))
@@ -179,10 +186,14 @@ class _Options:
         disabled_passes: Sequence[str],
         added_passes: Sequence[str],
         pass_limit: int | None,
-        remarks: str | None = None,
+        remarks: str | None,
+        gpus: str | None,
+        gpu_fallback: bool,
     ) -> None:
         self.struct = library.CompileOptions(
-            size=ctypes.sizeof(library.CompileOptions), opt_level=opt_level
+            size=ctypes.sizeof(library.CompileOptions),
+            opt_level=opt_level,
+            gpu_fallback=gpu_fallback,
         )
         for field, text in (
             ("target", target),
@@ -192,6 +203,7 @@ class _Options:
             ("conv", conv),
             ("expand_weights", expand_weights),
             ("remarks", remarks),
+            ("gpus", gpus),
         ):
             if text is not None:
                 setattr(self.struct, field, text.encode())

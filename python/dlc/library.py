@@ -11,7 +11,7 @@ from ctypes import c_size_t, c_void_p
 
 COMPILED, UNSUPPORTED, FAILED, OPTIONS = range(4)
 SEVERITIES = ("note", "warning", "error", "remark")
-OUTPUT_KINDS = ("obj", "header", "asm", "llvm-ir", "shared")
+OUTPUT_KINDS = ("obj", "header", "asm", "llvm-ir", "shared", "ptx", "emulation")
 ABI_VERSION = 1
 WORKSPACE_ALIGNMENT = 64
 
@@ -55,6 +55,8 @@ class CompileOptions(Structure):
         ("num_custom_ops", c_size_t),
         ("extern_ops", POINTER(c_char_p)),
         ("num_extern_ops", c_size_t),
+        ("gpus", c_char_p),
+        ("gpu_fallback", c_int32),
     ]
 
 

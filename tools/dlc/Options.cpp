@@ -33,11 +33,11 @@ cl::opt<std::string>
     tool::outputPath("o",
                      cl::desc("Output file; the header is written beside it"),
                      cl::value_desc("file"), cl::cat(generalCategory));
-static cl::list<std::string> emitted(
-    "emit", cl::CommaSeparated,
-    cl::desc("What to write: obj, header, shared, asm, llvm-ir (default: "
-             "obj,header)"),
-    cl::value_desc("kind,..."), cl::cat(generalCategory));
+static cl::list<std::string>
+    emitted("emit", cl::CommaSeparated,
+            cl::desc("What to write: obj, header, shared, asm, llvm-ir, ptx, "
+                     "emulation (default: obj,header)"),
+            cl::value_desc("kind,..."), cl::cat(generalCategory));
 static cl::opt<std::string> optLevel("O", cl::Prefix, cl::init("3"),
                                      cl::desc("Optimisation level, 0 to 3"),
                                      cl::value_desc("level"),
@@ -91,6 +91,16 @@ cl::opt<std::string>
     tool::features("mattr",
                    cl::desc("Features to add or take away: +avx2,-fma"),
                    cl::value_desc("a1,+a2,-a3,..."), cl::cat(targetCategory));
+cl::opt<std::string>
+    tool::gpus("gpu",
+               cl::desc("NVIDIA GPUs to compile for as well; -target=nvptx or "
+                        "-target=sm_XX is this machine and a GPU"),
+               cl::value_desc("sm_XX,..."), cl::cat(targetCategory));
+static cl::opt<bool>
+    gpuFallback("gpu-fallback",
+                cl::desc("Keep the model for the CPU in the object, too, for "
+                         "machines without a GPU"),
+                cl::cat(targetCategory));
 cl::opt<bool> tool::printTargetsFlag("print-targets",
                                      cl::desc("List the targets"),
                                      cl::cat(targetCategory));
@@ -295,6 +305,10 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   options.target = target;
   options.cpu = cpu;
   options.features = features;
+  options.gpus = gpus;
+  options.gpuFallback = gpuFallback;
+  if (gpus.getNumOccurrences() && gpus.empty())
+    return wrong("expected an architecture for --gpu, found ''");
   options.name = modelName;
   if (StringRef(optLevel).getAsInteger(10, options.optLevel) ||
       options.optLevel > 3)
@@ -485,15 +499,19 @@ std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
       OutputKind kind;
       StringRef extension;
     };
-    static constexpr Known known[] = {{"obj", OutputKind::Object, "o"},
-                                      {"header", OutputKind::Header, "h"},
-                                      {"asm", OutputKind::Assembly, "s"},
-                                      {"llvm-ir", OutputKind::LLVMIR, "ll"},
-                                      {"shared", OutputKind::Shared, "so"}};
+    static constexpr Known known[] = {
+        {"obj", OutputKind::Object, "o"},
+        {"header", OutputKind::Header, "h"},
+        {"asm", OutputKind::Assembly, "s"},
+        {"llvm-ir", OutputKind::LLVMIR, "ll"},
+        {"shared", OutputKind::Shared, "so"},
+        {"ptx", OutputKind::Ptx, "ptx"},
+        {"emulation", OutputKind::Emulation, "emulation.o"}};
     const Known *found =
         llvm::find_if(known, [&](const Known &k) { return k.name == kind; });
     if (found == std::end(known)) {
-      fail("expected --emit=obj, header, shared, asm or llvm-ir, found '" +
+      fail("expected --emit=obj, header, shared, asm, llvm-ir, ptx or "
+           "emulation, found '" +
            kind + "'");
       return std::nullopt;
     }

@@ -12,7 +12,7 @@ namespace dlc::tool {
 extern llvm::cl::SubCommand infoCommand, verifyCommand;
 extern std::string inputPath;
 extern llvm::cl::opt<std::string> outputPath, modelName;
-extern llvm::cl::opt<std::string> target, cpu, features;
+extern llvm::cl::opt<std::string> target, cpu, features, gpus;
 extern llvm::cl::opt<std::string> printAfter, remarks, dumpGraph;
 extern llvm::cl::opt<bool> verbose, debugInfo, printTargetsFlag, printOpsFlag;
 extern llvm::cl::opt<bool> printPipelineFlag, printPluginsFlag, asJson, report;

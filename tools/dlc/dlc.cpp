@@ -199,6 +199,8 @@ int Driver::run() {
   std::optional<std::vector<Output>> outputs = getOutputs(to);
   if (!outputs)
     return 1;
+  if (llvm::Error error = checkOptions(options, spec))
+    return fail(llvm::toString(std::move(error)));
   if (llvm::Error error = checkPasses(options, spec))
     return fail(llvm::toString(std::move(error)));
   std::vector<std::string> names = listPasses(spec, options, from, to);
@@ -311,7 +313,7 @@ int main(int argc, char **argv) {
     return 1;
   if (std::optional<int> status = printHelpOfTarget())
     return *status;
-  llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features);
+  llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features, gpus);
   if (!spec)
     return fail(llvm::toString(spec.takeError()));
   if (std::optional<int> status = printAndEnd(*spec, *options))

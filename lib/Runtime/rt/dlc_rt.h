@@ -2,27 +2,31 @@
  * each target when dlc is built, and linked into the module of every model.
  * It uses no header of the target and only malloc, free and memcpy of libc
  * (and getauxval on Linux on Arm and RISC-V; snprintf and strtod where a model
- * converts between numbers and strings), and what rt_pool.c declares where a
- * model has work for several threads. */
+ * converts between numbers and strings; for a GPU dlopen, dlsym and a mutex of
+ * pthread), and what rt_pool.c declares where a model has work for several
+ * threads. */
 #ifndef DLC_RT_H
 #define DLC_RT_H
 
 #include "../../../include/dlc/Model.h"
 
 /* The state of one run, as generated code sees it. passes/Cpu knows the first
- * five fields by index; keep their order. */
+ * seven fields by index; keep their order. */
 struct dlc_rt_ctx {
   const void *const *inputs;          /* data, one an input */
   const int64_t *const *input_shapes; /* rank entries, one array an input */
   void *const *outputs;               /* of static shape: the caller's data */
   char *arena;                        /* the static workspace */
   char *state;                        /* constants that were made before */
+  char *device_arena;                 /* likewise in the GPU's memory */
+  char *device_weights;               /* the weights there */
   /* The rest is the runtime's own. */
   const dlc_options *options;
   const struct dlc_rt_desc *desc;
   dlc_tensor *out;
   struct dlc_rt_block *blocks; /* from dlc_rt_alloc, not yet freed */
   unsigned char *allocated;    /* for each output: data is from malloc */
+  struct dlc_rt_cuda_session *session; /* of a run on a GPU */
   int32_t status;
   int32_t threads;   /* that may work on the run, the caller's among them */
   int32_t in_pool;   /* the run has entered the pool */
@@ -49,6 +53,9 @@ struct dlc_rt_shared {
 struct dlc_rt_desc {
   const dlc_model *model;
   int32_t (*main)(struct dlc_rt_ctx *);
+  /* Calls main() where there is a GPU to prepare; NULL: nothing is. */
+  int32_t (*enter)(struct dlc_rt_ctx *);
+  const struct dlc_rt_cuda_desc *cuda; /* for enter() */
   /* From the flat sizes of inputs those of outputs that are dynamic, -1 where
    * they depend on data; NULL: nothing is known. */
   void (*sizes)(const int64_t *inputs, int64_t *outputs);
@@ -184,6 +191,13 @@ int32_t dlc_rt_state(struct dlc_rt_ctx *ctx, int32_t fill);
 int32_t dlc_rt_state_alone(struct dlc_rt_ctx *ctx, int32_t fill);
 
 void dlc_rt_free_all(struct dlc_rt_ctx *ctx);
+/* Fails the run where a size that was computed from data is negative. */
+int dlc_rt_is_negative(struct dlc_rt_ctx *ctx, int64_t bytes);
+/* Runs the model with the threads that the run has. */
+int32_t dlc_rt_run_on_cpu(struct dlc_rt_ctx *ctx,
+                          int32_t (*main)(struct dlc_rt_ctx *));
+/* Takes the caller's workspace, or allocates one. */
+int dlc_rt_find_arena(struct dlc_rt_ctx *ctx);
 /* As dlc_rt_alloc, but NULL, and no failure of the run, without memory. */
 void *dlc_rt_try_alloc(struct dlc_rt_ctx *ctx, size_t bytes);
 

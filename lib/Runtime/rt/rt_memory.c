@@ -7,8 +7,7 @@ struct dlc_rt_block {
   void *start;
 };
 
-/* Fails the run where a size that was computed from data is negative. */
-static int isNegative(struct dlc_rt_ctx *ctx, int64_t bytes) {
+int dlc_rt_is_negative(struct dlc_rt_ctx *ctx, int64_t bytes) {
   if (bytes >= 0)
     return 0;
   dlc_rt_fail(ctx, DLC_ERROR_VALUE,
@@ -38,7 +37,7 @@ void *dlc_rt_try_alloc(struct dlc_rt_ctx *ctx, size_t bytes) {
 
 void *dlc_rt_alloc(struct dlc_rt_ctx *ctx, int64_t bytes) {
   void *data = NULL;
-  if (isNegative(ctx, bytes))
+  if (dlc_rt_is_negative(ctx, bytes))
     return NULL;
   if ((uint64_t)bytes <= SIZE_MAX >> 1)
     data = dlc_rt_try_alloc(ctx, (size_t)bytes);
@@ -67,7 +66,7 @@ void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index, const int64_t *shape,
                     int64_t bytes) {
   const dlc_tensor_info *info = &ctx->desc->model->outputs[index];
   dlc_tensor *out = &ctx->out[index];
-  if (isNegative(ctx, bytes))
+  if (dlc_rt_is_negative(ctx, bytes))
     return NULL;
   /* Of a tensor without elements, too: sizes are clamped to this. */
   for (int32_t d = 0; d < info->rank; ++d)

@@ -260,7 +260,7 @@ static int check_output(const struct dlc_rt_desc *desc,
   return DLC_OK;
 }
 
-static int find_arena(struct dlc_rt_ctx *ctx) {
+int dlc_rt_find_arena(struct dlc_rt_ctx *ctx) {
   size_t bytes = ctx->desc->model->workspace_size;
   const dlc_options *options = ctx->options;
   if (bytes == 0)
@@ -326,6 +326,17 @@ static void drop_output(struct dlc_rt_ctx *ctx, int32_t index, int own) {
   }
 }
 
+int32_t dlc_rt_run_on_cpu(struct dlc_rt_ctx *ctx,
+                          int32_t (*main)(struct dlc_rt_ctx *)) {
+  const struct dlc_rt_desc *desc = ctx->desc;
+  if (desc->begin_threads)
+    desc->begin_threads(ctx);
+  int32_t status = main(ctx);
+  if (desc->end_threads)
+    desc->end_threads(ctx);
+  return status;
+}
+
 int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
                dlc_tensor *outputs, const dlc_options *given) {
   const dlc_model *model = desc->model;
@@ -369,21 +380,22 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   ctx.out = outputs;
   ctx.blocks = NULL;
   ctx.allocated = allocated;
+  ctx.device_arena = ctx.device_weights = NULL;
+  ctx.session = NULL;
   ctx.status = DLC_OK;
   ctx.threads = 1;
   ctx.in_pool = 0;
   ctx.own_scratch = NULL;
 
-  if (desc->find_state)
-    status = desc->find_state(&ctx, /*fill=*/0);
-  if (status == DLC_OK)
-    status = find_arena(&ctx);
-  if (status == DLC_OK) {
-    if (desc->begin_threads)
-      desc->begin_threads(&ctx);
-    status = desc->main(&ctx);
-    if (desc->end_threads)
-      desc->end_threads(&ctx);
+  if (desc->enter) {
+    status = desc->enter(&ctx);
+  } else {
+    if (desc->find_state)
+      status = desc->find_state(&ctx, /*fill=*/0);
+    if (status == DLC_OK)
+      status = dlc_rt_find_arena(&ctx);
+    if (status == DLC_OK)
+      status = dlc_rt_run_on_cpu(&ctx, desc->main);
   }
   if (ctx.status != DLC_OK)
     status = ctx.status;

@@ -67,6 +67,12 @@ const char *dlc_rt_status_string(int status) {
   case DLC_ERROR_STATE:
     return "the state is too small, not aligned, or not made by the model's "
            "init";
+  case DLC_ERROR_NO_DEVICE:
+    return "no GPU, or none that the model was compiled for";
+  case DLC_ERROR_DEVICE:
+    return "the GPU or its driver failed";
+  case DLC_ERROR_DEVICE_MEMORY:
+    return "out of the GPU's memory";
   }
   return "unknown status";
 }

@@ -1,0 +1,85 @@
+"""Models for a GPU, run without one: the host part with the driver of
+fake_cuda.c, the kernels on the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import pathlib
+import subprocess
+
+import onnx
+
+import dlc
+
+HERE = pathlib.Path(__file__).parent
+UNLIMITED = 2**63
+
+
+class Driver:
+    """A libcuda.so.1 for this process: what is loaded under that name first is
+    what models open, too."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.emulator = folder / "emulator.o"
+        library = folder / "libcuda.so.1"
+        flags = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC"]
+        subprocess.run([*flags, "-c", HERE / "emulator.c", "-o", self.emulator], check=True)
+        subprocess.run(
+            [*flags, "-shared", "-Wl,-soname,libcuda.so.1", HERE / "fake_cuda.c", "-o", library],
+            check=True,
+        )
+        self.library = ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
+        self.library.fake_cuda_log.restype = ctypes.c_char_p
+        self.library.fake_cuda_error.restype = ctypes.c_char_p
+        self.library.fake_cuda_in_use.restype = ctypes.c_size_t
+
+    def reset(self, kernels="", devices=1, capability=80, memory=UNLIMITED):
+        self.library.fake_cuda_reset(
+            str(kernels).encode(), devices, capability, ctypes.c_size_t(memory)
+        )
+
+    def fail(self, call: str, after: int, code: int):
+        self.library.fake_cuda_fail(call.encode(), after, code)
+
+    @property
+    def calls(self) -> list[str]:
+        return self.library.fake_cuda_log().decode().splitlines()
+
+    @property
+    def error(self) -> str:
+        return self.library.fake_cuda_error().decode()
+
+    @property
+    def in_use(self) -> int:
+        return self.library.fake_cuda_in_use()
+
+    @property
+    def held(self) -> int:
+        return self.library.fake_cuda_held()
+
+
+class Failure(Exception):
+    """What dlc said."""
+
+
+def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80", name="network"):
+    """The model as a shared library made of its object, which is loaded, and
+    the path of its kernels."""
+    path = model
+    if isinstance(model, onnx.ModelProto):
+        path = folder / f"{name}.onnx"
+        onnx.save(model, path)
+    made = folder / f"{name}.o"
+    command = ["dlc", path, "-o", made, f"--name={name}", f"--gpu={gpu}", *flags]
+    done = subprocess.run(
+        [*command, "--emit=obj,header,emulation"], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise Failure(done.stderr)
+    library, kernels = folder / f"{name}.so", folder / f"{name}.kernels.so"
+    subprocess.run(["cc", "-shared", "-o", library, made, "-lm", "-lpthread"], check=True)
+    emulation = folder / f"{name}.emulation.o"
+    subprocess.run(["cc", "-shared", "-o", kernels, emulation, driver.emulator], check=True)
+    return dlc.load(library, name=name), kernels
+
+
