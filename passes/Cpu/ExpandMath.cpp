@@ -23,7 +23,7 @@ namespace {
 struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
   void runOnOperation() override {
     SmallVector<Operation *> given;
-    getOperation().walk([&](Operation *op) {
+    getOperation()->walk([&](Operation *op) {
       if (isa<math::MathDialect>(op->getDialect()))
         given.push_back(op);
     });
