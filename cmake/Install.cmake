@@ -15,7 +15,8 @@ install(FILES ${PROJECT_BINARY_DIR}/dlc/Version.h
 foreach(header
     dialects/Dlc/Dims.h dialects/Dlc/Dlc.h dialects/Dlc/DlcBase.td
     dialects/Dlc/DlcElementwise.td dialects/Dlc/DlcInterfaces.td
-    dialects/Onnx/Onnx.h lib/Target/Target.h passes/Import/OpTable.h
+    dialects/Onnx/Onnx.h lib/Target/Gpu.h lib/Target/Target.h
+    passes/Import/OpTable.h
     passes/Remarks.h)
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${header} DESTINATION ${DLC_SDK_INCLUDEDIR}/${folder})
