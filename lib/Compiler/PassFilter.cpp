@@ -22,6 +22,7 @@ static constexpr StringLiteral kRequired[] = {
     "one-shot-bufferize",
     "dlc-copy-to-linalg",
     "dlc-place-weights",
+    "dlc-allocate-scratch",
     "dlc-plan-memory",
     "dlc-narrow-indices",
     "dlc-lower-contract",

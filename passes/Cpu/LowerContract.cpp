@@ -116,6 +116,11 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
                      "form of a convolution");
         return signalPassFailure();
       }
+      if (op.getWinogradAttr() && !op.getScratch()) {
+        op.emitError("expected scratch memory for Winograd's form of a "
+                     "convolution: run dlc-allocate-scratch first");
+        return signalPassFailure();
+      }
       lowerContract(op, isa);
     }
     SmallVector<WinogradWeightsOp> weights;

@@ -87,10 +87,8 @@ static Value padWith(OpBuilder &b, Location loc, Value original, Value x,
   }
   SmallVector<OpFoldResult> strides(inner.size(), b.getIndexAttr(1));
   Value filled = createFilled(b, loc, sizes, value);
-  auto [shape, dynamic] = decomposeMixedValues(inner);
-  x = castTo(b, loc, x, RankedTensorType::get(shape, getElementTypeOrSelf(x)));
-  return tensor::InsertSliceOp::create(b, loc, x, filled, offsets, inner,
-                                       strides);
+  return tensor::InsertSliceOp::create(b, loc, showSizes(b, loc, x, inner),
+                                       filled, offsets, inner, strides);
 }
 
 /// Padding of the spatial dimensions of `[n, spatial..., c]`.

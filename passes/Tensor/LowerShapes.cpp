@@ -134,13 +134,13 @@ struct LowerTranspose : OpConversionPattern<TransposeOp> {
                   ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getX());
+    Value x = showSizes(rewriter, loc, adaptor.getX(), sizes);
     sizes =
         applyPermutation(ArrayRef<OpFoldResult>(sizes), op.getPermutation());
-    Value empty =
-        createEmpty(rewriter, loc, sizes, getElementTypeOrSelf(adaptor.getX()));
-    Value result = linalg::TransposeOp::create(rewriter, loc, adaptor.getX(),
-                                               empty, op.getPermutation())
-                       ->getResult(0);
+    Value empty = createEmpty(rewriter, loc, sizes, getElementTypeOrSelf(x));
+    Value result =
+        linalg::TransposeOp::create(rewriter, loc, x, empty, op.getPermutation())
+            ->getResult(0);
     rewriter.replaceOp(op,
                        castTo(rewriter, loc, result,
                               getTypeConverter()->convertType(op.getType())));

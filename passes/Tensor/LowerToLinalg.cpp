@@ -71,6 +71,13 @@ Value dlc::castTo(OpBuilder &builder, Location loc, Value tensor, Type type) {
   return tensor::CastOp::create(builder, loc, type, tensor);
 }
 
+Value dlc::showSizes(OpBuilder &builder, Location loc, Value tensor,
+                     ArrayRef<OpFoldResult> sizes) {
+  auto [shape, dynamic] = decomposeMixedValues(sizes);
+  return castTo(builder, loc, tensor,
+                RankedTensorType::get(shape, getElementTypeOrSelf(tensor)));
+}
+
 Value dlc::createReshape(OpBuilder &builder, Location loc, Value tensor,
                          ArrayRef<OpFoldResult> sizes) {
   auto type = cast<RankedTensorType>(tensor.getType());

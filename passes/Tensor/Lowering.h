@@ -78,6 +78,10 @@ mlir::Value createReshape(mlir::OpBuilder &builder, mlir::Location loc,
 /// `tensor.cast` to `type` where it is not that already.
 mlir::Value castTo(mlir::OpBuilder &builder, mlir::Location loc,
                    mlir::Value tensor, mlir::Type type);
+/// `tensor`, whose sizes are `sizes`, with a type that shows those known.
+mlir::Value showSizes(mlir::OpBuilder &builder, mlir::Location loc,
+                      mlir::Value tensor,
+                      llvm::ArrayRef<mlir::OpFoldResult> sizes);
 
 /// The float type in which `type` is computed: f32 for those of fewer bits.
 mlir::Type getComputeType(mlir::Type type);

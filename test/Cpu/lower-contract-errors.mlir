@@ -1,4 +1,4 @@
-// RUN: dlc-opt %s -dlc-lower-contract -verify-diagnostics
+// RUN: dlc-opt %s -dlc-lower-contract -split-input-file -verify-diagnostics
 
 func.func @tensors(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>, %e: tensor<4x16xf32>) -> tensor<4x16xf32> {
   // expected-error @below {{expected a contraction of memrefs: bufferize first}}
@@ -9,4 +9,20 @@ func.func @tensors(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>, %e: tensor<4x16xf3
     dlc.yield %s : f32
   }
   return %0 : tensor<4x16xf32>
+}
+
+// -----
+
+func.func @scratch(%x: memref<1x10x10x4xf32>, %w: memref<6x6x4x8xf32>, %y: memref<1x8x8x8xf32>) {
+  // expected-error @below {{expected scratch memory for Winograd's form of a convolution: run dlc-allocate-scratch first}}
+  dlc.contract %x, %w outs %y
+      [affine_map<(n, y, x, o, i, j, c) -> (n, y + i, x + j, c)>,
+       affine_map<(n, y, x, o, i, j, c) -> (i, j, c, o)>,
+       affine_map<(n, y, x, o, i, j, c) -> (n, y, x, o)>]
+      {winograd = #dlc.winograd<height = 4, width = 4, windowHeight = 3, windowWidth = 3, tiles = 4>}
+      : memref<1x10x10x4xf32>, memref<6x6x4x8xf32>, memref<1x8x8x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return
 }

@@ -30,10 +30,13 @@ int main(void) {
   const char *joined[2];
   uint8_t has;
   char error[200];
-  dlc_options options = {sizeof options, NULL, 0, error, sizeof error};
+  dlc_options options = {0};
   m_inputs in = {words, tails, 1, &given, &optional};
   m_outputs out = {joined, NULL, 0, {0}, &grown, &has};
 
+  options.size = sizeof options;
+  options.error = error;
+  options.error_size = sizeof error;
   for (int turn = 0; turn < 2; ++turn) {
     CHECK(m_run(&in, &out, &options) == 0);
     CHECK(!strcmp(joined[0], "ab!") && !strcmp(joined[1], "c!"));

@@ -30,7 +30,7 @@ static Value repeatBlocks(NodeImport &node, Value parameter, Value x,
   int64_t given = node.type(parameter).getDimSize(axis);
   int64_t size = node.type(x).getDimSize(axis);
   if (ShapedType::isStatic(given) && ShapedType::isStatic(size)) {
-    if (given != llvm::divideCeil(size, block)) {
+    if (given != int64_t(llvm::divideCeil(size, block))) {
       node.error() << "expected " << llvm::divideCeil(size, block)
                    << " scales along axis " << axis
                    << ", one for each block of " << block << " of " << size
