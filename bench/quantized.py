@@ -141,8 +141,8 @@ def verify(name: str, form: str, timing: bool) -> bool:
         if timing:
             float_model = compile_model(subject.find(), pathlib.Path(folder) / "float")
             times = time_all([
-                dlc.model.Call(model, given, keep_workspace=True), bind(session, inputs),
-                dlc.model.Call(float_model, given, keep_workspace=True),
+                dlc.model.Call(model, given, threads=1, keep_workspace=True), bind(session, inputs),
+                dlc.model.Call(float_model, given, threads=1, keep_workspace=True),
             ])  # fmt: skip
             row += [f"{seconds * 1e3:9.2f}" for seconds in times]
             row += [f"{times[0] / times[1]:7.2f}", f"{times[0] / times[2]:7.2f}"]
@@ -236,7 +236,7 @@ def measure_kernels() -> None:
                 ).astype(np.int8 if signed else np.uint8)  # fmt: skip
                 same = (compiled.run([x])[0] == session.run(None, {"x": x})[0]).mean()
                 ours, theirs, least = time_all([
-                    dlc.model.Call(compiled, [x], keep_workspace=True), bind(session, {"x": x}), peak,
+                    dlc.model.Call(compiled, [x], threads=1, keep_workspace=True), bind(session, {"x": x}), peak,
                 ])  # fmt: skip
                 share = products / ours / (peak_products / least)
                 print(f"{kind:5} {'s8s8' if signed else 'u8s8'}  dlc {ours * 1e3:7.2f} ms  "

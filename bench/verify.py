@@ -132,7 +132,7 @@ def measure(
     given = [inputs[info.name] for info in model.inputs]
     row = find_errors(model.run(given), expected)
     if timing:
-        call = dlc.model.Call(model, given, keep_workspace=True)
+        call = dlc.model.Call(model, given, threads=1, keep_workspace=True)
         ours, theirs = time_both(call, bind(session, inputs))
         row.update({"dlc_seconds": ours, "reference_seconds": theirs})
     return row
