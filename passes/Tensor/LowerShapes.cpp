@@ -138,9 +138,9 @@ struct LowerTranspose : OpConversionPattern<TransposeOp> {
     sizes =
         applyPermutation(ArrayRef<OpFoldResult>(sizes), op.getPermutation());
     Value empty = createEmpty(rewriter, loc, sizes, getElementTypeOrSelf(x));
-    Value result =
-        linalg::TransposeOp::create(rewriter, loc, x, empty, op.getPermutation())
-            ->getResult(0);
+    Value result = linalg::TransposeOp::create(rewriter, loc, x, empty,
+                                               op.getPermutation())
+                       ->getResult(0);
     rewriter.replaceOp(op,
                        castTo(rewriter, loc, result,
                               getTypeConverter()->convertType(op.getType())));

@@ -285,8 +285,8 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
       LogicalResult
       matchAndRewrite(Operation *op, ArrayRef<Value> operands,
                       ConversionPatternRewriter &rewriter) const override {
-        bool isLowered = isa<DlcDialect>(op->getDialect()) &&
-                         !isa<CallOp, ExternOp>(op);
+        bool isLowered =
+            isa<DlcDialect>(op->getDialect()) && !isa<CallOp, ExternOp>(op);
         if (isLowered || op->getNumRegions())
           return failure();
         SmallVector<Type> types;

@@ -161,11 +161,11 @@ static ImportResult importConvTranspose(NodeImport &node) {
         getConstantIntValue(size).value_or(ShapedType::kDynamic));
   resultShape.push_back(shape[1] * group);
   Type compute = computeTypeOf(element);
-  Value result = node.create<ConvOp>(
-      RankedTensorType::get(resultShape, compute), spread,
-      turnWeights(node, weights, group), ValueRange(),
-      SmallVector<int64_t>(spatial, 1),
-      t->dilations, SmallVector<int64_t>(2 * spatial, 0), group);
+  Value result =
+      node.create<ConvOp>(RankedTensorType::get(resultShape, compute), spread,
+                          turnWeights(node, weights, group), ValueRange(),
+                          SmallVector<int64_t>(spatial, 1), t->dilations,
+                          SmallVector<int64_t>(2 * spatial, 0), group);
   if (Value bias = node.input(2))
     result = node.map<AddOp>({result, node.cast(bias, compute)});
   return node.result(node.toChannelsFirst(node.cast(result, element)));
