@@ -21,6 +21,7 @@ import numpy as np
 import objects
 import onnx
 import subjects
+from verify import bind
 
 import dlc
 
@@ -108,15 +109,6 @@ def time_all(runs: Sequence[Callable[[], None]]) -> list[float]:
 def compile_model(path: pathlib.Path, folder: pathlib.Path) -> dlc.Model:
     folder.mkdir()
     return dlc.load(objects.link_shared(objects.compile(path, folder)), name="network")
-
-
-def bind(session: Any, inputs: dict[str, np.ndarray]) -> Callable[[], None]:
-    binding = session.io_binding()
-    for name, value in inputs.items():
-        binding.bind_cpu_input(name, value)
-    for info in session.get_outputs():
-        binding.bind_output(info.name)
-    return lambda: session.run_with_iobinding(binding)
 
 
 def verify(name: str, form: str, timing: bool) -> bool:
