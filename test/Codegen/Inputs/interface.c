@@ -1,31 +1,13 @@
 /* Calls two models rightly and in every wrong way. Prints the messages. */
 #include "add.h"
+#include "check.h"
 #include "dynamic.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int failed;
-static char message[200];
 static dlc_options options;
-
-#define CHECK(condition)                                                       \
-  do {                                                                         \
-    if (!(condition)) {                                                        \
-      printf("line %d: %s (%s)\n", __LINE__, #condition, message);             \
-      ++failed;                                                                \
-    }                                                                          \
-  } while (0)
-
-/* Expects a failure with a message, and prints this. */
-#define FAILS(call, code)                                                      \
-  do {                                                                         \
-    message[0] = 0;                                                            \
-    CHECK((call) == (code));                                                   \
-    puts(message);                                                             \
-  } while (0)
-
 static float a[6] = {1, 2, 3, 4, 5, 6}, b[6] = {10, 20, 30, 40, 50, 60};
 static float sums[6];
 

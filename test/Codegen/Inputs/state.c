@@ -4,6 +4,7 @@
 #define _POSIX_C_SOURCE 200112L
 #include "state.h"
 #include "add.h"
+#include "check.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,26 +23,7 @@ void *malloc(size_t size) {
   return __libc_malloc(size);
 }
 
-static int failed;
-static char message[200];
 static dlc_options options;
-
-#define CHECK(condition)                                                       \
-  do {                                                                         \
-    if (!(condition)) {                                                        \
-      printf("line %d: %s (%s)\n", __LINE__, #condition, message);             \
-      ++failed;                                                                \
-    }                                                                          \
-  } while (0)
-
-/* Expects a failure with a message, and prints this. */
-#define FAILS(call, code)                                                      \
-  do {                                                                         \
-    message[0] = 0;                                                            \
-    CHECK((call) == (code));                                                   \
-    puts(message);                                                             \
-  } while (0)
-
 static float x[4 * 8192];
 
 /* Runs the model; 0 if the values are right. */
