@@ -179,10 +179,7 @@ struct LowerConcat : OpConversionPattern<ConcatOp> {
         continue;
       SmallVector<OpFoldResult> partSizes = sizes;
       partSizes[axis] = getDim(rewriter, loc, original, axis);
-      // The inserted tensor's type must show the sizes that are known.
-      auto [shape, dynamic] = decomposeMixedValues(partSizes);
-      Value part = castTo(rewriter, loc, input,
-                          RankedTensorType::get(shape, type.getElementType()));
+      Value part = showSizes(rewriter, loc, input, partSizes);
       SmallVector<OpFoldResult> offsets(rank, rewriter.getIndexAttr(0));
       offsets[axis] = position;
       result = tensor::InsertSliceOp::create(rewriter, loc, part, result,
@@ -263,9 +260,7 @@ struct LowerPad : OpConversionPattern<PadOp> {
       Value filled = createFilled(rewriter, loc, sizes, scalar);
       SmallVector<OpFoldResult> strides(type.getRank(),
                                         rewriter.getIndexAttr(1));
-      auto [shape, dynamic] = decomposeMixedValues(inner);
-      x = castTo(rewriter, loc, x,
-                 RankedTensorType::get(shape, type.getElementType()));
+      x = showSizes(rewriter, loc, x, inner);
       result = tensor::InsertSliceOp::create(rewriter, loc, x, filled, low,
                                              inner, strides);
     } else {
