@@ -27,13 +27,11 @@ static double getCost(int64_t rows, int64_t vectors) {
 RegisterTile dlc::chooseTile(const CpuIsa &isa, int64_t lanes,
                              std::optional<int64_t> rows,
                              std::optional<int64_t> columns, int64_t panelWidth,
-                             bool regularRows) {
+                             int64_t regularRows) {
   int64_t rowCount = std::max<int64_t>(1, rows.value_or(960));
   int64_t vectorCount =
       llvm::divideCeil(std::max<int64_t>(1, columns.value_or(960)), lanes);
-  int64_t maxRows = std::min<int64_t>(14, regularRows ? 14 : isa.pointers);
-  if (isa.pointers <= 4)
-    maxRows = isa.pointers;
+  int64_t maxRows = isa.pointers <= 4 ? isa.pointers : 14;
   RegisterTile best{1, 1};
   double bestCost = -1;
   for (int64_t vectors = 1; vectors <= 4; ++vectors) {
@@ -48,6 +46,8 @@ RegisterTile dlc::chooseTile(const CpuIsa &isa, int64_t lanes,
     for (int64_t r = 1; r <= std::min(maxRows, rowCount); ++r) {
       if (r * vectors + vectors + 1 > isa.registers)
         break;
+      if (r > isa.pointers && regularRows % r)
+        continue;
       double cost = 0;
       for (auto [n, v] :
            {std::pair(vectorCount / vectors, vectors),

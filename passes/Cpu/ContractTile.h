@@ -50,12 +50,13 @@ struct TileColumn {
 };
 
 /// The tile that needs the fewest cycles for `rows` x `columns` sums (either
-/// may be unknown). `panelWidth` is that of a packed operand or 0. The rows of
-/// a tile lie at a constant distance if `regularRows`.
+/// may be unknown). `panelWidth` is that of a packed operand or 0. More rows
+/// than addresses fit the general registers have to lie at a constant distance:
+/// those of a tile do if their number divides `regularRows`.
 RegisterTile chooseTile(const CpuIsa &isa, int64_t lanes,
                         std::optional<int64_t> rows,
                         std::optional<int64_t> columns, int64_t panelWidth,
-                        bool regularRows);
+                        int64_t regularRows);
 
 /// Splits `count` columns into vectors of `lanes` elements and a rest, which
 /// is masked or, without masks, made of narrower vectors.

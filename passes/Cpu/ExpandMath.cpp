@@ -1,7 +1,9 @@
-// Expands math functions inline, or turns them into calls of libm.
+// Expands math functions inline, or turns them into calls of libm, and what
+// arithmetic LLVM has no instructions for.
 
 #include "mlir/Conversion/MathToLibm/MathToLibm.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
@@ -36,6 +38,9 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
                                 name);
     };
     populateMathPolynomialApproximationPatterns(expansions, chosen);
+    arith::populateCeilFloorDivExpandOpsPatterns(expansions);
+    // Few CPUs convert to bf16; the shifts and additions are vectorised.
+    arith::populateExpandBFloat16Patterns(expansions);
     if (failed(applyPatternsGreedily(getOperation(), std::move(expansions))))
       return signalPassFailure();
     // What every target has as an instruction, or LLVM expands well, stays.

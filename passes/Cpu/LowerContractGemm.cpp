@@ -9,8 +9,12 @@
 //             sums[r][v] += broadcast(A[row r + k]) * B[k, v]
 //           C = epilogue(sums)
 //
+// Weights come from memory or the outer caches in every run, so the tiles of
+// rows ask for the panel of B that the next tile of columns reads.
+//
 // For threads the blocks of rows and the tiles of columns are a grid of units.
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Cpu/ContractDot.h"
 #include "passes/Cpu/Units.h"
@@ -33,13 +37,17 @@ public:
 private:
   using Offsets = ContractEmitter::Offsets;
 
+  int64_t getRegularRows();
   bool emitForThreads(ArrayRef<unsigned> outer);
   void emitRowBlocks(const Offsets &bases);
   void emitColumns(const Offsets &bases, Value firstRow, Value endRow,
                    const ContractEmitter::ColumnRange &columns);
-  void emitTile(const Offsets &bases, Value row, int64_t rows,
+  /// `number` is that of the tile, from the first row of its block on.
+  void emitTile(const Offsets &bases, Value row, int64_t rows, Value number,
                 ArrayRef<TileColumn> columns, Value mask);
   std::optional<int64_t> getBlockRows();
+  void choosePrefetch(ArrayRef<unsigned> outer);
+  void emitPrefetch(Value bOffset, Value number);
 
   ContractEmitter &e;
   ContractLoops &loops;
@@ -48,15 +56,28 @@ private:
   std::optional<DotProducts> dot; // of bytes
   Value rowCount;
   RegisterTile tile{1, 1};
+  /// How far behind an element of B the next tile of columns has its own; null
+  /// if nothing is prefetched.
+  Value nextTile;
+  int64_t linesPerStep = 0;
 };
 } // namespace
 
+/// So many rows, or any divisor of that, lie at a constant distance in A.
+int64_t GemmEmitter::getRegularRows() {
+  constexpr int64_t kAny = 360360; // all numbers up to 15 divide it
+  if (loops.rows.empty())
+    return kAny;
+  unsigned inner = loops.rows.back();
+  if (!staticIndex(loops.a().strides[inner]))
+    return 1;
+  return loops.rows.size() == 1
+             ? kAny
+             : staticIndex(loops.extents[inner]).value_or(1);
+}
+
 void GemmEmitter::emit(ArrayRef<unsigned> outer) {
   rowCount = loops.getExtent(loops.rows, e.b);
-  bool regular =
-      loops.rows.empty() ||
-      (loops.rows.size() == 1 &&
-       staticIndex(loops.a().strides[loops.rows.front()]).has_value());
   int64_t panel = loops.b().panelDim == dim ? loops.b().panelWidth : 0;
   CpuIsa cpu = e.cpu;
   if (dot)
@@ -64,11 +85,12 @@ void GemmEmitter::emit(ArrayRef<unsigned> outer) {
   else if (loops.b().type != e.sumType && isa<IntegerType>(e.sumType))
     cpu.registers -= cpu.registers / 8; // extended halves of B
   tile = chooseTile(cpu, e.lanes, staticIndex(rowCount),
-                    staticIndex(loops.extents[dim]), panel, regular);
+                    staticIndex(loops.extents[dim]), panel, getRegularRows());
   e.description =
       llvm::formatv(", {0} x {1} sums in registers{2}{3}", tile.rows,
                     tile.vectors * e.lanes, panel ? ", packed weights" : "",
                     dot ? (", " + dot->getName()).str() : "");
+  choosePrefetch(outer);
   if (emitForThreads(outer))
     return;
   e.emitLoops(outer, e.getBases(),
@@ -94,6 +116,57 @@ static std::optional<int64_t> countElements(Value memref) {
   auto type = cast<MemRefType>(memref.getType());
   return type.hasStaticShape() ? std::optional(type.getNumElements())
                                : std::nullopt;
+}
+
+/// Bytes of a cache line, and of an operand that is worth asking for early.
+static constexpr int64_t kLineBytes = 64, kPrefetchedBytes = 64 << 10;
+
+/// The cache lines that one step reads of B.
+static int64_t countLines(int64_t elements, Type type) {
+  return llvm::divideCeil(elements * type.getIntOrFloatBitWidth() / 8,
+                          kLineBytes);
+}
+
+/// Every tile of rows asks for some of the lines of each step, so that few
+/// requests are on their way at a time, and all are there before the last one
+/// ends.
+void GemmEmitter::choosePrefetch(ArrayRef<unsigned> outer) {
+  const ContractOperand &operand = loops.b();
+  std::optional<int64_t> rows = staticIndex(rowCount),
+                         elements = countElements(
+                             loops.op->getOperand(loops.isTransposed ? 0 : 1));
+  int64_t width = tile.vectors * e.lanes;
+  int64_t rowTiles = llvm::divideCeil(
+      getBlockRows().value_or(rows.value_or(16 * tile.rows)), tile.rows);
+  // One tile of rows reads B as it comes; addresses don't fit few registers.
+  if (dot || rowTiles < 2 || e.cpu.pointers <= 4 || !loops.b().moves(dim) ||
+      (elements && countLines(*elements, operand.type) * kLineBytes <
+                       kPrefetchedBytes))
+    return;
+  if (operand.panelDim) {
+    if (operand.panelWidth == width)
+      nextTile = operand.panelStride;
+  } else if (std::optional<int64_t> columns = staticIndex(loops.extents[dim]);
+             !columns || *columns > width) {
+    nextTile = math.mul(operand.strides[dim], width);
+  } else if (!outer.empty() && operand.moves(outer.back())) {
+    nextTile = operand.strides[outer.back()];
+  }
+  linesPerStep = llvm::divideCeil(countLines(width, operand.type), rowTiles);
+}
+
+void GemmEmitter::emitPrefetch(Value bOffset, Value number) {
+  const ContractOperand &operand = loops.b();
+  int64_t lines = countLines(tile.vectors * e.lanes, operand.type);
+  int64_t elements = kLineBytes * 8 / operand.type.getIntOrFloatBitWidth();
+  for (int64_t i = 0; i < linesPerStep; ++i) {
+    Value line = math.rem(math.add(math.mul(number, linesPerStep), i), lines);
+    memref::PrefetchOp::create(
+        e.b, operand.buffer,
+        ValueRange{math.add(bOffset,
+                            math.add(nextTile, math.mul(line, elements)))},
+        /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
+  }
 }
 
 /// Units are blocks of rows by tiles of columns. Neighbours, which one thread
@@ -173,13 +246,17 @@ void GemmEmitter::emitColumns(const Offsets &bases, Value firstRow,
                   Offsets moved = e.move(bases, dim, column);
                   e.emitRows(firstRow, endRow, rowCount, tile.rows,
                              [&](Value row, int64_t rows) {
-                               emitTile(moved, row, rows, vectors, mask);
+                               Value number = math.div(
+                                   math.sub(row, firstRow), tile.rows);
+                               emitTile(moved, row, rows, number, vectors,
+                                        mask);
                              });
                 });
 }
 
 void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
-                           ArrayRef<TileColumn> columns, Value mask) {
+                           Value number, ArrayRef<TileColumn> columns,
+                           Value mask) {
   SmallVector<Offsets> offsets =
       e.getOffsets(bases, loops.rows, row, rows, tile.rows);
   if (dot)
@@ -200,6 +277,8 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
       b.push_back(
           e.extendB(e.loadVector(loops.b(), math.add(bOffset, column.offset),
                                  bStride, column, maskOf(v))));
+    if (nextTile)
+      emitPrefetch(bOffset, number);
     SmallVector<Value> after(before);
     for (int64_t r = 0; r < rows; ++r) {
       Value a =

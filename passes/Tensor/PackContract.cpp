@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Tensor/Utils/Utils.h"
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/Support/MathExtras.h"
+#include <numeric>
 
 namespace dlc {
 #define GEN_PASS_DEF_PACKCONTRACT
@@ -37,7 +38,8 @@ struct PackContract : dlc::impl::PackContractBase<PackContract> {
 
 private:
   void pack(ContractOp op, IRRewriter &rewriter);
-  int64_t choosePanel(int64_t columns) const;
+  int64_t choosePanel(int64_t columns, int64_t panel) const;
+  int64_t chooseWidest(ContractOp op) const;
 
   KnownConstants constants;
   PackedValues made;
@@ -46,7 +48,7 @@ private:
 
 /// The width of the panels for so many columns; 0 for a B that is best left
 /// whole: a narrow one, or one that no width divides without many zeros.
-int64_t PackContract::choosePanel(int64_t columns) const {
+int64_t PackContract::choosePanel(int64_t columns, int64_t panel) const {
   if (columns <= 2 * panel)
     return 0;
   int64_t best = 0, bestSize = 0;
@@ -117,6 +119,26 @@ static int64_t countRows(ContractOp op) {
   return rows;
 }
 
+/// A tile of twice the rows and half the columns reads weights half as often.
+/// That pays where they are read from far away, which a few rows don't hide, and
+/// for the products of Winograd's algorithm, one of channels each.
+int64_t PackContract::chooseWidest(ContractOp op) const {
+  constexpr int64_t kFewRows = 160, kLongSum = 256, kManyChannels = 128;
+  if (panel < 4 * lanes || lanes < 16)
+    return panel;
+  SmallVector<int64_t> sums;
+  for (unsigned dim : op.getDims(ContractOp::DimKind::Sum))
+    if (int64_t extent = op.getStaticExtent(dim);
+        ShapedType::isStatic(extent) && extent > 1)
+      sums.push_back(extent);
+  int64_t all = std::accumulate(sums.begin(), sums.end(), int64_t(1),
+                                std::multiplies<int64_t>());
+  bool isWindow = sums.size() == 3;
+  bool isDeep = (all >= kLongSum && countRows(op) <= kFewRows) ||
+                (isWindow && sums.back() >= kManyChannels);
+  return isDeep ? panel / 2 : panel;
+}
+
 void PackContract::pack(ContractOp op, IRRewriter &rewriter) {
   // Few rows use an element of B too seldom for a layout in the run to pay.
   if (group > 1 && (constants.contains(op.getB()) || countRows(op) >= 8) &&
@@ -152,7 +174,7 @@ void PackContract::pack(ContractOp op, IRRewriter &rewriter) {
 
   int64_t width = 0;
   if (constants.contains(op.getB())) {
-    width = choosePanel(type.getDimSize(columnPosition));
+    width = choosePanel(type.getDimSize(columnPosition), chooseWidest(op));
   } else {
     if (columnPosition + 1 == type.getRank())
       return;
