@@ -30,7 +30,16 @@ namespace {
 struct SplitDestinationsPass
     : dlc::impl::SplitDestinationsBase<SplitDestinationsPass> {
   void runOnOperation() override {
-    // Fills first: each copy of one needs an empty tensor of its own.
+    // Borders first, the last slab before those that it is added to: each copy
+    // of one needs a fill and a destination of its own.
+    SmallVector<tensor::InsertSliceOp> slabs;
+    getOperation()->walk([&](tensor::InsertSliceOp op) {
+      if (op.getSource().getDefiningOp<linalg::FillOp>())
+        slabs.push_back(op);
+    });
+    for (tensor::InsertSliceOp op : llvm::reverse(slabs))
+      split(op);
+    // Then fills: each copy of one needs an empty tensor of its own.
     getOperation()->walk([](linalg::FillOp op) { split(op); });
     getOperation()->walk([](tensor::EmptyOp op) { split(op); });
     // What comes before the producers of its parts can take them all, a concat
@@ -41,18 +50,23 @@ struct SplitDestinationsPass
     });
   }
 
+  /// Of a fill that is inserted somewhere, the place is the destination.
+  static bool needsOwn(OpOperand &use) {
+    return isDestination(use) ||
+           (use.get().getDefiningOp<linalg::FillOp>() &&
+            isa<tensor::InsertSliceOp>(use.getOwner()));
+  }
+
   static void split(Operation *op) {
     if (op->getNumResults() != 1)
       return;
     bool isKept = false;
     for (OpOperand &use :
          llvm::make_early_inc_range(op->getResult(0).getUses())) {
-      if (!isDestination(use))
+      if (!needsOwn(use))
         continue;
       // The last destination may take the op itself, unless it is read too.
-      if (!std::exchange(isKept, true) &&
-          llvm::all_of(op->getUses(),
-                       [](OpOperand &other) { return isDestination(other); }))
+      if (!std::exchange(isKept, true) && llvm::all_of(op->getUses(), needsOwn))
         continue;
       OpBuilder b(use.getOwner());
       use.set(b.clone(*op)->getResult(0));

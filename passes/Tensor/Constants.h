@@ -21,7 +21,8 @@ private:
 };
 
 /// True for an op that only gives others something to overwrite (tensor.empty,
-/// linalg.fill): it costs nothing, and has no bytes of its own.
+/// linalg.fill, fills inserted in these): it costs nothing, and has no bytes of
+/// its own.
 bool isDestinationOnly(mlir::Operation *op);
 
 /// Moves the tensors that depend on constants only from the branches and loops

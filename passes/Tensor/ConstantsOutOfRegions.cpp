@@ -23,6 +23,12 @@ static Operation *getBranch(Operation *op, Block &entry) {
 }
 
 bool dlc::isDestinationOnly(Operation *op) {
+  // A border is a fill in a part of one of the others.
+  if (auto insert = dyn_cast<tensor::InsertSliceOp>(op)) {
+    Operation *dest = insert.getDest().getDefiningOp();
+    return insert.getSource().getDefiningOp<linalg::FillOp>() && dest &&
+           isDestinationOnly(dest);
+  }
   return isa<tensor::EmptyOp, linalg::FillOp>(op);
 }
 

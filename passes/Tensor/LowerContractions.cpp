@@ -80,15 +80,17 @@ static Value padWith(OpBuilder &b, Location loc, Value original, Value x,
   if (llvm::all_of(low, [](int64_t n) { return n == 0; }) &&
       llvm::all_of(high, [](int64_t n) { return n == 0; }))
     return x;
-  SmallVector<OpFoldResult> inner = getDims(b, loc, original), sizes, offsets;
+  SmallVector<OpFoldResult> inner = getDims(b, loc, original), sizes, offsets,
+                            behind;
   for (auto [i, size] : llvm::enumerate(inner)) {
     sizes.push_back(addSizes(b, loc, size, b.getIndexAttr(low[i] + high[i])));
     offsets.push_back(b.getIndexAttr(low[i]));
+    behind.push_back(b.getIndexAttr(high[i]));
   }
   SmallVector<OpFoldResult> strides(inner.size(), b.getIndexAttr(1));
-  Value filled = createFilled(b, loc, sizes, value);
+  Value border = createBorder(b, loc, sizes, offsets, inner, behind, value);
   return tensor::InsertSliceOp::create(b, loc, showSizes(b, loc, x, inner),
-                                       filled, offsets, inner, strides);
+                                       border, offsets, inner, strides);
 }
 
 /// Padding of the spatial dimensions of `[n, spatial..., c]`.

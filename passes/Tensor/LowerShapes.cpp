@@ -257,11 +257,14 @@ struct LowerPad : OpConversionPattern<PadOp> {
     if (op.getMode() == PadMode::Constant) {
       Value scalar = tensor::ExtractOp::create(
           rewriter, loc, adaptor.getValue(), ValueRange());
-      Value filled = createFilled(rewriter, loc, sizes, scalar);
+      SmallVector<OpFoldResult> high =
+          getMixedValues(op.getStaticHigh(), adaptor.getHigh(), rewriter);
+      Value border =
+          createBorder(rewriter, loc, sizes, low, inner, high, scalar);
       SmallVector<OpFoldResult> strides(type.getRank(),
                                         rewriter.getIndexAttr(1));
       x = showSizes(rewriter, loc, x, inner);
-      result = tensor::InsertSliceOp::create(rewriter, loc, x, filled, low,
+      result = tensor::InsertSliceOp::create(rewriter, loc, x, border, low,
                                              inner, strides);
     } else {
       result = createFromIndices(

@@ -35,6 +35,37 @@ Value dlc::createFilled(OpBuilder &builder, Location loc,
   return linalg::FillOp::create(builder, loc, scalar, empty).getResult(0);
 }
 
+Value dlc::createBorder(OpBuilder &b, Location loc,
+                        ArrayRef<OpFoldResult> sizes,
+                        ArrayRef<OpFoldResult> low,
+                        ArrayRef<OpFoldResult> inner,
+                        ArrayRef<OpFoldResult> high, Value scalar) {
+  size_t rank = sizes.size();
+  SmallVector<OpFoldResult> strides(rank, b.getIndexAttr(1));
+  // The slab of one dimension: within the middle of those before it, all of
+  // those behind it.
+  SmallVector<OpFoldResult> offsets(rank, b.getIndexAttr(0));
+  SmallVector<OpFoldResult> extents(sizes);
+  Value result = createEmpty(b, loc, sizes, scalar.getType());
+  auto fill = [&](size_t dim, OpFoldResult offset, OpFoldResult extent) {
+    if (getConstantIntValue(extent) == 0)
+      return;
+    offsets[dim] = offset;
+    extents[dim] = extent;
+    result = tensor::InsertSliceOp::create(
+        b, loc, createFilled(b, loc, extents, scalar), result, offsets, extents,
+        strides);
+  };
+  for (size_t dim = 0; dim < rank; ++dim) {
+    OpFoldResult end = addSizes(b, loc, low[dim], inner[dim]);
+    fill(dim, b.getIndexAttr(0), low[dim]);
+    fill(dim, end, high[dim]);
+    offsets[dim] = low[dim];
+    extents[dim] = inner[dim];
+  }
+  return result;
+}
+
 Value dlc::createScalar(OpBuilder &builder, Location loc, Type type,
                         double value) {
   TypedAttr attr =

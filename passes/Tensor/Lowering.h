@@ -57,6 +57,16 @@ mlir::Value createFilled(mlir::OpBuilder &builder, mlir::Location loc,
                          mlir::ArrayRef<mlir::OpFoldResult> sizes,
                          mlir::Value scalar);
 
+/// A tensor of `sizes` with `scalar` all around a middle of `inner`, `low`
+/// before it and `high` behind it, which is left for its producer to write. The
+/// border is made of slabs, one dimension after the other, the outermost whole.
+mlir::Value createBorder(mlir::OpBuilder &builder, mlir::Location loc,
+                         mlir::ArrayRef<mlir::OpFoldResult> sizes,
+                         mlir::ArrayRef<mlir::OpFoldResult> low,
+                         mlir::ArrayRef<mlir::OpFoldResult> inner,
+                         mlir::ArrayRef<mlir::OpFoldResult> high,
+                         mlir::Value scalar);
+
 /// A zero, or any other number, as a scalar of `type`.
 mlir::Value createScalar(mlir::OpBuilder &builder, mlir::Location loc,
                          mlir::Type type, double value);
