@@ -52,9 +52,8 @@ struct SplitDestinationsPass
 
   /// Of a fill that is inserted somewhere, the place is the destination.
   static bool needsOwn(OpOperand &use) {
-    return isDestination(use) ||
-           (use.get().getDefiningOp<linalg::FillOp>() &&
-            isa<tensor::InsertSliceOp>(use.getOwner()));
+    return isDestination(use) || (use.get().getDefiningOp<linalg::FillOp>() &&
+                                  isa<tensor::InsertSliceOp>(use.getOwner()));
   }
 
   static void split(Operation *op) {

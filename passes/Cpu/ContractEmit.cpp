@@ -5,6 +5,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Cpu/VectorBody.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -384,34 +385,11 @@ Value ContractEmitter::multiplyAdd(Value x, Value y, Value sum) {
 //===----------------------------------------------------------------------===//
 
 bool dlc::hasVectorEpilogue(ContractOp op) {
-  for (Operation &inner : op.getBody()->without_terminator()) {
-    if (inner.hasTrait<OpTrait::ConstantLike>())
-      continue;
-    if (!OpTrait::hasElementwiseMappableTraits(&inner) ||
-        inner.getNumRegions() || inner.getNumResults() != 1)
-      return false;
-  }
-  return true;
+  return hasVectorBody(*op.getBody());
 }
 
 Value ContractEmitter::emitEpilogue(ArrayRef<Value> arguments, int64_t width) {
-  IRMapping mapping;
-  Block *body = loops.op.getBody();
-  for (auto [argument, value] :
-       llvm::zip_equal(body->getArguments(), arguments))
-    mapping.map(argument, value);
-  for (Operation &inner : body->without_terminator()) {
-    Operation *copy = b.clone(inner, mapping);
-    if (!width)
-      continue;
-    if (inner.hasTrait<OpTrait::ConstantLike>()) {
-      mapping.map(inner.getResult(0), broadcast(copy->getResult(0), width));
-      continue;
-    }
-    Value result = copy->getResult(0);
-    result.setType(VectorType::get({width}, inner.getResult(0).getType()));
-  }
-  return mapping.lookup(body->getTerminator()->getOperand(0));
+  return emitVectorBody(b, *loops.op.getBody(), arguments, width).front();
 }
 
 void ContractEmitter::finish(Value sums, const Offsets &offsets, unsigned dim,

@@ -33,9 +33,9 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
     RewritePatternSet expansions(&getContext());
     // What is left: the polynomials of MLIR for f32, named by op.
     auto chosen = [](StringRef name) {
-      return llvm::is_contained({"math.tanh", "math.log", "math.erf",
-                                 "math.exp", "math.log1p", "math.expm1"},
-                                name);
+      return llvm::is_contained(
+          {"math.tanh", "math.log", "math.exp", "math.log1p", "math.expm1"},
+          name);
     };
     populateMathPolynomialApproximationPatterns(expansions, chosen);
     arith::populateCeilFloorDivExpandOpsPatterns(expansions);

@@ -71,9 +71,8 @@ int64_t GemmEmitter::getRegularRows() {
   unsigned inner = loops.rows.back();
   if (!staticIndex(loops.a().strides[inner]))
     return 1;
-  return loops.rows.size() == 1
-             ? kAny
-             : staticIndex(loops.extents[inner]).value_or(1);
+  return loops.rows.size() == 1 ? kAny
+                                : staticIndex(loops.extents[inner]).value_or(1);
 }
 
 void GemmEmitter::emit(ArrayRef<unsigned> outer) {
@@ -140,8 +139,8 @@ void GemmEmitter::choosePrefetch(ArrayRef<unsigned> outer) {
       getBlockRows().value_or(rows.value_or(16 * tile.rows)), tile.rows);
   // One tile of rows reads B as it comes; addresses don't fit few registers.
   if (dot || rowTiles < 2 || e.cpu.pointers <= 4 || !loops.b().moves(dim) ||
-      (elements && countLines(*elements, operand.type) * kLineBytes <
-                       kPrefetchedBytes))
+      (elements &&
+       countLines(*elements, operand.type) * kLineBytes < kPrefetchedBytes))
     return;
   if (operand.panelDim) {
     if (operand.panelWidth == width)
@@ -163,8 +162,8 @@ void GemmEmitter::emitPrefetch(Value bOffset, Value number) {
     Value line = math.rem(math.add(math.mul(number, linesPerStep), i), lines);
     memref::PrefetchOp::create(
         e.b, operand.buffer,
-        ValueRange{math.add(bOffset,
-                            math.add(nextTile, math.mul(line, elements)))},
+        ValueRange{
+            math.add(bOffset, math.add(nextTile, math.mul(line, elements)))},
         /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
   }
 }
@@ -246,8 +245,8 @@ void GemmEmitter::emitColumns(const Offsets &bases, Value firstRow,
                   Offsets moved = e.move(bases, dim, column);
                   e.emitRows(firstRow, endRow, rowCount, tile.rows,
                              [&](Value row, int64_t rows) {
-                               Value number = math.div(
-                                   math.sub(row, firstRow), tile.rows);
+                               Value number =
+                                   math.div(math.sub(row, firstRow), tile.rows);
                                emitTile(moved, row, rows, number, vectors,
                                         mask);
                              });

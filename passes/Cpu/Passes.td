@@ -159,12 +159,51 @@ def ShareLoops : Pass<"dlc-share-loops"> {
           scf.for %j = %c0 to %c3072 step %c1 {
     ```
     Ops whose body writes to memory, and those with little work, stay as they
-    are.
+    are. The loops of a unit are those of `dlc-reduce-columns` where an op is
+    for it.
   }];
+  let options = [
+    Option<"vectorBytes", "vector-bytes", "int64_t", "32",
+           "bytes of a vector register; 64 and 32 imply masked access">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::arith::ArithDialect", "::mlir::affine::AffineDialect",
-    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"];
+}
+
+def ReduceColumns : Pass<"dlc-reduce-columns"> {
+  let summary = "Reduce into vectors of contiguous results";
+  let description = [{
+    For linalg ops, on memrefs, whose innermost loop walks along contiguous
+    results while others reduce: pools, means of images. The results stay in
+    registers, whereas loops in the op's order would store them at each step.
+
+    ```mlir
+    linalg.generic {iterator_types = ["reduction", "parallel"], ...}
+        ins(%x : memref<49x64xf32>) outs(%y : memref<64xf32>) ...
+    ```
+    becomes
+    ```mlir
+    scf.for %j = %c0 to %c64 step %c32 {
+      %y0 = vector.load %y[%j] : memref<64xf32>, vector<8xf32>   // and so on
+      %s:4 = scf.for %i = %c0 to %c49 step %c1 iter_args(%s0 = %y0, ...) {
+        %x0 = vector.load %x[%i, %j] : memref<49x64xf32>, vector<8xf32>
+        %t0 = arith.addf %s0, %x0 : vector<8xf32>
+        ...
+      }
+      vector.store %s#0, %y[%j] : memref<64xf32>, vector<8xf32>
+    ```
+    Ops with other layouts, or whose body has no form for vectors, stay as they
+    are.
+  }];
+  let options = [
+    Option<"vectorBytes", "vector-bytes", "int64_t", "32",
+           "bytes of a vector register; 64 and 32 imply masked access">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::affine::AffineDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"];
 }
 
 def ForkKernels : Pass<"dlc-fork-kernels", "::mlir::ModuleOp"> {

@@ -49,9 +49,10 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   // What else takes long, while its loops are known to be parallel; then
   // kernels are complete, and are called for parts of their work.
   if (threads) {
-    pm.addPass(createShareLoops());
+    pm.addPass(createShareLoops({unit.bytes}));
     pm.addPass(createForkKernels());
   }
+  pm.addPass(createReduceColumns({unit.bytes}));
   // Everything else: plain loops, which LLVM vectorises.
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   pm.addPass(createConvertMathToFuncs());

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Cpu/ReduceColumns.h"
 #include "passes/Cpu/Units.h"
 #include "passes/Remarks.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -76,6 +77,8 @@ struct SplitDim {
 };
 
 struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
+  using ShareLoopsBase::ShareLoopsBase;
+
   void runOnOperation() override {
     SmallVector<linalg::LinalgOp> ops;
     getOperation()->walk([&](linalg::LinalgOp op) {
@@ -116,7 +119,7 @@ struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
     return split;
   }
 
-  static void share(linalg::LinalgOp op) {
+  void share(linalg::LinalgOp op) {
     double cycles;
     SmallVector<SplitDim> split = choose(op, cycles);
     if (split.empty())
@@ -143,6 +146,12 @@ struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
            llvm::zip_equal(split, extents, unit.index)) {
         Value first = math.mul(index, math.constant(dim.size));
         bounds.push_back({first, math.min(math.add(first, dim.size), extent)});
+      }
+      if (isColumnReduction(op)) {
+        SmallVector<std::pair<Value, Value>> all = getLoopBounds(b, op);
+        for (auto [dim, bound] : llvm::zip_equal(split, bounds))
+          all[dim.dim] = bound;
+        return emitColumnReduction(b, op, all, vectorBytes);
       }
       op->moveBefore(b.getBlock(), b.getInsertionPoint());
       IRRewriter rewriter(op);

@@ -120,8 +120,8 @@ static int64_t countRows(ContractOp op) {
 }
 
 /// A tile of twice the rows and half the columns reads weights half as often.
-/// That pays where they are read from far away, which a few rows don't hide, and
-/// for the products of Winograd's algorithm, one of channels each.
+/// That pays where they are read from far away, which a few rows don't hide,
+/// and for the products of Winograd's algorithm, one of channels each.
 int64_t PackContract::chooseWidest(ContractOp op) const {
   constexpr int64_t kFewRows = 160, kLongSum = 256, kManyChannels = 128;
   if (panel < 4 * lanes || lanes < 16)

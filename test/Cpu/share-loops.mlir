@@ -25,15 +25,17 @@ func.func @rows(%x: memref<512x700xf32>, %y: memref<512x700xf32>) {
 
 // -----
 
-// The outer loop is a sum: the inner one is split, in whole vectors.
+// The outer loop is a sum: the inner one is split, in whole vectors, which stay
+// in registers.
 
 // CHECK-LABEL: func.func @columns
 func.func @columns(%x: memref<512x700xf32>, %y: memref<700xf32>) {
   // CHECK: dlc.parallel
   // CHECK: scf.for %[[UNIT:.*]] =
   // CHECK: %[[FROM:.*]] = arith.muli %[[UNIT]], %c64
+  // CHECK: scf.for %{{.*}} = %[[FROM]] to %{{.*}} step %c32
+  // CHECK-COUNT-4: vector.load
   // CHECK: scf.for %{{.*}} = %c0{{.*}} to %c512
-  // CHECK: scf.for %{{.*}} = %[[FROM]] to
   linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (j)>],
                   iterator_types = ["reduction", "parallel"]}
       ins(%x : memref<512x700xf32>) outs(%y : memref<700xf32>) {

@@ -59,10 +59,14 @@ func.func @right(%x: tensor<4x6xui8>, %w: tensor<6x8xi8>) -> tensor<4x8xi32> {
 
 // -----
 
-// Padding is filled with the zero point.
+// Padding is filled with the zero point, on both sides of the input.
 // CHECK-LABEL: @padding
-// CHECK: %[[F:.*]] = linalg.fill ins(%{{.*}} : i8) outs(%{{.*}} : tensor<1x6x16xi8>)
-// CHECK: %[[P:.*]] = tensor.insert_slice %{{.*}} into %[[F]]
+// CHECK: %[[Z:.*]] = tensor.extract %{{.*}}[] : tensor<i8>
+// CHECK: %[[L:.*]] = linalg.fill ins(%[[Z]] : i8) outs(%{{.*}} : tensor<1x1x16xi8>)
+// CHECK: %[[LOW:.*]] = tensor.insert_slice %[[L]] into %{{.*}}[0, 0, 0]
+// CHECK: %[[H:.*]] = linalg.fill ins(%[[Z]] : i8) outs(%{{.*}} : tensor<1x1x16xi8>)
+// CHECK: %[[HIGH:.*]] = tensor.insert_slice %[[H]] into %[[LOW]][0, 5, 0]
+// CHECK: %[[P:.*]] = tensor.insert_slice %{{.*}} into %[[HIGH]][0, 1, 0]
 // CHECK: dlc.contract %[[P]]
 func.func @padding(%x: tensor<1x4x16xui8>, %w: tensor<3x16x8xi8>, %xz: tensor<ui8>) -> tensor<1x4x8xi32> {
   %wz = dlc.constant dense<0> : tensor<i8>

@@ -1,0 +1,324 @@
+// Reductions whose results lie side by side, on vectors:
+//
+//   for the parallel dimensions but the last one
+//     for vectors of the last one
+//       sums = C
+//       for the reduced dimensions
+//         sums = body(inputs, sums)
+//       C = sums
+#include "passes/Cpu/ReduceColumns.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Cpu/ContractLoops.h"
+#include "passes/Cpu/ContractTile.h"
+#include "passes/Cpu/Passes.h"
+#include "passes/Cpu/VectorBody.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_REDUCECOLUMNS
+#include "passes/Cpu/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+
+/// Vectors that are computed at once, and steps of reduced dimensions that are
+/// worth unrolling.
+static constexpr int64_t kVectors = 4, kUnrolledSteps = 32;
+
+static bool isVectorElement(Type type) {
+  return isa<FloatType, IntegerType>(type) &&
+         llvm::is_contained({8u, 16u, 32u, 64u}, type.getIntOrFloatBitWidth());
+}
+
+/// True if `operand` doesn't move along `dim`, or by one element.
+static bool isContiguous(AffineMap map, Value operand, unsigned dim) {
+  auto type = dyn_cast<MemRefType>(operand.getType());
+  if (!type)
+    return true; // a scalar
+  if (!isVectorElement(type.getElementType()))
+    return false;
+  if (!map.isFunctionOfDim(dim))
+    return true;
+  int64_t offset;
+  SmallVector<int64_t> strides;
+  return map.getNumResults() &&
+         map.getResults().back() == getAffineDimExpr(dim, map.getContext()) &&
+         !map.dropResult(map.getNumResults() - 1).isFunctionOfDim(dim) &&
+         succeeded(type.getStridesAndOffset(strides, offset)) &&
+         strides.back() == 1;
+}
+
+bool dlc::isColumnReduction(linalg::LinalgOp op) {
+  SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
+  if (!op.hasPureBufferSemantics() || !op.getNumReductionLoops() ||
+      iterators.back() != utils::IteratorType::parallel ||
+      !hasVectorBody(*op.getBlock()))
+    return false;
+  unsigned inner = iterators.size() - 1;
+  for (OpOperand &operand : op->getOpOperands())
+    if (!isContiguous(op.getMatchingIndexingMap(&operand), operand.get(),
+                      inner))
+      return false;
+  return llvm::all_of(op.getDpsInitsMutable(), [&](OpOperand &init) {
+    AffineMap map = op.getMatchingIndexingMap(&init);
+    return map.isProjectedPermutation() && map.isFunctionOfDim(inner);
+  });
+}
+
+namespace {
+class ColumnReduction {
+public:
+  ColumnReduction(ImplicitLocOpBuilder &b, linalg::LinalgOp op,
+                  ArrayRef<std::pair<Value, Value>> bounds, int64_t vectorBytes)
+      : b(b), math(b), op(op), bounds(bounds), at(bounds.size()) {
+    cpu.vectorBytes = vectorBytes;
+    for (auto [i, iterator] : llvm::enumerate(op.getIteratorTypesArray()))
+      (iterator == utils::IteratorType::parallel ? outer : reduced)
+          .push_back(i);
+    outer.pop_back();
+    lanes = vectorBytes;
+    hasMasks = true;
+    for (Value operand : op->getOperands())
+      if (auto type = dyn_cast<MemRefType>(operand.getType())) {
+        lanes = std::min(lanes, cpu.getLanes(type.getElementType()));
+        hasMasks &= cpu.hasMasks(type.getElementType());
+      }
+  }
+
+  void emit(ArrayRef<unsigned> dims);
+  void emit() { emit(outer); }
+
+private:
+  void emitColumns();
+  void emitVectors(Value column, ArrayRef<TileColumn> vectors);
+  SmallVector<Value> emitSteps(ArrayRef<unsigned> dims, ArrayRef<Value> sums);
+  SmallVector<Value> emitStep(ArrayRef<Value> sums);
+  Value load(OpOperand &operand, Value column, TileColumn vector);
+  void store(OpOperand &operand, Value value, Value column, TileColumn vector);
+  SmallVector<Value> getIndices(OpOperand &operand, Value column);
+  Value getMask(TileColumn vector);
+
+  ImplicitLocOpBuilder &b;
+  IndexMath math;
+  linalg::LinalgOp op;
+  ArrayRef<std::pair<Value, Value>> bounds;
+  CpuIsa cpu;
+  int64_t lanes;
+  bool hasMasks;
+  SmallVector<unsigned> outer, reduced;
+  SmallVector<Value> at; // of each loop
+  Value firstColumn;
+  SmallVector<TileColumn> columns;
+};
+} // namespace
+
+void ColumnReduction::emit(ArrayRef<unsigned> dims) {
+  if (dims.empty())
+    return emitColumns();
+  auto [lower, upper] = bounds[dims.front()];
+  auto loop = scf::ForOp::create(b, lower, upper, math.constant(1));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  at[dims.front()] = loop.getInductionVar();
+  emit(dims.drop_front());
+}
+
+void ColumnReduction::emitColumns() {
+  auto [lower, upper] = bounds.back();
+  auto emitLoop = [&](Value from, Value to, int64_t step,
+                      ArrayRef<TileColumn> vectors) {
+    auto loop = scf::ForOp::create(b, from, to, math.constant(step));
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    emitVectors(loop.getInductionVar(), vectors);
+  };
+  std::optional<int64_t> first = staticIndex(lower), end = staticIndex(upper);
+  if (!first || !end) {
+    Value from = lower;
+    for (int64_t width : {kVectors * lanes, lanes, int64_t(1)}) {
+      Value to = math.add(from, math.roundDown(math.sub(upper, from), width));
+      emitLoop(from, to, width,
+               splitColumns(width, std::min(width, lanes), false));
+      from = to;
+    }
+    return;
+  }
+  int64_t count = *end - *first;
+  int64_t width =
+      std::min(kVectors, std::max<int64_t>(1, count / lanes)) * lanes;
+  int64_t whole = count / width * width;
+  if (whole)
+    emitLoop(lower, math.constant(*first + whole), width,
+             splitColumns(width, lanes, hasMasks));
+  if (whole < count)
+    emitVectors(math.constant(*first + whole),
+                splitColumns(count - whole, lanes, hasMasks));
+}
+
+void ColumnReduction::emitVectors(Value column, ArrayRef<TileColumn> vectors) {
+  firstColumn = column;
+  columns.assign(vectors.begin(), vectors.end());
+  for (unsigned dim : reduced)
+    at[dim] = math.constant(0);
+  SmallVector<Value> sums;
+  for (const TileColumn &vector : columns)
+    for (OpOperand &init : op.getDpsInitsMutable())
+      sums.push_back(load(init, column, vector));
+  SmallVector<Value> results = emitSteps(reduced, sums);
+  auto next = results.begin();
+  for (const TileColumn &vector : columns)
+    for (OpOperand &init : op.getDpsInitsMutable())
+      store(init, *next++, column, vector);
+}
+
+SmallVector<Value> ColumnReduction::emitSteps(ArrayRef<unsigned> dims,
+                                              ArrayRef<Value> sums) {
+  if (dims.empty())
+    return emitStep(sums);
+  auto [lower, upper] = bounds[dims.front()];
+  int64_t steps = 1;
+  for (unsigned dim : dims) {
+    std::optional<int64_t> from = staticIndex(bounds[dim].first),
+                           to = staticIndex(bounds[dim].second);
+    steps = from && to && *to - *from <= kUnrolledSteps
+                ? steps * std::max<int64_t>(0, *to - *from)
+                : kUnrolledSteps + 1;
+    if (steps > kUnrolledSteps)
+      break;
+  }
+  if (steps <= kUnrolledSteps) {
+    SmallVector<Value> current(sums);
+    for (int64_t i = *staticIndex(lower), e = *staticIndex(upper); i < e; ++i) {
+      at[dims.front()] = math.constant(i);
+      current = emitSteps(dims.drop_front(), current);
+    }
+    return current;
+  }
+  auto loop = scf::ForOp::create(b, lower, upper, math.constant(1), sums);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  at[dims.front()] = loop.getInductionVar();
+  SmallVector<Value> carried(loop.getRegionIterArgs());
+  scf::YieldOp::create(b, emitSteps(dims.drop_front(), carried));
+  return SmallVector<Value>(loop.getResults());
+}
+
+/// The body for every vector.
+SmallVector<Value> ColumnReduction::emitStep(ArrayRef<Value> sums) {
+  SmallVector<Value> results;
+  for (const TileColumn &vector : columns) {
+    SmallVector<Value> arguments;
+    for (OpOperand *input : op.getDpsInputOperands()) {
+      BlockArgument argument = op.getMatchingBlockArgument(input);
+      // The window of a pool has a shape only.
+      if (argument.use_empty())
+        arguments.push_back(argument);
+      else
+        arguments.push_back(load(*input, firstColumn, vector));
+    }
+    for (int64_t i = 0; i < op.getNumDpsInits(); ++i)
+      arguments.push_back(sums[results.size() + i]);
+    llvm::append_range(
+        results, emitVectorBody(b, *op.getBlock(), arguments, vector.width));
+  }
+  return results;
+}
+
+SmallVector<Value> ColumnReduction::getIndices(OpOperand &operand,
+                                               Value column) {
+  AffineMap map = op.getMatchingIndexingMap(&operand);
+  SmallVector<OpFoldResult> places = getAsOpFoldResult(at);
+  places.push_back(column);
+  places.erase(places.begin() + at.size() - 1);
+  SmallVector<Value> indices;
+  for (unsigned i = 0; i < map.getNumResults(); ++i)
+    indices.push_back(getValueOrCreateConstantIndexOp(
+        b, op.getLoc(),
+        affine::makeComposedFoldedAffineApply(b, op.getLoc(), map.getSubMap(i),
+                                              places)));
+  return indices;
+}
+
+Value ColumnReduction::getMask(TileColumn vector) {
+  SmallVector<bool> bits(vector.width);
+  std::fill_n(bits.begin(), vector.count, true);
+  auto type = VectorType::get({vector.width}, b.getI1Type());
+  return arith::ConstantOp::create(b, DenseElementsAttr::get(type, bits));
+}
+
+Value ColumnReduction::load(OpOperand &operand, Value column,
+                            TileColumn vector) {
+  Value buffer = operand.get();
+  auto spread = [&](Value scalar) -> Value {
+    return vector::BroadcastOp::create(
+        b, VectorType::get({vector.width}, scalar.getType()), scalar);
+  };
+  if (!isa<MemRefType>(buffer.getType()))
+    return spread(buffer);
+  SmallVector<Value> indices =
+      getIndices(operand, math.add(column, vector.offset));
+  if (!op.getMatchingIndexingMap(&operand).isFunctionOfDim(at.size() - 1))
+    return spread(memref::LoadOp::create(b, buffer, indices));
+  auto type = VectorType::get({vector.width}, getElementTypeOrSelf(buffer));
+  if (vector.count == vector.width)
+    return vector::LoadOp::create(b, type, buffer, indices);
+  Value pad = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  return vector::MaskedLoadOp::create(b, type, buffer, indices, getMask(vector),
+                                      pad);
+}
+
+void ColumnReduction::store(OpOperand &operand, Value value, Value column,
+                            TileColumn vector) {
+  Value buffer = operand.get();
+  SmallVector<Value> indices =
+      getIndices(operand, math.add(column, vector.offset));
+  if (vector.count == vector.width)
+    vector::StoreOp::create(b, value, buffer, indices);
+  else
+    vector::MaskedStoreOp::create(b, buffer, indices, getMask(vector), value);
+}
+
+SmallVector<std::pair<Value, Value>> dlc::getLoopBounds(ImplicitLocOpBuilder &b,
+                                                        linalg::LinalgOp op) {
+  Value zero = arith::ConstantIndexOp::create(b, 0);
+  SmallVector<std::pair<Value, Value>> bounds;
+  for (unsigned dim = 0; dim < op.getNumLoops(); ++dim) {
+    Value operand;
+    unsigned position;
+    (void)op.mapIterationSpaceDimToOperandDim(dim, operand, position);
+    bounds.push_back(
+        {zero, b.createOrFold<memref::DimOp>(operand, int64_t(position))});
+  }
+  return bounds;
+}
+
+void dlc::emitColumnReduction(ImplicitLocOpBuilder &b, linalg::LinalgOp op,
+                              ArrayRef<std::pair<Value, Value>> bounds,
+                              int64_t vectorBytes) {
+  ColumnReduction(b, op, bounds, vectorBytes).emit();
+  markVectorCode(op);
+}
+
+namespace {
+struct ReduceColumnsPass : dlc::impl::ReduceColumnsBase<ReduceColumnsPass> {
+  using ReduceColumnsBase::ReduceColumnsBase;
+
+  void runOnOperation() override {
+    SmallVector<linalg::LinalgOp> ops;
+    getOperation()->walk([&](linalg::LinalgOp op) {
+      if (isColumnReduction(op))
+        ops.push_back(op);
+    });
+    for (linalg::LinalgOp op : ops) {
+      ImplicitLocOpBuilder b(op.getLoc(), op);
+      emitColumnReduction(b, op, getLoopBounds(b, op), vectorBytes);
+      op.erase();
+    }
+  }
+};
+} // namespace

@@ -1,0 +1,64 @@
+// The body of an op on scalars, computed on vectors.
+#include "passes/Cpu/VectorBody.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/IRMapping.h"
+#include "passes/Cpu/Passes.h"
+
+using namespace mlir;
+
+bool dlc::hasVectorBody(Block &body) {
+  for (Operation &op : body.without_terminator()) {
+    if (op.hasTrait<OpTrait::ConstantLike>())
+      continue;
+    if (!OpTrait::hasElementwiseMappableTraits(&op) || op.getNumRegions() ||
+        op.getNumResults() != 1)
+      return false;
+  }
+  return true;
+}
+
+SmallVector<Value> dlc::emitVectorBody(ImplicitLocOpBuilder &b, Block &body,
+                                       ArrayRef<Value> arguments,
+                                       int64_t width) {
+  IRMapping mapping;
+  for (auto [argument, value] : llvm::zip_equal(body.getArguments(), arguments))
+    mapping.map(argument, value);
+  auto spread = [&](Value scalar) -> Value {
+    if (!width)
+      return scalar;
+    return vector::BroadcastOp::create(
+        b, VectorType::get({width}, scalar.getType()), scalar);
+  };
+  auto spreadOuter = [&](Value value) {
+    if (!mapping.contains(value))
+      mapping.map(value, spread(value));
+  };
+  for (Operation &op : body.without_terminator()) {
+    llvm::for_each(op.getOperands(), spreadOuter);
+    Operation *copy = b.clone(op, mapping);
+    if (op.hasTrait<OpTrait::ConstantLike>())
+      mapping.map(op.getResult(0), spread(copy->getResult(0)));
+    else if (width)
+      copy->getResult(0).setType(
+          VectorType::get({width}, op.getResult(0).getType()));
+  }
+  SmallVector<Value> results;
+  for (Value value : body.getTerminator()->getOperands()) {
+    spreadOuter(value);
+    results.push_back(mapping.lookup(value));
+  }
+  return results;
+}
+
+void dlc::markVectorCode(Operation *op) {
+  auto function = op->getParentOfType<func::FuncOp>();
+  if (!function || !function.isPrivate())
+    return;
+  llvm::SetVector<Attribute> attributes;
+  if (auto others = function->getAttrOfType<ArrayAttr>("passthrough"))
+    attributes.insert_range(others);
+  attributes.insert(StringAttr::get(op->getContext(), kVectorCodeAttr));
+  function->setAttr("passthrough",
+                    ArrayAttr::get(op->getContext(), attributes.getArrayRef()));
+}

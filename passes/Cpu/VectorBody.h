@@ -1,0 +1,26 @@
+/// \file
+/// The body of an op on scalars, computed on vectors.
+#ifndef DLC_PASSES_CPU_VECTORBODY_H
+#define DLC_PASSES_CPU_VECTORBODY_H
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace dlc {
+
+/// True if every op of `body` works on vectors as on scalars.
+bool hasVectorBody(mlir::Block &body);
+
+/// Emits the ops of `body` with `arguments` in place of its own: vectors of
+/// `width` elements, or scalars if that is 0. Scalars from outside of the body
+/// are spread. Returns what the terminator does.
+llvm::SmallVector<mlir::Value>
+emitVectorBody(mlir::ImplicitLocOpBuilder &b, mlir::Block &body,
+               llvm::ArrayRef<mlir::Value> arguments, int64_t width);
+
+/// Tells LLVM that the loops of the function around `op` are vector code
+/// already: see lib/Codegen/Optimise.cpp.
+void markVectorCode(mlir::Operation *op);
+
+} // namespace dlc
+
+#endif
