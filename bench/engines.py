@@ -1,0 +1,114 @@
+"""The engines that bench/run compares: each makes a function that runs a model
+once on given inputs, without copies, and one that gives its outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import objects
+
+import dlc
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A model that is ready to run."""
+
+    call: Callable[[], Any]
+    outputs: Callable[[], list[np.ndarray]]
+    """Of the last call."""
+
+
+class Dlc:
+    name = "dlc"
+
+    def __init__(self, path: pathlib.Path, folder: pathlib.Path):
+        self.model = dlc.load(objects.link_shared(objects.compile(path, folder)), name="network")
+
+    @staticmethod
+    def version() -> str:
+        return "this tree"
+
+    def prepare(self, inputs: dict[str, np.ndarray], threads: int) -> Run:
+        given = [inputs[info.name] for info in self.model.inputs]
+        call = dlc.model.Call(self.model, given, threads=threads, keep_workspace=True)
+        return Run(call, lambda: self.model.run(given))
+
+
+class OnnxRuntime:
+    name = "ONNX Runtime"
+
+    def __init__(self, path: pathlib.Path, folder: pathlib.Path):
+        self.path = path
+
+    @staticmethod
+    def version() -> str:
+        import onnxruntime
+
+        return onnxruntime.__version__
+
+    def make_session(self, threads: int) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        return onnxruntime.InferenceSession(
+            str(self.path), options, providers=["CPUExecutionProvider"]
+        )
+
+    def prepare(self, inputs: dict[str, np.ndarray], threads: int) -> Run:
+        session = self.make_session(threads)
+        binding = session.io_binding()
+        for name, value in inputs.items():
+            binding.bind_cpu_input(name, value)
+        for info in session.get_outputs():
+            binding.bind_output(info.name)
+        return Run(
+            lambda: session.run_with_iobinding(binding),
+            lambda: [np.asarray(value) for value in binding.copy_outputs_to_cpu()],
+        )
+
+
+class OpenVino:
+    name = "OpenVINO"
+
+    def __init__(self, path: pathlib.Path, folder: pathlib.Path):
+        import openvino
+
+        self.core = openvino.Core()
+        self.path = path
+
+    @staticmethod
+    def version() -> str:
+        import openvino
+
+        return openvino.__version__.split("-")[0]
+
+    def prepare(self, inputs: dict[str, np.ndarray], threads: int) -> Run:
+        import openvino
+
+        model = self.core.read_model(str(self.path))
+        model.reshape({name: list(value.shape) for name, value in inputs.items()})
+        # It would compute in bf16 where the machine can.
+        compiled = self.core.compile_model(
+            model,
+            "CPU",
+            {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads,
+             "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"},
+        )  # fmt: skip
+        request = compiled.create_infer_request()
+        for name, value in inputs.items():
+            request.set_tensor(name, openvino.Tensor(value, shared_memory=True))
+        return Run(
+            request.infer,
+            lambda: [request.get_output_tensor(i).data.copy() for i in range(len(model.outputs))],
+        )
+
+
+ENGINES = (Dlc, OnnxRuntime, OpenVino)

@@ -1,0 +1,204 @@
+"""Runs whole networks with dlc and other engines in turns, in one process, and
+writes a table. bench/README.md is the manual.
+
+Each model has a process of its own. The status is 0 only if every engine's
+outputs are those of ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import engines
+import numpy as np
+import subjects
+import table
+
+from dlc.verify import compare
+
+ROUNDS, SECONDS = 20, 3.0
+
+
+def time_in_turns(runs: Sequence[engines.Run], rounds: int) -> list[list[float]]:
+    """Seconds of each run in each round. A first run in a round, that isn't
+    counted, brings an engine's threads and caches back."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for run in runs:
+        run.call()
+    begin = time.monotonic()
+    while len(seconds[0]) < rounds or time.monotonic() - begin < SECONDS:
+        for run, found in zip(runs, seconds):
+            run.call()
+            start = time.perf_counter()
+            run.call()
+            found.append(time.perf_counter() - start)
+    return seconds
+
+
+def find_problem(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> str:
+    """What is wrong with outputs, or nothing."""
+    if len(outputs) != len(expected):
+        return f"{len(outputs)} outputs"
+    for number, (found, wanted) in enumerate(zip(outputs, expected)):
+        _, excess, problem = compare(found, wanted)
+        if not excess <= 1:
+            return f"output {number}: {problem or f'{excess:.3g} times what is tolerated'}"
+    return ""
+
+
+def work(name: str, threads: Sequence[int], rounds: int) -> list[dict[str, Any]]:
+    """The rows of one model: one for each size of its inputs and number of
+    threads."""
+    subject = subjects.TABLE[name]
+    path = subject.find()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        made = []
+        for engine in engines.ENGINES:
+            try:
+                made.append(engine(path, pathlib.Path(folder)))
+            except ImportError:
+                print(f"{engine.name} is not installed", file=sys.stderr)
+        session = engines.OnnxRuntime(path, pathlib.Path(folder)).make_session(1)
+        for sizes in subject.sizes:
+            if subject.data:
+                values, expected = subject.data()
+                inputs = dict(zip([info.name for info in session.get_inputs()], values))
+            else:
+                inputs = subject.make_inputs(session.get_inputs(), sizes)
+                expected = session.run(None, inputs)
+            for count in threads:
+                rows.append({"name": name, "sizes": dict(sizes), "threads": count,
+                             **measure(made, inputs, expected, count, rounds)})  # fmt: skip
+    return rows
+
+
+def measure(made: Sequence[Any], inputs: dict[str, np.ndarray], expected: Sequence[np.ndarray],
+            threads: int, rounds: int) -> dict[str, Any]:  # fmt: skip
+    runs, names, problems = [], [], {}
+    for engine in made:
+        try:
+            run = engine.prepare(inputs, threads)
+            run.call()
+            problem = find_problem(run.outputs(), expected)
+        except Exception as error:
+            problems[engine.name] = f"{type(error).__name__}: {error}"
+            continue
+        if problem:
+            problems[engine.name] = problem
+        runs.append(run)
+        names.append(engine.name)
+    times = time_in_turns(runs, rounds)
+    return {
+        "median": {n: statistics.median(t) for n, t in zip(names, times)},
+        "minimum": {n: min(t) for n, t in zip(names, times)},
+        "rounds": len(times[0]),
+        "load": os.getloadavg()[0],
+        "problems": problems,
+    }
+
+
+def run_worker(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    command = [sys.executable, __file__, "--worker", "--rounds", str(options.rounds),
+               "--threads", ",".join(map(str, options.threads)), name]  # fmt: skip
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        problem = f"the run ended with status {done.returncode}"
+        return [{"name": name, "sizes": {}, "threads": 0, "problems": {"dlc": problem}}]
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bench/run", description="measure dlc against ONNX Runtime and OpenVINO, in turns"
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="models; without one, all")
+    parser.add_argument(
+        "--threads", default="1", metavar="N,...", help="numbers of threads (default: 1)",
+        type=lambda text: [int(n) for n in text.split(",")],
+    )  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"at least (default: {ROUNDS})")
+    parser.add_argument("--list", action="store_true", help="print the names")
+    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE", help="write the table")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="write a chart")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in subjects.TABLE]
+    if unknown:
+        parser.error(f"no model is called {', '.join(unknown)}; --list has their names")
+    if any(n < 1 for n in options.threads):
+        parser.error("expected at least 1 thread")
+    return options
+
+
+def describe_machine() -> str:
+    """The processor and the versions, a line."""
+    model = "an unknown processor"
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    versions = ", ".join(f"{e.name} {e.version()}" for e in engines.ENGINES[1:])
+    return f"{os.cpu_count()} CPUs ({model}), {platform.system()}; {versions}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    if options.worker:
+        (name,) = options.names
+        try:
+            rows = work(name, options.threads, options.rounds)
+        except Exception:
+            rows = [{"name": name, "sizes": {}, "threads": 0,
+                     "problems": {"dlc": traceback.format_exc()}}]  # fmt: skip
+        json.dump(rows, sys.stdout)
+        return 0
+    if options.list:
+        print("\n".join(subjects.TABLE))
+        return 0
+    names = options.names or [n for n in subjects.TABLE if not n.startswith(("light_", "random_"))]
+    rows = []
+    print(table.format_head(), flush=True)
+    for name in names:
+        for row in run_worker(name, options):
+            rows.append(row)
+            print(table.format_row(row), flush=True)
+    for threads in options.threads:
+        ratios = [table.find_ratio(row) for row in rows if row["threads"] == threads]
+        ratios = [ratio for ratio in ratios if ratio]
+        if ratios:
+            mean = math.exp(statistics.fmean(map(math.log, ratios)))
+            print(f"\n{threads} thread{'s' * (threads > 1)}: geometric mean {mean:.3f}, "
+                  f"worst {max(ratios):.2f}, of {len(ratios)}")  # fmt: skip
+    busy = max((row.get("load", 0) for row in rows), default=0)
+    if busy > os.cpu_count() + 0.5:
+        print(f"\nOther work ran beside this (load {busy:.1f}): the figures are no use.")
+    problems = [(row, e, text) for row in rows for e, text in row["problems"].items()]
+    for row, engine, text in problems:
+        print(f"\n{row['name']}, {engine}: {text}")
+    if options.markdown:
+        options.markdown.write_text(table.make_markdown(rows, describe_machine()))
+    if options.json:
+        options.json.write_text(json.dumps({"machine": describe_machine(), "rows": rows}, indent=1))
+    if options.svg:
+        options.svg.write_text(table.make_svg(rows))
+    return 1 if any(engine == "dlc" for _, engine, _ in problems) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""What bench/run found, as text, as Markdown, and as a chart."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+Row = dict[str, Any]
+PEERS = ("ONNX Runtime", "OpenVINO")
+COLUMNS = (("model", 20), ("sizes", 24), ("threads", 7), ("dlc ms", 9), ("ORT ms", 9),
+           ("OpenVINO ms", 11), ("dlc/best", 8), ("of minima", 9))  # fmt: skip
+
+
+def find_ratio(row: Row, kind: str = "median") -> float | None:
+    """dlc's time over that of the fastest other engine."""
+    times = row.get(kind, {})
+    peers = [times[name] for name in PEERS if name in times]
+    return times["dlc"] / min(peers) if peers and "dlc" in times else None
+
+
+def _cells(row: Row) -> list[str]:
+    sizes = " ".join(
+        f"{name}={'x'.join(map(str, size)) if isinstance(size, list) else size}"
+        for name, size in row["sizes"].items()
+    )
+    cells = [row["name"], sizes, str(row["threads"])]
+    for engine in ("dlc", *PEERS):
+        seconds = row.get("median", {}).get(engine)
+        cells.append(f"{seconds * 1e3:.3g}" if seconds else "-")
+    for kind in ("median", "minimum"):
+        ratio = find_ratio(row, kind)
+        cells.append(f"{ratio:.2f}" if ratio else "-")
+    return cells
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "  ".join(
+        cell.ljust(width) if i < 2 else cell.rjust(width)
+        for i, (cell, (_, width)) in enumerate(zip(cells, COLUMNS))
+    )
+
+
+def format_head() -> str:
+    return _line([title for title, _ in COLUMNS])
+
+
+def format_row(row: Row) -> str:
+    return _line(_cells(row))
+
+
+def make_markdown(rows: Sequence[Row], machine: str) -> str:
+    """The medians, and the ratios of medians and of minima."""
+    lines = [machine, "", "| " + " | ".join(title for title, _ in COLUMNS) + " |",
+             "|" + "---|" * len(COLUMNS)]  # fmt: skip
+    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def make_svg(rows: Sequence[Row]) -> str:
+    """A bar a row: dlc's time over that of the fastest other engine, which is
+    the line at 1."""
+    found = [(row, ratio) for row in rows if (ratio := find_ratio(row))]
+    step, left, unit = 22, 260, 400
+    height = step * len(found) + 40
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + unit * 1.5 + 60:.0f}" '
+             f'height="{height}" font-family="sans-serif" font-size="13">']  # fmt: skip
+    for i, (row, ratio) in enumerate(found):
+        y = 20 + i * step
+        label = f"{row['name']}, {row['threads']} thread{'s' * (row['threads'] > 1)}"
+        colour = "#2a7f4f" if ratio <= 1 else "#b3402a"
+        width = min(ratio, 1.5) * unit
+        parts.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">'
+                     f"{html.escape(label)}</text>")  # fmt: skip
+        parts.append(f'<rect x="{left}" y="{y}" width="{width:.1f}" height="{step - 5}" '
+                     f'fill="{colour}"/>')  # fmt: skip
+        parts.append(f'<text x="{left + width + 5:.1f}" y="{y + 13}">{ratio:.2f}</text>')
+    parts.append(f'<line x1="{left + unit}" y1="10" x2="{left + unit}" y2="{height - 10}" '
+                 'stroke="#555" stroke-dasharray="4 3"/></svg>')  # fmt: skip
+    return "\n".join(parts) + "\n"
