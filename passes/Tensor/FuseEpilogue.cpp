@@ -11,6 +11,8 @@
 #include "passes/Tensor/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Dominance.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
@@ -203,12 +205,34 @@ private:
 
 struct FuseEpilogue : dlc::impl::FuseEpilogueBase<FuseEpilogue> {
   void runOnOperation() override {
+    if (failed(undoReshapes()))
+      return signalPassFailure();
     RewritePatternSet patterns(&getContext());
     patterns.add<FuseIntoEpilogue>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();
     if (wantsRemarks(&getContext()))
       getOperation()->walk(remarkUnfused);
+  }
+
+  /// Elementwise ops on a contraction's result in another shape work on it as
+  /// it is; the reshape comes after them.
+  LogicalResult undoReshapes() {
+    auto control = [](OpOperand *operand) {
+      auto reshape = operand->get().getDefiningOp<tensor::ExpandShapeOp>();
+      if (!reshape || !reshape->hasOneUse())
+        return false;
+      auto contract = reshape.getSrc().getDefiningOp<ContractOp>();
+      auto op = dyn_cast<linalg::LinalgOp>(operand->getOwner());
+      return contract && contract->hasOneUse() && op &&
+             findObstacle(op).empty();
+    };
+    RewritePatternSet patterns(&getContext());
+    linalg::populateFoldReshapeOpsByCollapsingPatterns(patterns, control);
+    tensor::ExpandShapeOp::getCanonicalizationPatterns(patterns, &getContext());
+    tensor::CollapseShapeOp::getCanonicalizationPatterns(patterns,
+                                                         &getContext());
+    return applyPatternsGreedily(getOperation(), std::move(patterns));
   }
 };
 } // namespace

@@ -122,7 +122,9 @@ def FuseEpilogue : Pass<"dlc-fuse-epilogue"> {
     contraction's result, and keeps its innermost dimension, becomes part of
     its epilogue. Its other operands become extras; scalars and constants are
     copied into the region. Of two contractions that are added, the later one
-    takes the sum and the earlier one's result becomes its extra.
+    takes the sum and the earlier one's result becomes its extra. Where the
+    result is expanded before, the op is done on its own shape, and what it
+    gives expanded.
 
     ```mlir
     %c = dlc.contract %a, %b outs %e [...] : ... {

@@ -160,3 +160,55 @@ func.func @near_misses(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>, %e: tensor<4x1
   } -> tensor<4x16xf32>
   return %0, %1, %3, %5, %7, %9 : tensor<4x16xf32>, tensor<4x16xf32>, tensor<16x4xf32>, tensor<4xf32>, tensor<4x16xf32>, tensor<4x16xf32>
 }
+
+// The heads of an attention are split before the bias is added.
+// CHECK-LABEL: @expanded
+// CHECK-SAME: %[[X:.*]]: tensor<5x8xf32>, %[[W:.*]]: tensor<8x16xf32>, %[[B:.*]]: tensor<4x4xf32>
+// CHECK: %[[V:.*]] = tensor.collapse_shape %[[B]] {{\[\[}}0, 1]]
+// CHECK: %[[R:.*]] = dlc.contract %[[X]], %[[W]] extras %[[V]] : tensor<16xf32> outs
+// CHECK: arith.addf
+// CHECK-NOT: linalg.generic
+// CHECK: %[[E:.*]] = tensor.expand_shape %[[R]] {{\[\[}}0], [1, 2]]
+// CHECK: return %[[E]]
+func.func @expanded(%x: tensor<5x8xf32>, %w: tensor<8x16xf32>, %bias: tensor<4x4xf32>) -> tensor<5x4x4xf32> {
+  %e = tensor.empty() : tensor<5x16xf32>
+  %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<5x8xf32>, tensor<8x16xf32>, tensor<5x16xf32> -> tensor<5x16xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  %1 = tensor.expand_shape %0 [[0], [1, 2]] output_shape [5, 4, 4] : tensor<5x16xf32> into tensor<5x4x4xf32>
+  %e1 = tensor.empty() : tensor<5x4x4xf32>
+  %2 = linalg.generic {indexing_maps = [affine_map<(i, h, j) -> (i, h, j)>, affine_map<(i, h, j) -> (h, j)>,
+                                        affine_map<(i, h, j) -> (i, h, j)>],
+                       iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%1, %bias : tensor<5x4x4xf32>, tensor<4x4xf32>) outs(%e1 : tensor<5x4x4xf32>) {
+  ^bb0(%p: f32, %q: f32, %o: f32):
+    %r = arith.addf %p, %q : f32
+    linalg.yield %r : f32
+  } -> tensor<5x4x4xf32>
+  return %2 : tensor<5x4x4xf32>
+}
+
+// A result that others read in the first shape.
+// CHECK-LABEL: @expanded_and_read
+// CHECK: dlc.contract
+// CHECK: tensor.expand_shape
+// CHECK: linalg.generic
+func.func @expanded_and_read(%x: tensor<5x8xf32>, %w: tensor<8x16xf32>, %bias: tensor<4x4xf32>) -> (tensor<5x4x4xf32>, tensor<5x16xf32>) {
+  %e = tensor.empty() : tensor<5x16xf32>
+  %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<5x8xf32>, tensor<8x16xf32>, tensor<5x16xf32> -> tensor<5x16xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  %1 = tensor.expand_shape %0 [[0], [1, 2]] output_shape [5, 4, 4] : tensor<5x16xf32> into tensor<5x4x4xf32>
+  %e1 = tensor.empty() : tensor<5x4x4xf32>
+  %2 = linalg.generic {indexing_maps = [affine_map<(i, h, j) -> (i, h, j)>, affine_map<(i, h, j) -> (h, j)>,
+                                        affine_map<(i, h, j) -> (i, h, j)>],
+                       iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%1, %bias : tensor<5x4x4xf32>, tensor<4x4xf32>) outs(%e1 : tensor<5x4x4xf32>) {
+  ^bb0(%p: f32, %q: f32, %o: f32):
+    %r = arith.addf %p, %q : f32
+    linalg.yield %r : f32
+  } -> tensor<5x4x4xf32>
+  return %2, %0 : tensor<5x4x4xf32>, tensor<5x16xf32>
+}
