@@ -124,6 +124,7 @@ static int64_t countRows(ContractOp op) {
 /// and for the products of Winograd's algorithm, one of channels each.
 int64_t PackContract::chooseWidest(ContractOp op) const {
   constexpr int64_t kFewRows = 160, kLongSum = 256, kManyChannels = 128;
+  int64_t rows = countRows(op);
   if (panel < 4 * lanes || lanes < 16)
     return panel;
   SmallVector<int64_t> sums;
@@ -134,8 +135,9 @@ int64_t PackContract::chooseWidest(ContractOp op) const {
   int64_t all = std::accumulate(sums.begin(), sums.end(), int64_t(1),
                                 std::multiplies<int64_t>());
   bool isWindow = sums.size() == 3;
-  bool isDeep = (all >= kLongSum && countRows(op) <= kFewRows) ||
-                (isWindow && sums.back() >= kManyChannels);
+  // A single tile of rows needs its width to have enough sums in flight.
+  bool isDeep = rows > 8 && ((all >= kLongSum && rows <= kFewRows) ||
+                             (isWindow && sums.back() >= kManyChannels));
   return isDeep ? panel / 2 : panel;
 }
 

@@ -191,7 +191,9 @@ def PackContract : Pass<"dlc-pack-contract"> {
     A constant B of `(k..., n)` becomes `(n floordiv P, k..., n mod P)` by ops
     on the constant (transposed, padded, reshaped), to be evaluated at compile
     time. The width P is `panel` or a smaller multiple of `lanes`, so that the
-    zeros in the last panel are few. A narrow B, which is a panel as it is, is
+    zeros in the last panel are few; vectors of 16 elements and more have panels
+    of half the width where weights come from far away: few rows and long sums,
+    and convolutions that Winograd's form may have. A narrow B, which is a panel as it is, is
     only transposed where its columns aren't contiguous.
 
     A B that isn't constant is used as it is where its columns are contiguous,
