@@ -127,6 +127,35 @@ def test_conv_transpose(attributes):
         )
 
 
+# Windows that touch and don't overlap, and near misses.
+@pytest.mark.parametrize(
+    "sizes, kernel, attributes",
+    [
+        ([7], [3], {}),
+        ([6, 9], [2, 2], {}),
+        ([3, 4], [3, 2], {}),
+        ([3, 2, 5], [2, 3, 2], {}),
+        ([3, 5], [1, 1], {}),
+        ([3, 5], [2, 2], {"auto_pad": "VALID"}),
+        ([3, 5], [2, 2], {"pads": [1, 0, 0, 1]}),
+        ([3, 5], [2, 2], {"output_padding": [1, 1]}),
+        ([3, 5], [2, 2], {"group": 2}),
+        ([3, 5], [2, 2], {"auto_pad": "SAME_UPPER"}),
+        ([3, 5], [2, 2], {"output_shape": [7, 9]}),
+        ([3, 5], [2, 2], {"strides": [3, 2]}),
+    ],
+)
+def test_conv_transpose_of_tiles(sizes, kernel, attributes):
+    attributes = {"strides": kernel, **attributes}
+    check(
+        "ConvTranspose",
+        [array(2, 4, *sizes), array(4, 5, *kernel), array(5 * attributes.get("group", 1))],
+        [("float32", 2 + len(sizes))],
+        constants=(1, 2),
+        **attributes,
+    )
+
+
 @pytest.mark.parametrize("order", [0, 1])
 def test_max_pool_indices(order):
     check(

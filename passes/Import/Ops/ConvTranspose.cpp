@@ -1,4 +1,5 @@
-// ConvTranspose: zeros between the elements, and a convolution with the
+// ConvTranspose: a product of matrices where windows of the result touch and
+// don't overlap; else zeros between the elements, and a convolution with the
 // kernel turned around.
 
 #include "passes/Import/Ops/Emit.h"
@@ -111,8 +112,96 @@ static std::optional<Transposed> readTransposed(NodeImport &node, Value x,
   return result;
 }
 
-static ImportResult importConvTranspose(NodeImport &node) {
+/// True if every element of the result comes from one of x: windows begin
+/// where others end, and none is cut off.
+static bool isTiling(NodeImport &node, const Transposed &t,
+                     ArrayRef<int64_t> kernel) {
+  auto allAre = [](ArrayRef<int64_t> values, int64_t expected) {
+    return llvm::all_of(values, [&](int64_t v) { return v == expected; });
+  };
+  StringRef autoPad = node.getString("auto_pad", "NOTSET");
+  return node.getInt("group", 1) == 1 && ArrayRef(t.strides) == kernel &&
+         allAre(t.dilations, 1) && allAre(t.outputPadding, 0) &&
+         allAre(node.getInts("pads").value_or(SmallVector<int64_t>()), 0) &&
+         !node.getInts("output_shape") &&
+         (autoPad == "NOTSET" || autoPad == "VALID");
+}
+
+/// The result, channels last, of a tiling: a row of x gives the rows of one
+/// line of windows each, [w, c] by [c, kernel w * m], which are contiguous:
+///
+///   [n, d, 1, h, 1, w, c] by [kd, 1, kh, c, kw * m]
+///     -> [n, d, kd, h, kh, w, kw * m] = [n, d * kd, h * kh, w * kw, m]
+static Value multiplyTiles(NodeImport &node, Value x, Value weights,
+                           ArrayRef<int64_t> kernel, Type compute) {
+  Value rows = node.toChannelsLast(x);
+  Elements sizes = node.dims(rows), left{sizes[0]}, right, merged{sizes[0]};
+  size_t last = kernel.size() - 1;
+  SmallVector<int64_t> permutation;
+  for (size_t i = 0; i <= last; ++i) {
+    merged.push_back(
+        mulSizes(node.b, node.loc, sizes[1 + i], node.index(kernel[i])));
+    if (i == last)
+      break;
+    left.append({sizes[1 + i], node.index(1)});
+    if (i)
+      right.push_back(node.index(1));
+    right.push_back(node.index(kernel[i]));
+    permutation.push_back(2 + i);
+  }
+  left.append({sizes[1 + last], sizes.back()});
+  Elements of = node.dims(weights);
+  right.append(
+      {of[0], mulSizes(node.b, node.loc, of[1], node.index(kernel[last]))});
+  permutation.append({0, int64_t(2 + last), 1});
+  merged.push_back(of[1]);
+  Value product = node.matmul(
+      node.reshape(rows, left),
+      node.reshape(node.transpose(weights, permutation), right), compute);
+  return product ? node.reshape(product, merged) : Value();
+}
+
+/// The result, channels last, by a convolution.
+static Value convolveSpread(NodeImport &node, Value x, Value weights,
+                            const Transposed &t, int64_t group, Type compute) {
   Emit e(node);
+  ArrayRef<int64_t> shape = node.type(weights).getShape();
+  ArrayRef<int64_t> kernel = shape.drop_front(2);
+  int64_t spatial = kernel.size();
+  // The convolution's operand: x[i] stands at i * stride + span - 1 - begin.
+  Type element = node.elementType(x);
+  Elements xSizes = node.dims(x), sizes{xSizes[0]};
+  for (int64_t i = 0; i < spatial; ++i) {
+    int64_t reach = (kernel[i] - 1) * t.dilations[i];
+    sizes.push_back(addSizes(node.b, node.loc, t.sizes[i], node.index(reach)));
+  }
+  sizes.push_back(xSizes[1]);
+  Value spread = e.generate(sizes, element, [&](ArrayRef<Num> at) {
+    SmallVector<Num> source{at[0], at[spatial + 1]};
+    Num isThere = e.flag(true);
+    for (int64_t i = 0; i < spatial; ++i) {
+      int64_t reach = (kernel[i] - 1) * t.dilations[i];
+      Num place = at[1 + i] + e.index(t.begin[i]) - reach;
+      Num step = place / t.strides[i], size = e.index(xSizes[2 + i]);
+      isThere =
+          isThere && place >= 0 && step < size && step * t.strides[i] == place;
+      source.push_back(e.clamp(step, e.index(int64_t(0)), size - 1));
+    }
+    return e.select(isThere, e.load(x, source), e.constant(0, element));
+  });
+  SmallVector<int64_t> resultShape{node.type(x).getDimSize(0)};
+  for (OpFoldResult size : t.sizes)
+    resultShape.push_back(
+        getConstantIntValue(size).value_or(ShapedType::kDynamic));
+  resultShape.push_back(shape[1] * group);
+  return node.create<ConvOp>(RankedTensorType::get(resultShape, compute),
+                             spread, turnWeights(node, weights, group),
+                             ValueRange(), SmallVector<int64_t>(spatial, 1),
+                             t.dilations, SmallVector<int64_t>(2 * spatial, 0),
+                             group);
+}
+
+static ImportResult importConvTranspose(NodeImport &node) {
   Value x = node.input(0), weights = node.input(1);
   int64_t spatial = node.rank(x) - 2, group = node.getInt("group", 1);
   if (spatial < 1 || node.rank(weights) != node.rank(x) ||
@@ -134,38 +223,12 @@ static ImportResult importConvTranspose(NodeImport &node) {
       failed(node.expectNotEmpty(ArrayRef(node.dims(x)).drop_front(2),
                                  "an image")))
     return failure();
-  // The convolution's operand: x[i] stands at i * stride + span - 1 - begin.
-  Type element = node.elementType(x);
-  Elements xSizes = node.dims(x), sizes{xSizes[0]};
-  for (int64_t i = 0; i < spatial; ++i) {
-    int64_t reach = (kernel[i] - 1) * t->dilations[i];
-    sizes.push_back(addSizes(node.b, node.loc, t->sizes[i], node.index(reach)));
-  }
-  sizes.push_back(xSizes[1]);
-  Value spread = e.generate(sizes, element, [&](ArrayRef<Num> at) {
-    SmallVector<Num> source{at[0], at[spatial + 1]};
-    Num isThere = e.flag(true);
-    for (int64_t i = 0; i < spatial; ++i) {
-      int64_t reach = (kernel[i] - 1) * t->dilations[i];
-      Num place = at[1 + i] + e.index(t->begin[i]) - reach;
-      Num step = place / t->strides[i], size = e.index(xSizes[2 + i]);
-      isThere =
-          isThere && place >= 0 && step < size && step * t->strides[i] == place;
-      source.push_back(e.clamp(step, e.index(int64_t(0)), size - 1));
-    }
-    return e.select(isThere, e.load(x, source), e.constant(0, element));
-  });
-  SmallVector<int64_t> resultShape{node.type(x).getDimSize(0)};
-  for (OpFoldResult size : t->sizes)
-    resultShape.push_back(
-        getConstantIntValue(size).value_or(ShapedType::kDynamic));
-  resultShape.push_back(shape[1] * group);
-  Type compute = computeTypeOf(element);
-  Value result =
-      node.create<ConvOp>(RankedTensorType::get(resultShape, compute), spread,
-                          turnWeights(node, weights, group), ValueRange(),
-                          SmallVector<int64_t>(spatial, 1), t->dilations,
-                          SmallVector<int64_t>(2 * spatial, 0), group);
+  Type element = node.elementType(x), compute = computeTypeOf(element);
+  Value result = isTiling(node, *t, kernel)
+                     ? multiplyTiles(node, x, weights, kernel, compute)
+                     : convolveSpread(node, x, weights, *t, group, compute);
+  if (!result)
+    return failure();
   if (Value bias = node.input(2))
     result = node.map<AddOp>({result, node.cast(bias, compute)});
   return node.result(node.toChannelsFirst(node.cast(result, element)));
