@@ -21,9 +21,12 @@ def SinkTransposes : Pass<"dlc-sink-transposes", "::mlir::ModuleOp"> {
     %1 = dlc.transpose %0 [0, 3, 1, 2] : tensor<1x8x8x16xf32>
     ```
     An elementwise op moves only when its other operands are transposed
-    likewise, or are constants or of one element.
+    likewise, or are constants, or are transposed by a reshape, as a factor of
+    each channel is.
   }];
-  let dependentDialects = ["::dlc::DlcDialect"];
+  let dependentDialects = ["::dlc::DlcDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::tensor::TensorDialect"];
 }
 
 def FoldScale : Pass<"dlc-fold-scale", "::mlir::ModuleOp"> {

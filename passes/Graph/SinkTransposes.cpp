@@ -27,20 +27,39 @@ static bool hasOneElement(Value value) {
 }
 
 /// `x`, which broadcasts to `rank` dimensions, with its dimensions moved by
-/// the inverse of `permutation`. `x` has a static shape.
+/// the inverse of `permutation`. `x` has that rank, or a static shape.
 static Value transposeBack(PatternRewriter &b, Location loc, Value x,
                            ArrayRef<int64_t> permutation) {
   RankedTensorType type = typeOf(x);
   if (hasOneElement(x))
     return b.createOrFold<ReshapeOp>(
         loc, RankedTensorType::get({}, type.getElementType()), x, ValueRange());
-  SmallVector<int64_t> shape(permutation.size() - type.getRank(), 1);
-  llvm::append_range(shape, type.getShape());
-  Value full = b.createOrFold<ReshapeOp>(
-      loc, RankedTensorType::get(shape, type.getElementType()), x,
-      ValueRange());
-  return b.createOrFold<TransposeOp>(loc, full,
+  if (type.getRank() != int64_t(permutation.size())) {
+    SmallVector<int64_t> shape(permutation.size() - type.getRank(), 1);
+    llvm::append_range(shape, type.getShape());
+    x = b.createOrFold<ReshapeOp>(
+        loc, RankedTensorType::get(shape, type.getElementType()), x,
+        ValueRange());
+  }
+  return b.createOrFold<TransposeOp>(loc, x,
                                      invertPermutationVector(permutation));
+}
+
+/// True if transposing `x` back moves no element: dimensions that aren't 1 stay
+/// in their order, as those of [n, c, 1, 1] do.
+static bool isReshape(Value x, ArrayRef<int64_t> permutation) {
+  RankedTensorType type = typeOf(x);
+  if (type.getRank() != int64_t(permutation.size()))
+    return false;
+  int64_t last = -1;
+  for (int64_t dim : invertPermutationVector(permutation)) {
+    if (type.getDimSize(dim) == 1)
+      continue;
+    if (dim < last)
+      return false;
+    last = dim;
+  }
+  return true;
 }
 
 namespace {
@@ -71,7 +90,7 @@ struct SinkThroughElementwise : OpInterfaceRewritePattern<ElementwiseOp> {
         continue;
       }
       bool isFree =
-          hasOneElement(operand) ||
+          hasOneElement(operand) || isReshape(operand, permutation) ||
           (isConstantOnly(operand) && typeOf(operand).hasStaticShape());
       if (!isFree)
         return b.notifyMatchFailure(op, "an operand would be transposed");

@@ -50,3 +50,18 @@ func.func @reduce(%x: tensor<2x8x8x16xf32>) -> tensor<2x16x1x1xf32> {
   %1 = dlc.reduce sum %0 axes = [2, 3] : tensor<2x16x8x8xf32>
   return %1 : tensor<2x16x1x1xf32>
 }
+
+// -----
+
+// The factor of each channel is transposed by a reshape; one of each row is not.
+// CHECK-LABEL: @channels
+// CHECK: %[[S:.*]] = dlc.reshape %arg1{{.*}} to tensor<?x1x1x3xf32>
+// CHECK: %[[M:.*]] = dlc.mul %arg0, %[[S]] : tensor<?x4x5x3xf32>, tensor<?x1x1x3xf32>
+// CHECK: %[[T:.*]] = dlc.transpose %[[M]] [0, 3, 1, 2]
+// CHECK: dlc.add %[[T]], %arg2 : tensor<?x3x4x5xf32>, tensor<1x3x4x1xf32>
+func.func @channels(%x: tensor<?x4x5x3xf32>, %s: tensor<?x3x1x1xf32>, %r: tensor<1x3x4x1xf32>) -> tensor<?x3x4x5xf32> {
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<?x4x5x3xf32>
+  %1 = dlc.mul %0, %s : tensor<?x3x4x5xf32>, tensor<?x3x1x1xf32>
+  %2 = dlc.add %1, %r : tensor<?x3x4x5xf32>, tensor<1x3x4x1xf32>
+  return %2 : tensor<?x3x4x5xf32>
+}
