@@ -43,13 +43,14 @@ OpFoldResult dlc::windowedSize(OpBuilder &builder, Location loc,
   if (std::optional<int64_t> constant = getConstantIntValue(size))
     return builder.getIndexAttr(
         getWindowedSize(*constant, kernel, stride, dilation, padding));
-  // (size + padding - span + stride) / stride, and 0 where that is negative.
-  int64_t span = (kernel - 1) * dilation + 1;
-  OpFoldResult shifted = addSizes(
-      builder, loc, size, builder.getIndexAttr(padding - span + stride));
-  OpFoldResult clamped = arithmetic<arith::MaxSIOp>(builder, loc, shifted,
-                                                    builder.getIndexAttr(0));
-  return arithmetic<arith::DivUIOp>(builder, loc, clamped,
+  // (size + padding - span + stride) / stride, and 0 where that is negative. A
+  // window that leaves the size as it is shows that.
+  int64_t more = padding - ((kernel - 1) * dilation + 1) + stride;
+  OpFoldResult sum = addSizes(builder, loc, size, builder.getIndexAttr(more));
+  if (more < 0)
+    sum =
+        arithmetic<arith::MaxSIOp>(builder, loc, sum, builder.getIndexAttr(0));
+  return arithmetic<arith::DivUIOp>(builder, loc, sum,
                                     builder.getIndexAttr(stride));
 }
 
