@@ -135,6 +135,8 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
       return fail("this form is not implemented");
     return failure();
   }
+  if (finished)
+    return success();
   for (auto [i, value] : llvm::enumerate(*results)) {
     if (i >= node.getNumResults() || !node.getOutput(i))
       continue;
@@ -150,15 +152,27 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
 
 LogicalResult GraphImporter::importBlock(Block &block,
                                          SmallVectorImpl<Value> &results) {
+  return importFrom(&block.front(), results);
+}
+
+LogicalResult GraphImporter::importFrom(Operation *first,
+                                        SmallVectorImpl<Value> &results) {
   bool allImported = true;
-  for (Operation &op : block.without_terminator()) {
+  Block &block = *first->getBlock();
+  for (Operation &op : llvm::make_range(first->getIterator(),
+                                        block.without_terminator().end())) {
     LogicalResult imported = success();
     if (auto node = dyn_cast<onnx::NodeOp>(op))
       imported = importNode(node);
     else if (auto initializer = dyn_cast<onnx::InitializerOp>(op))
       imported = importInitializer(initializer);
-    if (succeeded(imported))
-      continue;
+    if (succeeded(imported)) {
+      if (!finished)
+        continue;
+      results.assign(*finished);
+      finished.reset();
+      return success(allImported);
+    }
     // Go on with values of the inferred types, to find all problems at once.
     allImported = false;
     for (Value result : op.getResults())
