@@ -20,6 +20,13 @@ static Type getTensorElement(Type type) {
   return tensor ? dlc::convertOnnxType(tensor.getElementType()) : Type();
 }
 
+/// The type of a map, or of those of a sequence; null for any other.
+static onnx::MapType getMap(Type type) {
+  if (auto sequence = dyn_cast<onnx::SeqType>(type))
+    type = sequence.getElementType();
+  return dyn_cast<onnx::MapType>(type);
+}
+
 Type dlc::convertOnnxType(Type type) {
   if (auto tensor = dyn_cast<RankedTensorType>(type)) {
     Type element = convertOnnxType(tensor.getElementType());
@@ -27,6 +34,11 @@ Type dlc::convertOnnxType(Type type) {
   }
   if (isa<onnx::StringType>(type))
     return StringType::get(type.getContext());
+  if (auto map = getMap(type)) {
+    Type key = convertOnnxType(map.getKeyType());
+    Type value = getTensorElement(map.getValueType());
+    return key && value ? MapType::get(type.getContext(), key, value) : Type();
+  }
   if (isa<onnx::SeqType, onnx::OptionalType>(type)) {
     Type element = getTensorElement(type);
     return element ? SequenceType::get(type.getContext(), element) : Type();
