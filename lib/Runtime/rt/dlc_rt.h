@@ -148,6 +148,12 @@ void dlc_rt_tfidf(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
 void dlc_rt_svm_probabilities(struct dlc_rt_ctx *ctx,
                               const struct dlc_rt_view *pairs, int64_t classes,
                               struct dlc_rt_view *out);
+void dlc_rt_tokens(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
+                   const struct dlc_rt_view *classes,
+                   const struct dlc_rt_view *next,
+                   const struct dlc_rt_view *accepts, int32_t dead,
+                   int64_t least, intptr_t pad, int32_t mark,
+                   struct dlc_rt_view *out);
 /* With `_parallel` the threads of the run share the work. */
 void dlc_rt_trees(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
                   const struct dlc_rt_view *nodes,
