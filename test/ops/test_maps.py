@@ -30,7 +30,7 @@ def make(op, given, result, **attributes):
 
 
 def zip_map(columns, **labels):
-    key = STRING if "classlabels_strings" in labels else INT64
+    key = INT64 if "classlabels_int64s" in labels else STRING
     maps = helper.make_sequence_type_proto(map_type(key, FLOAT))
     return make("ZipMap", tensor("x", FLOAT, columns), helper.make_value_info("y", maps), **labels)
 
