@@ -32,7 +32,9 @@ static SmallVector<int64_t> getStarts(TypeRange tensors) {
 /// Whether an op only computes with numbers, not with a tensor's elements or
 /// with sequences or maps.
 static bool isScalar(Operation *op) {
-  auto isTensor = [](Type type) { return isa<ShapedType, SequenceType, MapType>(type); };
+  auto isTensor = [](Type type) {
+    return isa<ShapedType, SequenceType, MapType>(type);
+  };
   return isPure(op) && !op->getNumRegions() && op->getNumResults() &&
          llvm::none_of(op->getOperandTypes(), isTensor) &&
          llvm::none_of(op->getResultTypes(), isTensor);
