@@ -51,6 +51,17 @@ def Dlc_SequenceType : Dlc_Type<"Sequence", "seq"> {
   let assemblyFormat = "`<` $elementType `>`";
 }
 
+def Dlc_MapType : Dlc_Type<"Map", "map"> {
+  let summary = "a map, or a sequence of maps that have their keys in common";
+  let description = [{
+    The parameters are the types of keys and values: `!dlc.map<i64, f32>`.
+    Which of both it is the program's interface says. Behind the phase `graph`
+    it is a handle like that of a sequence.
+  }];
+  let parameters = (ins "::mlir::Type":$keyType, "::mlir::Type":$valueType);
+  let assemblyFormat = "`<` $keyType `,` $valueType `>`";
+}
+
 class Dlc_Attr<string name, string attrMnemonic>
     : AttrDef<Dlc_Dialect, name> {
   let mnemonic = attrMnemonic;

@@ -265,6 +265,7 @@ def Dlc_PoolOp : Dlc_Op<"pool", [Pure]> {
 
 include "dialects/Dlc/DlcContract.td"
 include "dialects/Dlc/DlcExtern.td"
+include "dialects/Dlc/DlcMap.td"
 include "dialects/Dlc/DlcSequence.td"
 include "dialects/Dlc/DlcRuntime.td"
 

@@ -1,4 +1,4 @@
-// Verification of the ops on strings and sequences.
+// Verification of the ops on strings, sequences and maps.
 
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/IR/Builders.h"
@@ -26,5 +26,18 @@ LogicalResult SequenceOp::verify() {
     if (getElementTypeOrSelf(item) != element)
       return emitOpError("expected tensors of ")
              << element << ", found " << item.getType();
+  return success();
+}
+
+LogicalResult MapsOp::verify() {
+  auto type = cast<MapType>(getType());
+  auto keys = cast<RankedTensorType>(getKeys().getType());
+  auto values = cast<RankedTensorType>(getValues().getType());
+  if (keys.getElementType() != type.getKeyType() ||
+      values.getElementType() != type.getValueType())
+    return emitOpError("expected keys and values of ")
+           << type << ", found " << keys << " and " << values;
+  if (isa<StringType>(type.getValueType()))
+    return emitOpError("expected values that are numbers");
   return success();
 }

@@ -62,9 +62,12 @@ enum dlc_dtype {
   DLC_INT2 = 26,       /* uint8_t, low 2 bits, one element a byte */
   /* Added to the element type of a value that is no tensor: `data` points to
      a dlc_sequence then. */
-  DLC_SEQUENCE = 0x100, /* a sequence of tensors */
-  DLC_OPTIONAL = 0x200  /* a tensor, or with DLC_SEQUENCE too a sequence, that
-                           may be absent */
+  DLC_SEQUENCE = 0x100,   /* a sequence of tensors */
+  DLC_OPTIONAL = 0x200,   /* a tensor, or with DLC_SEQUENCE too a sequence, that
+                             may be absent */
+  DLC_MAP = 0x400,        /* a map to values of that type: `data` points to a
+                             dlc_map, with DLC_SEQUENCE too to a dlc_maps */
+  DLC_STRING_KEYS = 0x800 /* its keys are strings; without it int64_t */
 };
 
 /* The alignment that a workspace and a state must have. */
@@ -119,11 +122,26 @@ typedef struct dlc_sequence {
   dlc_item *items;
 } dlc_sequence;
 
+/* A map: as many keys, which are int64_t or const char *, as values. */
+typedef struct dlc_map {
+  int64_t count;
+  void *keys;
+  void *values;
+} dlc_map;
+
+/* A sequence of maps. As an output it is filled in by the run, which makes all
+   of it one block: free(items). */
+typedef struct dlc_maps {
+  int64_t count;
+  dlc_map *items;
+} dlc_maps;
+
 /* What is known of an input or output before a run. */
 typedef struct dlc_tensor_info {
   const char *name;   /* in the ONNX model */
   const char *c_name; /* in the generated structs */
-  int32_t dtype;      /* enum dlc_dtype; sequences and optionals: of tensors */
+  int32_t dtype;      /* enum dlc_dtype; sequences and optionals: of tensors,
+                         maps: of values */
   int32_t rank;
   const int64_t *dims;          /* -1: dynamic; NULL when rank is 0 */
   const char *const *dim_names; /* "" where a dimension has no name */

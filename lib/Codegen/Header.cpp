@@ -107,9 +107,13 @@ static std::string declare(const ModelInterface &model,
       (isInput ? model.inputs : model.outputs)[field.tensor];
   switch (field.kind) {
   case StructField::Pointer: {
-    if (!tensor.isTensor())
-      return formatv("{0}dlc_sequence *{1};", isInput ? "const " : "",
+    if (!tensor.isTensor()) {
+      StringRef type = !(tensor.dtype & DLC_MAP)     ? "dlc_sequence"
+                       : tensor.dtype & DLC_SEQUENCE ? "dlc_maps"
+                                                     : "dlc_map";
+      return formatv("{0}{1} *{2};", isInput ? "const " : "", type,
                      field.cName);
+    }
     CType type = cType(tensor.dtype);
     StringRef star = tensor.dtype == DLC_STRING ? "" : " ";
     if (tensor.dtype == DLC_STRING)
@@ -143,6 +147,10 @@ static std::string comment(const ModelInterface &model,
     } else {
       text = tensor.dtype & DLC_OPTIONAL ? "optional " : "";
       text += tensor.dtype & DLC_SEQUENCE ? "sequence of " : "";
+      if (tensor.dtype & DLC_MAP) {
+        text += tensor.dtype & DLC_SEQUENCE ? "maps from " : "map from ";
+        text += tensor.dtype & DLC_STRING_KEYS ? "string to " : "int64_t to ";
+      }
       text += (type.note.empty() ? type.type : type.note).str();
     }
     if (tensor.cName != tensor.name)

@@ -12,7 +12,7 @@ using namespace dlc;
 bool TensorInterface::isDynamic() const { return llvm::is_contained(dims, -1); }
 
 bool TensorInterface::isTensor() const {
-  return !(dtype & (DLC_SEQUENCE | DLC_OPTIONAL));
+  return !(dtype & (DLC_SEQUENCE | DLC_OPTIONAL | DLC_MAP));
 }
 
 bool ModelInterface::hasDynamicOutput() const {
@@ -98,16 +98,27 @@ static FailureOr<TensorInterface> readTensor(ModuleOp module, StringRef list,
                .Case("sequence", DLC_SEQUENCE)
                .Case("optional", DLC_OPTIONAL)
                .Case("optional sequence", DLC_SEQUENCE | DLC_OPTIONAL)
+               .Case("map", DLC_MAP)
+               .Case("sequence of maps", DLC_MAP | DLC_SEQUENCE)
                .Default(0);
     if (!kind)
-      return fail() << "expected the kind sequence, optional or optional "
-                       "sequence, found "
+      return fail() << "expected the kind sequence, optional, optional "
+                       "sequence, map or sequence of maps, found "
                     << words;
+  }
+  if (kind & DLC_MAP) {
+    auto keys = dict.getAs<TypeAttr>("keys");
+    int32_t key = keys ? dtypeOf(keys.getValue()) : 0;
+    if (key != DLC_INT64 && key != DLC_STRING)
+      return fail() << "expected keys of i64 or strings for '"
+                    << name.getValue() << "'";
+    if (key == DLC_STRING)
+      kind |= DLC_STRING_KEYS;
   }
   if (!result.dtype)
     return fail() << "the C interface has no element type for '"
                   << name.getValue() << "' of " << type;
-  // The tensors of a sequence have no shape in common.
+  // The tensors of a sequence have no shape in common, maps have none.
   result.dtype |= kind;
   if (kind)
     return result;

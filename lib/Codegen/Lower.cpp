@@ -199,7 +199,8 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
 
   lowered.builtins = builtinsBitcode(spec.arch->getRuntime());
   setTargetAttributes(module, spec);
-  bool hasThreads = module.getFunction("dlc_rt_parallel");
+  bool hasThreads = module.getFunction("dlc_rt_parallel") ||
+                    module.getFunction("dlc_rt_trees_parallel");
   if (!hasThreads)
     lowered.model.threadWorkspace = 0;
   if (llvm::Error error = linkRuntime(module, spec))

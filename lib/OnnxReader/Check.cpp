@@ -185,9 +185,10 @@ void Checker::checkImports() {
         error(loc) << "expected a version from 1 to " << newest
                    << " of operator set '" << import.domain() << "', found "
                    << import.version();
-      else if (!versions.emplace(domain.str(), int(import.version())).second)
+      else if (int version = int(import.version());
+               versions.emplace(domain.str(), version).first->second != version)
         error(loc) << "operator set '" << import.domain()
-                   << "' is imported twice";
+                   << "' is imported in two versions";
     }
     return versions;
   };

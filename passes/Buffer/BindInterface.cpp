@@ -87,11 +87,12 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
     for (unsigned i = 0; i < inputs; ++i) {
       auto type = dyn_cast<RankedTensorType>(entry.getArgument(i).getType());
       if (!type) {
-        // A sequence, by its handle.
+        // A sequence or map, by its handle.
         Value index = arith::ConstantIntOp::create(b, i, 32);
         entry.getArgument(i).replaceAllUsesWith(
-            CallOp::create(b, TypeRange(b.getIndexType()), "sequence_input",
-                           index)
+            CallOp::create(
+                b, TypeRange(b.getIndexType()),
+                isMap("dlc.inputs", i) ? "map_input" : "sequence_input", index)
                 .getResult(0));
         continue;
       }
@@ -106,7 +107,10 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
       if (!type) {
         b.setInsertionPoint(returned);
         Value index = arith::ConstantIntOp::create(b, i, 32);
-        CallOp::create(b, TypeRange(), "sequence_output", {index, value});
+        CallOp::create(b, TypeRange(),
+                       isMap("dlc.outputs", i) ? "map_output"
+                                               : "sequence_output",
+                       {index, value});
         continue;
       }
       SmallVector<Value> sizes;
@@ -123,6 +127,14 @@ struct BindInterfacePass : dlc::impl::BindInterfaceBase<BindInterfacePass> {
       computeIn(value, buffer, returned, b);
     }
     takeRun(main);
+  }
+
+  /// Whether an input or output is a map, or a sequence of maps.
+  bool isMap(StringRef list, unsigned i) {
+    auto entries = getOperation()->getAttrOfType<ArrayAttr>(list);
+    auto entry =
+        entries ? dyn_cast<DictionaryAttr>(entries[i]) : DictionaryAttr();
+    return entry && entry.contains("keys");
   }
 
   /// Makes `function` one that takes the run and returns a status.

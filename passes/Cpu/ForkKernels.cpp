@@ -90,6 +90,17 @@ struct ForkKernelsPass : dlc::impl::ForkKernelsBase<ForkKernelsPass> {
       else
         fork(op, function, *calls);
     }
+    shareCalls();
+  }
+
+  /// Functions of the runtime that can share their work.
+  void shareCalls() {
+    getOperation().walk([](CallOp call) {
+      auto function = call->getParentOfType<func::FuncOp>();
+      if (call.getCallee() == "trees" && function &&
+          function.getName() == "main")
+        call.setCallee("trees_parallel");
+    });
   }
 
   static void fork(ParallelOp op, func::FuncOp function,

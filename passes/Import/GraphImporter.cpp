@@ -20,6 +20,13 @@ static Type getTensorElement(Type type) {
   return tensor ? dlc::convertOnnxType(tensor.getElementType()) : Type();
 }
 
+/// The type of a map, or of those of a sequence; null for any other.
+static onnx::MapType getMap(Type type) {
+  if (auto sequence = dyn_cast<onnx::SeqType>(type))
+    type = sequence.getElementType();
+  return dyn_cast<onnx::MapType>(type);
+}
+
 Type dlc::convertOnnxType(Type type) {
   if (auto tensor = dyn_cast<RankedTensorType>(type)) {
     Type element = convertOnnxType(tensor.getElementType());
@@ -27,6 +34,11 @@ Type dlc::convertOnnxType(Type type) {
   }
   if (isa<onnx::StringType>(type))
     return StringType::get(type.getContext());
+  if (auto map = getMap(type)) {
+    Type key = convertOnnxType(map.getKeyType());
+    Type value = getTensorElement(map.getValueType());
+    return key && value ? MapType::get(type.getContext(), key, value) : Type();
+  }
   if (isa<onnx::SeqType, onnx::OptionalType>(type)) {
     Type element = getTensorElement(type);
     return element ? SequenceType::get(type.getContext(), element) : Type();
@@ -135,6 +147,8 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
       return fail("this form is not implemented");
     return failure();
   }
+  if (finished)
+    return success();
   for (auto [i, value] : llvm::enumerate(*results)) {
     if (i >= node.getNumResults() || !node.getOutput(i))
       continue;
@@ -150,15 +164,27 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
 
 LogicalResult GraphImporter::importBlock(Block &block,
                                          SmallVectorImpl<Value> &results) {
+  return importFrom(&block.front(), results);
+}
+
+LogicalResult GraphImporter::importFrom(Operation *first,
+                                        SmallVectorImpl<Value> &results) {
   bool allImported = true;
-  for (Operation &op : block.without_terminator()) {
+  Block &block = *first->getBlock();
+  for (Operation &op : llvm::make_range(first->getIterator(),
+                                        block.without_terminator().end())) {
     LogicalResult imported = success();
     if (auto node = dyn_cast<onnx::NodeOp>(op))
       imported = importNode(node);
     else if (auto initializer = dyn_cast<onnx::InitializerOp>(op))
       imported = importInitializer(initializer);
-    if (succeeded(imported))
-      continue;
+    if (succeeded(imported)) {
+      if (!finished)
+        continue;
+      results.assign(*finished);
+      finished.reset();
+      return success(allImported);
+    }
     // Go on with values of the inferred types, to find all problems at once.
     allImported = false;
     for (Value result : op.getResults())

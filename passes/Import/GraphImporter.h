@@ -22,6 +22,16 @@ public:
   mlir::LogicalResult importBlock(mlir::Block &block,
                                   llvm::SmallVectorImpl<mlir::Value> &results);
 
+  /// The same for the nodes from `first` to the end of its block.
+  mlir::LogicalResult importFrom(mlir::Operation *first,
+                                 llvm::SmallVectorImpl<mlir::Value> &results);
+
+  /// Says that the node that is being imported has imported all nodes behind
+  /// it in its block, too; `results` are what the block returns.
+  void finishBlock(llvm::ArrayRef<mlir::Value> results) {
+    finished.emplace(results);
+  }
+
   /// The dlc value of a value of the onnx dialect; null for an absent one.
   mlir::Value lookup(mlir::Value value) { return values.lookup(value); }
   void map(mlir::Value onnxValue, mlir::Value value) {
@@ -51,6 +61,7 @@ private:
   llvm::DenseSet<mlir::Value> notImported;
   llvm::DenseMap<mlir::Value, Elements> knownElements;
   llvm::SmallVector<mlir::Operation *> discarded;
+  std::optional<llvm::SmallVector<mlir::Value>> finished;
 };
 
 /// The type of a value of the onnx dialect in the dlc dialect, null when it

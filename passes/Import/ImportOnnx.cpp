@@ -24,7 +24,13 @@ using namespace dlc;
 static Attribute describe(Builder &b, StringRef name, Type type, Type declared,
                           ArrayAttr dimNames) {
   StringRef kind;
-  if (auto sequence = dyn_cast<SequenceType>(type)) {
+  Type keys;
+  if (auto map = dyn_cast<MapType>(type)) {
+    type = RankedTensorType::get({}, map.getValueType());
+    keys = map.getKeyType();
+    kind = isa<onnx::MapType>(declared) ? "map" : "sequence of maps";
+    dimNames = {};
+  } else if (auto sequence = dyn_cast<SequenceType>(type)) {
     type = RankedTensorType::get({}, sequence.getElementType());
     auto optional = dyn_cast_if_present<onnx::OptionalType>(declared);
     kind = !optional                                       ? "sequence"
@@ -37,6 +43,8 @@ static Attribute describe(Builder &b, StringRef name, Type type, Type declared,
       b.getNamedAttr("type", TypeAttr::get(type))};
   if (!kind.empty())
     entries.push_back(b.getNamedAttr("kind", b.getStringAttr(kind)));
+  if (keys)
+    entries.push_back(b.getNamedAttr("keys", TypeAttr::get(keys)));
   if (dimNames)
     entries.push_back(b.getNamedAttr("dims", dimNames));
   return b.getDictionaryAttr(entries);
@@ -67,14 +75,17 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
     for (BlockArgument argument : body.getArguments()) {
       unsigned i = argument.getArgNumber();
       Type type = convertOnnxType(argument.getType());
-      if (!isa_and_nonnull<RankedTensorType, SequenceType>(type)) {
+      // No operator takes a sequence of maps.
+      if (!isa_and_nonnull<RankedTensorType, SequenceType, MapType>(type) ||
+          (isa<MapType>(type) && !isa<onnx::MapType>(argument.getType()))) {
         bool isTensor =
             isa<RankedTensorType, UnrankedTensorType>(argument.getType());
         emitError(module.getLoc())
             << "input '" << graph.getInputName(i) << "' of type "
             << argument.getType() << kNotSupported
-            << (isTensor ? "expected a known rank; give a shape with --shape"
-                         : "expected a tensor, or a sequence of tensors");
+            << (isTensor
+                    ? "expected a known rank; give a shape with --shape"
+                    : "expected a tensor, a sequence of tensors, or a map");
         isGood = false;
         continue;
       }
@@ -121,6 +132,12 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
             b, graph.getLoc(),
             SequenceType::get(b.getContext(), getElementTypeOrSelf(value)),
             value, /*absent=*/false);
+      if (isa<MapType>(value.getType()) && !value.getDefiningOp()) {
+        emitError(module.getLoc())
+            << "output '" << graph.getOutputName(i) << "' of type " << declared
+            << kNotSupported << "expected no map that is an input as it is";
+        return signalPassFailure();
+      }
       resultTypes.push_back(value.getType());
       outputs.push_back(describe(b, graph.getOutputName(i), value.getType(),
                                  declared, graph.getOutputDimNames(i)));

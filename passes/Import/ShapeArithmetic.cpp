@@ -80,7 +80,7 @@ struct Evaluator {
     size_t a = inputs[0].size(), c = inputs[1].size();
     if (a != c && a != 1 && c != 1)
       return std::nullopt;
-    isScalarResult = isScalar(0) && isScalar(1);
+    isScalarResult = isScalar(0) && (node.numInputs() == 1 || isScalar(1));
     Elements result;
     for (size_t i = 0, e = a == 1 ? c : a; i < e; ++i)
       result.push_back(
@@ -245,6 +245,41 @@ struct Evaluator {
     return known ? result : std::nullopt;
   }
 
+  /// x < y, or with `orEqual` x <= y, where that is known.
+  std::optional<Elements> less(bool orEqual, bool swapped) {
+    // A range is one of signed numbers.
+    if (node.elementType(node.input(0)).isUnsignedInteger())
+      return std::nullopt;
+    bool known = true;
+    std::optional<Elements> result = zip([&](OpFoldResult x, OpFoldResult y) {
+      if (swapped)
+        std::swap(x, y);
+      IndexRange a = getIndexRange(x), c = getIndexRange(y);
+      bool same = areEqualSizes(x, y);
+      bool holds = same ? orEqual : orEqual ? a.high <= c.low : a.high < c.low;
+      bool fails = same ? !orEqual : orEqual ? c.high < a.low : c.high <= a.low;
+      known &= holds || fails;
+      return OpFoldResult(node.index(holds));
+    });
+    return known ? result : std::nullopt;
+  }
+
+  /// Conditions that are all known.
+  std::optional<Elements> logic(function_ref<bool(bool, bool)> combine) {
+    for (const Elements &input : inputs)
+      if (!getConstantIntValues(input))
+        return std::nullopt;
+    return zip([&](OpFoldResult x, OpFoldResult y) {
+      return OpFoldResult(node.index(
+          combine(*getConstantIntValue(x) != 0, *getConstantIntValue(y) != 0)));
+    });
+  }
+
+  std::optional<Elements> negation() {
+    inputs.push_back({node.index(1)});
+    return logic([](bool x, bool) { return !x; });
+  }
+
   /// Cast: the low bits, and of a condition whether it is not 0.
   Elements cast() {
     isScalarResult = isScalar(0);
@@ -331,6 +366,18 @@ struct Evaluator {
       return product();
     if (op == "Equal")
       return equal();
+    if (op == "Less" || op == "LessOrEqual")
+      return less(op == "LessOrEqual", /*swapped=*/false);
+    if (op == "Greater" || op == "GreaterOrEqual")
+      return less(op == "GreaterOrEqual", /*swapped=*/true);
+    if (op == "Not")
+      return negation();
+    if (op == "And")
+      return logic([](bool x, bool y) { return x && y; });
+    if (op == "Or")
+      return logic([](bool x, bool y) { return x || y; });
+    if (op == "Xor")
+      return logic([](bool x, bool y) { return x != y; });
     if (op == "Where")
       return where();
     if (op == "Squeeze") {

@@ -21,7 +21,7 @@ using namespace dlc;
 /// at the end how many there are.
 static SmallVector<int64_t> getStarts(TypeRange tensors) {
   SmallVector<int64_t> starts{0};
-  // A sequence has no dimensions.
+  // Sequences and maps have no dimensions.
   for (Type type : tensors) {
     auto tensor = dyn_cast<RankedTensorType>(type);
     starts.push_back(starts.back() + (tensor ? tensor.getRank() : 0));
@@ -30,9 +30,11 @@ static SmallVector<int64_t> getStarts(TypeRange tensors) {
 }
 
 /// Whether an op only computes with numbers, not with a tensor's elements or
-/// with sequences.
+/// with sequences or maps.
 static bool isScalar(Operation *op) {
-  auto isTensor = [](Type type) { return isa<ShapedType, SequenceType>(type); };
+  auto isTensor = [](Type type) {
+    return isa<ShapedType, SequenceType, MapType>(type);
+  };
   return isPure(op) && !op->getNumRegions() && op->getNumResults() &&
          llvm::none_of(op->getOperandTypes(), isTensor) &&
          llvm::none_of(op->getResultTypes(), isTensor);

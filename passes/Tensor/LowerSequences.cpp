@@ -1,4 +1,4 @@
-// Strings and sequences -> calls of the runtime.
+// Strings, sequences and maps -> calls of the runtime.
 //
 //   %1 = dlc.sequence_insert %x into %0[%i]
 // becomes
@@ -102,6 +102,41 @@ struct LowerConcat : OpConversionPattern<SequenceConcatOp> {
   }
 };
 
+/// Keys and values, as a sequence of both.
+struct LowerMaps : OpConversionPattern<MapsOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult matchAndRewrite(MapsOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    Type index = b.getIndexType();
+    Value result = callFor(b, loc, index, "sequence", integer(b, loc, 0));
+    SmallVector<Value> parts{adaptor.getKeys(), adaptor.getValues()};
+    for (auto [i, item] : llvm::enumerate(parts)) {
+      Value at = arith::ConstantIndexOp::create(b, loc, i);
+      result = callFor(b, loc, index, "sequence_insert", {result, item, at});
+    }
+    b.replaceOp(op, result);
+    return success();
+  }
+};
+
+/// One of both.
+template <typename OpTy> struct LowerMapPart : OpConversionPattern<OpTy> {
+  LowerMapPart(const TypeConverter &converter, MLIRContext *context,
+               int64_t part)
+      : OpConversionPattern<OpTy>(converter, context), part(part) {}
+  LogicalResult matchAndRewrite(OpTy op, typename OpTy::Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    Value at = arith::ConstantIndexOp::create(b, loc, part);
+    b.replaceOp(op, callFor(b, loc,
+                            this->getTypeConverter()->convertType(op.getType()),
+                            "sequence_at", {adaptor.getMap(), at}));
+    return success();
+  }
+  int64_t part;
+};
+
 /// The others: the operands as they are.
 template <typename OpTy> struct LowerToCall : OpConversionPattern<OpTy> {
   LowerToCall(const TypeConverter &converter, MLIRContext *context)
@@ -123,5 +158,8 @@ void dlc::populateSequenceLowering(const TypeConverter &converter,
                                    RewritePatternSet &patterns) {
   patterns.add<LowerStrings, LowerSequence, LowerInsert, LowerConcat,
                LowerToCall<SequenceEraseOp>, LowerToCall<SequenceLengthOp>,
-               LowerToCall<SequenceAtOp>>(converter, patterns.getContext());
+               LowerToCall<SequenceAtOp>, LowerMaps>(converter,
+                                                     patterns.getContext());
+  patterns.add<LowerMapPart<MapKeysOp>>(converter, patterns.getContext(), 0);
+  patterns.add<LowerMapPart<MapValuesOp>>(converter, patterns.getContext(), 1);
 }

@@ -194,7 +194,7 @@ void dlc::createEqualCheck(OpBuilder &builder, Location loc, OpFoldResult a,
 
 namespace {
 
-/// `ui8`, `i4`, `f8E5M2`, ... -> `i8` and so on, strings and sequences ->
+/// `ui8`, `i4`, `f8E5M2`, ... -> `i8` and so on, strings, sequences and maps ->
 /// `index`, in tensors and outside.
 struct SignlessTypeConverter : TypeConverter {
   SignlessTypeConverter() {
@@ -207,6 +207,7 @@ struct SignlessTypeConverter : TypeConverter {
     addConversion([](StringType type) -> Type { return getStorageType(type); });
     addConversion(
         [](SequenceType type) -> Type { return getStorageType(type); });
+    addConversion([](MapType type) -> Type { return getStorageType(type); });
     auto materialize = [](OpBuilder &builder, Type type, ValueRange inputs,
                           Location loc) -> Value {
       return UnrealizedConversionCastOp::create(builder, loc, type, inputs)

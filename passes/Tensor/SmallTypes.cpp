@@ -21,7 +21,7 @@ Type dlc::getStorageType(Type type) {
   if (isSmallType(type))
     return IntegerType::get(type.getContext(), 8);
   // An address, and a handle.
-  if (isa<StringType, SequenceType>(type))
+  if (isa<StringType, SequenceType, MapType>(type))
     return IndexType::get(type.getContext());
   return getSignlessType(type);
 }

@@ -6,8 +6,8 @@ import functools
 
 import numpy as np
 
-STRING = 8
-SEQUENCE, OPTIONAL = 0x100, 0x200
+INT64, STRING = 7, 8
+SEQUENCE, OPTIONAL, MAP, STRING_KEYS = 0x100, 0x200, 0x400, 0x800
 """Added to an element type: a value that is no tensor."""
 
 _NUMPY = {

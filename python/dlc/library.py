@@ -87,6 +87,14 @@ class Sequence(Structure):
     _fields_ = [("count", c_int64), ("items", POINTER(Item))]
 
 
+class Map(Structure):
+    _fields_ = [("count", c_int64), ("keys", c_void_p), ("values", c_void_p)]
+
+
+class Maps(Structure):
+    _fields_ = [("count", c_int64), ("items", POINTER(Map))]
+
+
 class TensorInfo(Structure):
     _fields_ = [
         ("name", c_char_p),

@@ -31,6 +31,11 @@ class TensorInfo:
     """A list of arrays, which may have different shapes; `shape` is ()."""
     is_optional: bool = False
     """Whether it may be None; `shape` is ()."""
+    is_map: bool = False
+    """A dict, with is_sequence a list of dicts; `dtype` is that of the values,
+    and `shape` is ()."""
+    has_string_keys: bool = False
+    """Whether the keys of a map are strings, not integers."""
 
     @property
     def is_dynamic(self) -> bool:
@@ -84,7 +89,7 @@ class Model:
           inputs: numpy arrays, by name or in the model's order. Numbers and
             lists are turned into arrays of the right type; an array of another
             type is refused. A sequence is a list of arrays, an optional value
-            may be None.
+            may be None, a map is a dict of numbers or strings.
           threads: how many may work on it; without it, what the model was
             compiled for. The outputs are the same for any number.
 
@@ -277,6 +282,35 @@ class _SequenceArgument:
         self.tensor = library.Tensor(ctypes.addressof(self.sequence), size, None)
 
 
+class _MapArgument:
+    """The memory of an input that is a map."""
+
+    def __init__(self, info: TensorInfo, value: Any) -> None:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"input '{info.name}': expected a dict, found {type(value).__name__}")
+        expected = (str, bytes) if info.has_string_keys else (int, np.integer)
+        for key in value:
+            if not isinstance(key, expected) or isinstance(key, bool):
+                raise TypeError(
+                    f"input '{info.name}': expected keys that are "
+                    f"{'strings' if info.has_string_keys else 'integers'}, found {key!r}"
+                )
+        names = np.empty(len(value), object if info.has_string_keys else np.int64)
+        names[:] = list(value)
+        self.keys = _Argument(names, dtypes.STRING if info.has_string_keys else dtypes.INT64)
+        values = np.empty(len(value), object) if info.onnx_type == dtypes.STRING else None
+        if values is None:
+            values = _to_array(info, list(value.values()))
+        else:
+            values[:] = list(value.values())
+        if values.ndim != 1:
+            raise TypeError(f"input '{info.name}': expected values that are numbers or strings")
+        self.values = _Argument(_check_array(info, values), info.onnx_type)
+        self.map = library.Map(len(value), self.keys.tensor.data, self.values.tensor.data)
+        size = ctypes.sizeof(self.map)
+        self.tensor = library.Tensor(ctypes.addressof(self.map), size, None)
+
+
 class _Result:
     """The memory of an output: an array where the shape is known, else what
     the run allocates."""
@@ -286,11 +320,11 @@ class _Result:
         self.dtype = info.onnx_type
         self.shape = (ctypes.c_int64 * len(info.shape))()
         self.array: np.ndarray | None = None
-        self.sequence: library.Sequence | None = None
+        self.sequence: library.Sequence | library.Maps | None = None
         is_tensor = not (info.is_sequence or info.is_optional)
         self.is_string = is_tensor and self.dtype == dtypes.STRING
         if not is_tensor:
-            self.sequence = library.Sequence()
+            self.sequence = library.Maps() if info.is_map else library.Sequence()
             size = ctypes.sizeof(self.sequence)
             self.tensor = library.Tensor(ctypes.addressof(self.sequence), size, None)
         elif info.is_dynamic:
@@ -316,7 +350,8 @@ class _Result:
     def take(self, tensor: library.Tensor) -> Any:
         """The values after a run."""
         if self.sequence is not None:
-            values = self._take_sequence(self.sequence)
+            take = self._take_maps if self.info.is_map else self._take_sequence
+            values = take(self.sequence)
             self.release()
             return values
         memory = self.array
@@ -328,6 +363,18 @@ class _Result:
         elif self.array is not None:
             self.release()
         return values
+
+    def _take_maps(self, maps: library.Maps) -> list[dict[Any, Any]]:
+        key = dtypes.STRING if self.info.has_string_keys else dtypes.INT64
+        result = []
+        for item in maps.items[: maps.count] if maps.count else []:
+            parts = ((item.keys, key), (item.values, self.dtype))
+            keys, values = (
+                _to_values(_copy_memory(address, (item.count,), dtype), dtype).tolist()
+                for address, dtype in parts
+            )
+            result.append(dict(zip(keys, values)))
+        return result
 
     def _take_sequence(self, sequence: library.Sequence) -> Any:
         if sequence.count < 0:
@@ -380,9 +427,11 @@ def load(path: str | os.PathLike[str], name: str | None = None) -> Model:
     return Model(describe().contents, shared)
 
 
-def _to_argument(info: TensorInfo, value: Any) -> _Argument | _SequenceArgument:
+def _to_argument(info: TensorInfo, value: Any) -> _Argument | _SequenceArgument | _MapArgument:
     """Checks what has to be right before the address is given away; sizes are
     checked by the run."""
+    if info.is_map:
+        return _MapArgument(info, value)
     if info.is_sequence or info.is_optional:
         return _SequenceArgument(info, value)
     array = _check_array(info, value)
@@ -414,6 +463,9 @@ def _check_array(info: TensorInfo, value: Any) -> np.ndarray:
 
 def _describe_type(info: TensorInfo) -> str:
     name = dtypes.get_name(info.onnx_type)
+    if info.is_map:
+        keys = "string" if info.has_string_keys else "int64"
+        return ("sequence of maps from " if info.is_sequence else "map from ") + f"{keys} to {name}"
     if info.is_sequence or info.is_optional:
         optional = "optional " if info.is_optional else ""
         return optional + ("sequence of " if info.is_sequence else "") + name
@@ -446,4 +498,6 @@ def _read_info(info: library.TensorInfo) -> TensorInfo:
         dtype,
         is_sequence=bool(info.dtype & dtypes.SEQUENCE),
         is_optional=bool(info.dtype & dtypes.OPTIONAL),
+        is_map=bool(info.dtype & dtypes.MAP),
+        has_string_keys=bool(info.dtype & dtypes.STRING_KEYS),
     )

@@ -57,6 +57,8 @@ class Difference:
 
 def compare(value: Any, reference: Any) -> tuple[float, float, str]:
     """The error, the excess and the problem of Difference."""
+    if isinstance(reference, (list, dict)):
+        return _compare_parts(value, reference)
     value, reference = np.asarray(value), np.asarray(reference)
     if value.shape != reference.shape:
         return np.inf, np.inf, f"shape {value.shape}, expected {reference.shape}"
@@ -79,9 +81,28 @@ def compare(value: Any, reference: Any) -> tuple[float, float, str]:
     return float(error.max()), float(excess.max()), ""
 
 
+def _compare_parts(value: Any, reference: Any) -> tuple[float, float, str]:
+    """The same of sequences and maps: of their worst part."""
+    if type(value) is not type(reference) or len(value) != len(reference):
+        return np.inf, np.inf, f"{len(value)} parts, expected {len(reference)}"
+    if isinstance(reference, dict):
+        if set(value) != set(reference):
+            return np.inf, np.inf, "other keys"
+        pairs = [(value[key], reference[key]) for key in reference]
+    else:
+        pairs = list(zip(value, reference))
+    worst = (0.0, 0.0, "")
+    for a, b in pairs:
+        # Of a map's values ONNX Runtime makes numbers of Python.
+        if isinstance(b, float) and isinstance(a, float):
+            a, b = np.float32(a), np.float32(b)
+        worst = max(worst, compare(a, b), key=lambda error: error[1])
+    return worst
+
+
 def expose_values(model: onnx.ModelProto, names: Sequence[str] | None = None) -> onnx.ModelProto:
     """A copy of the model whose outputs are the values of all its nodes, or
-    those of `names`. Values whose type is no tensor, or unknown, stay inside."""
+    those of `names`. Values inside whose type is no tensor, or unknown, stay there."""
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     known = {value.name: value for value in inferred.graph.value_info}
     known.update({value.name: value for value in inferred.graph.output})
@@ -94,6 +115,11 @@ def expose_values(model: onnx.ModelProto, names: Sequence[str] | None = None) ->
         info = known.get(name)
         if info is not None and info.type.tensor_type.elem_type:
             exposed.graph.output.append(info)
+    # Outputs of other types stay outputs.
+    exposed.graph.output.extend(
+        value for value in model.graph.output
+        if value.name in names and not value.type.tensor_type.elem_type
+    )
     return exposed
 
 
@@ -199,7 +225,16 @@ def _differ(
     for name, value in values.items():
         node = producers.get(name, onnx.NodeProto())
         error, excess, problem = compare(value, expected[name])
-        reference = np.asarray(expected[name])
+        reference = expected[name]
+        if isinstance(reference, (list, dict)):
+            kind = "sequence" if isinstance(reference, list) else "map"
+            differences.append(
+                Difference(
+                    name, node.name, node.op_type, (len(reference),), kind, error, excess, problem
+                )
+            )
+            continue
+        reference = np.asarray(reference)
         differences.append(
             Difference(
                 name, node.name, node.op_type, reference.shape, str(reference.dtype),

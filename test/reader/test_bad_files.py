@@ -128,7 +128,7 @@ def future_opset(folder):
     return save(matmul(opset=999), folder)
 
 
-@case("imported twice", "onnx")
+@case("is imported in two versions", "onnx")
 def opset_twice(folder):
     made = matmul()
     made.opset_import.append(helper.make_opsetid("ai.onnx", 17))

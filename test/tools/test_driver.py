@@ -431,14 +431,15 @@ def save(folder, nodes, inputs, outputs, weights=()):
 def test_inputs_that_are_no_tensors(folder):
     info = helper.make_tensor_value_info
     numbers = helper.make_tensor_type_proto(TensorProto.FLOAT, [])
-    mapping = helper.make_value_info(
-        "x", helper.make_map_type_proto(TensorProto.INT64, numbers)
-    )
-    node = helper.make_node(
-        "DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", int64_vocabulary=[1, 2]
-    )
-    save(folder, [node], [mapping], [info("y", TensorProto.FLOAT, [1, 2])])
-    check_refused(folder, ["model.onnx"], "expected a tensor, or a sequence of tensors")
+    mapping = helper.make_map_type_proto(TensorProto.INT64, numbers)
+    maps = helper.make_value_info("x", helper.make_sequence_type_proto(mapping))
+    number = info("z", TensorProto.FLOAT, [2]), info("y", TensorProto.FLOAT, [2])
+    relu = helper.make_node("Relu", ["z"], ["y"])
+    save(folder, [relu], [maps, number[0]], number[1:])
+    check_refused(folder, ["model.onnx"], "expected a tensor, a sequence of tensors, or a map")
+    one = helper.make_value_info("x", mapping)
+    save(folder, [relu], [one, number[0]], [number[1], one])
+    check_refused(folder, ["model.onnx"], "expected no map that is an input as it is")
     number = info("x", TensorProto.FLOAT, None), info("y", TensorProto.FLOAT, None)
     save(folder, [helper.make_node("Relu", ["x"], ["y"])], number[:1], number[1:])
     check_refused(folder, ["model.onnx"], "give a shape with --shape")

@@ -139,3 +139,86 @@ def test_values_in_c(tmp_path, sanitizer):
     assert made.returncode == 0, made.stderr
     ran = subprocess.run([tmp_path / "main"], capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+MAPS_PROGRAM = r"""
+#include "maps.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(x) if (!(x)) { printf("%d: %s\n", __LINE__, #x); return 1; }
+
+int main(void) {
+  const char *names[2] = {"weight", "height"};
+  float numbers[2] = {2, 3}, scores[4] = {1, 2, 3, 4}, row[2];
+  dlc_map given = {2, names, numbers};
+  dlc_maps zipped;
+  char error[200];
+  dlc_options options = {0};
+  maps_inputs in = {&given, scores, 2};
+  maps_outputs out = {row, &zipped};
+
+  options.size = sizeof options;
+  options.error = error;
+  options.error_size = sizeof error;
+  for (int turn = 0; turn < 2; ++turn) {
+    CHECK(maps_run(&in, &out, &options) == 0);
+    CHECK(row[0] == 3 && row[1] == 0);
+    CHECK(zipped.count == 2 && zipped.items[0].count == 2);
+    CHECK(!strcmp(((char **)zipped.items[1].keys)[1], "yes"));
+    CHECK(((float *)zipped.items[1].values)[0] == 3);
+    free(zipped.items);
+  }
+  in.n = 0;
+  given.count = 0;
+  CHECK(maps_run(&in, &out, NULL) == 0 && zipped.count == 0 && !zipped.items && row[0] == 0);
+  in.n = 2;
+
+  given.count = -1;
+  CHECK(maps_run(&in, &out, &options) == DLC_ERROR_VALUE);
+  CHECK(strstr(error, "input 'features' (map: string to float): its count is negative"));
+  given.count = 2;
+  given.keys = NULL;
+  CHECK(maps_run(&in, &out, &options) == DLC_ERROR_VALUE && strstr(error, "its keys are NULL"));
+  given.keys = names;
+  given.values = NULL;
+  CHECK(maps_run(&in, &out, &options) == DLC_ERROR_VALUE && strstr(error, "its values are NULL"));
+  in.features = NULL;
+  CHECK(maps_run(&in, &out, &options) == DLC_ERROR_NULL_POINTER);
+
+  const dlc_model *model = maps_model();
+  CHECK(model->inputs[0].dtype == (DLC_FLOAT32 | DLC_MAP | DLC_STRING_KEYS));
+  CHECK(model->outputs[1].dtype == (DLC_FLOAT32 | DLC_MAP | DLC_SEQUENCE | DLC_STRING_KEYS));
+  return 0;
+}
+"""
+
+
+def test_maps_in_a_c_program(tmp_path):
+    info = helper.make_tensor_value_info
+    kind = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    nodes = [
+        helper.make_node("DictVectorizer", ["features"], ["row"], domain="ai.onnx.ml",
+                         string_vocabulary=["height", "length"]),
+        helper.make_node("ZipMap", ["scores"], ["zipped"], domain="ai.onnx.ml",
+                         classlabels_strings=["no", "yes"]),
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_value_info("features", kind), info("scores", TensorProto.FLOAT, ["n", 2])],
+        [info("row", TensorProto.FLOAT, [1, 2]),
+         helper.make_value_info("zipped", helper.make_sequence_type_proto(kind))],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 19), helper.make_opsetid("ai.onnx.ml", 3)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), tmp_path / "maps.onnx")
+    (tmp_path / "app.c").write_text(MAPS_PROGRAM)
+    for command in (
+        [DLC, "maps.onnx", "-o", "maps.o"],
+        [COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsanitize=address", "app.c", "maps.o",
+         "-o", "app", "-lm", "-lpthread"],
+        ["./app"],
+    ):  # fmt: skip
+        done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout

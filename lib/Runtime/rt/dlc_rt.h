@@ -133,6 +133,8 @@ int32_t dlc_rt_string_matches(struct dlc_rt_ctx *ctx, intptr_t text,
                               const struct dlc_rt_view *accepts);
 intptr_t dlc_rt_string_from_int(struct dlc_rt_ctx *ctx, int64_t number,
                                 int32_t is_unsigned);
+/* As few digits as tell the number from others, at most `digits`; with 0 six
+ * decimals. */
 intptr_t dlc_rt_string_from_float(struct dlc_rt_ctx *ctx, double number,
                                   int32_t digits);
 double dlc_rt_string_to_float(struct dlc_rt_ctx *ctx, intptr_t text);
@@ -146,6 +148,27 @@ void dlc_rt_tfidf(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
 void dlc_rt_svm_probabilities(struct dlc_rt_ctx *ctx,
                               const struct dlc_rt_view *pairs, int64_t classes,
                               struct dlc_rt_view *out);
+void dlc_rt_tokens(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
+                   const struct dlc_rt_view *classes,
+                   const struct dlc_rt_view *next,
+                   const struct dlc_rt_view *accepts, int32_t dead,
+                   int64_t least, intptr_t pad, int32_t mark,
+                   struct dlc_rt_view *out);
+/* With `_parallel` the threads of the run share the work. */
+void dlc_rt_trees(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
+                  const struct dlc_rt_view *nodes,
+                  const struct dlc_rt_view *roots,
+                  const struct dlc_rt_view *depths,
+                  const struct dlc_rt_view *weights,
+                  const struct dlc_rt_view *targets, int32_t missing,
+                  struct dlc_rt_view *out);
+void dlc_rt_trees_parallel(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
+                           const struct dlc_rt_view *nodes,
+                           const struct dlc_rt_view *roots,
+                           const struct dlc_rt_view *depths,
+                           const struct dlc_rt_view *weights,
+                           const struct dlc_rt_view *targets, int32_t missing,
+                           struct dlc_rt_view *out);
 void dlc_rt_twister(struct dlc_rt_ctx *ctx, int64_t seed, intptr_t count,
                     struct dlc_rt_view *out);
 intptr_t dlc_rt_sequence(struct dlc_rt_ctx *ctx, int64_t count);
@@ -162,6 +185,9 @@ void dlc_rt_sequence_concat(struct dlc_rt_ctx *ctx, intptr_t sequence,
 intptr_t dlc_rt_sequence_input(struct dlc_rt_ctx *ctx, int32_t index);
 void dlc_rt_sequence_output(struct dlc_rt_ctx *ctx, int32_t index,
                             intptr_t sequence);
+/* The handle of a map is that of a sequence of its keys and its values. */
+intptr_t dlc_rt_map_input(struct dlc_rt_ctx *ctx, int32_t index);
+void dlc_rt_map_output(struct dlc_rt_ctx *ctx, int32_t index, intptr_t map);
 
 /* For the functions that an object exports. */
 int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
@@ -218,6 +244,7 @@ void dlc_rt_own_strings(struct dlc_rt_ctx *ctx, int32_t index);
 size_t dlc_rt_string_bytes(intptr_t text); /* with the 0 at the end */
 char *dlc_rt_string_copy(char *to, intptr_t text);
 /* Checks what a caller gave; NULL, or what is wrong with it. */
+const char *dlc_rt_map_check(const dlc_tensor *given);
 const char *dlc_rt_sequence_check(const dlc_tensor_info *info,
                                   const dlc_tensor *given);
 

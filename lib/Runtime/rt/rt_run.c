@@ -32,6 +32,8 @@ size_t dlc_rt_dtype_size(int32_t dtype) {
   case DLC_COMPLEX128:
     return 16;
   }
+  if (dtype & DLC_MAP)
+    return dtype & DLC_SEQUENCE ? sizeof(dlc_maps) : sizeof(dlc_map);
   return dtype & (DLC_SEQUENCE | DLC_OPTIONAL) ? sizeof(dlc_sequence) : 1;
 }
 
@@ -52,6 +54,9 @@ static struct dlc_rt_text say(const struct dlc_rt_desc *desc,
     dlc_rt_text_add(&text, "optional ");
   if (info->dtype & DLC_SEQUENCE)
     dlc_rt_text_add(&text, "sequence of ");
+  if (info->dtype & DLC_MAP)
+    dlc_rt_text_add(&text, info->dtype & DLC_STRING_KEYS ? "map: string to "
+                                                         : "map: int64 to ");
   int32_t element = info->dtype & 0xff;
   if (element < (int32_t)(sizeof dtype_words / sizeof *dtype_words))
     dlc_rt_text_add(&text, dtype_words[element]);
@@ -217,8 +222,10 @@ static int check_input(const struct dlc_rt_desc *desc,
     dlc_rt_text_add_int(&text, (int64_t)given->capacity);
     return DLC_ERROR_CAPACITY;
   }
-  if (info->dtype & (DLC_SEQUENCE | DLC_OPTIONAL)) {
-    const char *wrong = dlc_rt_sequence_check(info, given);
+  if (info->dtype & (DLC_SEQUENCE | DLC_OPTIONAL | DLC_MAP)) {
+    const char *wrong = info->dtype & DLC_MAP
+                            ? dlc_rt_map_check(given)
+                            : dlc_rt_sequence_check(info, given);
     if (wrong)
       return fail(desc, options, "input", info, DLC_ERROR_VALUE, wrong);
   }
@@ -306,7 +313,13 @@ static int check_call(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
 static void drop_output(struct dlc_rt_ctx *ctx, int32_t index, int own) {
   const dlc_tensor_info *info = &ctx->desc->model->outputs[index];
   dlc_tensor *out = &ctx->out[index];
-  if (ctx->allocated[index] && (info->dtype & (DLC_SEQUENCE | DLC_OPTIONAL))) {
+  if (ctx->allocated[index] && (info->dtype & DLC_MAP)) {
+    dlc_maps *maps = out->data;
+    free(maps->items);
+    maps->items = NULL;
+    maps->count = 0;
+  } else if (ctx->allocated[index] &&
+             (info->dtype & (DLC_SEQUENCE | DLC_OPTIONAL))) {
     dlc_sequence *sequence = out->data;
     free(sequence->items);
     sequence->items = NULL;

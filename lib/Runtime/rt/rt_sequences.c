@@ -1,5 +1,5 @@
-/* Sequences of tensors. A sequence never changes; its tensors and those that
- * were made of it share memory, which is the run's. */
+/* Sequences of tensors, and maps. A sequence never changes; its tensors and
+ * those that were made of it share memory, which is the run's. */
 #include "dlc_rt.h"
 
 struct item {
@@ -307,5 +307,72 @@ void dlc_rt_sequence_output(struct dlc_rt_ctx *ctx, int32_t index,
       text = dlc_rt_string_copy(text, *place);
       *place = (intptr_t)begin;
     }
+  }
+}
+
+const char *dlc_rt_map_check(const dlc_tensor *given) {
+  const dlc_map *map = given->data;
+  if (map->count < 0)
+    return "its count is negative";
+  if (map->count && !map->keys)
+    return "its keys are NULL";
+  if (map->count && !map->values)
+    return "its values are NULL";
+  return NULL;
+}
+
+intptr_t dlc_rt_map_input(struct dlc_rt_ctx *ctx, int32_t index) {
+  const dlc_map *given = ctx->inputs[index];
+  int64_t *shape = dlc_rt_alloc(ctx, sizeof *shape);
+  struct items *items = make_items(ctx, 2);
+  if (!shape || !items)
+    return 0;
+  *shape = given->count;
+  items->at[0] = (struct item){given->keys, shape, 1, 0};
+  items->at[1] = (struct item){given->values, shape, 1, 0};
+  items->used = 2;
+  return (intptr_t)make(ctx, 2, items);
+}
+
+/* The maps, the keys, which they share, their values, then the keys' strings:
+ * one block. */
+void dlc_rt_map_output(struct dlc_rt_ctx *ctx, int32_t index, intptr_t map) {
+  const struct sequence *from = (const struct sequence *)map;
+  const struct item *keys = item_at(from, 0), *values = item_at(from, 1);
+  int64_t count = values->shape[0], size = keys->shape[0];
+  int is_string =
+      (ctx->desc->model->outputs[index].dtype & DLC_STRING_KEYS) != 0;
+  dlc_maps *to = ctx->out[index].data;
+  to->count = count;
+  to->items = NULL;
+  if (!count)
+    return;
+  size_t at_keys = align((size_t)count * sizeof *to->items);
+  size_t at_values = at_keys + align(keys->bytes);
+  size_t at_texts = at_values + align(values->bytes), bytes = at_texts;
+  for (int64_t i = 0; is_string && i < size; ++i)
+    bytes += dlc_rt_string_bytes(((const intptr_t *)keys->data)[i]);
+  char *block = malloc(bytes);
+  if (!block) {
+    to->count = 0;
+    dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory for an output");
+    return;
+  }
+  to->items = (dlc_map *)block;
+  ctx->allocated[index] = 1;
+  memcpy(block + at_keys, keys->data, keys->bytes);
+  memcpy(block + at_values, values->data, values->bytes);
+  size_t row = values->bytes / (size_t)count;
+  for (int64_t i = 0; i < count; ++i) {
+    to->items[i].count = size;
+    to->items[i].keys = block + at_keys;
+    to->items[i].values = block + at_values + (size_t)i * row;
+  }
+  char *text = block + at_texts;
+  for (int64_t i = 0; is_string && i < size; ++i) {
+    intptr_t *place = (intptr_t *)(block + at_keys) + i;
+    char *begin = text;
+    text = dlc_rt_string_copy(text, *place);
+    *place = (intptr_t)begin;
   }
 }

@@ -23,7 +23,11 @@ intptr_t dlc_rt_string_from_int(struct dlc_rt_ctx *ctx, int64_t number,
  * of 9 digits or a double of 17. */
 intptr_t dlc_rt_string_from_float(struct dlc_rt_ctx *ctx, double number,
                                   int32_t digits) {
-  char text[40];
+  char text[64];
+  if (digits == 0) {
+    snprintf(text, sizeof text, "%.6f", number);
+    return keep(ctx, text);
+  }
   if (number != number)
     return keep(ctx, "NaN");
   if (number - number != 0)

@@ -7,6 +7,146 @@
 using namespace mlir;
 using namespace dlc;
 
+namespace {
+
+/// An If while it is imported: into a `draft` without results, since the types
+/// of these are known once both branches are imported.
+struct IfImport {
+  NodeImport &node;
+  scf::IfOp draft;
+  /// What the draft's regions compute.
+  SmallVector<Value> values[2] = {};
+
+  /// The types that both branches have; null where they have none.
+  SmallVector<Type> commonTypes() {
+    SmallVector<Type> types;
+    for (auto [x, y] : llvm::zip(values[0], values[1]))
+      types.push_back(commonType(x.getType(), y.getType()));
+    return types;
+  }
+
+  /// An error unless the results of both branches have the same elements.
+  LogicalResult expectElements() {
+    SmallVector<Type> types = commonTypes();
+    for (auto [type, x, y] : llvm::zip(types, values[0], values[1]))
+      if (isa<RankedTensorType>(x.getType()) &&
+          isa<RankedTensorType>(y.getType()) &&
+          node.elementType(x) == node.elementType(y))
+        type = x.getType();
+    return expectTypes(types);
+  }
+
+  /// An error unless both branches have the types.
+  LogicalResult expectTypes(ArrayRef<Type> types) {
+    for (auto [type, x, y] : llvm::zip(types, values[0], values[1]))
+      if (!type)
+        return node.error()
+               << "expected branches whose results have one rank and type, "
+                  "found "
+               << x.getType() << " and " << y.getType();
+    return success();
+  }
+
+  /// The op in the draft's place.
+  scf::IfOp finish(ArrayRef<Type> types) {
+    OpBuilder &b = node.b;
+    for (unsigned i = 0; i < 2; ++i) {
+      b.setInsertionPointToEnd(&draft->getRegion(i).front());
+      SmallVector<Value> yielded;
+      for (auto [value, type] : llvm::zip(values[i], types))
+        yielded.push_back(castShape(node, value, type));
+      scf::YieldOp::create(b, node.loc, yielded);
+    }
+    b.setInsertionPoint(draft);
+    auto op = scf::IfOp::create(b, node.loc, types, draft.getCondition());
+    op.getThenRegion().takeBody(draft.getThenRegion());
+    op.getElseRegion().takeBody(draft.getElseRegion());
+    node.graph.discard(draft);
+    return op;
+  }
+
+  /// Imports the rest of the node's block into both regions. A branch for
+  /// which that is not possible fails in the run, as it does in an interpreter:
+  /// exporters write branches for shapes that the model does not have.
+  LogicalResult importRest();
+
+private:
+  /// The errors of importing the rest behind branch `i`; none on success.
+  SmallVector<std::string> importRest(unsigned i);
+  /// Empties region `i` but for a failure of the run.
+  void failRun(unsigned i, ArrayRef<std::string> errors);
+};
+
+} // namespace
+
+SmallVector<std::string> IfImport::importRest(unsigned i) {
+  SmallVector<std::string> errors;
+  ScopedDiagnosticHandler collect(
+      node.node.getContext(), [&](Diagnostic &diagnostic) {
+        if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+          return failure();
+        std::string name;
+        if (auto named = dyn_cast<NameLoc>(diagnostic.getLocation()))
+          name = "node '" + named.getName().str() + "': ";
+        errors.push_back(name + diagnostic.str());
+        return success();
+      });
+  for (auto [j, value] : llvm::enumerate(values[i]))
+    if (Value output = node.node.getOutput(j))
+      node.graph.map(output, value);
+  node.b.setInsertionPointToEnd(&draft->getRegion(i).front());
+  values[i].clear();
+  if (failed(node.graph.importFrom(node.node->getNextNode(), values[i])) &&
+      errors.empty())
+    errors.push_back("the rest of the graph cannot be imported");
+  return errors;
+}
+
+void IfImport::failRun(unsigned i, ArrayRef<std::string> errors) {
+  OpBuilder &b = node.b;
+  Block &block = draft->getRegion(i).front();
+  while (!block.empty())
+    node.graph.discard(&block.back());
+  b.setInsertionPointToEnd(&block);
+  StringRef branch = i == 0 ? "else_branch" : "then_branch";
+  node.check(arith::ConstantOp::create(b, node.loc, b.getBoolAttr(false)),
+             "expected the condition of its " + branch + ": in the other, " +
+                 errors.front());
+  values[i].clear();
+  for (Value other : values[1 - i]) {
+    if (auto sequence = dyn_cast<SequenceType>(other.getType())) {
+      values[i].push_back(SequenceOp::create(b, node.loc, sequence,
+                                             ValueRange(), /*absent=*/false));
+      continue;
+    }
+    auto type = cast<RankedTensorType>(other.getType());
+    SmallVector<OpFoldResult> sizes;
+    for (int64_t size : type.getShape())
+      sizes.push_back(node.index(ShapedType::isDynamic(size) ? 0 : size));
+    values[i].push_back(
+        castShape(node, emptyTensor(node, sizes, type.getElementType()), type));
+  }
+}
+
+LogicalResult IfImport::importRest() {
+  SmallVector<std::string> errors[] = {importRest(0), importRest(1)};
+  auto isLack = [](StringRef error) { return error.contains(kNotSupported); };
+  bool isGood = !llvm::any_of(errors[0], isLack) &&
+                !llvm::any_of(errors[1], isLack) &&
+                (errors[0].empty() || errors[1].empty());
+  if (!isGood) {
+    for (unsigned i = 0; i < 2; ++i)
+      for (const std::string &error : errors[i])
+        node.error() << "behind its " << (i == 0 ? "then" : "else")
+                     << "_branch, " << error;
+    return failure();
+  }
+  for (unsigned i = 0; i < 2; ++i)
+    if (!errors[i].empty())
+      failRun(i, errors[i]);
+  return success();
+}
+
 static ImportResult importIf(NodeImport &node) {
   OpBuilder &b = node.b;
   Region *branches[] = {node.node.getGraph("then_branch"),
@@ -16,53 +156,51 @@ static ImportResult importIf(NodeImport &node) {
     return failure();
   }
   Value condition = node.input(0);
-  SmallVector<Value> values[2];
   if (std::optional<bool> known = knownCondition(node, condition)) {
     Block &taken = branches[*known ? 0 : 1]->front();
-    if (failed(node.graph.importBlock(taken, values[0]))) {
+    SmallVector<Value> values;
+    if (failed(node.graph.importBlock(taken, values))) {
       node.hasFailed = true;
       return failure();
     }
-    return node.results(values[0]);
+    return node.results(values);
   }
-  // The types of the results are known once both branches are imported.
-  Value isTrue = readCondition(node, condition);
-  auto draft = scf::IfOp::create(b, node.loc, TypeRange(), isTrue,
-                                 /*withElseRegion=*/true);
+  IfImport import{node, scf::IfOp::create(b, node.loc, TypeRange(),
+                                          readCondition(node, condition),
+                                          /*withElseRegion=*/true)};
   OpBuilder::InsertionGuard guard(b);
   for (unsigned i = 0; i < 2; ++i) {
-    Block &block = draft->getRegion(i).front();
+    Block &block = import.draft->getRegion(i).front();
     if (block.mightHaveTerminator())
       block.getTerminator()->erase();
     b.setInsertionPointToEnd(&block);
-    if (failed(node.graph.importBlock(branches[i]->front(), values[i]))) {
+    if (failed(
+            node.graph.importBlock(branches[i]->front(), import.values[i]))) {
       node.hasFailed = true;
       return failure();
     }
   }
-  SmallVector<Type> types;
-  for (auto [x, y] : llvm::zip(values[0], values[1])) {
-    types.push_back(commonType(x.getType(), y.getType()));
-    if (types.back())
-      continue;
-    node.error() << "expected branches whose results have one rank and type, "
-                    "found "
-                 << x.getType() << " and " << y.getType();
-    return failure();
+  SmallVector<Type> types = import.commonTypes();
+  // Ranks that differ are no mistake: an exporter squeezes what has a size
+  // of 1.
+  bool isSplit = llvm::is_contained(types, Type());
+  if (isSplit) {
+    if (failed(import.expectElements()))
+      return failure();
+    if (failed(import.importRest())) {
+      node.hasFailed = true;
+      return failure();
+    }
+    types = import.commonTypes();
+    if (failed(import.expectTypes(types)))
+      return failure();
   }
-  for (unsigned i = 0; i < 2; ++i) {
-    b.setInsertionPointToEnd(&draft->getRegion(i).front());
-    SmallVector<Value> yielded;
-    for (auto [value, type] : llvm::zip(values[i], types))
-      yielded.push_back(castShape(node, value, type));
-    scf::YieldOp::create(b, node.loc, yielded);
-  }
-  b.setInsertionPoint(draft);
-  auto op = scf::IfOp::create(b, node.loc, types, isTrue);
-  op.getThenRegion().takeBody(draft.getThenRegion());
-  op.getElseRegion().takeBody(draft.getElseRegion());
-  node.graph.discard(draft);
-  return node.results(SmallVector<Value>(op.getResults()));
+  scf::IfOp op = import.finish(types);
+  SmallVector<Value> results(op.getResults());
+  if (!isSplit)
+    return node.results(results);
+  node.graph.finishBlock(results);
+  return SmallVector<Value>();
 }
 
 /// Inputs: the bound, the condition, the states. The body takes the iteration,

@@ -277,6 +277,12 @@ static ImportResult importTreeEnsemble(NodeImport &node) {
   return node.result(node.cast(scores, type));
 }
 
+/// Sums as floats, by which labels are decided: in f64 the rounding of weights
+/// tells apart what is equal, such as ten votes of 0.05 from one half.
+static Value roundScores(NodeImport &node, Value scores) {
+  return node.cast(scores, node.b.getF32Type());
+}
+
 /// The labels and scores of two classes. Where all weights are of one class
 /// they say how likely the second is, as in ONNX Runtime, and one base value is
 /// that of the first; otherwise the larger sum wins.
@@ -305,15 +311,15 @@ static ImportResult finishBinary(NodeImport &node, Value scores, Value table,
     first = isOne && used[1] ? first : add(first, base[0]);
   }
   if (!isOne) {
-    scores = node.concat({first, second}, 1);
+    scores = roundScores(node, node.concat({first, second}, 1));
     Value labels = takeLabels(node, table, largestOfRow(node, scores));
-    return node.results(
-        {labels, applyPostTransform(node, node.cast(scores, f32))});
+    return node.results({labels, applyPostTransform(node, scores)});
   }
   // The only weights are those of the second class, whichever they name.
   Value weight = used[1] ? second : first;
-  Value isSecond = node.map<LessOp>(
-      {node.scalar(isPositive ? 0.5 : 0, f64), node.squeeze(weight, {1})});
+  Value isSecond =
+      node.map<LessOp>({node.scalar(isPositive ? 0.5 : 0, f32),
+                        node.squeeze(roundScores(node, weight), {1})});
   Value labels = chooseLabel(node, table, isSecond, 1, 0);
   if (used[1] || base.size() == 2) {
     scores = node.concat({first, second}, 1);
@@ -343,8 +349,8 @@ static ImportResult importTreeClassifier(NodeImport &node) {
   FailureOr<Value> moved = addBase(node, scores, base, ensemble.targets);
   if (failed(moved))
     return failure();
-  Value labels = takeLabels(node, table, largestOfRow(node, *moved));
-  scores = node.cast(*moved, node.b.getF32Type());
+  scores = roundScores(node, *moved);
+  Value labels = takeLabels(node, table, largestOfRow(node, scores));
   return node.results({labels, applyPostTransform(node, scores)});
 }
 

@@ -205,8 +205,16 @@ Value dlc::evaluateTrees(NodeImport &node, const TreeEnsemble &ensemble,
           "expected X of " + Twine(std::max<int64_t>(features, 1)) +
               " features or more",
           /*status=*/0);
-  TreeTables t(node, ensemble, node.elementType(x));
   TreeAggregate aggregate = ensemble.aggregate;
+  auto finish = [&](Value sums) -> Value {
+    if (aggregate == TreeAggregate::Average)
+      return node.map<DivOp>(
+          {sums, node.scalar(double(ensemble.roots.size()), f64)});
+    return sums;
+  };
+  if (Value sums = sumSortedTrees(node, ensemble, x))
+    return finish(sums);
+  TreeTables t(node, ensemble, node.elementType(x));
   double first = aggregate == TreeAggregate::Min
                      ? std::numeric_limits<double>::infinity()
                  : aggregate == TreeAggregate::Max
@@ -248,11 +256,8 @@ Value dlc::evaluateTrees(NodeImport &node, const TreeEnsemble &ensemble,
                             });
             });
       })[0];
-  if (aggregate == TreeAggregate::Average)
-    return node.map<DivOp>(
-        {sums, node.scalar(double(ensemble.roots.size()), f64)});
-  if (aggregate == TreeAggregate::Sum)
-    return sums;
+  if (aggregate == TreeAggregate::Average || aggregate == TreeAggregate::Sum)
+    return finish(sums);
   Value isNone = node.map<EqualOp>({sums, node.scalar(first, f64)});
   return node.map<SelectOp>({isNone, node.scalar(0, f64), sums});
 }

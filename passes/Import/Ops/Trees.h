@@ -40,6 +40,11 @@ struct TreeEnsemble {
 mlir::Value evaluateTrees(NodeImport &node, const TreeEnsemble &ensemble,
                           mlir::Value x);
 
+/// The sums of the weights where the trees only ask which number is larger,
+/// and no two nodes share a child; null for others. `x` has every feature.
+mlir::Value sumSortedTrees(NodeImport &node, const TreeEnsemble &ensemble,
+                           mlir::Value x);
+
 } // namespace dlc
 
 #endif
