@@ -1,0 +1,129 @@
+"""Runs nodes in ONNX Runtime, and where that cannot or is known to be wrong,
+in ONNX's reference evaluator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+onnxruntime.set_default_logger_severity(4)
+
+# Where ONNX Runtime does not do what ONNX says.
+WRONG_IN_RUNTIME = {
+    "CenterCropPad": "crops from another place where a size is odd",
+    "Mod": "",
+}
+WRONG_IN_RUNTIME.pop("Mod")
+
+
+class NoReference(Exception):
+    pass
+
+
+def run_node(
+    node: onnx.NodeProto, arrays: Mapping[str, Any], constants: Collection[str], opset: int,
+    optional: Collection[str] = (),
+) -> list[Any]:
+    """The results of a node by ONNX's rules, of outputs that have a name."""
+    import builder
+
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [
+            builder.to_value_info(name, array, getattr(array, "shape", None), name in optional)
+            for name, array in arrays.items()
+            if name not in constants
+        ],
+        [onnx.ValueInfoProto(name=name) for name in node.output if name],
+        [builder.to_tensor(name, arrays[name]) for name in arrays if name in constants],
+    )
+    model = make_model(graph, opset)
+    try:
+        model = onnx.shape_inference.infer_shapes(
+            model, check_type=True, strict_mode=True, data_prop=True
+        )
+        onnx.checker.check_model(model)
+    except Exception as error:
+        raise NoReference(f"invalid: {first_line(error)}") from error
+    feeds = {name: array for name, array in arrays.items() if name not in constants}
+    return run_model(model, feeds)
+
+
+def make_model(graph: onnx.GraphProto, opset: int) -> onnx.ModelProto:
+    imports = [helper.make_opsetid("", opset)]
+    domains = {node.domain for node in graph.node} - {""}
+    imports += [helper.make_opsetid(d, 5 if d == "ai.onnx.ml" else 1) for d in sorted(domains)]
+    version = 3 if opset < 8 else 4 if opset < 9 else 8 if opset < 19 else 10 if opset < 25 else 13
+    return helper.make_model(graph, opset_imports=imports, ir_version=max(version, 4))
+
+
+def run_model(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:
+    ops = {node.op_type for node in model.graph.node}
+    reasons = []
+    plain = all(is_plain(array) for array in feeds.values())
+    if plain and not ops & set(WRONG_IN_RUNTIME):
+        try:
+            return run_runtime(model, feeds)
+        except Exception as error:  # it has many kinds of its own
+            reasons.append(f"ONNX Runtime: {first_line(error)}")
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            results = ReferenceEvaluator(model).run(None, dict(feeds))
+    except Exception as error:
+        reasons.append(f"evaluator: {first_line(error)}")
+        raise NoReference("; ".join(reasons)) from error
+    return check_types(model, results)
+
+
+def run_runtime(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return [to_array(value) for value in session.run(None, dict(feeds))]
+
+
+def to_array(value: Any) -> Any:
+    return value if isinstance(value, list) or value is None else np.asarray(value)
+
+
+def check_types(model: onnx.ModelProto, results: list[Any]) -> list[Any]:
+    """The evaluator at times makes arrays of another type than ONNX says."""
+    checked = []
+    for info, result in zip(model.graph.output, results):
+        if isinstance(result, list) or result is None:
+            checked.append(result)
+            continue
+        array = np.asarray(result)
+        element = info.type.tensor_type.elem_type
+        if element:
+            wanted = np.dtype(helper.tensor_dtype_to_np_dtype(element))
+            if element == onnx.TensorProto.STRING:
+                array = array.astype(object)
+            elif array.dtype != wanted:
+                raise NoReference(f"evaluator: {array.dtype} instead of {wanted}")
+        checked.append(array)
+    return checked
+
+
+def is_plain(array: Any) -> bool:
+    """Whether ONNX Runtime's Python interface takes the type."""
+    if isinstance(array, list):
+        return all(is_plain(item) for item in array)
+    return array is not None and (array.dtype.kind in "fiubO" and array.dtype.isbuiltin == 1)
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
