@@ -9,7 +9,8 @@ does not end, or when it is in passing.txt and does not pass; an operator that d
 
 With --dynamic every dimension of every input is of unknown size at compile
 time, and passing-dynamic.txt is the list. --sample N takes N of the tests,
-always the same ones.
+always the same ones. --emulate=aarch64 runs them as programs of that target
+under qemu, those whose values are tensors of numbers.
 
 Most tests are compiled with little optimisation, to save time; one in eight,
 by name, and the light models are compiled as users do.
@@ -30,6 +31,7 @@ import zlib
 
 import cases
 import dynamic
+import emulate
 import pool
 
 import dlc
@@ -65,7 +67,10 @@ class Outcome:
 
 
 def run_case(
-    case: cases.Case, opt_level: int | None = None, is_dynamic: bool = False
+    case: cases.Case,
+    opt_level: int | None = None,
+    is_dynamic: bool = False,
+    target: str | None = None,
 ) -> Outcome:
     """Compiles and runs one test in this process."""
     start = time.monotonic()
@@ -77,9 +82,14 @@ def run_case(
         is_sample = case.name.startswith("light/") or zlib.crc32(case.name.encode()) % 8 == 0
         opt_level = 3 if is_sample else 1
     try:
-        prepared = dlc.backend.prepare(model, "CPU", opt_level=opt_level)
+        if target:
+            program = emulate.Program(model, target, opt_level)
+            run = program.run
+        else:
+            prepared = dlc.backend.prepare(model, "CPU", opt_level=opt_level)
+            run = lambda inputs, expected: list(prepared.run(inputs))  # noqa: E731
         exact = [
-            case.check(expected, list(prepared.run(inputs)))
+            case.check(expected, run(inputs, expected))
             for inputs, expected in case.load_data(model)
         ]
         outcome = Outcome(PASS) if all(exact) else Outcome(NEAR, NEARLY)
@@ -220,6 +230,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="add to passing.txt")
     parser.add_argument("--dynamic", action="store_true", help="make all sizes unknown")
+    parser.add_argument("--emulate", metavar="TARGET", help="run under an emulator")
     parser.add_argument("--sample", type=int, help="so many of the tests only")
     parser.add_argument("--junit", help="write JUnit XML there")
     parser.add_argument("--report", help="write every failure with its message there")
@@ -234,6 +245,8 @@ def main() -> int:
     chosen = [case for case in everything if arguments.filter in case.name]
     if arguments.dynamic:
         chosen = [case for case in chosen if dynamic.make_dynamic(case.load_model())]
+    if arguments.emulate:
+        chosen = [case for case in chosen if emulate.can_run(case)]
     if arguments.sample is not None:
         chosen = choose_sample(chosen, arguments.sample)
     if not chosen:
@@ -246,7 +259,8 @@ def main() -> int:
     print(f"{len(chosen)} tests loaded in {time.monotonic() - start:.0f} s", flush=True)
 
     outcomes: dict[str, Outcome] = {}
-    work = lambda i: run_case(chosen[i], arguments.opt_level, arguments.dynamic)  # noqa: E731
+    how = (arguments.opt_level, arguments.dynamic, arguments.emulate)
+    work = lambda i: run_case(chosen[i], *how)  # noqa: E731
     results = pool.run(
         work, len(chosen), arguments.jobs, TIMEOUT, lambda why: Outcome(CRASH, generalize(why), why)
     )

@@ -95,9 +95,12 @@ def main() -> int:
 
 
 def print_summary(outcomes: dict[int, Outcome], seconds: float) -> None:
-    groups = collections.Counter((o.kind, o.reason) for o in outcomes.values() if o.kind != compare.PASS)
-    for (kind, reason), count in groups.most_common():
-        print(f"{count:5}  {kind}: {reason}")
+    groups = collections.defaultdict(list)
+    for seed, outcome in sorted(outcomes.items()):
+        if outcome.kind != compare.PASS:
+            groups[outcome.kind, outcome.reason].append(seed)
+    for (kind, reason), seeds in sorted(groups.items(), key=lambda group: -len(group[1])):
+        print(f"{len(seeds):5}  {kind}: {reason} (seed {seeds[0]})")
     kinds = collections.Counter(outcome.kind for outcome in outcomes.values())
     made = len(outcomes) - kinds[NONE]
     rest = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common() if kind != compare.PASS)

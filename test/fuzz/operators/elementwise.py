@@ -33,7 +33,8 @@ def parametric(b, op):
         if name == "approximate":
             attributes[name] = b.choose(["none", "tanh"])
         elif b.chance(0.6):
-            attributes[name] = b.choose([0.125, 0.5, 1.0, 1.5])
+            # A fraction becomes the type of x first, says the function body.
+            attributes[name] = b.choose([0.125, 0.5, 1.0, 1.5] if b.array(x).dtype.kind == "f" else [1.0, 2.0])
     return b.node(op, [x], **attributes)
 
 

@@ -26,7 +26,7 @@ def regex(b, op):
 @makes("StringNormalizer")
 def normalizer(b, op):
     x = b.tensor(object, (b.integer(1, 5),), reuse=0.3)
-    attributes = {"case_change_action": b.choose(["LOWER", "UPPER", "NONE"])}
+    attributes = {"case_change_action": b.choose(["LOWER", "UPPER", "NONE"]), "locale": "C"}
     if b.chance(0.5):
         attributes |= {"stopwords": ["a", "12"], "is_case_sensitive": b.integer(0, 1)}
     return b.node(op, [x], **attributes)
