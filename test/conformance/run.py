@@ -74,7 +74,7 @@ def run_case(
 ) -> Outcome:
     """Compiles and runs one test in this process."""
     start = time.monotonic()
-    model = case.load_model()
+    model = original = case.load_model()
     if is_dynamic:
         model = dynamic.make_dynamic(model)
         assert model is not None
@@ -90,7 +90,7 @@ def run_case(
             run = lambda inputs, expected: list(prepared.run(inputs))  # noqa: E731
         exact = [
             case.check(expected, run(inputs, expected))
-            for inputs, expected in case.load_data(model)
+            for inputs, expected in case.load_data(original)
         ]
         outcome = Outcome(PASS) if all(exact) else Outcome(NEAR, NEARLY)
     except dlc.UnsupportedError as error:

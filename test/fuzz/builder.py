@@ -187,7 +187,7 @@ class Builder:
         dtype = np.dtype(dtype)
         if dtype == object:
             words = np.array(["", "a", "bc", "Äh", "a bc", "x,y", "12"], object)
-            return words[self.random.integers(0, len(words), shape)].reshape(shape)
+            return np.array(words[self.random.integers(0, len(words), shape)], object).reshape(shape)
         if dtype == bool:
             return np.array(self.random.integers(0, 2, shape), bool)
         if dtype.kind in "iu":

@@ -25,6 +25,7 @@ WRONG_IN_EVALUATOR = {
     "GRU": "as RNN",
     "LSTM": "as RNN",
     "StringNormalizer": "drops empty strings",
+    "LRN": "takes the number of images for that of channels",
 }
 
 
@@ -55,7 +56,6 @@ def run_node(
         model = onnx.shape_inference.infer_shapes(
             model, check_type=True, strict_mode=True, data_prop=True
         )
-        onnx.checker.check_model(model)
     except Exception as error:
         raise NoReference(f"invalid: {first_line(error)}") from error
     feeds = {name: array for name, array in arrays.items() if name not in constants}
@@ -79,10 +79,9 @@ def run_model(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:
             return run_runtime(model, feeds)
         except Exception as error:  # it has many kinds of its own
             reasons.append(f"ONNX Runtime: {first_line(error)}")
-    wrong = ops & set(WRONG_IN_EVALUATOR)
+    wrong = next(filter(None, (is_wrong_in_evaluator(n, model) for n in model.graph.node)), "")
     if wrong:
-        reasons.append(f"evaluator: {WRONG_IN_EVALUATOR[min(wrong)]}")
-        raise NoReference("; ".join(reasons))
+        raise NoReference("; ".join([*reasons, f"evaluator: {wrong}"]))
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -91,6 +90,18 @@ def run_model(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:
         reasons.append(f"evaluator: {first_line(error)}")
         raise NoReference("; ".join(reasons)) from error
     return check_types(model, results)
+
+
+def is_wrong_in_evaluator(node: onnx.NodeProto, model: onnx.ModelProto) -> str:
+    """Why the evaluator cannot be trusted with a node."""
+    opset = model.opset_import[0].version
+    if node.op_type == "AveragePool" and opset < 7:
+        return "counts the padding, which ONNX began to allow later"
+    if node.op_type in ("Hardmax", "LogSoftmax", "Softmax") and opset < 13:
+        return "does not flatten"
+    if node.op_type == "BatchNormalization" and any(a.name == "spatial" for a in node.attribute):
+        return "does not know spatial = 0"
+    return WRONG_IN_EVALUATOR.get(node.op_type, "")
 
 
 def run_runtime(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:

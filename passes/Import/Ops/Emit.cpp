@@ -106,6 +106,12 @@ Num Emit::index(OpFoldResult size) {
   return num(getValueOrCreateConstantIndexOp(b, loc, size));
 }
 
+OpFoldResult Emit::fold(Num size) {
+  if (std::optional<int64_t> constant = getConstantIntValue(size.value))
+    return b.getIndexAttr(*constant);
+  return size.value;
+}
+
 SmallVector<Num> Emit::indices(ArrayRef<OpFoldResult> sizes) {
   SmallVector<Num> result;
   for (OpFoldResult size : sizes)

@@ -115,7 +115,11 @@ static ImportResult importLayerNormalization(NodeImport &node) {
   Value y = node.map<MulOp>({n.value, node.input(1)});
   if (Value bias = node.input(2))
     y = node.map<AddOp>({y, bias});
-  SmallVector<Value> results{y, n.mean, n.inverseDeviation};
+  // What ONNX calls the type of the stash is that of the statistics.
+  Type stash = node.getInt("stash_type", 1) == 16 ? Type(node.b.getBF16Type())
+                                                  : node.b.getF32Type();
+  SmallVector<Value> results{y, node.cast(n.mean, stash),
+                             node.cast(n.inverseDeviation, stash)};
   results.resize(std::min<size_t>(results.size(), node.numOutputs()));
   return node.results(results);
 }
@@ -134,8 +138,10 @@ static ImportResult importRMSNormalization(NodeImport &node) {
   Value mean = meanAlong(node, node.map<MulOp>({x, x}), axes);
   Value root = node.map<SqrtOp>({node.map<AddOp>(
       {mean, node.scalarLike(node.getFloat("epsilon", 1e-5f), x)})});
-  Value y = node.map<DivOp>({x, root});
-  return node.result(node.map<MulOp>({y, node.input(1)}));
+  // The scale, and so the result, may have another type.
+  Value y = node.map<DivOp>({x, root}), scale = node.input(1);
+  return node.result(
+      node.map<MulOp>({node.cast(y, node.elementType(scale)), scale}));
 }
 
 static ImportResult importInstanceNormalization(NodeImport &node) {

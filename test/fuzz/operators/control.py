@@ -82,7 +82,8 @@ def update(child, state):
 
 @makes("Loop")
 def loop(b, op):
-    trips = b.integer(0, 4)
+    # The shape of what no turn makes is not known.
+    trips = b.integer(1, 4)
     child = Builder(None, b.opset, b)
     states = [b.tensor(b.choose([np.float32, np.int64]), fits=lambda a: a.size < 500) for _ in range(b.integer(0, 2))]
     scans = b.integer(0 if states else 1, 2)
