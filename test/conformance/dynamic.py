@@ -7,8 +7,8 @@ import onnx
 
 def make_dynamic(model: onnx.ModelProto) -> onnx.ModelProto | None:
     """A copy of the model in which every dimension of an input is of unknown
-    size, each its own, and nothing is said about the shapes of other values.
-    None where no input has a dimension: nothing would differ."""
+    size, each its own, and nothing is said about other values but the ranks of
+    outputs. None where no input has a dimension: nothing would differ."""
     dynamic = onnx.ModelProto()
     dynamic.CopyFrom(model)
     graph = dynamic.graph
@@ -21,7 +21,7 @@ def make_dynamic(model: onnx.ModelProto) -> onnx.ModelProto | None:
         return None
     del graph.value_info[:]
     for value in graph.output:
-        _forget_shape(value.type)
+        _forget_sizes(value.type)
     return dynamic
 
 
@@ -35,11 +35,3 @@ def _forget_sizes(type: onnx.TypeProto) -> bool:
     for dim in type.tensor_type.shape.dim:
         dim.Clear()
     return True
-
-
-def _forget_shape(type: onnx.TypeProto) -> None:
-    kind = type.WhichOneof("value")
-    if kind in ("sequence_type", "optional_type"):
-        _forget_shape(getattr(type, kind).elem_type)
-    elif kind == "tensor_type":
-        type.tensor_type.ClearField("shape")

@@ -270,6 +270,8 @@ class Builder:
         self.nodes.append(node)
         if exact is None:
             exact = op not in INEXACT and all(value.exact for value in sources)
+        if op == "Optional":
+            results = [self.array(inputs[0])]
         for name, array in zip((n for n in names if n), results):
             if isinstance(array, np.ndarray) and array.size > 400_000:
                 self.nodes.pop()

@@ -40,6 +40,11 @@ def run_node(
     """The results of a node by ONNX's rules, of outputs that have a name."""
     import builder
 
+    narrow = {a.dtype for a in arrays.values() if is_narrow(a)}
+    if narrow and node.op_type not in SAME_BITS and len(narrow) == 1:
+        return run_widened(node, arrays, constants, opset, optional, narrow.pop())
+    if opset < 7 and any(attribute.name == "broadcast" for attribute in node.attribute):
+        return run_old_broadcast(node, arrays, constants)
     graph = helper.make_graph(
         [node],
         "g",
@@ -60,6 +65,49 @@ def run_node(
         raise NoReference(f"invalid: {first_line(error)}") from error
     feeds = {name: array for name, array in arrays.items() if name not in constants}
     return run_model(model, feeds)
+
+
+# What does not compute with the numbers of type bfloat16, or depends on it.
+SAME_BITS = set(
+    """BitCast Cast CastLike DequantizeLinear EyeLike Identity If IsInf IsNaN Loop OneHot Optional
+    QuantizeLinear Reshape Scan Shape Size Transpose Where Dropout BatchNormalization
+    LayerNormalization RMSNormalization""".split()
+)
+
+
+def is_narrow(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.name == "bfloat16"
+
+
+def run_widened(
+    node: onnx.NodeProto, arrays: Mapping[str, Any], constants: Collection[str], opset: int,
+    optional: Collection[str], narrow: np.dtype,
+) -> list[Any]:
+    """In float32, rounded once: the evaluator rounds after each addition, and
+    ONNX Runtime has no bfloat16."""
+    wide = {n: a.astype(np.float32) if is_narrow(a) else a for n, a in arrays.items()}
+    results = run_node(node, wide, constants, opset, optional)
+    return [
+        r.astype(narrow) if isinstance(r, np.ndarray) and r.dtype == np.float32 else r
+        for r in results
+    ]
+
+
+def run_old_broadcast(
+    node: onnx.NodeProto, arrays: Mapping[str, Any], constants: Collection[str]
+) -> list[Any]:
+    """Up to operator set 6 the second operand lay in the first from an axis on,
+    which neither reference knows; numpy's rule does it after a reshape."""
+    newer = onnx.NodeProto()
+    newer.CopyFrom(node)
+    del newer.attribute[:]
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    newer.attribute.extend(a for a in node.attribute if a.name not in ("broadcast", "axis"))
+    if "axis" in attributes and node.op_type != "Gemm":
+        a, b = (arrays[name] for name in node.input)
+        behind = a.ndim - attributes["axis"] - b.ndim
+        arrays = dict(arrays) | {node.input[1]: b.reshape(b.shape + (1,) * behind)}
+    return run_node(newer, arrays, constants, 7)
 
 
 def make_model(graph: onnx.GraphProto, opset: int) -> onnx.ModelProto:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import builder
 import generate
 from builder import Discard
 from onnx import defs
@@ -29,23 +28,17 @@ def find_versions() -> list[tuple[str, int]]:
     return found
 
 
-def make_examples(name: str, opset: int, count: int) -> Iterator[generate.Example]:
-    """Models of a node of the operator, in that operator set."""
-    if ("", name) not in TABLE:
-        return
-    for seed in range(ATTEMPTS):
-        if not count:
-            return
-        key = [seed, opset, *name.encode()]
-        try:
-            yield generate.make_single(key, "", name, opset)
-            count -= 1
-        except Discard:
-            continue
-
-
 def is_known(name: str) -> bool:
     return ("", name) in TABLE
 
 
-del builder
+def make_examples(name: str, opset: int, count: int) -> Iterator[generate.Example]:
+    """Models of a node of the operator, in that operator set."""
+    for seed in range(ATTEMPTS):
+        if not count:
+            return
+        try:
+            yield generate.make_single([seed, opset, *name.encode()], "", name, opset)
+            count -= 1
+        except Discard:
+            continue

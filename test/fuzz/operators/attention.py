@@ -85,5 +85,7 @@ def linear_attention(b, op):
 
 @makes("SwiGLU")
 def swiglu(b, op):
-    shape = b.shape(least=1)
-    return b.node(op, [b.tensor(b.dtype(op), (*shape[:-1], 2 * (shape[-1] or 1)), reuse=0.3)])
+    dtype = b.dtype(op)
+    x = b.tensor(dtype)
+    attributes = {"alpha": 1.5} if b.chance(0.4) else {}
+    return b.node(op, [x, b.tensor(dtype, b.array(x).shape, reuse=0.3)], **attributes)

@@ -75,6 +75,9 @@ def window(b, spatial, dilate=True):
         attributes["pads"] = [b.integer(0, min(2, k - 1)) for k in kernel * 2]
     elif style != "none":
         attributes["auto_pad"] = style
+        # ONNX Runtime pads by less than nothing where a stride leaves gaps.
+        if style != "VALID" and any(s > k for s, k in zip(attributes.get("strides", []), kernel)):
+            attributes.pop("strides")
         if style != "VALID" and dilations != [1] * spatial:
             attributes.pop("dilations", None)
             reach = kernel

@@ -155,7 +155,7 @@ def scan(b, op):
         if b.chance(0.3):
             attributes["scan_output_directions"] = [b.integer(0, 1) for _ in outputs[len(states):]]
         return b.node(op, states + inputs, len(outputs), exact=False, **attributes)
-    lengths = b.ints(*[b.integer(1, length) for _ in range(batch[0])]) if b.chance(0.3) else ""
+    lengths = ""  # which dlc says it does not support
     if b.chance(0.3):
         attributes["directions"] = [b.integer(0, 1) for _ in range(count)]
     return b.node(op, [lengths, *states, *inputs], len(outputs), exact=False, **attributes)

@@ -10,7 +10,9 @@ ReduceProd ReduceSum ReduceSumSquare""".split()
 
 @makes(*REDUCTIONS)
 def reduce(b, op):
-    dtype = b.dtype(op)
+    # Of integers ONNX Runtime rounds each step of these.
+    roots = op in ("ReduceLogSum", "ReduceLogSumExp", "ReduceL2")
+    dtype = b.dtype(op, among=[t for t in b.types(op) if not roots or t.kind not in "iu"])
     positive = op == "ReduceLogSum"
     x = b.tensor(dtype, low=0.5 if positive else -4, reuse=0.2 if positive else 0.7,
                  fits=lambda array: array.size > 0, exact=op == "ReduceProd")  # fmt: skip
