@@ -237,12 +237,16 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--opt-level", type=int, help="instead of the usual mixture")
     parser.add_argument("--slowest", type=int, default=0, help="print so many times")
+    parser.add_argument("--names", help="a file with the names of the tests")
     parser.add_argument("filter", nargs="?", default="", help="part of the tests' names")
     arguments = parser.parse_args()
 
     start = time.monotonic()
     everything = cases.load_cases()
     chosen = [case for case in everything if arguments.filter in case.name]
+    if arguments.names:
+        names = set(pathlib.Path(arguments.names).read_text().split())
+        chosen = [case for case in chosen if case.name in names]
     if arguments.dynamic:
         chosen = [case for case in chosen if dynamic.make_dynamic(case.load_model())]
     if arguments.emulate:

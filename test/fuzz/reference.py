@@ -145,6 +145,8 @@ def is_wrong_in_evaluator(node: onnx.NodeProto, model: onnx.ModelProto) -> str:
     opset = model.opset_import[0].version
     if node.op_type == "AveragePool" and opset < 7:
         return "counts the padding, which ONNX began to allow later"
+    if node.op_type == "Loop" and not node.input[1]:
+        return "does not begin a loop without a condition"
     if node.op_type in ("Hardmax", "LogSoftmax", "Softmax") and opset < 13:
         return "does not flatten"
     if node.op_type == "BatchNormalization" and any(a.name == "spatial" for a in node.attribute):

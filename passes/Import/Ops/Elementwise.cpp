@@ -13,13 +13,13 @@ template <typename OpTy> static ImportResult importMap(NodeImport &node) {
   return node.result(node.map<OpTy>(operands));
 }
 
-/// Integers are computed as f64, and lose their fractions again.
+/// Integers are computed as f32, and lose their fractions again.
 static ImportResult importErf(NodeImport &node) {
   Value x = node.input(0);
   Type element = node.elementType(x);
   if (isa<FloatType>(element))
     return importMap<ErfOp>(node);
-  Value y = node.map<ErfOp>({node.cast(x, node.b.getF64Type())});
+  Value y = node.map<ErfOp>({node.cast(x, node.b.getF32Type())});
   return node.result(node.cast(y, element));
 }
 

@@ -1,6 +1,7 @@
 // Scalar arithmetic as C++ expressions, and loops on tensors.
 
 #include "passes/Import/Ops/Emit.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -120,6 +121,15 @@ SmallVector<Num> Emit::indices(ArrayRef<OpFoldResult> sizes) {
 }
 
 Num Emit::constant(double value, Type type) {
+  if (isa<ComplexType>(type)) {
+    // Scalars of this type are no attributes: the element of a tensor.
+    OpBuilder::InsertionGuard guard(b);
+    Operation *function = b.getInsertionBlock()->getParentOp();
+    while (!isa<func::FuncOp>(function))
+      function = function->getParentOp();
+    b.setInsertionPointToStart(&function->getRegion(0).front());
+    return load(node.scalar(value, type), {});
+  }
   TypedAttr attr;
   if (isa<FloatType>(type))
     attr = b.getFloatAttr(type, value);
@@ -249,8 +259,8 @@ void Emit::checkIndices(Value indices, ArrayRef<Num> extents, bool isLast) {
 // Tensors
 //===----------------------------------------------------------------------===//
 
-/// A cast between integers that differ in their sign only, and from strings to
-/// their addresses.
+/// A cast between integers that differ in their sign only, from strings to
+/// their addresses, and from small types to the byte they are kept in.
 static Value retype(Emit &e, Value tensor, Type element) {
   auto type = cast<RankedTensorType>(tensor.getType());
   if (type.getElementType() == element)
@@ -264,6 +274,10 @@ Value Emit::plain(Value tensor) {
   if (!tensor)
     return {};
   Type element = getElementTypeOrSelf(tensor);
+  // Less than a byte, and floats of a byte, are kept as one.
+  if (element.isIntOrFloat() && element.getIntOrFloatBitWidth() > 1 &&
+      element.getIntOrFloatBitWidth() <= 8)
+    return retype(*this, tensor, b.getI8Type());
   if (auto integer = dyn_cast<IntegerType>(element))
     return retype(*this, tensor, b.getIntegerType(integer.getWidth()));
   if (isa<StringType>(element))
