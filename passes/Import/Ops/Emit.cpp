@@ -1,7 +1,6 @@
 // Scalar arithmetic as C++ expressions, and loops on tensors.
 
 #include "passes/Import/Ops/Emit.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -122,12 +121,14 @@ SmallVector<Num> Emit::indices(ArrayRef<OpFoldResult> sizes) {
 
 Num Emit::constant(double value, Type type) {
   if (isa<ComplexType>(type)) {
-    // Scalars of this type are no attributes: the element of a tensor.
+    // Scalars of this type are no attributes: the element of a tensor, which
+    // stands where an input does, for loops of scalars have no tensors.
     OpBuilder::InsertionGuard guard(b);
-    Operation *function = b.getInsertionBlock()->getParentOp();
-    while (!isa<func::FuncOp>(function))
-      function = function->getParentOp();
-    b.setInsertionPointToStart(&function->getRegion(0).front());
+    for (unsigned i = 0; i < node.numInputs(); ++i)
+      if (node.hasInput(i)) {
+        b.setInsertionPointToStart(node.input(i).getParentBlock());
+        break;
+      }
     return load(node.scalar(value, type), {});
   }
   TypedAttr attr;
