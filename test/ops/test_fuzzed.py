@@ -120,3 +120,26 @@ def test_rows_of_small_types_in_a_cache(kind):
     wanted = past.copy()
     wanted[:, 1:3] = update
     np.testing.assert_array_equal(found.astype(np.float32), wanted.astype(np.float32))
+
+
+def test_no_element_in_a_sequence():
+    """A table of weights without a byte was no symbol."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("SequenceConstruct", ["w"], ["s"]),
+            helper.make_node("SequenceInsert", ["s", "x"], ["t"]),
+            helper.make_node("SequenceAt", ["t", "i"], ["y"]),
+        ],
+        "g",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 1]),
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, None])],
+        [onnx.numpy_helper.from_array(np.zeros((3, 0), np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    compiled = dlc.compile(model)
+    x = np.ones((2, 1), np.float32)
+    np.testing.assert_array_equal(compiled.run([x, np.array(0)])[0], np.zeros((3, 0)))
+    np.testing.assert_array_equal(compiled.run([x, np.array(1)])[0], x)

@@ -58,6 +58,9 @@ def if_(b, op):
             output = result(child, types[i] if types else None)
             if ranks and child.array(output).ndim != ranks[i]:
                 output = child.node("Identity", [child.fresh(types[i], child.shape(ranks[i]))])[0]
+            # ONNX Runtime gives nothing for an output that stands twice.
+            if output in outputs:
+                raise Discard("the same output twice")
             outputs.append(output)
         if types is None:
             types = [child.array(n).dtype for n in outputs]
@@ -106,6 +109,8 @@ def loop(b, op):
     for n in outputs[1 + len(inner):]:
         if child.array(n).dtype.kind not in "fiub":
             raise Discard("a scan output of another kind")
+        if not child.array(n).size:
+            raise Discard("ONNX Runtime concatenates what is empty otherwise")
     if len(set(outputs)) < len(outputs):
         raise Discard("the same output twice")
     body = to_graph(child, "body", arguments, outputs)
