@@ -253,6 +253,8 @@ class Builder:
         **attributes: Any,
     ) -> list[str]:
         """Adds a node and runs it. Names of outputs in `omit` are empty."""
+        if self.schema(op, domain).deprecated:
+            raise Discard(f"{op} is deprecated")
         inputs = list(inputs)
         while inputs and not inputs[-1]:
             inputs.pop()

@@ -20,6 +20,14 @@ PASS, REFUSED, COMPILE, RUN, WRONG, CRASH, NONE = (
 )  # fmt: skip
 FAILURES = (COMPILE, RUN, WRONG, CRASH)
 
+# Errors that say what dlc asks of a model with dynamic sizes: refusals, too.
+REFUSALS = re.compile(
+    "expected axes, a static shape or a result of known rank"
+    "|expected axes of a static number, or a result of known rank"
+    "|expected a shape of static length"
+    "|expected no sequence_lens"
+)
+
 # As dlc.verify's; ONNX Runtime computes in float32 what is float16.
 NOISE = {"float64": 2**-42, "float32": 2**-20, "float16": 2**-9, "bfloat16": 2**-6}
 
@@ -43,7 +51,8 @@ def check(example: Example, opt_level: int = 1, **options: Any) -> Outcome:
     except dlc.UnsupportedError as error:
         return Outcome(REFUSED, generalize(first_error(error)), str(error), operators)
     except dlc.CompileError as error:
-        return Outcome(COMPILE, generalize(first_error(error)), str(error), operators)
+        kind = REFUSED if REFUSALS.search(str(error)) else COMPILE
+        return Outcome(kind, generalize(first_error(error)), str(error), operators)
     try:
         found = compiled.run(example.feeds)
     except dlc.RunError as error:

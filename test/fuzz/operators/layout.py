@@ -288,7 +288,9 @@ def range_(b, op):
 
 @makes("Trilu")
 def trilu(b, op):
-    x = b.tensor(b.dtype(op), fits=lambda array: array.ndim >= 2)
+    # ONNX does not say what takes the place of a string.
+    x = b.tensor(b.dtype(op, among=[t for t in b.types(op) if t != object]),
+                 fits=lambda array: array.ndim >= 2)  # fmt: skip
     if b.array(x).ndim < 2:
         raise Discard("no matrix")
     inputs = [x] + ([b.constant(np.array(b.integer(-3, 3)), 0.5)] if b.chance(0.6) else [])
