@@ -26,6 +26,7 @@ WRONG_IN_EVALUATOR = {
     "GRU": "as RNN",
     "LSTM": "as RNN",
     "StringNormalizer": "drops empty strings",
+    "Erf": "computes in float32",
     "LRN": "takes the number of images for that of channels",
 }
 

@@ -143,3 +143,8 @@ def test_no_element_in_a_sequence():
     x = np.ones((2, 1), np.float32)
     np.testing.assert_array_equal(compiled.run([x, np.array(0)])[0], np.zeros((3, 0)))
     np.testing.assert_array_equal(compiled.run([x, np.array(1)])[0], x)
+
+
+def test_shrink_of_what_has_no_sign():
+    x = np.array([0, 1, 2, 200], np.uint8)
+    check("Shrink", [x], [("uint8", 1)], opset=9, lambd=1.0, bias=1.0)

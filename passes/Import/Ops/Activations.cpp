@@ -37,8 +37,8 @@ struct Terms {
   Value softplus(Value a) {
     Value small = exp(node.map<NegOp>({node.map<AbsOp>({a})}));
     Value sum = add(small, 1);
-    Value log = node.map<AddOp>(
-        {node.map<LogOp>({sum}), sub(small, add(sum, -1))});
+    Value log =
+        node.map<AddOp>({node.map<LogOp>({sum}), sub(small, add(sum, -1))});
     return node.map<AddOp>({node.map<MaxOp>({a, number(0)}), log});
   }
 };
@@ -148,6 +148,9 @@ static ImportResult importShrink(NodeImport &node) {
   Terms t{node, node.input(0)};
   double bias = node.getFloat("bias", 0), lambda = node.getFloat("lambd", 0.5);
   Value above = t.whereAbove(lambda, t.add(t.x, -bias), t.number(0));
+  // What has no sign is not below.
+  if (node.elementType(t.x).isUnsignedInteger())
+    return node.result(above);
   return node.result(t.whereBelow(-lambda, t.add(t.x, bias), above));
 }
 

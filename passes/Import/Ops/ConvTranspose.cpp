@@ -81,8 +81,7 @@ static std::optional<Transposed> readTransposed(NodeImport &node, Value x,
     }
     Num span = (e.index(kernel[i]) - 1) * result.dilations[i] + 1;
     Num size = e.index(node.dim(x, 2 + i));
-    Num whole =
-        (size - 1) * result.strides[i] + span + result.outputPadding[i];
+    Num whole = (size - 1) * result.strides[i] + span + result.outputPadding[i];
     Num begin = e.index(pads[i]), out = whole - (pads[i] + pads[spatial + i]);
     if (shape || isSame) {
       out = shape ? e.index((*shape)[i]) : size * result.strides[i];
@@ -134,11 +133,9 @@ static ImportResult importDynamically(NodeImport &node, Value x, Value weights,
   for (OpFoldResult size : kernel)
     taps = taps * e.index(size);
   Value matrix = node.reshape(
-      weights,
-      {node.index(group), e.fold(share), sizes[1], e.fold(taps)});
-  matrix = node.reshape(
-      node.transpose(matrix, {0, 1, 3, 2}),
-      {node.index(group), e.fold(share * taps), sizes[1]});
+      weights, {node.index(group), e.fold(share), sizes[1], e.fold(taps)});
+  matrix = node.reshape(node.transpose(matrix, {0, 1, 3, 2}),
+                        {node.index(group), e.fold(share * taps), sizes[1]});
   Type element = node.elementType(x), compute = computeTypeOf(element);
   Value result = multiplyWindows(
       node, x, matrix, group, kernel, t->sizes, compute,

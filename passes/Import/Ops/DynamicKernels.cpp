@@ -46,8 +46,7 @@ Value dlc::multiplyWindows(NodeImport &node, Value x, Value matrix,
   Elements sizes = node.dims(x);
   int64_t spatial = int64_t(kernel.size());
   OpFoldResult groups = node.index(group),
-               channels =
-                   e.fold(e.index(sizes[1]) / e.index(groups));
+               channels = e.fold(e.index(sizes[1]) / e.index(groups));
   // [n, group, outputs..., c / group, kernel...]
   Elements columns{sizes[0], groups};
   columns.append(outputs);
@@ -57,8 +56,7 @@ Value dlc::multiplyWindows(NodeImport &node, Value x, Value matrix,
   Value plain = e.plain(x);
   Type type = cast<RankedTensorType>(plain.getType()).getElementType();
   Value gathered = e.generate(columns, type, [&](ArrayRef<Num> at) {
-    SmallVector<Num> source{
-        at[0], at[1] * e.index(channels) + at[2 + spatial]};
+    SmallVector<Num> source{at[0], at[1] * e.index(channels) + at[2 + spatial]};
     Num isThere = e.flag(true);
     for (int64_t i = 0; i < spatial; ++i) {
       auto [where, is] = place(i, at[2 + i], at[3 + spatial + i]);
@@ -73,15 +71,13 @@ Value dlc::multiplyWindows(NodeImport &node, Value x, Value matrix,
     places = places * e.index(size);
   for (OpFoldResult size : kernel)
     taps = taps * e.index(size);
-  Value rows = node.reshape(
-      e.typed(gathered, element),
-      {sizes[0], groups, e.fold(places), e.fold(taps)});
+  Value rows = node.reshape(e.typed(gathered, element),
+                            {sizes[0], groups, e.fold(places), e.fold(taps)});
   // [n, group, places, m / group] -> [n, places, group, m / group]
   Value product = node.matmul(rows, matrix, resultType);
   if (!product)
     return {};
-  OpFoldResult filters =
-      e.fold(e.index(node.dim(matrix, 2)) * double(group));
+  OpFoldResult filters = e.fold(e.index(node.dim(matrix, 2)) * double(group));
   Elements result{sizes[0]};
   result.append(outputs);
   result.push_back(filters);
@@ -135,8 +131,7 @@ Value dlc::convolveDynamically(NodeImport &node, Value x, Value weights,
   Num filters = e.index(sizes[0]);
   if (failed(node.expectEqual(image[1],
                               e.fold(e.index(sizes[1]) * double(group)),
-                              "input channels of " + Twine(group) +
-                                  " groups")))
+                              "input channels of " + Twine(group) + " groups")))
     return {};
   e.check(filters % double(group) == 0,
           "expected a multiple of " + Twine(group) + " output channels",
@@ -146,15 +141,13 @@ Value dlc::convolveDynamically(NodeImport &node, Value x, Value weights,
   for (OpFoldResult size : kernel)
     taps = taps * e.index(size);
   Value matrix = node.transpose(
-      node.reshape(weights, {node.index(group),
-                             e.fold(filters / double(group)),
+      node.reshape(weights, {node.index(group), e.fold(filters / double(group)),
                              e.fold(taps)}),
       {0, 2, 1});
-  return multiplyWindows(
-      node, x, matrix, group, kernel, outputs, resultType,
-      [&](int64_t i, Num output, Num tap) {
-        Num where = output * window->strides[i] + tap * window->dilations[i] -
-                    begins[i];
-        return std::pair(where, e.flag(true));
-      });
+  return multiplyWindows(node, x, matrix, group, kernel, outputs, resultType,
+                         [&](int64_t i, Num output, Num tap) {
+                           Num where = output * window->strides[i] +
+                                       tap * window->dilations[i] - begins[i];
+                           return std::pair(where, e.flag(true));
+                         });
 }

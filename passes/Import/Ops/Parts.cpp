@@ -184,8 +184,9 @@ readRangesAtRunTime(NodeImport &node) {
   SmallVector<SliceRange> ranges;
   for (int64_t dim = 0; dim < rank; ++dim)
     ranges.push_back({values[dim].value, values[rank + dim].value,
-                      node.hasInput(4) ? OpFoldResult(values[2 * rank + dim].value)
-                                       : node.index(1)});
+                      node.hasInput(4)
+                          ? OpFoldResult(values[2 * rank + dim].value)
+                          : node.index(1)});
   return ranges;
 }
 
@@ -420,8 +421,7 @@ static std::optional<std::pair<Elements, Elements>> readPads(NodeImport &node) {
     SmallVector<Num> values =
         readByAxis(e, list, count, {{pads, zero}, {pads, count}},
                    SmallVector<Num>(2 * rank, zero));
-    Elements amounts(
-        llvm::map_range(values, [&](Num n) { return e.fold(n); }));
+    Elements amounts(llvm::map_range(values, [&](Num n) { return e.fold(n); }));
     return std::pair(Elements(ArrayRef(amounts).take_front(rank)),
                      Elements(ArrayRef(amounts).drop_front(rank)));
   }

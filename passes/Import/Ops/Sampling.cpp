@@ -377,8 +377,8 @@ static ImportResult importDeformConv(NodeImport &node) {
       kernelColumns = e.index(w[3]), kernel = kernelRows * kernelColumns;
   Num channels = e.index(w[1]) * double(group);
   if (group >= 1 && offsetGroup >= 1 && !node.hasFailed) {
-    Num divides = filters % double(group) == 0 &&
-                  channels % double(offsetGroup) == 0;
+    Num divides =
+        filters % double(group) == 0 && channels % double(offsetGroup) == 0;
     if (isConstantIntValue(divides.value, 0))
       node.error() << "expected channels that the groups divide";
     e.check(divides, "expected channels that the groups divide", /*status=*/0);
@@ -395,8 +395,8 @@ static ImportResult importDeformConv(NodeImport &node) {
   for (int64_t i = 0; i < 2; ++i) {
     Num span = (e.index(w[2 + i]) - 1) * double(dilations[i]) + 1;
     Num room = extents[i] + double(pads[i] + pads[2 + i]) - span;
-    outputs.push_back(e.fold(
-        e.max((room + double(strides[i])) / double(strides[i]), 0)));
+    outputs.push_back(
+        e.fold(e.max((room + double(strides[i])) / double(strides[i]), 0)));
   }
   Num maps = kernel * double(offsetGroup);
   if (failed(node.expectShape(0, {n, e.fold(channels), images[0], images[1]},

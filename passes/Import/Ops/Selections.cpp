@@ -26,7 +26,7 @@ static Value sizeProduct(Emit &e, ArrayRef<OpFoldResult> sizes) {
 static ImportResult importNonZero(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
-  if (isa<ComplexType>(node.elementType(x)))
+  if (isa<ComplexType, StringType>(node.elementType(x)))
     return failure(); // not implemented
   if (node.rank(x) == 0)
     x = node.reshape(x, {node.index(1)});

@@ -124,8 +124,7 @@ static ImportResult importDft(NodeImport &node) {
                                 : count;
   // One-sided: the other half mirrors the first.
   Num bins = oneSided && !inverse ? length / 2 + 1 : length;
-  Elements flat{e.fold(outer), e.fold(count),
-                e.fold(inner), parts};
+  Elements flat{e.fold(outer), e.fold(count), e.fold(inner), parts};
   Elements result = sizes, resultFlat = flat;
   for (int64_t i = 0; i < rank - 1; ++i)
     result[i] = e.fold(e.select(axis == i, bins, e.index(sizes[i])));

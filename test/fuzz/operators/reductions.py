@@ -86,7 +86,8 @@ def positive(array):
 
 @makes("LayerNormalization", "RMSNormalization")
 def layer_normalization(b, op):
-    dtype = b.dtype(op, "T")
+    # As GroupNormalization.
+    dtype = b.dtype(op, "T", among=[np.float32, np.float16])
     x = b.tensor(dtype, fits=lambda array: array.ndim > 0 and array.size > 0)
     shape = b.array(x).shape
     if not shape:
@@ -119,7 +120,8 @@ def instance_normalization(b, op):
 
 @makes("GroupNormalization")
 def group_normalization(b, op):
-    dtype = b.dtype(op)
+    # Of doubles it computes in float32, says the function body.
+    dtype = b.dtype(op, among=[np.float32, np.float16])
     groups = b.integer(1, 4)
     shape = (b.integer(1, 3), groups * b.integer(1, 4), *(b.integer(1, 5) for _ in range(b.integer(1, 2))))
     count = shape[1] if b.version(op) >= 21 else groups
