@@ -17,7 +17,7 @@ UNCHECKED = {
 # Versions that neither ONNX Runtime nor ONNX's evaluator can run.
 WITHOUT_REFERENCE = {
     ("AveragePool", 6), ("Dropout", 6), ("GRU", 6), ("GlobalLpPool", 22), ("LSTM", 6),
-    ("MaxRoiPool", 22), ("RNN", 6),
+    ("MaxRoiPool", 22), ("RNN", 6), ("Upsample", 6),
 }  # fmt: skip
 
 
