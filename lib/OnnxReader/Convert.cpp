@@ -12,6 +12,9 @@ using namespace dlc::reader;
 
 using Nodes = google::protobuf::RepeatedPtrField<pb::NodeProto>;
 
+/// The first operator set that has CastLike.
+static constexpr int kCastLikeOpset = 15;
+
 static pb::OperatorSetIdProto *defaultImport(pb::ModelProto &proto) {
   for (pb::OperatorSetIdProto &import : *proto.mutable_opset_import())
     if (import.domain().empty())
@@ -64,6 +67,37 @@ static void fixResize(Nodes &nodes) {
     add("coordinate_transformation_mode", "asymmetric");
     add("nearest_mode", "floor");
   }
+}
+
+/// Up to operator set 10 the bounds of a Clip and the value of a Pad were
+/// attributes; the converter makes tensors of float of them whatever the data
+/// is. Before: `Clip(x, low)`, after: `Clip(x, CastLike(low, x))`.
+static void fixFloatConstants(Nodes &nodes) {
+  Nodes result;
+  for (pb::NodeProto &node : nodes) {
+    for (pb::AttributeProto &attribute : *node.mutable_attribute())
+      if (attribute.has_g())
+        fixFloatConstants(*attribute.mutable_g()->mutable_node());
+    int first = !node.domain().empty()     ? 0
+                : node.op_type() == "Clip" ? 1
+                : node.op_type() == "Pad"  ? 2
+                                           : 0;
+    for (int i = first; first && i < node.input_size(); ++i) {
+      if (node.input(i).empty())
+        continue;
+      std::string typed = node.output(0) + ".input" + std::to_string(i);
+      pb::NodeProto *cast = result.Add();
+      cast->set_op_type("CastLike");
+      cast->set_name(node.name());
+      cast->set_doc_string(node.doc_string());
+      cast->add_input(node.input(i));
+      cast->add_input(node.input(0));
+      cast->add_output(typed);
+      node.set_input(i, typed);
+    }
+    result.Add()->Swap(&node);
+  }
+  nodes.Swap(&result);
 }
 
 /// Whether a graph has the Scan of operator set 8, with its batch dimension.
@@ -274,6 +308,8 @@ LogicalResult dlc::reader::convertToNewest(Model &model) {
   pb::GraphProto &converted = *best->mutable_graph();
   if (oldest < 11)
     fixResize(*converted.mutable_node());
+  if (oldest < 11 && defaultImport(*best)->version() >= kCastLikeOpset)
+    fixFloatConstants(*converted.mutable_node());
 
   // Take the nodes, and what the converter added; the rest stays.
   pb::GraphProto &mine = *proto.mutable_graph();

@@ -97,6 +97,7 @@ mlir::LogicalResult raiseModel(Model &model, const ReadOptions &options);
 /// fixConverted mends, once types are known, what the converter gets wrong.
 mlir::LogicalResult inlineFunctions(Model &model);
 mlir::LogicalResult applyShapes(Model &model, const ReadOptions &options);
+void applyLengths(Model &model);
 mlir::LogicalResult expandFunctionBodies(Model &model,
                                          const ReadOptions &options);
 /// The dimensions that `node` asks of each input, as dlc.ExpectShapes takes

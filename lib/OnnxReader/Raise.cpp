@@ -72,6 +72,7 @@ LogicalResult dlc::reader::raiseModel(Model &model,
   // The converter loses functions.
   if (failed(inlineFunctions(model)))
     return failure();
+  applyLengths(model);
   // Types before the expansion, which depends on them, and again after it.
   bool overridden = !options.shapes.empty() || !options.dims.empty();
   pb::ModelProto unconverted = model.proto;

@@ -28,6 +28,15 @@ struct PlaceWeightsPass : dlc::impl::PlaceWeightsBase<PlaceWeightsPass> {
     WeightTable table;
     SymbolTable symbols(module);
     module.walk([&](memref::GetGlobalOp op) {
+      // What has no element is nowhere; a table of nothing would be no symbol.
+      if (op.getType().getNumElements() == 0) {
+        OpBuilder builder(op);
+        op.replaceAllUsesWith(
+            memref::AllocaOp::create(builder, op.getLoc(), op.getType())
+                .getResult());
+        op.erase();
+        return;
+      }
       auto global = symbols.lookup<memref::GlobalOp>(op.getName());
       Attribute value = *global.getInitialValue();
       auto [place, isNew] = places.insert({value, 0});

@@ -77,7 +77,7 @@ LogicalResult GraphImporter::importInitializer(onnx::InitializerOp op) {
     values[op.getResult()] = strings;
     return success();
   }
-  if (!value.getElementType().isIntOrFloat())
+  if (!isa<IntegerType, FloatType, ComplexType>(value.getElementType()))
     return op.emitError("expected an initializer of numbers, found ")
            << op.getType();
   values[op.getResult()] = ConstantOp::create(b, op.getLoc(), value);

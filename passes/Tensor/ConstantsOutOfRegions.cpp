@@ -32,17 +32,17 @@ bool dlc::isDestinationOnly(Operation *op) {
   return isa<tensor::EmptyOp, linalg::FillOp>(op);
 }
 
-/// Copies destinations and scalars that `op` uses to the place before `branch`.
-static void copyOperands(Operation *op, Operation *branch) {
+/// Copies destinations and scalars that `op` uses to the place before `place`.
+static void copyOperands(Operation *op, Operation *place) {
   llvm::SetVector<Value> used(op->operand_begin(), op->operand_end());
   getUsedValuesDefinedAbove(op->getRegions(), used);
   for (Value value : used) {
     Operation *producer = value.getDefiningOp();
-    if (producer->getBlock() == branch->getBlock())
+    if (producer->getBlock() == place->getBlock())
       continue;
-    OpBuilder b(branch);
+    OpBuilder b(place);
     Operation *copy = b.clone(*producer);
-    copyOperands(copy, branch);
+    copyOperands(copy, copy);
     Value replacement =
         copy->getResult(cast<OpResult>(value).getResultNumber());
     op->replaceUsesOfWith(value, replacement);

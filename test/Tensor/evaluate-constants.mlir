@@ -103,6 +103,29 @@ func.func @main(%x: tensor<2x2xf32>, %c: i1) -> tensor<2x2xf32> {
 
 // -----
 
+// A destination is copied out of a loop before what fills it.
+// CHECK-LABEL: func.func @main
+// CHECK: %[[W:.*]] = arith.constant dense<{{.*}}7.0{{.*}}, {{.*}}2.200000e+01{{.*}}> : tensor<2x2xf32>
+// CHECK: scf.for
+// CHECK-NEXT: tensor.empty
+// CHECK-NEXT: linalg.add ins(%{{.*}}, %[[W]]
+func.func @main(%x: tensor<2x2xf32>, %n: index) -> tensor<2x2xf32> {
+  %w = arith.constant dense<[[1.0, 2.0], [3.0, 4.0]]> : tensor<2x2xf32>
+  %zero = arith.constant 0.0 : f32
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %r = scf.for %i = %c0 to %n step %c1 iter_args(%sum = %x) -> tensor<2x2xf32> {
+    %e = tensor.empty() : tensor<2x2xf32>
+    %f = linalg.fill ins(%zero : f32) outs(%e : tensor<2x2xf32>) -> tensor<2x2xf32>
+    %p = linalg.matmul ins(%w, %w : tensor<2x2xf32>, tensor<2x2xf32>) outs(%f : tensor<2x2xf32>) -> tensor<2x2xf32>
+    %q = linalg.add ins(%sum, %p : tensor<2x2xf32>, tensor<2x2xf32>) outs(%e : tensor<2x2xf32>) -> tensor<2x2xf32>
+    scf.yield %q : tensor<2x2xf32>
+  }
+  return %r : tensor<2x2xf32>
+}
+
+// -----
+
 // F(2x2, 3x3): less than twice as large, but marked.
 // CHECK-LABEL: func.func @main
 // INIT: dlc.expanded 0 : tensor<4x4x64x64xf32>

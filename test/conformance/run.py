@@ -1,11 +1,16 @@
 """Runs ONNX's backend tests through dlc.backend.
 
-usage: run.py [--update] [--junit FILE] [--report FILE] [--jobs N] [FILTER]
+usage: run.py [--dynamic] [--update] [--junit FILE] [--report FILE] [--jobs N] [FILTER]
 
 Prints how many tests pass and groups the others by reason. A test fails here
 when its answer is wrong (unless differs.txt says why), when its process dies or
 does not end, or when it is in passing.txt and does not pass; an operator that dlc lacks is no failure.
 --update adds the tests that pass to passing.txt, it never takes one away.
+
+With --dynamic every dimension of every input is of unknown size at compile
+time, and passing-dynamic.txt is the list. --sample N takes N of the tests,
+always the same ones. --emulate=aarch64 runs them as programs of that target
+under qemu, those whose values are tensors of numbers.
 
 Most tests are compiled with little optimisation, to save time; one in eight,
 by name, and the light models are compiled as users do.
@@ -25,13 +30,15 @@ import xml.etree.ElementTree as ElementTree
 import zlib
 
 import cases
+import dynamic
+import emulate
 import pool
 
 import dlc
 import dlc.backend
 
-PASSING = pathlib.Path(__file__).with_name("passing.txt")
-DIFFERS = pathlib.Path(__file__).with_name("differs.txt")
+FOLDER = pathlib.Path(__file__).parent
+DIFFERS = FOLDER / "differs.txt"
 TIMEOUT = 240.0
 
 PASS, NEAR, UNSUPPORTED, COMPILE, RUN, WRONG, CRASH = (
@@ -59,18 +66,31 @@ class Outcome:
     seconds: float = 0.0
 
 
-def run_case(case: cases.Case, opt_level: int | None = None) -> Outcome:
+def run_case(
+    case: cases.Case,
+    opt_level: int | None = None,
+    is_dynamic: bool = False,
+    target: str | None = None,
+) -> Outcome:
     """Compiles and runs one test in this process."""
     start = time.monotonic()
-    model = case.load_model()
+    model = original = case.load_model()
+    if is_dynamic:
+        model = dynamic.make_dynamic(model)
+        assert model is not None
     if opt_level is None:
         is_sample = case.name.startswith("light/") or zlib.crc32(case.name.encode()) % 8 == 0
         opt_level = 3 if is_sample else 1
     try:
-        prepared = dlc.backend.prepare(model, "CPU", opt_level=opt_level)
+        if target:
+            program = emulate.Program(model, target, opt_level)
+            run = program.run
+        else:
+            prepared = dlc.backend.prepare(model, "CPU", opt_level=opt_level)
+            run = lambda inputs, expected: list(prepared.run(inputs))  # noqa: E731
         exact = [
-            case.check(expected, list(prepared.run(inputs)))
-            for inputs, expected in case.load_data(model)
+            case.check(expected, run(inputs, expected))
+            for inputs, expected in case.load_data(original)
         ]
         outcome = Outcome(PASS) if all(exact) else Outcome(NEAR, NEARLY)
     except dlc.UnsupportedError as error:
@@ -119,8 +139,15 @@ def summarize_mismatch(text: str) -> str:
     return "; ".join([line for line in lines if re.match(telling, line)] or lines)[:160]
 
 
-def read_passing() -> set[str]:
-    return set(PASSING.read_text().split()) if PASSING.exists() else set()
+def read_passing(path: pathlib.Path) -> set[str]:
+    return set(path.read_text().split()) if path.exists() else set()
+
+
+def choose_sample(chosen: list[cases.Case], count: int) -> list[cases.Case]:
+    """The tests whose names have the least checksums, in their order."""
+    rank = lambda case: zlib.crc32(case.name.encode()[::-1])  # noqa: E731
+    sample = {case.name for case in sorted(chosen, key=rank)[:count]}
+    return [case for case in chosen if case.name in sample]
 
 
 def read_differing() -> set[str]:
@@ -202,27 +229,42 @@ def print_summary(outcomes: dict[str, Outcome], seconds: float) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="add to passing.txt")
+    parser.add_argument("--dynamic", action="store_true", help="make all sizes unknown")
+    parser.add_argument("--emulate", metavar="TARGET", help="run under an emulator")
+    parser.add_argument("--sample", type=int, help="so many of the tests only")
     parser.add_argument("--junit", help="write JUnit XML there")
     parser.add_argument("--report", help="write every failure with its message there")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--opt-level", type=int, help="instead of the usual mixture")
     parser.add_argument("--slowest", type=int, default=0, help="print so many times")
+    parser.add_argument("--names", help="a file with the names of the tests")
     parser.add_argument("filter", nargs="?", default="", help="part of the tests' names")
     arguments = parser.parse_args()
 
     start = time.monotonic()
     everything = cases.load_cases()
     chosen = [case for case in everything if arguments.filter in case.name]
+    if arguments.names:
+        names = set(pathlib.Path(arguments.names).read_text().split())
+        chosen = [case for case in chosen if case.name in names]
+    if arguments.dynamic:
+        chosen = [case for case in chosen if dynamic.make_dynamic(case.load_model())]
+    if arguments.emulate:
+        chosen = [case for case in chosen if emulate.can_run(case)]
+    if arguments.sample is not None:
+        chosen = choose_sample(chosen, arguments.sample)
     if not chosen:
         return 0
-    listed = read_passing()
+    path = FOLDER / ("passing-dynamic.txt" if arguments.dynamic else "passing.txt")
+    listed = read_passing(path)
     for name in sorted(listed - {case.name for case in everything}):
-        print(f"passing.txt lists {name}, which the onnx package does not have")
+        print(f"{path.name} lists {name}, which the onnx package does not have")
     dlc.version()  # loads the library before the fork
     print(f"{len(chosen)} tests loaded in {time.monotonic() - start:.0f} s", flush=True)
 
     outcomes: dict[str, Outcome] = {}
-    work = lambda i: run_case(chosen[i], arguments.opt_level)  # noqa: E731
+    how = (arguments.opt_level, arguments.dynamic, arguments.emulate)
+    work = lambda i: run_case(chosen[i], *how)  # noqa: E731
     results = pool.run(
         work, len(chosen), arguments.jobs, TIMEOUT, lambda why: Outcome(CRASH, generalize(why), why)
     )
@@ -246,10 +288,10 @@ def main() -> int:
         write_report(arguments.report, outcomes)
     if arguments.update:
         passing = {name for name, outcome in outcomes.items() if outcome.kind == PASS}
-        PASSING.write_text("".join(f"{name}\n" for name in sorted(listed | passing)))
-        print(f"passing.txt: {len(passing - listed)} added")
+        path.write_text("".join(f"{name}\n" for name in sorted(listed | passing)))
+        print(f"{path.name}: {len(passing - listed)} added")
     for name, outcome in failures.items():
-        listing = "listed in passing.txt, " if name in listed else ""
+        listing = f"listed in {path.name}, " if name in listed else ""
         print(f"failed: {name}: {listing}{outcome.kind}: {outcome.reason}")
     return 1 if failures else 0
 

@@ -30,10 +30,15 @@ struct Terms {
   Value exp(Value a) { return node.map<ExpOp>({a}); }
   Value sigmoid(Value a) { return node.map<SigmoidOp>({a}); }
   Value tanh(Value a) { return node.map<TanhOp>({a}); }
-  /// log(1 + exp(a)) without overflow: max(a, 0) + log(1 + exp(-|a|)).
+  Value sub(Value a, Value c) { return node.map<SubOp>({a, c}); }
+  /// log(1 + exp(a)) without overflow: max(a, 0) + log(1 + exp(-|a|)). What the
+  /// sum with 1 rounds away counts as itself, for the logarithm's slope is 1
+  /// there.
   Value softplus(Value a) {
     Value small = exp(node.map<NegOp>({node.map<AbsOp>({a})}));
-    Value log = node.map<LogOp>({add(small, 1)});
+    Value sum = add(small, 1);
+    Value log =
+        node.map<AddOp>({node.map<LogOp>({sum}), sub(small, add(sum, -1))});
     return node.map<AddOp>({node.map<MaxOp>({a, number(0)}), log});
   }
 };
@@ -143,6 +148,9 @@ static ImportResult importShrink(NodeImport &node) {
   Terms t{node, node.input(0)};
   double bias = node.getFloat("bias", 0), lambda = node.getFloat("lambd", 0.5);
   Value above = t.whereAbove(lambda, t.add(t.x, -bias), t.number(0));
+  // What has no sign is not below.
+  if (node.elementType(t.x).isUnsignedInteger())
+    return node.result(above);
   return node.result(t.whereBelow(-lambda, t.add(t.x, bias), above));
 }
 

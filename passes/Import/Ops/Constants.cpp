@@ -17,7 +17,7 @@ static ImportResult importConstant(NodeImport &node) {
   if (ElementsAttr value = op.getTensor("value")) {
     if (Value strings = createStrings(node.b, node.loc, value))
       return node.result(strings);
-    if (!value.getElementType().isIntOrFloat()) {
+    if (!isa<IntegerType, FloatType, ComplexType>(value.getElementType())) {
       node.error() << "expected a constant of numbers, found "
                    << value.getElementType();
       return failure();

@@ -82,12 +82,14 @@ Value dlc::importConvolution(NodeImport &node, Value x, Value weights,
                  << node.rank(x) << " and " << node.rank(weights);
     return {};
   }
+  weights = refineKernel(node, weights);
+  if (!weights)
+    return {};
   ArrayRef<int64_t> shape = node.type(weights).getShape();
   SmallVector<int64_t> kernel(shape.drop_front(2));
-  if (llvm::any_of(kernel, ShapedType::isDynamic)) {
-    node.error() << "expected weights whose kernel has a static size";
-    return {};
-  }
+  bool isGrouped = node.getInt("group", 1) != 1;
+  if (llvm::any_of(isGrouped ? shape : ArrayRef(kernel), ShapedType::isDynamic))
+    return convolveDynamically(node, x, weights, resultType, zeros);
   std::optional<Window> window = readWindow(node, x, kernel);
   if (!window || failed(expectWindowFits(node, x, *window)))
     return {};

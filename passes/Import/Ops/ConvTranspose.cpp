@@ -49,7 +49,7 @@ static Value turnWeights(NodeImport &node, Value weights, int64_t group) {
 }
 
 static std::optional<Transposed> readTransposed(NodeImport &node, Value x,
-                                                ArrayRef<int64_t> kernel) {
+                                                ArrayRef<OpFoldResult> kernel) {
   size_t spatial = kernel.size();
   Emit e(node);
   Transposed result;
@@ -80,10 +80,9 @@ static std::optional<Transposed> readTransposed(NodeImport &node, Value x,
       node.error() << "expected strides and dilations of 1 or more";
       return std::nullopt;
     }
-    int64_t span = (kernel[i] - 1) * result.dilations[i] + 1;
+    Num span = (e.index(kernel[i]) - 1) * result.dilations[i] + 1;
     Num size = e.index(node.dim(x, 2 + i));
-    Num whole =
-        (size - 1) * result.strides[i] + (result.outputPadding[i] + span);
+    Num whole = (size - 1) * result.strides[i] + span + result.outputPadding[i];
     Num begin = e.index(pads[i]), out = whole - (pads[i] + pads[spatial + i]);
     if (shape || isSame) {
       out = shape ? e.index((*shape)[i]) : size * result.strides[i];
@@ -96,15 +95,10 @@ static std::optional<Transposed> readTransposed(NodeImport &node, Value x,
       begin = e.index(int64_t(0));
       out = whole;
     }
-    auto fold = [&](Num value) -> OpFoldResult {
-      if (std::optional<int64_t> constant = getConstantIntValue(value.value))
-        return node.index(*constant);
-      return value.value;
-    };
-    result.begin.push_back(fold(begin));
+    result.begin.push_back(e.fold(begin));
     e.check(out >= 0, "expected pads within the result", /*status=*/0);
-    result.sizes.push_back(fold(out));
-    if (getConstantIntValue(fold(out)).value_or(0) < 0) {
+    result.sizes.push_back(e.fold(out));
+    if (getConstantIntValue(e.fold(out)).value_or(0) < 0) {
       node.error() << "expected pads within the result";
       return std::nullopt;
     }
@@ -201,16 +195,64 @@ static Value convolveSpread(NodeImport &node, Value x, Value weights,
                              group);
 }
 
+/// With weights of a size that only the run knows.
+static ImportResult importDynamically(NodeImport &node, Value x, Value weights,
+                                      int64_t group) {
+  Emit e(node);
+  Elements sizes = node.dims(weights), kernel(llvm::drop_begin(sizes, 2));
+  std::optional<Transposed> t =
+      group < 1 ? std::nullopt : readTransposed(node, x, kernel);
+  if (!t) {
+    if (group < 1)
+      node.error() << "expected 1 group or more, found " << group;
+    return failure();
+  }
+  Num channels = e.index(sizes[0]);
+  e.check(channels % double(group) == 0,
+          "expected a multiple of " + Twine(group) + " input channels",
+          /*status=*/0);
+  if (failed(node.expectEqual(node.dim(x, 1), sizes[0],
+                              "input channels as the weights have")) ||
+      failed(node.expectShape(2, e.fold(e.index(sizes[1]) * double(group)),
+                              "M")) ||
+      failed(node.expectNotEmpty(ArrayRef(node.dims(x)).drop_front(2),
+                                 "an image")))
+    return failure();
+  // [c, m / group, kernel...] -> [group, c / group * kernel, m / group]
+  Num taps = e.index(1), share = channels / double(group);
+  for (OpFoldResult size : kernel)
+    taps = taps * e.index(size);
+  Value matrix = node.reshape(
+      weights, {node.index(group), e.fold(share), sizes[1], e.fold(taps)});
+  matrix = node.reshape(node.transpose(matrix, {0, 1, 3, 2}),
+                        {node.index(group), e.fold(share * taps), sizes[1]});
+  Type element = node.elementType(x), compute = computeTypeOf(element);
+  Value result = multiplyWindows(
+      node, x, matrix, group, kernel, t->sizes, compute,
+      [&](int64_t i, Num output, Num tap) {
+        Num place = output + e.index(t->begin[i]) - tap * t->dilations[i];
+        Num step = place / t->strides[i];
+        return std::pair(step, place >= 0 && step * t->strides[i] == place);
+      });
+  if (Value bias = node.input(2))
+    result = node.map<AddOp>({result, node.cast(bias, compute)});
+  return node.result(node.toChannelsFirst(node.cast(result, element)));
+}
+
 static ImportResult importConvTranspose(NodeImport &node) {
   Value x = node.input(0), weights = node.input(1);
   int64_t spatial = node.rank(x) - 2, group = node.getInt("group", 1);
-  if (spatial < 1 || node.rank(weights) != node.rank(x) ||
-      !node.type(weights).hasStaticShape()) {
-    node.error() << "expected x of rank 3 or more and weights of the same rank "
-                    "and static shape, found "
+  if (spatial < 1 || node.rank(weights) != node.rank(x)) {
+    node.error() << "expected x of rank 3 or more and weights of the same "
+                    "rank, found "
                  << node.type(x) << " and " << node.type(weights);
     return failure();
   }
+  weights = refineKernel(node, weights);
+  if (!weights)
+    return failure();
+  if (!node.type(weights).hasStaticShape())
+    return importDynamically(node, x, weights, group);
   ArrayRef<int64_t> shape = node.type(weights).getShape();
   ArrayRef<int64_t> kernel = shape.drop_front(2);
   if (group < 1 || shape[0] % group) {
@@ -218,7 +260,8 @@ static ImportResult importConvTranspose(NodeImport &node) {
                  << " input channels, found " << shape[0];
     return failure();
   }
-  std::optional<Transposed> t = readTransposed(node, x, kernel);
+  std::optional<Transposed> t =
+      readTransposed(node, x, ArrayRef(node.dims(weights)).drop_front(2));
   if (!t || failed(node.expectShape(2, node.index(shape[1] * group), "M")) ||
       failed(node.expectNotEmpty(ArrayRef(node.dims(x)).drop_front(2),
                                  "an image")))

@@ -13,6 +13,16 @@ template <typename OpTy> static ImportResult importMap(NodeImport &node) {
   return node.result(node.map<OpTy>(operands));
 }
 
+/// Integers are computed as f32, and lose their fractions again.
+static ImportResult importErf(NodeImport &node) {
+  Value x = node.input(0);
+  Type element = node.elementType(x);
+  if (isa<FloatType>(element))
+    return importMap<ErfOp>(node);
+  Value y = node.map<ErfOp>({node.cast(x, node.b.getF32Type())});
+  return node.result(node.cast(y, element));
+}
+
 static ImportResult importIdentity(NodeImport &node) {
   return node.result(node.input(0));
 }
@@ -170,7 +180,7 @@ static OpRows rows{
     {"", "Asinh", 9, importMap<AsinhOp>},
     {"", "Acosh", 9, importMap<AcoshOp>},
     {"", "Atanh", 9, importMap<AtanhOp>},
-    {"", "Erf", 9, importMap<ErfOp>},
+    {"", "Erf", 9, importErf},
     {"", "Sigmoid", 6, importMap<SigmoidOp>},
     {"", "Floor", 6, importMap<FloorOp>},
     {"", "Ceil", 6, importMap<CeilOp>},

@@ -106,6 +106,12 @@ Num Emit::index(OpFoldResult size) {
   return num(getValueOrCreateConstantIndexOp(b, loc, size));
 }
 
+OpFoldResult Emit::fold(Num size) {
+  if (std::optional<int64_t> constant = getConstantIntValue(size.value))
+    return b.getIndexAttr(*constant);
+  return size.value;
+}
+
 SmallVector<Num> Emit::indices(ArrayRef<OpFoldResult> sizes) {
   SmallVector<Num> result;
   for (OpFoldResult size : sizes)
@@ -114,6 +120,17 @@ SmallVector<Num> Emit::indices(ArrayRef<OpFoldResult> sizes) {
 }
 
 Num Emit::constant(double value, Type type) {
+  if (isa<ComplexType>(type)) {
+    // Scalars of this type are no attributes: the element of a tensor, which
+    // stands where an input does, for loops of scalars have no tensors.
+    OpBuilder::InsertionGuard guard(b);
+    for (unsigned i = 0; i < node.numInputs(); ++i)
+      if (node.hasInput(i)) {
+        b.setInsertionPointToStart(node.input(i).getParentBlock());
+        break;
+      }
+    return load(node.scalar(value, type), {});
+  }
   TypedAttr attr;
   if (isa<FloatType>(type))
     attr = b.getFloatAttr(type, value);
@@ -243,8 +260,8 @@ void Emit::checkIndices(Value indices, ArrayRef<Num> extents, bool isLast) {
 // Tensors
 //===----------------------------------------------------------------------===//
 
-/// A cast between integers that differ in their sign only, and from strings to
-/// their addresses.
+/// A cast between integers that differ in their sign only, from strings to
+/// their addresses, and from small types to the byte they are kept in.
 static Value retype(Emit &e, Value tensor, Type element) {
   auto type = cast<RankedTensorType>(tensor.getType());
   if (type.getElementType() == element)
@@ -258,6 +275,10 @@ Value Emit::plain(Value tensor) {
   if (!tensor)
     return {};
   Type element = getElementTypeOrSelf(tensor);
+  // Less than a byte, and floats of a byte, are kept as one.
+  if (element.isIntOrFloat() && element.getIntOrFloatBitWidth() > 1 &&
+      element.getIntOrFloatBitWidth() <= 8)
+    return retype(*this, tensor, b.getI8Type());
   if (auto integer = dyn_cast<IntegerType>(element))
     return retype(*this, tensor, b.getIntegerType(integer.getWidth()));
   if (isa<StringType>(element))

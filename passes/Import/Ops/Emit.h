@@ -80,6 +80,8 @@ public:
   Num num(mlir::Value value) { return Num(*this, value); }
   Num index(int64_t value);
   Num index(mlir::OpFoldResult size);
+  /// The reverse: an attribute where the index is known.
+  mlir::OpFoldResult fold(Num size);
   Num constant(double value, mlir::Type type);
   Num flag(bool value) { return constant(value, b.getI1Type()); }
   llvm::SmallVector<Num> indices(llvm::ArrayRef<mlir::OpFoldResult> sizes);

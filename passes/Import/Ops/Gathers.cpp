@@ -59,7 +59,16 @@ static ImportResult importGatherND(NodeImport &node) {
   int64_t batch = node.getInt("batch_dims", 0);
   int64_t xRank = node.rank(x), rank = node.rank(indices);
   int64_t depth = rank ? node.type(indices).getDimSize(rank - 1) : 0;
-  if (rank < 1 || ShapedType::isDynamic(depth) || batch < 0 || batch >= rank ||
+  // The rank of the result says it, too.
+  if (std::optional<int64_t> given = node.inferredRank(0);
+      given && ShapedType::isDynamic(depth)) {
+    depth = rank - 1 + xRank - batch - *given;
+    if (failed(node.expectEqual(node.dim(indices, rank - 1),
+                                node.index(std::max<int64_t>(depth, 0)),
+                                "indices that give the result's rank")))
+      return failure();
+  }
+  if (rank < 1 || depth < 0 || batch < 0 || batch >= rank ||
       batch + depth > xRank) {
     node.error() << "expected indices of at least one dimension whose last is "
                     "static and at most "

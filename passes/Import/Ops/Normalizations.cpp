@@ -1,7 +1,7 @@
 // Normalisations, as compositions of reductions and elementwise ops. Variance
 // is the mean of the squared distances from the mean.
 
-#include "passes/Import/OpTable.h"
+#include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -115,7 +115,11 @@ static ImportResult importLayerNormalization(NodeImport &node) {
   Value y = node.map<MulOp>({n.value, node.input(1)});
   if (Value bias = node.input(2))
     y = node.map<AddOp>({y, bias});
-  SmallVector<Value> results{y, n.mean, n.inverseDeviation};
+  // What ONNX calls the type of the stash is that of the statistics.
+  Type stash = node.getInt("stash_type", 1) == 16 ? Type(node.b.getBF16Type())
+                                                  : node.b.getF32Type();
+  SmallVector<Value> results{y, node.cast(n.mean, stash),
+                             node.cast(n.inverseDeviation, stash)};
   results.resize(std::min<size_t>(results.size(), node.numOutputs()));
   return node.results(results);
 }
@@ -134,8 +138,10 @@ static ImportResult importRMSNormalization(NodeImport &node) {
   Value mean = meanAlong(node, node.map<MulOp>({x, x}), axes);
   Value root = node.map<SqrtOp>({node.map<AddOp>(
       {mean, node.scalarLike(node.getFloat("epsilon", 1e-5f), x)})});
-  Value y = node.map<DivOp>({x, root});
-  return node.result(node.map<MulOp>({y, node.input(1)}));
+  // The scale, and so the result, may have another type.
+  Value y = node.map<DivOp>({x, root}), scale = node.input(1);
+  return node.result(
+      node.map<MulOp>({node.cast(y, node.elementType(scale)), scale}));
 }
 
 static ImportResult importInstanceNormalization(NodeImport &node) {
@@ -154,17 +160,23 @@ static ImportResult importInstanceNormalization(NodeImport &node) {
 static ImportResult importGroupNormalization(NodeImport &node) {
   Value x = node.input(0);
   int64_t rank = node.rank(x), groups = node.getInt("num_groups", 1);
-  int64_t channels = node.type(x).getDimSize(1);
-  if (ShapedType::isDynamic(channels) || groups < 1 || channels % groups) {
-    node.error() << "expected a static number of channels that " << groups
+  Emit e(node);
+  Num channels = e.index(node.dim(x, 1));
+  Num divides = groups < 1 ? e.flag(false) : channels % double(groups) == 0;
+  if (isConstantIntValue(divides.value, 0)) {
+    node.error() << "expected a number of channels that " << groups
                  << " groups divide";
     return failure();
   }
+  e.check(divides,
+          "expected a number of channels that " + Twine(groups) +
+              " groups divide",
+          /*status=*/0);
   if (failed(expectPerChannel(node, 1, 3)))
     return failure();
   Elements whole = node.dims(x), apart = whole;
   apart[1] = node.index(groups);
-  apart.insert(apart.begin() + 2, node.index(channels / groups));
+  apart.insert(apart.begin() + 2, e.fold(channels / double(groups)));
   SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(2, rank + 1));
   Normalized n = normalize(node, node.reshape(x, apart), axes,
                            node.getFloat("epsilon", 1e-5f));

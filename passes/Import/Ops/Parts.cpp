@@ -115,6 +115,81 @@ struct SliceRange {
 
 } // namespace
 
+namespace {
+
+/// A list, a plain tensor, of one number an axis from `first` on.
+struct AxisList {
+  Value list;
+  Num first;
+};
+
+} // namespace
+
+/// What the lists say of each dimension where `axes` names it, or is null and
+/// they are those from 0 on; else what `values` has. The run knows how many
+/// there are: `count`. Dimensions of the first list come first.
+static SmallVector<Num> readByAxis(Emit &e, Value axes, Num count,
+                                   ArrayRef<AxisList> lists,
+                                   ArrayRef<Num> values) {
+  int64_t rank = int64_t(values.size() / lists.size());
+  Num most = e.index(kLargestSize);
+  auto body = [&](Num i, ValueRange carried) -> Emit::Values {
+    Num axis = axes ? e.toIndex(e.load(axes, i)) : i;
+    axis = e.wrapIndex(axis, e.index(rank));
+    Emit::Values next;
+    for (auto [k, list] : llvm::enumerate(lists)) {
+      Num value = e.toIndex(e.load(list.list, list.first + i));
+      value = e.clamp(value, most * -1, most);
+      for (int64_t dim = 0; dim < rank; ++dim)
+        next.push_back(e.select(axis == dim, value,
+                                e.num(carried[int64_t(k) * rank + dim]))
+                           .value);
+    }
+    return next;
+  };
+  Emit::Values inits(values.begin(), values.end());
+  SmallVector<Num> result;
+  for (Value value : e.loop(e.index(int64_t(0)), count, inits, body))
+    result.push_back(e.num(value));
+  return result;
+}
+
+/// The ranges of a slice along a number of axes that only the run knows.
+static std::optional<SmallVector<SliceRange>>
+readRangesAtRunTime(NodeImport &node) {
+  Emit e(node);
+  int64_t rank = node.rank(node.input(0));
+  OpFoldResult count = node.dim(node.input(1), 0);
+  for (unsigned i : {2, 3, 4})
+    if (node.hasInput(i) &&
+        (node.rank(node.input(i)) != 1 ||
+         failed(node.expectEqual(node.dim(node.input(i), 0), count,
+                                 "as many " + Twine(node.inputName(i)) +
+                                     " as starts"))))
+      return std::nullopt;
+  e.check(e.index(count) <= double(rank),
+          "expected no more starts than dimensions");
+  if (node.hasInput(3))
+    RunTimeAxes(e, 3, rank); // checks them
+  SmallVector<AxisList> lists;
+  SmallVector<Num> values(rank, e.index(int64_t(0)));
+  llvm::append_range(values, e.indices(node.dims(node.input(0))));
+  for (unsigned i : {1, 2, 4})
+    if (node.hasInput(i))
+      lists.push_back({e.plain(node.input(i)), e.index(int64_t(0))});
+  if (node.hasInput(4))
+    values.append(rank, e.index(1));
+  Value axes = node.hasInput(3) ? e.plain(node.input(3)) : Value();
+  values = readByAxis(e, axes, e.index(count), lists, values);
+  SmallVector<SliceRange> ranges;
+  for (int64_t dim = 0; dim < rank; ++dim)
+    ranges.push_back({values[dim].value, values[rank + dim].value,
+                      node.hasInput(4)
+                          ? OpFoldResult(values[2 * rank + dim].value)
+                          : node.index(1)});
+  return ranges;
+}
+
 /// The ranges that a slice takes of each dimension; nullopt after an error.
 static std::optional<SmallVector<SliceRange>> readRanges(NodeImport &node) {
   int64_t rank = node.rank(node.input(0));
@@ -124,6 +199,9 @@ static std::optional<SmallVector<SliceRange>> readRanges(NodeImport &node) {
     if (Value list = node.input(i);
         list && node.rank(list) == 1 && node.type(list).hasStaticShape())
       expected = node.type(list).getDimSize(0);
+  if (!expected && node.rank(node.input(1)) == 1 &&
+      !node.elements(node.input(1), true))
+    return readRangesAtRunTime(node);
   std::optional<Elements> starts = node.elements(node.input(1), true, expected);
   std::optional<Elements> ends = node.elements(node.input(2), true, expected);
   if (!starts || !ends || starts->size() != ends->size()) {
@@ -333,6 +411,19 @@ static std::optional<std::pair<Elements, Elements>> readPads(NodeImport &node) {
       axes = *known;
     else
       named.emplace(e, 3, rank);
+  }
+  if (named && !getConstantIntValue(named->count)) {
+    Value pads = e.plain(node.input(1)), list = e.plain(node.input(3));
+    Num count = e.index(named->count), zero = e.index(int64_t(0));
+    if (failed(node.expectEqual(node.dim(pads, 0), e.fold(count * 2),
+                                "two pads an axis")))
+      return std::nullopt;
+    SmallVector<Num> values =
+        readByAxis(e, list, count, {{pads, zero}, {pads, count}},
+                   SmallVector<Num>(2 * rank, zero));
+    Elements amounts(llvm::map_range(values, [&](Num n) { return e.fold(n); }));
+    return std::pair(Elements(ArrayRef(amounts).take_front(rank)),
+                     Elements(ArrayRef(amounts).drop_front(rank)));
   }
   size_t count = named ? named->list.size() : axes.size();
   std::optional<Elements> pads = node.elements(node.input(1), true, 2 * count);

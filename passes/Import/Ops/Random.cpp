@@ -180,11 +180,11 @@ static ImportResult importDropout(NodeImport &node) {
     Num place = g.placeOf(at, sizes);
     return (drawn ? e.load(drawn, place) : g.uniform(place)) >= ratio;
   });
-  Type element = node.elementType(x), compute = computeTypeOf(element);
-  Num scale = e.to(ratio.like(1) / (ratio.like(1) - ratio), compute);
+  Type element = node.elementType(x);
+  Num scale = e.to(ratio.like(1) / (ratio.like(1) - ratio), element);
   Value result = e.generate(sizes, element, [&](ArrayRef<Num> at) {
-    Num grown = e.to(e.load(x, at), compute) * scale;
-    return e.to(e.select(e.load(mask, at), grown, grown.like(0)), element);
+    Num grown = e.load(x, at) * scale;
+    return e.select(e.load(mask, at), grown, grown.like(0));
   });
   return node.results({result, mask});
 }
@@ -196,5 +196,5 @@ static OpRows rows{
     {"", "RandomNormalLike", 1, importRandomNormal},
     {"", "Multinomial", 7, importMultinomial},
     {"", "Bernoulli", 15, importBernoulli},
-    {"", "Dropout", 12, importDropout},
+    {"", "Dropout", 12, importDropout, kComposition},
 };

@@ -120,7 +120,12 @@ static ImportResult importReduceLogSum(NodeImport &node) {
   Reduction r{node};
   if (failed(r.read()))
     return failure();
-  return r.finish(node.map<LogOp>({r.reduce(ReduceKind::Sum, r.x)}));
+  Value sum = r.reduce(ReduceKind::Sum, r.x);
+  Type type = node.elementType(sum);
+  bool isInteger = isa<IntegerType>(type);
+  if (isInteger)
+    sum = node.cast(sum, node.b.getF64Type());
+  return r.finish(node.cast(node.map<LogOp>({sum}), type));
 }
 
 /// max + log(sum(exp(x - max))); an infinite maximum is not subtracted.

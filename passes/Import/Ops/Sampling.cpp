@@ -2,6 +2,7 @@
 // MaxRoiPool, DeformConv.
 
 #include "passes/Import/Ops/Emit.h"
+#include "passes/Import/Ops/Windows.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -350,14 +351,14 @@ static ImportResult importDeformConv(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0), weights = node.input(1), offset = node.input(2);
   Value bias = node.input(3), mask = node.input(4);
-  if (node.rank(x) != 4 || node.rank(weights) != 4 ||
-      !node.type(weights).hasStaticShape()) {
-    node.error() << "expected images and weights of rank 4 and a static shape "
-                    "of the weights, found "
+  if (node.rank(x) != 4 || node.rank(weights) != 4) {
+    node.error() << "expected images and weights of rank 4, found "
                  << node.type(x) << " and " << node.type(weights);
     return failure();
   }
-  ArrayRef<int64_t> w = node.type(weights).getShape();
+  weights = refineKernel(node, weights);
+  if (!weights)
+    return failure();
   auto ints = [&](StringRef name, size_t count, int64_t otherwise) {
     auto values =
         node.getInts(name).value_or(SmallVector<int64_t>(count, otherwise));
@@ -371,40 +372,48 @@ static ImportResult importDeformConv(NodeImport &node) {
   SmallVector<int64_t> pads = ints("pads", 4, 0);
   int64_t group = node.getInt("group", 1);
   int64_t offsetGroup = node.getInt("offset_group", 1);
-  int64_t channels = w[1] * group, kernel = w[2] * w[3];
-  if (node.hasFailed || group < 1 || offsetGroup < 1 || w[0] % group ||
-      channels % offsetGroup) {
-    if (!node.hasFailed)
+  Elements w = node.dims(weights);
+  Num filters = e.index(w[0]), kernelRows = e.index(w[2]),
+      kernelColumns = e.index(w[3]), kernel = kernelRows * kernelColumns;
+  Num channels = e.index(w[1]) * double(group);
+  if (group >= 1 && offsetGroup >= 1 && !node.hasFailed) {
+    Num divides =
+        filters % double(group) == 0 && channels % double(offsetGroup) == 0;
+    if (isConstantIntValue(divides.value, 0))
       node.error() << "expected channels that the groups divide";
-    return failure();
+    e.check(divides, "expected channels that the groups divide", /*status=*/0);
+  } else if (!node.hasFailed) {
+    node.error() << "expected 1 group or more";
   }
+  if (node.hasFailed)
+    return failure();
   Type element = node.elementType(x), compute = computeTypeOf(element);
   OpFoldResult n = node.dim(x, 0), rows = node.dim(offset, 2),
                columns = node.dim(offset, 3);
   SmallVector<Num> extents{e.index(node.dim(x, 2)), e.index(node.dim(x, 3))};
   Elements images{node.dim(x, 2), node.dim(x, 3)}, outputs;
-  for (int64_t i = 0; i < 2; ++i)
-    outputs.push_back(windowedSize(node.b, node.loc, images[i], w[2 + i],
-                                   strides[i], dilations[i],
-                                   pads[i] + pads[2 + i]));
-  int64_t maps = offsetGroup * kernel;
-  if (failed(node.expectShape(
-          0, {n, node.index(channels), images[0], images[1]}, "N, C, H, W")) ||
+  for (int64_t i = 0; i < 2; ++i) {
+    Num span = (e.index(w[2 + i]) - 1) * double(dilations[i]) + 1;
+    Num room = extents[i] + double(pads[i] + pads[2 + i]) - span;
+    outputs.push_back(
+        e.fold(e.max((room + double(strides[i])) / double(strides[i]), 0)));
+  }
+  Num maps = kernel * double(offsetGroup);
+  if (failed(node.expectShape(0, {n, e.fold(channels), images[0], images[1]},
+                              "N, C, H, W")) ||
       failed(node.expectShape(
-          2, {n, node.index(2 * maps), outputs[0], outputs[1]},
+          2, {n, e.fold(maps * 2), outputs[0], outputs[1]},
           "N, 2 * offset_group * kernel, output height, output width")) ||
-      failed(node.expectShape(3, node.index(w[0]), "oC")) ||
+      failed(node.expectShape(3, w[0], "oC")) ||
       failed(node.expectShape(
-          4, {n, node.index(maps), outputs[0], outputs[1]},
+          4, {n, e.fold(maps), outputs[0], outputs[1]},
           "N, offset_group * kernel, output height, output width")) ||
       failed(node.expectNotEmpty(images, "an image")))
     return failure();
-  Elements sizes{
-      n,      node.index(channels), node.index(w[2]), node.index(w[3]), rows,
-      columns};
+  Elements sizes{n, e.fold(channels), w[2], w[3], rows, columns};
   Value sampled = e.generate(sizes, element, [&](ArrayRef<Num> at) {
-    Num which = at[1] / (channels / offsetGroup);
-    Num tap = at[2] * w[3] + at[3];
+    Num which = at[1] / (channels / double(offsetGroup));
+    Num tap = at[2] * kernelColumns + at[3];
     Num first = (which * kernel + tap) * 2;
     auto moved = [&](int64_t i) {
       Num place = at[4 + i] * strides[i] + at[2 + i] * dilations[i] - pads[i];
@@ -420,14 +429,12 @@ static ImportResult importDeformConv(NodeImport &node) {
     return e.to(value, element);
   });
   OpFoldResult positions = mulSizes(node.b, node.loc, rows, columns);
-  int64_t depth = w[1] * kernel;
+  OpFoldResult depth = e.fold(e.index(w[1]) * kernel);
   Value result = node.matmul(
       node.reshape(weights, {node.index(1), node.index(group),
-                             node.index(w[0] / group), node.index(depth)}),
-      node.reshape(sampled,
-                   {n, node.index(group), node.index(depth), positions}),
-      element);
-  result = node.reshape(result, {n, node.index(w[0]), rows, columns});
+                             e.fold(filters / double(group)), depth}),
+      node.reshape(sampled, {n, node.index(group), depth, positions}), element);
+  result = node.reshape(result, {n, w[0], rows, columns});
   if (bias)
     result = node.map<AddOp>({result, node.unsqueeze(bias, {1, 2})});
   return node.result(result);

@@ -89,7 +89,15 @@ static ImportResult importScatterND(NodeImport &node) {
     return failure();
   int64_t rank = node.rank(indices), xRank = node.rank(x);
   int64_t depth = rank ? node.type(indices).getDimSize(rank - 1) : 0;
-  if (rank < 1 || ShapedType::isDynamic(depth) || depth > xRank) {
+  // The rank of the updates says it, too.
+  if (rank >= 1 && ShapedType::isDynamic(depth)) {
+    depth = rank - 1 + xRank - node.rank(updates);
+    if (failed(node.expectEqual(node.dim(indices, rank - 1),
+                                node.index(std::max<int64_t>(depth, 0)),
+                                "indices that the updates' rank fits")))
+      return failure();
+  }
+  if (rank < 1 || depth < 0 || depth > xRank) {
     node.error() << "expected indices of at least one dimension whose last is "
                     "static and at most "
                  << xRank << ", found " << node.type(indices);

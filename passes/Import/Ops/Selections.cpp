@@ -26,6 +26,8 @@ static Value sizeProduct(Emit &e, ArrayRef<OpFoldResult> sizes) {
 static ImportResult importNonZero(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
+  if (isa<ComplexType, StringType>(node.elementType(x)))
+    return failure(); // not implemented
   if (node.rank(x) == 0)
     x = node.reshape(x, {node.index(1)});
   Value from = e.plain(x);
@@ -156,6 +158,8 @@ static ImportResult importTopK(NodeImport &node) {
 /// Distinct slices along an axis (or elements), where each was first, which of
 /// them each slice is, and how often each occurs.
 static ImportResult importUnique(NodeImport &node) {
+  if (isa<ComplexType>(node.elementType(node.input(0))))
+    return failure(); // not implemented
   Emit e(node);
   Value x = node.input(0);
   bool isFlat = !node.node.hasAttribute("axis");

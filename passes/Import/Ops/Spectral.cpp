@@ -63,12 +63,6 @@ static void checkParts(Emit &e, OpFoldResult parts) {
           "expected a signal whose last dimension is 1 or 2", /*status=*/0);
 }
 
-static OpFoldResult foldSize(NodeImport &node, Num size) {
-  if (std::optional<int64_t> constant = getConstantIntValue(size.value))
-    return node.index(*constant);
-  return size.value;
-}
-
 /// Scalar input `i` as a size, at least `least`: an attribute where it is
 /// known.
 static OpFoldResult readSize(Emit &e, unsigned i, int64_t least = 1) {
@@ -80,7 +74,7 @@ static OpFoldResult readSize(Emit &e, unsigned i, int64_t least = 1) {
   // No memory has more, and what is computed from it must not overflow.
   e.check(size >= least && size <= double(int64_t(1) << 47),
           "expected " + node.inputName(i) + " of " + Twine(least) + " or more");
-  return foldSize(node, size);
+  return e.fold(size);
 }
 
 static ImportResult importDft(NodeImport &node) {
@@ -130,15 +124,14 @@ static ImportResult importDft(NodeImport &node) {
                                 : count;
   // One-sided: the other half mirrors the first.
   Num bins = oneSided && !inverse ? length / 2 + 1 : length;
-  Elements flat{foldSize(node, outer), foldSize(node, count),
-                foldSize(node, inner), parts};
+  Elements flat{e.fold(outer), e.fold(count), e.fold(inner), parts};
   Elements result = sizes, resultFlat = flat;
   for (int64_t i = 0; i < rank - 1; ++i)
-    result[i] = foldSize(node, e.select(axis == i, bins, e.index(sizes[i])));
+    result[i] = e.fold(e.select(axis == i, bins, e.index(sizes[i])));
   result[rank - 1] = resultFlat[3] = node.index(isReal ? 1 : 2);
-  resultFlat[1] = foldSize(node, bins);
+  resultFlat[1] = e.fold(bins);
   Value from = node.reshape(x, flat);
-  Value table = angleTable(e, foldSize(node, length));
+  Value table = angleTable(e, e.fold(length));
   Type element = node.elementType(x), f64 = node.b.getF64Type();
   Num zero = e.index(int64_t(0));
   Num used = e.min(count, isReal ? length / 2 + 1 : length);
@@ -198,7 +191,7 @@ static ImportResult importStft(NodeImport &node) {
   Num frames = (whole - frame) / step + 1;
   Num bins = oneSided ? frame / 2 + 1 : frame;
   Type element = node.elementType(x);
-  Elements turns{sizes[0], foldSize(node, frames), foldSize(node, bins)};
+  Elements turns{sizes[0], e.fold(frames), e.fold(bins)};
   Elements result = turns;
   result.push_back(node.index(2));
   if (window)
@@ -241,7 +234,7 @@ static ImportResult importMelWeightMatrix(NodeImport &node) {
   Num low = mel(3), high = mel(4);
   Num step = (high - low) / e.toDouble(e.index(bins) + 2);
   // The edges of the triangles, as bins of the spectrogram.
-  OpFoldResult edgeCount = foldSize(node, e.index(bins) + 2);
+  OpFoldResult edgeCount = e.fold(e.index(bins) + 2);
   Value edges = e.generate(edgeCount, f64, [&](ArrayRef<Num> at) {
     Num place = e.toDouble(at[0]) * step + low;
     Num hertz = (e.pow(e.constant(10, f64), place / 2595) - 1) * 700;
@@ -250,7 +243,7 @@ static ImportResult importMelWeightMatrix(NodeImport &node) {
   Type signless = element;
   if (auto integer = dyn_cast<IntegerType>(element))
     signless = node.b.getIntegerType(integer.getWidth());
-  Elements sizes{foldSize(node, length / 2 + 1), bins};
+  Elements sizes{e.fold(length / 2 + 1), bins};
   Value result = e.generate(sizes, signless, [&](ArrayRef<Num> at) {
     Num j = e.toDouble(at[0]);
     Num lower = e.load(edges, at[1]), centre = e.load(edges, at[1] + 1),

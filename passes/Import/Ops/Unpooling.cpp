@@ -191,8 +191,11 @@ static ImportResult importGlobalLpPool(NodeImport &node) {
 static ImportResult importCol2Im(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
-  std::optional<Elements> image = node.elements(node.input(1), true);
-  std::optional<Elements> block = node.elements(node.input(2), true);
+  std::optional<int64_t> count;
+  if (std::optional<int64_t> rank = node.inferredRank(0); rank && *rank >= 2)
+    count = *rank - 2;
+  std::optional<Elements> image = node.elements(node.input(1), true, count);
+  std::optional<Elements> block = node.elements(node.input(2), true, count);
   if (!image || !block || image->size() != block->size() || node.rank(x) != 3) {
     node.error() << "expected x of rank 3 and as many sizes of the image as of "
                     "the block";
@@ -266,7 +269,9 @@ static ImportResult importCol2Im(NodeImport &node) {
 static ImportResult importAffineGrid(NodeImport &node) {
   Emit e(node);
   Value theta = node.input(0);
-  std::optional<Elements> size = node.elements(node.input(1), true);
+  // One more than the spatial dimensions, as the result has.
+  std::optional<Elements> size =
+      node.elements(node.input(1), true, node.inferredRank(0));
   bool alignCorners = node.getInt("align_corners", 0);
   if (!size || size->size() < 4 || size->size() > 5 || node.rank(theta) != 3) {
     node.error() << "expected theta of rank 3 and 4 or 5 sizes";

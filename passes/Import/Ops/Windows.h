@@ -3,7 +3,7 @@
 #ifndef DLC_PASSES_IMPORT_OPS_WINDOWS_H
 #define DLC_PASSES_IMPORT_OPS_WINDOWS_H
 
-#include "passes/Import/OpTable.h"
+#include "passes/Import/Ops/Emit.h"
 
 namespace dlc {
 
@@ -48,6 +48,27 @@ std::optional<Window> readWindow(NodeImport &node, mlir::Value x,
 mlir::Value importConvolution(NodeImport &node, mlir::Value x,
                               mlir::Value weights, mlir::Type resultType,
                               mlir::ValueRange zeros = {});
+
+/// The weights [m, c, kernel...] with the sizes that the attribute kernel_shape
+/// gives, which a run checks; null after an error.
+mlir::Value refineKernel(NodeImport &node, mlir::Value weights);
+
+/// importConvolution for a kernel, or groups, of no static size.
+mlir::Value convolveDynamically(NodeImport &node, mlir::Value x,
+                                mlir::Value weights, mlir::Type resultType,
+                                mlir::ValueRange zeros);
+
+/// Where spatial dimension `i` of an image is read for an element of the result
+/// and one of the kernel, and whether anything is there but padding.
+using WindowPlace =
+    llvm::function_ref<std::pair<Num, Num>(int64_t i, Num output, Num tap)>;
+
+/// The sums over windows of x [n, c, spatial...] times `matrix`
+/// [group, c / group * kernel, m / group], as [n, outputs..., m].
+mlir::Value multiplyWindows(NodeImport &node, mlir::Value x, mlir::Value matrix,
+                            int64_t group, const Elements &kernel,
+                            const Elements &outputs, mlir::Type resultType,
+                            WindowPlace place);
 
 /// AveragePool and GlobalAveragePool of `x` [n, c, spatial...] by the node's
 /// attributes; null after an error.
