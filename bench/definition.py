@@ -154,6 +154,11 @@ def QLinearConcat(ys: Array, yz: Array, *inputs: Any, axis: int) -> Array:
     return _round(np.concatenate(parts, axis), ys, yz)
 
 
+def _widen(value: Any) -> Any:
+    is_float = isinstance(value, np.ndarray) and value.dtype == np.float32
+    return value.astype(np.float64) if is_float else value
+
+
 def _evaluate(node: onnx.NodeProto, inputs: list[Any], opsets: Any) -> list[Any]:
     """One node by ONNX's reference evaluator."""
     names = [name for name in node.input if name]
@@ -163,7 +168,7 @@ def _evaluate(node: onnx.NodeProto, inputs: list[Any], opsets: Any) -> list[Any]
     )  # fmt: skip
     evaluator = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets))
     feeds = {name: value for name, value in zip(node.input, inputs) if name}
-    return evaluator.run(None, feeds)
+    return [_widen(value) for value in evaluator.run(None, feeds)]
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -179,9 +184,8 @@ def run(
     """The outputs of a model. What `replace` makes of the name and the value of
     a tensor is what the nodes behind it read."""
     values: dict[str, Any] = {"": None}
-    values |= {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
-    values |= {name: np.asarray(x, np.float64) if x.dtype == np.float32 else x
-               for name, x in inputs.items()}  # fmt: skip
+    values |= {c.name: _widen(numpy_helper.to_array(c)) for c in model.graph.initializer}
+    values |= {name: _widen(x) for name, x in inputs.items()}
     last_use = {name: i for i, node in enumerate(model.graph.node) for name in node.input}
     last_use |= {o.name: len(model.graph.node) for o in model.graph.output}
     for i, node in enumerate(model.graph.node):
