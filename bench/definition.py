@@ -155,8 +155,8 @@ def QLinearConcat(ys: Array, yz: Array, *inputs: Any, axis: int) -> Array:
 
 
 def _widen(value: Any) -> Any:
-    is_float = isinstance(value, np.ndarray) and value.dtype == np.float32
-    return value.astype(np.float64) if is_float else value
+    is_float = getattr(value, "dtype", None) == np.float32
+    return np.asarray(value, np.float64) if is_float else value
 
 
 def _evaluate(node: onnx.NodeProto, inputs: list[Any], opsets: Any) -> list[Any]:

@@ -285,6 +285,45 @@ def measure_kernels() -> None:
                       flush=True)  # fmt: skip
 
 
+def measure_blocks(size: int = 4096, block: int = 32) -> None:
+    """Products with a square matrix in 4 and 8 bits, against f32's."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+
+    def save(folder: pathlib.Path, node: onnx.NodeProto, rows: int, **constants: np.ndarray) -> pathlib.Path:
+        graph = helper.make_graph(
+            [node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, size])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, size])],
+            [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        )  # fmt: skip
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+        folder.mkdir()
+        onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "model.onnx")
+        return folder / "model.onnx"
+
+    with tempfile.TemporaryDirectory() as name:
+        for rows, bits in ((1, 4), (1, 8), (16, 4), (64, 4)):
+            folder = pathlib.Path(name, f"{rows}x{bits}")
+            folder.mkdir()
+            x = random.standard_normal((rows, size), np.float32)
+            blocks = size // block
+            node = helper.make_node("MatMulNBits", ["x", "b", "s"], ["y"], domain="com.microsoft",
+                                    K=size, N=size, bits=bits, block_size=block)  # fmt: skip
+            packed = save(folder / "packed", node, rows,
+                          b=random.integers(0, 256, (size, blocks, block * bits // 8), np.uint8),
+                          s=random.uniform(0.01, 0.02, size * blocks).astype(np.float32))  # fmt: skip
+            real = save(folder / "real", helper.make_node("MatMul", ["x", "w"], ["y"]), rows,
+                        w=random.standard_normal((size, size), np.float32))  # fmt: skip
+            calls = [dlc.model.Call(compile_model(path, path.parent / "object"), [x], threads=1,
+                                    keep_workspace=True) for path in (packed, real)]  # fmt: skip
+            ours, float_ours, theirs = time_all([*calls, bind(make_session(packed), {"x": x})])
+            rate = size * (size * bits / 8 + blocks * 4) / ours / 1e9
+            print(f"int{bits} {rows:3} x {size} x {size}  dlc {ours * 1e3:7.2f} ms  dlc f32 "
+                  f"{float_ours * 1e3:7.2f} ms  ORT {theirs * 1e3:7.2f} ms  {rate:6.1f} GB/s of weights",
+                  flush=True)  # fmt: skip
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench/quantized", description=__doc__.split("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks; without one, "
@@ -296,6 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.kernels:
         measure_kernels()
+        measure_blocks()
         return 0
     print("  ".join(["network".ljust(14), "form".ljust(24), "dlc equal", "  <= 1 qu", "ORT equal", "  <= 1 qu",
                      "   dlc ms", "   ORT ms", " float ms", "   /ORT", " /float"]))  # fmt: skip

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/ContractEmit.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Cpu/Units.h"
 #include "passes/Cpu/WinogradTransform.h"
 #include "passes/Remarks.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -33,18 +34,16 @@ static constexpr Generator generators[] = {
     {emitDot, "dot products"},
 };
 
-/// Tells LLVM that the function's loops are vector code already: see
-/// lib/Codegen/Optimise.cpp.
-static void markVectorCode(ContractOp op) {
+void dlc::markVectorCode(Operation *op) {
   auto function = op->getParentOfType<func::FuncOp>();
   if (!function || !function.isPrivate())
     return;
   llvm::SetVector<Attribute> attributes;
   if (auto others = function->getAttrOfType<ArrayAttr>("passthrough"))
     attributes.insert_range(others);
-  attributes.insert(StringAttr::get(op.getContext(), kVectorCodeAttr));
+  attributes.insert(StringAttr::get(op->getContext(), kVectorCodeAttr));
   function->setAttr("passthrough",
-                    ArrayAttr::get(op.getContext(), attributes.getArrayRef()));
+                    ArrayAttr::get(op->getContext(), attributes.getArrayRef()));
 }
 
 void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {

@@ -41,6 +41,10 @@ bool emitUnits(mlir::ImplicitLocOpBuilder &b,
                llvm::ArrayRef<mlir::Value> counts, double cycles,
                llvm::function_ref<void(const Unit &)> body, int64_t group = 1);
 
+/// Tells LLVM that the loops of the function around `op`, if it is a kernel's,
+/// are vector code already: see lib/Codegen/Optimise.cpp.
+void markVectorCode(mlir::Operation *op);
+
 } // namespace dlc
 
 #endif

@@ -1,7 +1,6 @@
 """Quantized operators: products of integers of every sign, zero point and form
 against exact numpy, on several vector units and emulated targets; what lies
-between dequantize and quantize against float64; com.microsoft's operators
-against ONNX Runtime; wrong parameters."""
+between dequantize and quantize against float64; wrong parameters."""
 
 import math
 import pathlib
@@ -12,14 +11,15 @@ import sys
 import dlc
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+HERE = pathlib.Path(__file__).resolve()
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[2] / "bench")]
 import definition  # noqa: E402
 import objects  # noqa: E402
+from quantmodels import Graph, make_model, whole  # noqa: E402
 
 # (cpu, features, what /proc/cpuinfo calls what they need)
 UNITS = {
@@ -37,28 +37,6 @@ def compile_for(model, unit, **options):
     if flag not in pathlib.Path("/proc/cpuinfo").read_text().split():
         pytest.skip(f"this machine has no {flag}")
     return dlc.compile(model, cpu=cpu, features=features, **options)
-
-
-def whole(random, dtype, shape):
-    info = np.iinfo(dtype)
-    return random.integers(info.min, info.max + 1, shape).astype(dtype)
-
-
-def make_model(nodes, inputs, constants, outputs=("y",), domains=(), opset=21):
-    """`inputs` are (name, dtype, shape); `constants` arrays by name."""
-    arguments = [
-        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
-        for name, dtype, shape in inputs
-    ]
-    results = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in outputs]
-    for result in results:
-        result.ClearField("type")
-    graph = helper.make_graph(
-        nodes, "g", arguments, results,
-        [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()],
-    )  # fmt: skip
-    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
-    return helper.make_model(graph, opset_imports=imports, ir_version=10)
 
 
 def requantize(sums, factor, zero):
@@ -226,38 +204,6 @@ def test_products(unit, kind, dynamic):
 #===----------------------------------------------------------------------===#
 
 
-class Graph:
-    """A graph with QDQ pairs."""
-
-    def __init__(self):
-        self.nodes, self.constants = [], {}
-
-    def add(self, op, *inputs, **attributes):
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
-        return name
-
-    def constant(self, value):
-        name = f"c{len(self.constants)}"
-        self.constants[name] = np.asarray(value)
-        return name
-
-    def parameters(self, scale, zero):
-        return self.constant(np.float32(scale)), self.constant(zero)
-
-    def pair(self, x, scale, zero):
-        p = self.parameters(scale, zero)
-        return self.add("DequantizeLinear", self.add("QuantizeLinear", x, *p), *p)
-
-    def weights(self, values, scale, axis=0):
-        q = np.clip(np.rint(values / scale), -127, 127).astype(np.int8)
-        shape = np.shape(scale)
-        s = np.reshape(scale, -1).astype(np.float32) if shape else np.float32(scale)
-        zero = np.zeros(np.shape(s), np.int8)
-        return self.add("DequantizeLinear", self.constant(q), self.constant(s),
-                        self.constant(zero), axis=axis)  # fmt: skip
-
-
 def make_residual_network(dtype):
     """Convolutions with biases, bounds, a residual, pools, a concatenation,
     a table function and a Gemm between pairs."""
@@ -401,111 +347,6 @@ def test_bytes_in_memory(op, tmp_path):
     steps = np.abs(found.astype(int) - expected.astype(int))
     assert len(np.unique(expected)) > 2
     assert steps.max() <= 1 and (steps == 0).mean() >= 0.999
-
-
-#===----------------------------------------------------------------------===#
-# com.microsoft
-#===----------------------------------------------------------------------===#
-
-
-def quantized_inputs(random, dtype, *shapes):
-    """Values, scale and zero point of each."""
-    for i, shape in enumerate(shapes):
-        yield from (whole(random, dtype, shape), np.float32(0.02 + 0.01 * i), whole(random, dtype, ()))
-
-
-MICROSOFT = {
-    "QLinearAdd": ([(2, 3, 4, 5), (3, 1, 5)], {}),
-    "QLinearMul": ([(2, 3, 4, 5), (2, 3, 4, 5)], {}),
-    "QLinearSigmoid": ([(3, 50)], {}),
-    "QLinearLeakyRelu": ([(3, 50)], {"alpha": 0.2}),
-    "QLinearSoftmax": ([(4, 9)], {"axis": -1, "opset": 13}),
-    "QLinearAveragePool": ([(1, 3, 8, 9)], {"kernel_shape": [3, 3], "strides": [2, 2],
-                                            "pads": [1, 1, 1, 1]}),  # fmt: skip
-    "QLinearGlobalAveragePool": ([(2, 5, 6, 7)], {"channels_last": 0}),
-}
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
-@pytest.mark.parametrize("op", MICROSOFT)
-def test_microsoft(op, dtype):
-    shapes, attributes = MICROSOFT[op]
-    random = np.random.default_rng(6)
-    values = list(quantized_inputs(random, dtype, *shapes))
-    zero = dtype(np.iinfo(dtype).min) if op == "QLinearSoftmax" else whole(random, dtype, ())
-    values += [np.float32(1 / 256 if op == "QLinearSoftmax" else 0.03), zero]
-    names = [f"i{i}" for i in range(len(values))]
-    tensors = [i for i in range(0, len(values) - 2, 3)]
-    model = make_model(
-        [helper.make_node(op, names, ["y"], domain="com.microsoft", **attributes)],
-        [(names[i], dtype, values[i].shape) for i in tensors],
-        {names[i]: v for i, v in enumerate(values) if i not in tensors}, domains=["com.microsoft"],
-    )  # fmt: skip
-    feeds = {names[i]: values[i] for i in tensors}
-    expected = ort.InferenceSession(model.SerializeToString()).run(None, feeds)[0]
-    found = dlc.compile(model, opt_level=1).run(feeds)["y"]
-    difference = np.abs(found.astype(int) - expected.astype(int))
-    # ONNX Runtime folds the scales, which moves ties.
-    assert found.dtype == expected.dtype and found.shape == expected.shape
-    assert difference.max() <= 1 and (difference == 0).mean() > 0.9
-
-
-def test_microsoft_concat():
-    random = np.random.default_rng(6)
-    values = [np.float32(0.03), np.uint8(7), *quantized_inputs(random, np.uint8, (2, 3), (2, 5))]
-    names = [f"i{i}" for i in range(len(values))]
-    model = make_model(
-        [helper.make_node("QLinearConcat", names, ["y"], domain="com.microsoft", axis=1)],
-        [(names[i], np.uint8, values[i].shape) for i in (2, 5)],
-        {n: v for n, v in zip(names, values) if n not in ("i2", "i5")}, domains=["com.microsoft"],
-    )  # fmt: skip
-    feeds = {"i2": values[2], "i5": values[5]}
-    expected = ort.InferenceSession(model.SerializeToString()).run(None, feeds)[0]
-    found = dlc.compile(model, opt_level=1).run(feeds)["y"]
-    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
-
-
-@pytest.mark.parametrize("quantized", [False, True])
-def test_microsoft_gemm(quantized):
-    random = np.random.default_rng(9)
-    a, b = whole(random, np.uint8, (5, 12)), whole(random, np.int8, (20, 12))
-    constants = {"as": np.float32(0.02), "az": np.uint8(100), "b": b,
-                 "bs": random.uniform(0.01, 0.02, 20).astype(np.float32),
-                 "bz": np.zeros(20, np.int8), "c": random.integers(-900, 900, 20, np.int32)}  # fmt: skip
-    inputs = ["a", "as", "az", "b", "bs", "bz", "c"]
-    if quantized:
-        constants |= {"ys": np.float32(0.3), "yz": np.uint8(120)}
-        inputs += ["ys", "yz"]
-    node = helper.make_node("QGemm", inputs, ["y"], domain="com.microsoft", transB=1, alpha=1.5)
-    model = make_model([node], [("a", np.uint8, a.shape)], constants, domains=["com.microsoft"])
-    expected = ort.InferenceSession(model.SerializeToString()).run(None, {"a": a})[0]
-    found = dlc.compile(model, opt_level=1).run({"a": a})["y"]
-    assert found.dtype == expected.dtype
-    if quantized:
-        assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
-    else:
-        np.testing.assert_allclose(found, expected, 1e-5)
-
-
-@pytest.mark.parametrize("op", ["MatMulIntegerToFloat", "DynamicQuantizeMatMul"])
-def test_microsoft_dynamic(op):
-    random = np.random.default_rng(9)
-    b = whole(random, np.int8, (12, 20))
-    constants = {"b": b, "bs": np.float32(0.02), "bz": np.int8(4),
-                 "bias": random.standard_normal(20).astype(np.float32)}  # fmt: skip
-    if op == "MatMulIntegerToFloat":
-        a = whole(random, np.uint8, (5, 12))
-        constants |= {"as": np.float32(0.03), "az": np.uint8(100)}
-        inputs = ["a", "b", "as", "bs", "az", "bz", "bias"]
-    else:
-        a = random.standard_normal((5, 12)).astype(np.float32)
-        inputs = ["a", "b", "bs", "bz", "bias"]
-    node = helper.make_node(op, inputs, ["y"], domain="com.microsoft")
-    model = make_model([node], [("a", a.dtype, a.shape)], constants, domains=["com.microsoft"])
-    expected = ort.InferenceSession(model.SerializeToString()).run(None, {"a": a})[0]
-    np.testing.assert_allclose(
-        dlc.compile(model, opt_level=1).run({"a": a})["y"], expected, 1e-4, 1e-4
-    )
 
 
 #===----------------------------------------------------------------------===#
