@@ -41,16 +41,19 @@ MICROSOFT = {
     "QLinearSigmoid": ([(3, 50)], {}),
     "QLinearLeakyRelu": ([(3, 50)], {"alpha": 0.2}),
     "QLinearSoftmax": ([(4, 9)], {"axis": -1, "opset": 13}),
+    "QLinearSoftmax of all behind": ([(3, 4, 5)], {"axis": 1, "opset": 11}),
     "QLinearAveragePool": ([(1, 3, 8, 9)], {"kernel_shape": [3, 3], "strides": [2, 2],
                                             "pads": [1, 1, 1, 1]}),  # fmt: skip
     "QLinearGlobalAveragePool": ([(2, 5, 6, 7)], {"channels_last": 0}),
 }
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
-@pytest.mark.parametrize("op", MICROSOFT)
-def test_microsoft(op, dtype):
-    shapes, attributes = MICROSOFT[op]
+@pytest.mark.parametrize("form", MICROSOFT)
+def test_microsoft(form, dtype, dynamic):
+    shapes, attributes = MICROSOFT[form]
+    op = form.split()[0]
     random = np.random.default_rng(6)
     values = list(quantized_inputs(random, dtype, *shapes))
     zero = dtype(np.iinfo(dtype).min) if op == "QLinearSoftmax" else whole(random, dtype, ())
@@ -59,7 +62,7 @@ def test_microsoft(op, dtype):
     tensors = [i for i in range(0, len(values) - 2, 3)]
     model = make_model(
         [helper.make_node(op, names, ["y"], domain="com.microsoft", **attributes)],
-        [(names[i], dtype, values[i].shape) for i in tensors],
+        [(names[i], dtype, shape_of(values[i], dynamic, names[i])) for i in tensors],
         {names[i]: v for i, v in enumerate(values) if i not in tensors}, domains=["com.microsoft"],
     )  # fmt: skip
     feeds = {names[i]: values[i] for i in tensors}
@@ -71,13 +74,14 @@ def test_microsoft(op, dtype):
     assert difference.max() <= 1 and (difference == 0).mean() > 0.9
 
 
-def test_microsoft_concat():
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_microsoft_concat(dynamic):
     random = np.random.default_rng(6)
     values = [np.float32(0.03), np.uint8(7), *quantized_inputs(random, np.uint8, (2, 3), (2, 5))]
     names = [f"i{i}" for i in range(len(values))]
     model = make_model(
         [helper.make_node("QLinearConcat", names, ["y"], domain="com.microsoft", axis=1)],
-        [(names[i], np.uint8, values[i].shape) for i in (2, 5)],
+        [(names[i], np.uint8, shape_of(values[i], dynamic, names[i])) for i in (2, 5)],
         {n: v for n, v in zip(names, values) if n not in ("i2", "i5")}, domains=["com.microsoft"],
     )  # fmt: skip
     feeds = {"i2": values[2], "i5": values[5]}
@@ -86,8 +90,9 @@ def test_microsoft_concat():
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("quantized", [False, True])
-def test_microsoft_gemm(quantized):
+def test_microsoft_gemm(quantized, dynamic):
     random = np.random.default_rng(9)
     a, b = whole(random, np.uint8, (5, 12)), whole(random, np.int8, (20, 12))
     constants = {"as": np.float32(0.02), "az": np.uint8(100), "b": b,
@@ -98,7 +103,7 @@ def test_microsoft_gemm(quantized):
         constants |= {"ys": np.float32(0.3), "yz": np.uint8(120)}
         inputs += ["ys", "yz"]
     node = helper.make_node("QGemm", inputs, ["y"], domain="com.microsoft", transB=1, alpha=1.5)
-    model = make_model([node], [("a", np.uint8, a.shape)], constants, domains=["com.microsoft"])
+    model = make_model([node], [("a", np.uint8, shape_of(a, dynamic, "a"))], constants, domains=["com.microsoft"])
     expected = ort.InferenceSession(model.SerializeToString()).run(None, {"a": a})[0]
     found = dlc.compile(model, opt_level=1).run({"a": a})["y"]
     assert found.dtype == expected.dtype
@@ -108,8 +113,9 @@ def test_microsoft_gemm(quantized):
         np.testing.assert_allclose(found, expected, 1e-5)
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("op", ["MatMulIntegerToFloat", "DynamicQuantizeMatMul"])
-def test_microsoft_dynamic(op):
+def test_microsoft_dynamic(op, dynamic):
     random = np.random.default_rng(9)
     b = whole(random, np.int8, (12, 20))
     constants = {"b": b, "bs": np.float32(0.02), "bz": np.int8(4),
@@ -122,7 +128,7 @@ def test_microsoft_dynamic(op):
         a = random.standard_normal((5, 12)).astype(np.float32)
         inputs = ["a", "b", "bs", "bz", "bias"]
     node = helper.make_node(op, inputs, ["y"], domain="com.microsoft")
-    model = make_model([node], [("a", a.dtype, a.shape)], constants, domains=["com.microsoft"])
+    model = make_model([node], [("a", a.dtype, shape_of(a, dynamic, "a"))], constants, domains=["com.microsoft"])
     expected = ort.InferenceSession(model.SerializeToString()).run(None, {"a": a})[0]
     np.testing.assert_allclose(
         dlc.compile(model, opt_level=1).run({"a": a})["y"], expected, 1e-4, 1e-4
