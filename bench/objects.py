@@ -15,6 +15,8 @@ import numpy as np
 
 BENCH = pathlib.Path(__file__).resolve().parent
 
+DLC = os.environ.get("DLC", str(BENCH.parent / "build" / "bin" / "dlc"))
+
 # Target: compiler, emulator, where the emulator finds the target's libraries.
 CROSS = {
     "aarch64": ("aarch64-linux-gnu-gcc", "qemu-aarch64-static", "/usr/aarch64-linux-gnu"),
@@ -65,7 +67,7 @@ def compile(
 ) -> Object:
     """Compiles a model to network.o and network.h in a folder; without a
     target, for this machine."""
-    command = [os.environ.get("DLC", str(BENCH.parent / "build" / "bin" / "dlc")), str(model)]
+    command = [DLC, str(model)]
     path = folder / "network.o"
     command += ["--name=network", "-o", str(path), *flags]
     if target:
@@ -83,6 +85,12 @@ def compile(
         raise CompileFailure(f"status {done.returncode}: {text.strip()}")
     seconds, peak = json.loads(measured.read_text())
     return Object(path, target, seconds, peak)
+
+
+def print_ir(model: pathlib.Path, phase: str) -> str:
+    """What a model is after a phase."""
+    command = [DLC, str(model), f"--to={phase}", "-o", "-"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def link_shared(found: Object) -> pathlib.Path:

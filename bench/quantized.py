@@ -1,5 +1,5 @@
 """Quantized networks: made by ONNX Runtime's quantizer from the networks of
-bench/models, compared with ONNX Runtime, and measured.
+bench/models, compared with their definition, and measured.
 
 usage: bench/quantized [--form=FORM]... [--no-timing] [--kernels] [NAME...]
 
@@ -10,16 +10,19 @@ channel. bench/README.md is the manual.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import definition
 import numpy as np
 import objects
 import onnx
+import onnx.version_converter
 import subjects
 from verify import bind
 
@@ -28,7 +31,8 @@ import dlc
 FORMS = ("qdq-u8s8-channel", "qdq-s8s8-channel", "qdq-u8s8-tensor", "qoperator-u8s8-channel",
          "qoperator-s8s8-tensor")  # fmt: skip
 NAMES = ("resnet50", "mobilenet_v2")
-CALIBRATION = 2  # random images
+CALIBRATION = 2  # random inputs
+OPSET = 13  # of the quantized files, at least
 SECONDS, ROUNDS = 4.0, 5
 
 
@@ -49,7 +53,12 @@ def make_quantized(subject: subjects.Subject, form: str) -> pathlib.Path:
             inputs = subject.make_inputs(infos, subject.sizes[0])
             random = np.random.default_rng(1)
             self.left = [
-                {name: random.standard_normal(x.shape, np.float32) for name, x in inputs.items()}
+                {
+                    name: random.integers(0, subject.limits[name], x.shape, x.dtype)
+                    if name in subject.limits
+                    else random.standard_normal(x.shape, np.float32)
+                    for name, x in inputs.items()
+                }
                 for _ in range(CALIBRATION)
             ]
 
@@ -58,7 +67,11 @@ def make_quantized(subject: subjects.Subject, form: str) -> pathlib.Path:
 
     with tempfile.TemporaryDirectory() as folder:
         prepared = pathlib.Path(folder) / "prepared.onnx"
-        q.shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        # Scales of channels came with opset 13.
+        model = onnx.load(source)
+        if model.opset_import[0].version < OPSET:
+            model = onnx.version_converter.convert_version(model, OPSET)
+        q.shape_inference.quant_pre_process(model, str(prepared), skip_symbolic_shape=True)
         made = path.with_suffix(".part")
         q.quantize_static(
             str(prepared), str(made), Reader(),
@@ -81,16 +94,6 @@ def make_session(path: pathlib.Path, optimize: bool = True) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def find_last_scale(model: onnx.ModelProto) -> float:
-    """The step of the numbers of the first output: the scale of the last
-    DequantizeLinear, or the quantized operator before it."""
-    constants = {c.name: onnx.numpy_helper.to_array(c) for c in model.graph.initializer}
-    for node in reversed(model.graph.node):
-        if node.op_type == "DequantizeLinear":
-            return float(np.max(constants[node.input[1]]))
-    raise ValueError("the model ends with no DequantizeLinear")
-
-
 def time_all(runs: Sequence[Callable[[], None]]) -> list[float]:
     """The least seconds that each takes, in turns."""
     least = [float("inf")] * len(runs)
@@ -111,35 +114,80 @@ def compile_model(path: pathlib.Path, folder: pathlib.Path) -> dlc.Model:
     return dlc.load(objects.link_shared(objects.compile(path, folder)), name="network")
 
 
-def verify(name: str, form: str, timing: bool) -> bool:
+@dataclasses.dataclass
+class Shares:
+    """Of the numbers that a network rounds to integers."""
+
+    equal: float
+    near: float  # no more than one step off
+    worst: str  # the tensor with the least share of equal numbers
+
+
+def compare(
+    model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
+) -> Shares:
+    """Each rounded tensor with what the definition makes of those before it that
+    were found, so that one number that a tie moved is counted once."""
+    counts: dict[str, tuple[int, int, int]] = {}
+
+    def replace(name: str, value: np.ndarray) -> np.ndarray:
+        if name not in found:
+            return value
+        steps = np.abs(found[name].astype(np.int64) - value.astype(np.int64))
+        counts[name] = (int((steps == 0).sum()), int((steps <= 1).sum()), steps.size)
+        return found[name]
+
+    definition.run(model, inputs, replace)
+    equal, near, size = (sum(column) for column in zip(*counts.values()))
+    worst = min(counts, key=lambda name: counts[name][0] / max(counts[name][2], 1))
+    return Shares(equal / size, near / size, worst)
+
+
+def measure(
+    path: pathlib.Path, subject: subjects.Subject, inputs: dict[str, np.ndarray], folder: pathlib.Path
+) -> list[str]:
+    """The columns of the times."""
+    session = make_session(path)
+    models = [compile_model(path, folder / "int8"), compile_model(subject.find(), folder / "float")]
+    given = [inputs[info.name] for info in models[0].inputs]
+    ours, float_ours = (
+        dlc.model.Call(model, given, threads=1, keep_workspace=True) for model in models
+    )
+    times = time_all([ours, bind(session, inputs), float_ours])
+    return [*(f"{seconds * 1e3:9.2f}" for seconds in times),
+            f"{times[0] / times[1]:7.2f}", f"{times[0] / times[2]:7.2f}"]  # fmt: skip
+
+
+def verify(name: str, form: str, timing: bool, detail: bool) -> bool:
     """Prints the row of one network in one form; true if it is right."""
     subject = subjects.TABLE[name]
     path = make_quantized(subject, form)
-    session = make_session(path)
-    inputs = subject.make_inputs(session.get_inputs(), subject.sizes[0])
-    expected = session.run(None, inputs)[0]
-    # Without fusions, between quantize and dequantize in float.
-    unfused = make_session(path, optimize=False).run(None, inputs)[0]
-    with tempfile.TemporaryDirectory() as folder:
-        model = compile_model(path, pathlib.Path(folder) / "int8")
-        given = [inputs[info.name] for info in model.inputs]
-        found = model.run(given)[0]
-        scale = find_last_scale(onnx.load(path))
-        shares = [
-            float(np.mean(np.abs(found - other) / scale <= limit))
-            for other, limit in ((expected, 0.001), (expected, 1.001), (unfused, 1.001))
-        ]
-        row = [name.ljust(14), form.ljust(24), *(f"{share:8.2%}" for share in shares)]
+    model = onnx.load(path)
+    inputs = subject.make_inputs(make_session(path).get_inputs(), subject.sizes[0])
+    with tempfile.TemporaryDirectory() as directory:
+        folder = pathlib.Path(directory)
+        exposed = folder / "exposed.onnx"
+        rounded = definition.expose(path, exposed)
+        session = make_session(exposed)
+        outputs = [info.name for info in session.get_outputs()]
+        compiled = compile_model(exposed, folder / "exposed")
+        results = {
+            "dlc": compiled.run([inputs[info.name] for info in compiled.inputs]),
+            "ORT": session.run(None, inputs),
+        }
+        shares = {
+            engine: compare(model, inputs, {n: v for n, v in zip(outputs, values) if n in rounded})
+            for engine, values in results.items()
+        }
+        row = [name.ljust(14), form.ljust(24)]
+        row += [f"{s.equal:9.4%}  {s.near:9.4%}" for s in shares.values()]
         if timing:
-            float_model = compile_model(subject.find(), pathlib.Path(folder) / "float")
-            times = time_all([
-                dlc.model.Call(model, given, threads=1, keep_workspace=True), bind(session, inputs),
-                dlc.model.Call(float_model, given, threads=1, keep_workspace=True),
-            ])  # fmt: skip
-            row += [f"{seconds * 1e3:9.2f}" for seconds in times]
-            row += [f"{times[0] / times[1]:7.2f}", f"{times[0] / times[2]:7.2f}"]
+            row += measure(path, subject, inputs, folder)
     print("  ".join(row), flush=True)
-    return shares[1] >= 0.999
+    if detail:
+        for engine, s in shares.items():
+            print(f"  {engine}: fewest equal in {s.worst}")
+    return shares["dlc"].near >= 0.999
 
 
 # The peak of vpdpbusd: sums that do not wait for each other.
@@ -237,20 +285,61 @@ def measure_kernels() -> None:
                       flush=True)  # fmt: skip
 
 
+def measure_blocks(size: int = 4096, block: int = 32) -> None:
+    """Products with a square matrix in 4 and 8 bits, against f32's."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+
+    def save(folder: pathlib.Path, node: onnx.NodeProto, rows: int, **constants: np.ndarray) -> pathlib.Path:
+        graph = helper.make_graph(
+            [node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, size])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, size])],
+            [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        )  # fmt: skip
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+        folder.mkdir()
+        onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "model.onnx")
+        return folder / "model.onnx"
+
+    with tempfile.TemporaryDirectory() as name:
+        for rows, bits in ((1, 4), (1, 8), (16, 4), (64, 4)):
+            folder = pathlib.Path(name, f"{rows}x{bits}")
+            folder.mkdir()
+            x = random.standard_normal((rows, size), np.float32)
+            blocks = size // block
+            node = helper.make_node("MatMulNBits", ["x", "b", "s"], ["y"], domain="com.microsoft",
+                                    K=size, N=size, bits=bits, block_size=block)  # fmt: skip
+            packed = save(folder / "packed", node, rows,
+                          b=random.integers(0, 256, (size, blocks, block * bits // 8), np.uint8),
+                          s=random.uniform(0.01, 0.02, size * blocks).astype(np.float32))  # fmt: skip
+            real = save(folder / "real", helper.make_node("MatMul", ["x", "w"], ["y"]), rows,
+                        w=random.standard_normal((size, size), np.float32))  # fmt: skip
+            calls = [dlc.model.Call(compile_model(path, path.parent / "object"), [x], threads=1,
+                                    keep_workspace=True) for path in (packed, real)]  # fmt: skip
+            ours, float_ours, theirs = time_all([*calls, bind(make_session(packed), {"x": x})])
+            rate = size * (size * bits / 8 + blocks * 4) / ours / 1e9
+            print(f"int{bits} {rows:3} x {size} x {size}  dlc {ours * 1e3:7.2f} ms  dlc f32 "
+                  f"{float_ours * 1e3:7.2f} ms  ORT {theirs * 1e3:7.2f} ms  {rate:6.1f} GB/s of weights",
+                  flush=True)  # fmt: skip
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench/quantized", description=__doc__.split("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks; without one, "
                         + " and ".join(NAMES))  # fmt: skip
     parser.add_argument("--form", action="append", choices=FORMS)
     parser.add_argument("--no-timing", action="store_true", help="compare only")
+    parser.add_argument("--detail", action="store_true", help="name the worst tensors")
     parser.add_argument("--kernels", action="store_true", help="measure single operators")
     options = parser.parse_args(arguments)
     if options.kernels:
         measure_kernels()
+        measure_blocks()
         return 0
-    print("  ".join(["network".ljust(14), "form".ljust(24), "   equal", " <= 1 qu", "   float",
+    print("  ".join(["network".ljust(14), "form".ljust(24), "dlc equal", "  <= 1 qu", "ORT equal", "  <= 1 qu",
                      "   dlc ms", "   ORT ms", " float ms", "   /ORT", " /float"]))  # fmt: skip
-    right = [verify(name, form, not options.no_timing)
+    right = [verify(name, form, not options.no_timing, options.detail)
              for name in options.names or NAMES
              for form in options.form or FORMS]  # fmt: skip
     return 0 if all(right) else 1

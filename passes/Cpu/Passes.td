@@ -137,6 +137,41 @@ def LowerContract : Pass<"dlc-lower-contract"> {
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
+def LowerBlockProduct : Pass<"dlc-lower-block-product"> {
+  let summary = "turn products with weights in blocks of few bits into kernels";
+  let description = [{
+    The `linalg.generic` that MatMulNBits becomes, which its library call
+    `dlc_block_product` marks, becomes loops over vectors of columns: bytes of
+    weights are read once, in their order, and are floats in registers only.
+    The scale and zero point of a block are applied to its sum.
+
+    ```mlir
+    linalg.generic {..., library_call = "dlc_block_product"}
+        ins(%bytes, %scales, %zeros, %low, %high : ...) outs(%y : memref<1x4x64xf32>)
+    ```
+    becomes
+    ```mlir
+    dlc.parallel %c4 grain 1 {
+      scf.for %block = ... {
+        %sums:8 = scf.for %byte = %c0 to %c16 step %c1 iter_args(...) -> (vector<16xf32>, ...) {
+          %w = vector.load %bytes[...] : ..., vector<16xi8>
+          ...
+    ```
+    Without this pass, or where an operand has another layout, they stay loops.
+  }];
+  let options = [
+    Option<"vectorBytes", "vector-bytes", "int64_t", "16",
+           "size of a vector register">,
+    Option<"registers", "registers", "int64_t", "16", "how many of them there are">,
+    Option<"fma", "fma", "bool", "false", "whether there are fused multiply-adds">,
+    Option<"threads", "threads", "bool", "false", "let threads share kernels">,
+  ];
+  let dependentDialects = [
+    "::dlc::DlcDialect", "::mlir::arith::ArithDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
 def ShareLoops : Pass<"dlc-share-loops"> {
   let summary = "Let threads share the loops of linalg ops that take long";
   let description = [{

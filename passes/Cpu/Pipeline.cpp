@@ -46,6 +46,12 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   contract.pointers = target.pointerBits() == 32 ? 4 : 8;
   contract.threads = threads;
   pm.addPass(createLowerContract(contract));
+  LowerBlockProductOptions blocks;
+  blocks.vectorBytes = unit.bytes;
+  blocks.registers = unit.registers;
+  blocks.fma = unit.fma;
+  blocks.threads = threads;
+  pm.addPass(createLowerBlockProduct(blocks));
   // What else takes long, while its loops are known to be parallel; then
   // kernels are complete, and are called for parts of their work.
   if (threads) {

@@ -1,10 +1,13 @@
 // Operators between dequantize and quantize become operators on integers.
 
 #include "dialects/Dlc/Dlc.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Graph/Constants.h"
 #include "passes/Graph/Passes.h"
 #include "passes/Graph/QuantizationConstants.h"
+#include "passes/Graph/QuantizationPatterns.h"
 #include "passes/Remarks.h"
 
 using namespace mlir;
@@ -18,36 +21,12 @@ using namespace dlc;
 
 static constexpr StringLiteral kPass = "dlc-fold-quantization";
 
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
-
-static bool isScalar(Value value) { return typeOf(value).getRank() == 0; }
-
-static bool isInteger(Value value, unsigned width) {
-  auto type = dyn_cast<IntegerType>(typeOf(value).getElementType());
-  return type && type.getWidth() == width;
-}
-
-/// An integer constant of rank 0.
-static Value createInteger(OpBuilder &b, Location loc, Type type,
-                           int64_t value) {
+Value dlc::createInteger(OpBuilder &b, Location loc, Type type, int64_t value) {
   auto integer = cast<IntegerType>(type);
   auto tensor = RankedTensorType::get({}, type);
   APInt bits(integer.getWidth(), value, /*isSigned=*/true,
              /*implicitTrunc=*/true);
   return ConstantOp::create(b, loc, DenseElementsAttr::get(tensor, bits));
-}
-
-template <typename OpTy, typename... Args>
-static Value createInferred(PatternRewriter &b, Location loc,
-                            Args... operands) {
-  SmallVector<Type> types;
-  if (failed(OpTy::inferReturnTypes(b.getContext(), loc,
-                                    ValueRange{operands...}, {}, nullptr, {},
-                                    types)))
-    return {};
-  return OpTy::create(b, loc, types, ValueRange{operands...});
 }
 
 /// A parameter of one number or one for each of the last dimension's, as a
@@ -226,10 +205,10 @@ struct SinkDequantize : RewritePattern {
 
   LogicalResult matchAndRewrite(Operation *op,
                                 PatternRewriter &b) const override {
-    auto pool = dyn_cast<PoolOp>(op);
+    bool isChoice = choosesNumbers(op);
     if (!isa<ReshapeOp, TransposeOp, SliceOp, BroadcastOp, GatherOp, ConcatOp>(
             op) &&
-        !(pool && pool.getKind() == PoolKind::Max))
+        !isChoice && !isPaddedWithZero(op))
       return b.notifyMatchFailure(op, "it does more than move numbers");
     unsigned moved = isa<ConcatOp>(op) ? op->getNumOperands() : 1;
     SmallVector<Value> operands(op->getOperands());
@@ -241,7 +220,7 @@ struct SinkDequantize : RewritePattern {
       bool isTransposed = isa<TransposeOp>(op);
       if (!isTransposed && (!isScalar(x.getScale()) || !isScalar(x.getZero())))
         return b.notifyMatchFailure(op, "more than one scale");
-      if (pool && !isKnownPositive(x.getScale()))
+      if (isChoice && !isKnownPositive(x.getScale()))
         return b.notifyMatchFailure(op, "the scale may be negative");
       if (first && (x.getX().getType().getElementType() !=
                         first.getX().getType().getElementType() ||
@@ -256,6 +235,8 @@ struct SinkDequantize : RewritePattern {
       return failure();
     Location loc = op->getLoc();
     Value scale = first.getScale(), zero = first.getZero();
+    if (auto pad = dyn_cast<PadOp>(op); pad && pad.getValue())
+      operands[1] = zero;
     if (auto transpose = dyn_cast<TransposeOp>(op)) {
       scale = transposed(b, transpose, scale);
       zero = transposed(b, transpose, zero);
@@ -269,6 +250,26 @@ struct SinkDequantize : RewritePattern {
       return failure();
     b.replaceOp(op, result);
     return success();
+  }
+
+  /// The largest or smallest of some numbers, of one at least.
+  static bool choosesNumbers(Operation *op) {
+    if (auto pool = dyn_cast<PoolOp>(op))
+      return pool.getKind() == PoolKind::Max;
+    auto reduce = dyn_cast<ReduceOp>(op);
+    return reduce &&
+           (reduce.getKind() == ReduceKind::Max ||
+            reduce.getKind() == ReduceKind::Min) &&
+           llvm::all_of(reduce.getAxes(), [&](int64_t axis) {
+             int64_t size = typeOf(reduce.getX()).getDimSize(axis);
+             return ShapedType::isStatic(size) && size > 0;
+           });
+  }
+
+  /// A pad by numbers of its operand, or by 0, which is the zero point.
+  static bool isPaddedWithZero(Operation *op) {
+    auto pad = dyn_cast<PadOp>(op);
+    return pad && (!pad.getValue() || isKnownZero(pad.getValue()));
   }
 
   /// A parameter that broadcasts to the operand of `op`, for its result.
@@ -285,6 +286,65 @@ struct SinkDequantize : RewritePattern {
           op.getLoc(), RankedTensorType::get(shape, type.getElementType()),
           parameter, ValueRange());
     return b.createOrFold<TransposeOp>(op.getLoc(), full, op.getPermutation());
+  }
+};
+
+/// A loop that writes elements of a dequantized tensor, such as the nearest
+/// ones of a resize, moves the integers.
+struct SinkThroughMove : OpRewritePattern<linalg::GenericOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(linalg::GenericOp op,
+                                PatternRewriter &b) const override {
+    if (op.getNumDpsInputs() != 0 || op->getNumResults() != 1 ||
+        op.getNumParallelLoops() != op.getNumLoops())
+      return b.notifyMatchFailure(op, "no loop of elements read by index");
+    auto init = op.getDpsInits()[0].getDefiningOp<tensor::EmptyOp>();
+    auto yield = cast<linalg::YieldOp>(op.getBody()->getTerminator());
+    auto read = yield.getOperand(0).getDefiningOp<tensor::ExtractOp>();
+    if (!init || !read || !read->hasOneUse() ||
+        read->getBlock() != op.getBody())
+      return b.notifyMatchFailure(op, "more than a move");
+    auto x = read.getTensor().getDefiningOp<DequantizeOp>();
+    if (!x || !isScalar(x.getScale()) || !isScalar(x.getZero()))
+      return b.notifyMatchFailure(op, "no dequantized numbers of one scale");
+    if (!op.getBody()->getArgument(0).use_empty() ||
+        llvm::any_of(x->getUses(), [&](OpOperand &use) {
+          return op->isAncestor(use.getOwner()) && use.getOwner() != read;
+        }))
+      return b.notifyMatchFailure(op, "numbers are read for more");
+    // Loops know signless integers only.
+    RankedTensorType type = typeOf(x.getX());
+    Type element =
+        b.getIntegerType(cast<IntegerType>(type.getElementType()).getWidth());
+    Value plain = retype(b, op.getLoc(), x.getX(), element);
+    Value empty =
+        tensor::EmptyOp::create(b, op.getLoc(), init.getMixedSizes(), element);
+    auto moved = cast<linalg::GenericOp>(b.clone(*op));
+    b.modifyOpInPlace(moved, [&] {
+      Block *body = moved.getBody();
+      auto copy = body->getTerminator()
+                      ->getOperand(0)
+                      .getDefiningOp<tensor::ExtractOp>();
+      moved.getDpsInitsMutable()[0].set(empty);
+      moved->getResult(0).setType(cast<RankedTensorType>(empty.getType()));
+      body->getArgument(0).setType(element);
+      copy.getTensorMutable().set(plain);
+      copy.getResult().setType(element);
+    });
+    Value result =
+        retype(b, op.getLoc(), moved->getResult(0), type.getElementType());
+    b.replaceOp(op, createInferred<DequantizeOp>(b, op.getLoc(), result,
+                                                 x.getScale(), x.getZero()));
+    return success();
+  }
+
+  static Value retype(PatternRewriter &b, Location loc, Value tensor,
+                      Type element) {
+    if (typeOf(tensor).getElementType() == element)
+      return tensor;
+    return UnrealizedConversionCastOp::create(
+               b, loc, typeOf(tensor).clone(element), tensor)
+        .getResult(0);
   }
 };
 
@@ -323,10 +383,12 @@ struct FoldQuantizationPass
     : dlc::impl::FoldQuantizationBase<FoldQuantizationPass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FoldProduct<ConvOp>, FoldProduct<MatMulOp>, FoldBias,
-                 FoldRequantization, CancelQuantization, FoldBound<MaxOp>,
-                 FoldBound<MinOp>, SinkDequantize, QuantizeConcat>(
-        &getContext());
+    patterns
+        .add<FoldProduct<ConvOp>, FoldProduct<MatMulOp>, FoldBias,
+             FoldRequantization, CancelQuantization, FoldBound<MaxOp>,
+             FoldBound<MinOp>, SinkDequantize, SinkThroughMove, QuantizeConcat>(
+            &getContext());
+    populateQuantizedSums(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();
     if (wantsRemarks(&getContext()))

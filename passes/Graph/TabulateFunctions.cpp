@@ -115,19 +115,25 @@ struct Tabulate : OpRewritePattern<QuantizeOp> {
   }
 };
 
-/// Says which ops work in float on what are integers in memory. Products have
-/// had their remark.
+/// Says which ops work in float on what are integers in memory, and which have
+/// float in memory too. Products have had their remark.
 static void remarkFloat(Operation *op) {
   if (isa<DequantizeOp, QuantizeOp, ConvOp, MatMulOp>(op) ||
       op->getNumResults() != 1 || isConstantOnly(op->getResult(0)))
     return;
-  if (llvm::any_of(op->getOperands(), [](Value x) {
+  if (llvm::none_of(op->getOperands(), [](Value x) {
         return x.getDefiningOp<DequantizeOp>() && !isConstantOnly(x);
       }))
+    return;
+  StringRef name = op->getName().getStringRef();
+  if (isa<ElementwiseOp, CastOp>(op))
     remarkMissed(op->getLoc(), kPass) << remark::add(
         "'{0}' computes in float on numbers of 8 bits in memory: no table of "
         "one operand would be faster",
-        op->getName().getStringRef());
+        name);
+  else
+    remarkMissed(op->getLoc(), kPass) << remark::add(
+        "'{0}' computes in float: it has no form on integers", name);
 }
 
 struct TabulateFunctionsPass

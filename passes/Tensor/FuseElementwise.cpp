@@ -26,7 +26,8 @@ struct FuseElementwise : dlc::impl::FuseElementwiseBase<FuseElementwise> {
     MLIRContext *context = &getContext();
     auto control = [&](OpOperand *operand) {
       Operation *producer = operand->get().getDefiningOp();
-      return producer && producer->hasOneUse() &&
+      return producer && producer->hasOneUse() && !hasKernel(producer) &&
+             !hasKernel(operand->getOwner()) &&
              sizeOf(producer) + sizeOf(operand->getOwner()) <= limit;
     };
     RewritePatternSet patterns(context);
@@ -43,6 +44,12 @@ struct FuseElementwise : dlc::impl::FuseElementwiseBase<FuseElementwise> {
     // Inlining is not this pass's task, and the order is the program's.
     (void)applyPatternsGreedily(getOperation(), std::move(patterns),
                                 GreedyRewriteConfig().setUseTopDownTraversal());
+  }
+
+  /// True for what a kernel is known for by name: it stays as it is.
+  static bool hasKernel(Operation *op) {
+    auto generic = dyn_cast<linalg::GenericOp>(op);
+    return generic && generic.getLibraryCall();
   }
 
   /// How many ops an elementwise op does for an element.

@@ -119,3 +119,83 @@ func.func @parts(%x: tensor<8xui8>, %y: tensor<8xui8>) -> (tensor<16xui8>, tenso
   %5 = dlc.quantize %4, %s, %z : tensor<8xf32>, tensor<f32>, tensor<ui8>
   return %3, %5 : tensor<16xui8>, tensor<8xui8>
 }
+
+// -----
+
+// Sums over windows and axes are sums of integers; their division is a part of
+// the scale.
+// CHECK-LABEL: @sums
+// CHECK: %[[S:.*]] = dlc.conv %arg0, %{{.*}} zeros {{.*}} pads = [1, 1] group = 4 : tensor<1x4x4xui8>, tensor<3x1x4xi8> -> tensor<1x4x4xi32>
+// CHECK: dlc.requantize %[[S]]
+// CHECK: %[[I:.*]] = dlc.cast %arg0 : tensor<1x4x4xui8> to tensor<1x4x4xi32>
+// CHECK: %[[D:.*]] = dlc.sub %[[I]]
+// CHECK: %[[T:.*]] = dlc.reduce sum %[[D]] axes = [1] : tensor<1x4x4xi32>
+// CHECK: dlc.requantize %[[T]]
+// CHECK-NOT: dlc.div %{{.*}} : tensor<1x
+func.func @sums(%x: tensor<1x4x4xui8>) -> (tensor<1x4x4xui8>, tensor<1x1x4xui8>) {
+  %s = dlc.constant dense<0.5> : tensor<f32>
+  %z = dlc.constant dense<10> : tensor<ui8>
+  %n = dlc.constant dense<[[[2.0], [3.0], [3.0], [2.0]]]> : tensor<1x4x1xf32>
+  %four = dlc.constant dense<4.0> : tensor<f32>
+  %0 = dlc.dequantize %x, %s, %z : tensor<1x4x4xui8>, tensor<f32>, tensor<ui8>
+  %1 = dlc.pool sum %0 kernel = [3] strides = [1] dilations = [1] pads = [1, 1] : tensor<1x4x4xf32> -> tensor<1x4x4xf32>
+  %2 = dlc.div %1, %n : tensor<1x4x4xf32>, tensor<1x4x1xf32>
+  %3 = dlc.quantize %2, %s, %z : tensor<1x4x4xf32>, tensor<f32>, tensor<ui8>
+  %4 = dlc.reduce sum %0 axes = [1] : tensor<1x4x4xf32>
+  %5 = dlc.div %4, %four : tensor<1x1x4xf32>, tensor<f32>
+  %6 = dlc.quantize %5, %s, %z : tensor<1x1x4xf32>, tensor<f32>, tensor<ui8>
+  return %3, %6 : tensor<1x4x4xui8>, tensor<1x1x4xui8>
+}
+
+// -----
+
+// The largest number is one of the integers, if there is one; padding with 0
+// is padding with the zero point.
+// CHECK-LABEL: @chosen
+// CHECK: dlc.reduce max %arg0 axes = [0] : tensor<4x?xui8>
+// CHECK: dlc.reduce max %{{.*}} axes = [1] : tensor<4x?xf32>
+// CHECK: dlc.pad constant %arg0, %[[Z:.*]] low [0, 1] high [0, 1] : tensor<4x?xui8>, tensor<ui8>
+// CHECK: dlc.pad constant %{{.*}} : tensor<4x?xf32>, tensor<f32>
+func.func @chosen(%x: tensor<4x?xui8>) -> (tensor<1x?xf32>, tensor<4x1xf32>, tensor<4x?xf32>, tensor<4x?xf32>) {
+  %s = dlc.constant dense<0.5> : tensor<f32>
+  %z = dlc.constant dense<10> : tensor<ui8>
+  %zero = dlc.constant dense<0.0> : tensor<f32>
+  %one = dlc.constant dense<1.0> : tensor<f32>
+  %0 = dlc.dequantize %x, %s, %z : tensor<4x?xui8>, tensor<f32>, tensor<ui8>
+  %1 = dlc.reduce max %0 axes = [0] : tensor<4x?xf32>
+  %2 = dlc.reduce max %0 axes = [1] : tensor<4x?xf32>
+  %3 = dlc.pad constant %0, %zero low [0, 1] high [0, 1] : tensor<4x?xf32>, tensor<f32> to tensor<4x?xf32>
+  %4 = dlc.pad constant %0, %one low [0, 1] high [0, 1] : tensor<4x?xf32>, tensor<f32> to tensor<4x?xf32>
+  return %1, %2, %3, %4 : tensor<1x?xf32>, tensor<4x1xf32>, tensor<4x?xf32>, tensor<4x?xf32>
+}
+
+// -----
+
+// A loop that only moves elements moves integers; one that adds them does not.
+// CHECK-LABEL: @moved
+// CHECK: linalg.generic {{.*}} outs(%{{.*}} : tensor<8xi8>)
+// CHECK: dlc.dequantize
+// CHECK: linalg.generic {{.*}} outs(%{{.*}} : tensor<8xf32>)
+func.func @moved(%x: tensor<4xui8>) -> (tensor<8xf32>, tensor<8xf32>) {
+  %s = dlc.constant dense<0.5> : tensor<f32>
+  %z = dlc.constant dense<10> : tensor<ui8>
+  %c2 = arith.constant 2 : index
+  %0 = dlc.dequantize %x, %s, %z : tensor<4xui8>, tensor<f32>, tensor<ui8>
+  %1 = tensor.empty() : tensor<8xf32>
+  %2 = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} outs(%1 : tensor<8xf32>) {
+  ^bb0(%out: f32):
+    %i = linalg.index 0 : index
+    %j = arith.divsi %i, %c2 : index
+    %v = tensor.extract %0[%j] : tensor<4xf32>
+    linalg.yield %v : f32
+  } -> tensor<8xf32>
+  %3 = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} outs(%1 : tensor<8xf32>) {
+  ^bb0(%out: f32):
+    %i = linalg.index 0 : index
+    %j = arith.divsi %i, %c2 : index
+    %v = tensor.extract %0[%j] : tensor<4xf32>
+    %w = arith.addf %v, %v : f32
+    linalg.yield %w : f32
+  } -> tensor<8xf32>
+  return %2, %3 : tensor<8xf32>, tensor<8xf32>
+}

@@ -16,6 +16,8 @@ cl::SubCommand tool::infoCommand("info", "list what is in a model");
 cl::SubCommand
     tool::verifyCommand("verify",
                         "compare a model's values with ONNX Runtime's");
+cl::SubCommand tool::quantizeCommand("quantize",
+                                     "write a model of 8-bit integers");
 
 static cl::OptionCategory generalCategory("General options");
 static cl::OptionCategory modelCategory("Model options");

@@ -9,7 +9,7 @@
 
 namespace dlc::tool {
 
-extern llvm::cl::SubCommand infoCommand, verifyCommand;
+extern llvm::cl::SubCommand infoCommand, verifyCommand, quantizeCommand;
 extern std::string inputPath;
 extern llvm::cl::opt<std::string> outputPath, modelName;
 extern llvm::cl::opt<std::string> target, cpu, features, gpus;
@@ -64,8 +64,11 @@ std::optional<int> printAndEnd(const TargetSpec &spec,
 /// `dlc info`: prints what is in the model.
 int runInfo();
 
-/// `dlc verify`: runs the Python package's verify with `arguments`.
-int runVerify(const char *program, llvm::ArrayRef<const char *> arguments);
+/// A command of the Python package, which needs `packages` beside it: runs its
+/// module `name` with `arguments`.
+int runPython(const char *program, llvm::StringRef name,
+              llvm::ArrayRef<llvm::StringRef> packages,
+              llvm::ArrayRef<const char *> arguments);
 
 } // namespace dlc::tool
 

@@ -300,9 +300,13 @@ int main(int argc, char **argv) {
   llvm::install_fatal_error_handler(handleFatalError);
   llvm::install_bad_alloc_error_handler(handleBadAlloc);
   ignoreSignalsOfOutput();
-  // Its flags are those of the Python package.
+  // Their flags are those of the Python package.
   if (argc > 1 && argv[1] == verifyCommand.getName())
-    return runVerify(argv[0], ArrayRef(argv + 2, argc - 2));
+    return runPython(argv[0], argv[1], {"numpy", "onnx", "onnxruntime"},
+                     ArrayRef(argv + 2, argc - 2));
+  if (argc > 1 && argv[1] == quantizeCommand.getName())
+    return runPython(argv[0], argv[1], {"numpy", "onnx"},
+                     ArrayRef(argv + 2, argc - 2));
   if (!parseCommandLine(argc, argv))
     return 1;
   if (infoCommand)

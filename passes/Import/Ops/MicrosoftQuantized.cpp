@@ -98,13 +98,21 @@ static ImportResult importQLinearSoftmax(NodeImport &node) {
   if (node.hasFailed)
     return failure();
   // Before opset 13 the axis and all behind it were one.
-  if (node.getInt("opset", 13) < 13 && axis != node.rank(x) - 1) {
-    node.error() << "expected the last axis with opset = "
-                 << node.getInt("opset", 13) << ", found axis " << axis;
-    return failure();
+  Elements sizes = node.dims(x);
+  bool isMerged = node.getInt("opset", 13) < 13 && axis != node.rank(x) - 1;
+  Value y = x;
+  if (isMerged) {
+    OpFoldResult before = node.index(1), behind = before;
+    for (auto [i, size] : llvm::enumerate(sizes)) {
+      OpFoldResult &product = int64_t(i) < axis ? before : behind;
+      product = mulSizes(node.b, node.loc, product, size);
+    }
+    y = node.reshape(x, {before, behind});
   }
-  return quantizedResult(node, node.infer<SoftmaxOp>(x, axis), 3,
-                         node.elementType(node.input(0)));
+  y = node.infer<SoftmaxOp>(y, isMerged ? int64_t(1) : axis);
+  if (isMerged)
+    y = node.reshape(y, sizes);
+  return quantizedResult(node, y, 3, node.elementType(node.input(0)));
 }
 
 template <Value (*pool)(NodeImport &, Value)>

@@ -1,7 +1,9 @@
-// dlc verify: hands over to the Python package, which knows ONNX Runtime.
+// dlc verify and dlc quantize: hand over to the Python package, which knows
+// ONNX Runtime and edits models.
 
 #include "dlc/dlc-c.h"
 #include "tools/dlc/Options.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
@@ -15,16 +17,15 @@ namespace path = llvm::sys::path;
 
 /// What is missing is said in one line, with the command that installs it.
 static constexpr llvm::StringLiteral kProgram = R"(
-import importlib.util, sys
-names = ("numpy", "onnx", "onnxruntime")
+import importlib, importlib.util, sys
+folder, command, *names = sys.argv.pop(1).split("\n")
 missing = [name for name in names if importlib.util.find_spec(name) is None]
 if missing:
-    sys.exit("dlc: error: verify needs the Python packages " + ", ".join(names)
+    sys.exit("dlc: error: " + command + " needs the Python packages " + ", ".join(names)
              + "; missing: " + ", ".join(missing) + "; install them with: "
              + sys.executable + " -m pip install " + " ".join(missing))
-sys.path.insert(0, sys.argv.pop(1))
-from dlc.verify import main
-sys.exit(main())
+sys.path.insert(0, folder)
+sys.exit(importlib.import_module("dlc." + command).main())
 )";
 
 /// The first of `parts` below `folder` that exists; "" when none does.
@@ -39,7 +40,8 @@ static std::string findBelow(llvm::StringRef folder,
   return "";
 }
 
-int tool::runVerify(const char *program,
+int tool::runPython(const char *program, llvm::StringRef name,
+                    llvm::ArrayRef<llvm::StringRef> packages,
                     llvm::ArrayRef<const char *> arguments) {
   std::string self =
       fs::getMainExecutable(program, reinterpret_cast<void *>(&dlc_version));
@@ -50,12 +52,14 @@ int tool::runVerify(const char *program,
     if (auto found = llvm::sys::findProgramByName("python3"))
       python = *found;
   if (python.empty())
-    return fail("verify needs python3, which is not in PATH; install Python "
-                "3.9 or newer with the packages numpy, onnx and onnxruntime");
+    return fail(name +
+                " needs python3, which is not in PATH; install Python "
+                "3.9 or newer with the packages " +
+                llvm::join(packages, " and "));
   // A checkout, or an installation.
   std::string module =
-      findBelow(bin, {"../../python/dlc/verify.py",
-                      "../" DLC_PYTHON_INSTALL_DIR "/dlc/verify.py"});
+      findBelow(bin, {"../../python/dlc/__init__.py",
+                      "../" DLC_PYTHON_INSTALL_DIR "/dlc/__init__.py"});
   if (module.empty())
     return fail("the Python package dlc is not installed beside '" + self +
                 "'");
@@ -64,8 +68,10 @@ int tool::runVerify(const char *program,
   if (dladdr(reinterpret_cast<void *>(&dlc_version), &library))
     setenv("DLC_LIBRARY", library.dli_fname, /*overwrite=*/0);
 
-  llvm::SmallVector<llvm::StringRef> command = {
-      python, "-c", kProgram, path::parent_path(path::parent_path(module))};
+  std::string what = (path::parent_path(path::parent_path(module)) + "\n" +
+                      name + "\n" + llvm::join(packages, "\n"))
+                         .str();
+  llvm::SmallVector<llvm::StringRef> command = {python, "-c", kProgram, what};
   llvm::append_range(command, arguments);
   std::string message;
   int status = llvm::sys::ExecuteAndWait(python, command, std::nullopt, {}, 0,

@@ -1,0 +1,221 @@
+"""dlc quantize: what it writes is standard, loses no more than ONNX Runtime's
+quantizer, can be interrupted, and says what is wrong with its data."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+import dlc
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from dlc import calibration, quantize
+from onnx import TensorProto, helper, numpy_helper
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DLC = os.environ.get("DLC", str(ROOT / "build" / "bin" / "dlc"))
+
+
+def make_network(batch="n"):
+    """Convolutions (one normalized, one depthwise), a residual, pools, a
+    concatenation and a product, with weights of channels of different size."""
+    random = np.random.default_rng(2)
+    nodes, constants = [], {}
+
+    def constant(value):
+        name = f"c{len(constants)}"
+        constants[name] = np.asarray(value)
+        return name
+
+    def add(op, *inputs, **attributes):
+        nodes.append(helper.make_node(op, inputs, [f"v{len(nodes)}"], **attributes))
+        return nodes[-1].output[0]
+
+    def conv(x, c, m, k, group=1, **attributes):
+        size = random.uniform(0.2, 2, (m, 1, 1, 1)) / np.sqrt(c // group * k * k)
+        w = (random.standard_normal((m, c // group, k, k)) * size).astype(np.float32)
+        bias = random.standard_normal(m).astype(np.float32) * 0.1
+        return add("Conv", x, constant(w), constant(bias), group=group, pads=[k // 2] * 4,
+                   **attributes)  # fmt: skip
+
+    a = conv("x", 3, 16, 3, strides=[2, 2])
+    statistics = [random.uniform(0.5, 2, 16).astype(np.float32) for _ in range(4)]
+    a = add("Relu", add("BatchNormalization", a, *map(constant, statistics)))
+    b = add("Relu", conv(a, 16, 16, 3, group=16))
+    a = add("Relu", add("Add", a, conv(b, 16, 16, 1)))
+    p = add("MaxPool", a, kernel_shape=[2, 2], strides=[2, 2])
+    q = add("AveragePool", a, kernel_shape=[2, 2], strides=[2, 2])
+    y = add("Flatten", add("GlobalAveragePool", add("HardSwish", add("Concat", p, q, axis=1))))
+    w = random.standard_normal((10, 32)).astype(np.float32)
+    y = add("Gemm", y, constant(w), constant(np.zeros(10, np.float32)), transB=1)
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 16, 16])],
+        [helper.make_tensor_value_info(y, TensorProto.FLOAT, [batch, 10])],
+        [numpy_helper.from_array(v, n) for n, v in constants.items()],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def make_batches(count, seed=3):
+    random = np.random.default_rng(seed)
+    return [{"x": random.standard_normal((1, 3, 16, 16)).astype(np.float32)} for _ in range(count)]
+
+
+def run(model, feeds):
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, feed)[0] for feed in feeds])
+
+
+def find_ratio(found, expected):
+    """Signal to noise in dB."""
+    return 10 * np.log10((expected**2).sum() / ((found - expected) ** 2).sum())
+
+
+def quantize_by_ort(model, batches, folder):
+    from onnxruntime import quantization as q
+
+    class Reader(q.CalibrationDataReader):
+        left = list(batches)
+
+        def get_next(self):
+            return self.left.pop() if self.left else None
+
+    onnx.save(model, folder / "float.onnx")
+    q.shape_inference.quant_pre_process(str(folder / "float.onnx"), str(folder / "prepared.onnx"),
+                                        skip_symbolic_shape=True)  # fmt: skip
+    q.quantize_static(str(folder / "prepared.onnx"), str(folder / "ort.onnx"), Reader(),
+                      per_channel=True, activation_type=q.QuantType.QUInt8,
+                      weight_type=q.QuantType.QInt8)  # fmt: skip
+    return onnx.load(folder / "ort.onnx")
+
+
+def test_loses_no_more_than_ort(tmp_path):
+    model, batches, feeds = make_network(), make_batches(8), make_batches(64, seed=5)
+    expected = run(model, feeds)
+    theirs = find_ratio(run(quantize_by_ort(model, batches, tmp_path), feeds), expected)
+    ours = quantize.quantize(model, batches)
+    assert find_ratio(run(ours, feeds), expected) >= theirs - 0.2
+    # dlc runs it as ONNX Runtime does.
+    compiled = dlc.compile(ours)
+    found = np.concatenate([compiled.run([feed["x"]])[0] for feed in feeds])
+    assert find_ratio(found, expected) >= theirs - 0.2
+
+
+@pytest.mark.parametrize("options, least", [
+    ({"method": "percentile"}, 25), ({"method": "mse"}, 25), ({"method": "entropy"}, 20),
+    ({"activations": "int8"}, 25), ({"symmetric": True}, 20),
+    ({"activations": "int8", "symmetric": True}, 20), ({"per_channel": False}, 20),
+    ({"weights_only": True}, 35),
+])  # fmt: skip
+def test_options(options, least):
+    model, feeds = make_network(), make_batches(32, seed=5)
+    batches = [] if "weights_only" in options else make_batches(8)
+    quantized = quantize.quantize(model, batches, **options)
+    assert find_ratio(run(quantized, feeds), run(model, feeds)) >= least
+    operators = [n.op_type for n in quantized.graph.node]
+    assert "BatchNormalization" not in operators
+    assert ("QuantizeLinear" in operators) != ("weights_only" in options)
+    stored = [c for c in quantized.graph.initializer if c.data_type == TensorProto.INT8]
+    scales = [numpy_helper.to_array(c).size for c in quantized.graph.initializer
+              if c.name.endswith("quantized_scale")]  # fmt: skip
+    assert len(stored) >= 4 and (max(scales) > 1) == options.get("per_channel", True)
+
+
+def test_histogram_grows():
+    """The counts are those of all values, in whatever order they come."""
+    random = np.random.default_rng(1)
+    values = [random.standard_normal(1000) * scale for scale in (0.01, 3, 0.5, 40)]
+    histogram = calibration.Histogram()
+    for part in values:
+        histogram.add(part.min(), part.max(), part)
+    every = np.concatenate(values)
+    np.testing.assert_array_equal(
+        histogram.counts, np.histogram(every, calibration.BINS, (-histogram.limit, histogram.limit))[0]
+    )
+    assert histogram.find_range("minmax", 256, False) == (every.min(), every.max())
+    low, high = histogram.find_range("percentile", 256, False)
+    assert every.min() <= low < np.percentile(every, 0.1) and high <= every.max()
+
+
+def call(*arguments, **options):
+    return subprocess.run([DLC, "quantize", *map(str, arguments)], capture_output=True, text=True,
+                          timeout=240, **options)  # fmt: skip
+
+
+def save_data(folder, batches):
+    folder.mkdir()
+    for i, batch in enumerate(batches):
+        np.savez(folder / f"{i:04}.npz", **batch)
+    return folder
+
+
+@pytest.mark.parametrize("form", ["folder", "npz", "npy"])
+def test_command(form, tmp_path):
+    batches = make_batches(6)
+    data = tmp_path / f"data.{form}"
+    every = np.concatenate([b["x"] for b in batches])
+    if form == "folder":
+        save_data(data, batches)
+    elif form == "npz":
+        np.savez(data, x=every)
+    else:
+        np.save(data, every)
+    model = make_network(batch=1)
+    onnx.save(model, tmp_path / "model.onnx")
+    done = call(tmp_path / "model.onnx", f"--calibrate={data}", "-o", tmp_path / "out.onnx")
+    assert done.returncode == 0, done.stderr
+    assert "calibrating: 6 of 6 batches, 0 s left" in done.stderr
+    expected = quantize.quantize(model, batches)
+    assert onnx.load(tmp_path / "out.onnx").SerializeToString() == expected.SerializeToString()
+    assert not list(tmp_path.glob("*.calibration.npz"))
+
+
+def test_resume(tmp_path):
+    """What was seen before an interruption counts, and is not seen again."""
+    model, batches = make_network(), make_batches(6)
+    options = quantize.Options(method="mse")
+    first = quantize.Quantizer(model, options)
+    state = quantize.State(tmp_path / "out.onnx", "print")
+    for batch in batches[:4]:
+        first.observe(batch)
+    state.save(first, 4)
+    second = quantize.Quantizer(model, options)
+    assert quantize.State(tmp_path / "out.onnx", "another").load(second) == 0
+    assert state.load(second) == 4
+    for batch in batches[4:]:
+        second.observe(batch)
+    expected = quantize.quantize(model, batches, method="mse")
+    assert second.finish().SerializeToString() == expected.SerializeToString()
+
+
+@pytest.mark.parametrize("arrays, message", [
+    ({"x": np.zeros((1, 3, 8, 16), np.float32)},
+     "expected 'x' of float32 ?x3x16x16 in batch 1, found float32 1x3x8x16"),
+    ({"x": np.zeros((1, 3, 16, 16), np.float64)},
+     "expected 'x' of float32 ?x3x16x16 in batch 1, found float64 1x3x16x16"),
+    ({"z": np.zeros((1, 3, 16, 16), np.float32)}, "expected an array 'x' in "),
+    ({"x": np.full((1, 3, 16, 16), np.nan, np.float32)}, "tensor 'x' has values that are not finite"),
+    ({}, "expected npz or npy files in "),
+])  # fmt: skip
+def test_wrong_data(arrays, message, tmp_path):
+    onnx.save(make_network(), tmp_path / "model.onnx")
+    data = save_data(tmp_path / "data", [arrays] if arrays else [])
+    done = call(tmp_path / "model.onnx", f"--calibrate={data}", "-o", tmp_path / "out.onnx")
+    assert done.returncode == 1 and re.search(r"dlc: error: .*" + re.escape(message), done.stderr)
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_wrong_calls(tmp_path):
+    onnx.save(make_network(), tmp_path / "model.onnx")
+    done = call(tmp_path / "model.onnx", "-o", tmp_path / "out.onnx")
+    assert done.returncode == 1 and "expected --calibrate=DIR or a file" in done.stderr
+    done = call(tmp_path / "model.onnx", "--calibrate=none", "-o", tmp_path / "out.onnx")
+    assert done.returncode == 1 and "expected a folder, an npz or an npy file, found 'none'" in done.stderr
+    with pytest.raises(ValueError, match="expected a method of minmax, percentile, entropy, mse"):
+        quantize.quantize(make_network(), method="best")
+    with pytest.raises(ValueError, match="expected uint8 or int8 activations, found 'int4'"):
+        quantize.quantize(make_network(), activations="int4")
+    with pytest.raises(ValueError, match="no batch showed the values of tensor 'x'"):
+        quantize.quantize(make_network())
