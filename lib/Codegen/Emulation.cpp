@@ -46,7 +46,7 @@ static LogicalResult replaceIntrinsics(ModuleOp op, llvm::Module &module) {
 }
 
 /// Makes `void NAME(void **parameters)` of a kernel. NAME_waits says whether
-/// threads wait for each other in it.
+/// threads wait for each other in it, NAME_parameters how many there are.
 static void wrapKernel(llvm::Module &module, Function &kernel) {
   llvm::LLVMContext &context = module.getContext();
   std::string name = kernel.getName().str();
@@ -75,9 +75,12 @@ static void wrapKernel(llvm::Module &module, Function &kernel) {
         waits |= call->getCalledFunction() &&
                  call->getCalledFunction()->getName() == "dlc_emulated_barrier";
   auto *i32 = llvm::Type::getInt32Ty(context);
-  new llvm::GlobalVariable(module, i32, /*isConstant=*/true,
-                           llvm::GlobalValue::ExternalLinkage,
-                           llvm::ConstantInt::get(i32, waits), name + "_waits");
+  for (auto [suffix, value] :
+       {std::pair("_waits", unsigned(waits)),
+        std::pair("_parameters", unsigned(kernel.arg_size()))})
+    new llvm::GlobalVariable(module, i32, /*isConstant=*/true,
+                             llvm::GlobalValue::ExternalLinkage,
+                             llvm::ConstantInt::get(i32, value), name + suffix);
 }
 
 FailureOr<llvm::SmallVector<char, 0>>

@@ -119,7 +119,9 @@ struct LowerOutput : RunOpLowering<OutputOp> {
     }
     if (op.getDevice()) {
       pointer = callRuntime(b, op, "dlc_rt_cuda_output", pointerType(b),
-                            {getRun(op), pointer,
+                            {getRun(op),
+                             integer(b, loc, b.getI32Type(), op.getIndex()),
+                             pointer,
                              bytesOf(b, loc, type, adaptor.getDynamicSizes())});
       endRunIfNull(b, op, pointer);
     }

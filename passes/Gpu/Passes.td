@@ -58,6 +58,9 @@ def PlaceOnDevice : Pass<"dlc-place-on-device", "::mlir::ModuleOp"> {
     %0 = dlc.arena 64 {device} : memref<i64>
     %1 = dlc.read %0[] : memref<i64>
     ```
+    The module's attribute `dlc.host_inputs` lists the inputs that the host
+    reads. `dlc.graphs` says that launches follow from the shapes of the inputs
+    alone, so that the runtime may keep them as a graph.
   }];
   let dependentDialects = ["::dlc::DlcDialect"];
 }

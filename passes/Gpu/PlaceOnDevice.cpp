@@ -5,6 +5,7 @@
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "passes/Gpu/Passes.h"
 #include "passes/Remarks.h"
+#include <set>
 
 using namespace mlir;
 
@@ -97,12 +98,43 @@ struct PlaceOnDevicePass : dlc::impl::PlaceOnDeviceBase<PlaceOnDevicePass> {
                       store.getIndices());
       store.erase();
     }
+    markInputs(main, buffers, b);
     for (Operation *op : buffers) {
       op->setAttr("device", b.getUnitAttr());
       // One that only the host reads stays where it is.
       if (isa<InputOp, WeightOp>(op) && op->use_empty())
         op->erase();
     }
+  }
+
+  /// Says which inputs the host reads, and whether launches depend on nothing
+  /// that it reads or computes of data.
+  void markInputs(func::FuncOp main, ArrayRef<Operation *> onDevice,
+                  OpBuilder &b) {
+    llvm::SmallDenseSet<Operation *> device(onDevice.begin(), onDevice.end());
+    std::set<int64_t> inputs;
+    bool hasGraphs = true;
+    main.walk([&](Operation *op) {
+      auto input = dyn_cast<InputOp>(op);
+      if (input && !device.contains(op)) {
+        inputs.insert(input.getIndex());
+        hasGraphs = false;
+      }
+      // Other loads are of weights.
+      if (isa<InputOp, OutputOp, ArenaOp, WeightOp, AllocOp, FreeOp, LaunchOp,
+              memref::LoadOp, func::FuncOp>(op) ||
+          op->hasTrait<OpTrait::IsTerminator>())
+        return;
+      hasGraphs &= op->hasTrait<OpTrait::HasRecursiveMemoryEffects>() ||
+                   isMemoryEffectFree(op);
+    });
+    if (!inputs.empty())
+      getOperation()->setAttr(
+          "dlc.host_inputs",
+          b.getDenseI64ArrayAttr(SmallVector<int64_t>(inputs.begin(),
+                                                      inputs.end())));
+    if (hasGraphs)
+      getOperation()->setAttr("dlc.graphs", b.getUnitAttr());
   }
 };
 

@@ -72,6 +72,9 @@ class RunOptions(Structure):
         ("parallel_context", c_void_p),
         ("state", c_void_p),
         ("state_size", c_size_t),
+        ("device", c_int32),
+        ("asynchronous", c_int32),
+        ("stream", c_void_p),
     ]
 
 
@@ -115,6 +118,8 @@ class Model(Structure):
         ("thread_workspace_size", c_size_t),
         ("state_size", c_size_t),
         ("init", CFUNCTYPE(c_int, POINTER(RunOptions))),
+        ("synchronize", CFUNCTYPE(c_int, POINTER(RunOptions))),
+        ("release", CFUNCTYPE(c_int, POINTER(RunOptions))),
     ]
 
 
