@@ -61,6 +61,8 @@ struct CompileOptions {
   unsigned optLevel = 3;
   /// The form of convolutions: auto, direct or winograd.
   std::string conv = "auto";
+  /// The arithmetic of contractions of float32: fp32, tf32, bf16 or fp16.
+  std::string precision = "fp32";
   /// Threads that a run uses unless its options say otherwise; 1 leaves out
   /// all thread code, 0 is as many as the process has CPUs at run time.
   unsigned threads = 0;

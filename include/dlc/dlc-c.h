@@ -106,6 +106,7 @@ typedef struct dlc_compile_options {
   size_t num_extern_ops;
   const char *gpus;     /* as --gpu; a target may be a GPU, too */
   int32_t gpu_fallback; /* 1: as --gpu-fallback */
+  const char *precision; /* as --precision; NULL: fp32 */
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

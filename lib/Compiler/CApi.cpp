@@ -109,6 +109,8 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
   options.threads = given.threads;
   if (given.conv)
     options.conv = given.conv;
+  if (given.precision)
+    options.precision = given.precision;
   if (given.expand_weights)
     options.expandWeights = given.expand_weights;
   if (auto wrong = readSizes(given.shapes, given.num_shapes, "shape",

@@ -24,7 +24,7 @@ using namespace dlc;
 static constexpr bool (*linalgGenerators[])(Kernel &, linalg::LinalgOp) = {
     emitReduction, emitVectors, emitLoops};
 static constexpr bool (*contractGenerators[])(Kernel &, ContractOp) = {
-    emitContractTile, emitContractScalar};
+    emitContractMma, emitContractTile, emitContractScalar};
 
 /// The type of a buffer inside of a kernel: its parameter points to the first
 /// element, so that there is no offset.
@@ -51,6 +51,8 @@ struct Mapped {
 };
 
 struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
+  using MapKernelsBase::MapKernelsBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     auto main = module.lookupSymbol<func::FuncOp>("main");
@@ -118,7 +120,7 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
                                        b.getFunctionType(types, {}));
     func->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
     b.setInsertionPointToStart(&func.getBody().front());
-    Kernel kernel(func, b);
+    Kernel kernel(func, b, capability);
     IRMapping mapping;
     unsigned parameter = 0;
     for (auto [i, argument] : llvm::enumerate(function.getArguments())) {

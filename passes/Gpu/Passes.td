@@ -40,6 +40,9 @@ def MapKernels : Pass<"dlc-map-kernels", "::mlir::ModuleOp"> {
     "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+  let options = [
+    Option<"capability", "capability", "unsigned", "70",
+           "the least compute capability, times 10, of the GPUs to run on">];
 }
 
 def PlaceOnDevice : Pass<"dlc-place-on-device", "::mlir::ModuleOp"> {

@@ -40,6 +40,7 @@ def compile(
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    precision: str = "fp32",
     threads: int | None = None,
     expand_weights: str = "init",
     disabled_passes: Sequence[str] = (),
@@ -66,6 +67,8 @@ def compile(
       dims: sizes of named dimensions.
       opt_level: 0 to 3.
       conv: the form of convolutions: auto, direct or winograd.
+      precision: what contractions of float32 round their operands to: fp32,
+        tf32, bf16 or fp16; a CPU has fp32 alone.
       threads: how many a run uses unless it says otherwise; 1 leaves out all
         thread code, and without it they are as many as the process has CPUs.
       expand_weights: where constants much larger than their sources are made:
@@ -88,7 +91,7 @@ def compile(
     """
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
-        disabled_passes, added_passes, pass_limit, remarks, gpus, gpu_fallback,
+        disabled_passes, added_passes, pass_limit, remarks, gpus, gpu_fallback, precision,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     compilation = _Compilation(_run(model, options))
@@ -110,6 +113,7 @@ def compile_to_file(
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    precision: str = "fp32",
     threads: int | None = None,
     expand_weights: str = "init",
     disabled_passes: Sequence[str] = (),
@@ -146,7 +150,7 @@ def compile_to_file(
         raise ValueError("expected at least one kind of file to emit")
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
-        disabled_passes, added_passes, pass_limit, None, gpus, gpu_fallback,
+        disabled_passes, added_passes, pass_limit, None, gpus, gpu_fallback, precision,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     options.set_outputs(list(zip(emit, paths)))
@@ -189,6 +193,7 @@ class _Options:
         remarks: str | None,
         gpus: str | None,
         gpu_fallback: bool,
+        precision: str,
     ) -> None:
         self.struct = library.CompileOptions(
             size=ctypes.sizeof(library.CompileOptions),
@@ -204,6 +209,7 @@ class _Options:
             ("expand_weights", expand_weights),
             ("remarks", remarks),
             ("gpus", gpus),
+            ("precision", precision),
         ):
             if text is not None:
                 setattr(self.struct, field, text.encode())

@@ -57,6 +57,7 @@ class CompileOptions(Structure):
         ("num_extern_ops", c_size_t),
         ("gpus", c_char_p),
         ("gpu_fallback", c_int32),
+        ("precision", c_char_p),
     ]
 
 

@@ -24,7 +24,8 @@ class Driver:
         self.emulator = folder / "emulator.o"
         library = folder / "libcuda.so.1"
         flags = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC"]
-        subprocess.run([*flags, "-c", HERE / "emulator.c", "-o", self.emulator], check=True)
+        sources = [HERE / "emulator.c", HERE / "emulator_warp.c"]
+        subprocess.run([*flags, "-O2", "-r", *sources, "-o", self.emulator], check=True)
         subprocess.run(
             [*flags, "-shared", "-Wl,-soname,libcuda.so.1", HERE / "fake_cuda.c", "-o", library],
             check=True,

@@ -46,6 +46,11 @@ static cl::opt<std::string>
     convForm("conv", cl::init("auto"),
              cl::desc("Form of convolutions: auto (default), direct, winograd"),
              cl::value_desc("form"), cl::cat(generalCategory));
+static cl::opt<std::string> precision(
+    "precision", cl::init("fp32"),
+    cl::desc("What contractions of float32 round their operands to: fp32 "
+             "(default, exact), tf32, bf16, fp16"),
+    cl::value_desc("type"), cl::cat(generalCategory));
 /// Registered when LLVM's own option of that name is gone.
 static cl::opt<unsigned> *threads;
 static void registerThreads() {
@@ -317,6 +322,7 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
     return wrong("expected --conv=auto, direct or winograd, found '" +
                  convForm + "'");
+  options.precision = precision;
   options.threads = *threads;
   if (threads->getNumOccurrences() &&
       (options.threads < 1 || options.threads > kMaxThreads))
