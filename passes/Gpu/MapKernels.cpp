@@ -8,6 +8,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Gpu/Kernel.h"
+#include "passes/Gpu/Rows.h"
 #include "passes/Gpu/Passes.h"
 #include "passes/Remarks.h"
 
@@ -135,11 +136,17 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     for (Operation &op : function.front().without_terminator())
       b.clone(op, mapping);
     Operation *inside = nullptr;
-    for (Operation &op : func.getBody().front())
+    SmallVector<linalg::LinalgOp> steps;
+    for (Operation &op : func.getBody().front()) {
       if (isa<linalg::LinalgOp, ContractOp>(op))
         inside = &op;
+      if (auto step = dyn_cast<linalg::LinalgOp>(op))
+        steps.push_back(step);
+    }
     b.setInsertionPoint(inside);
-    if (auto op = dyn_cast<linalg::LinalgOp>(inside))
+    if (auto rows = function->getAttrOfType<IntegerAttr>("dlc.rows"))
+      emitRows(kernel, steps, rows.getInt());
+    else if (auto op = dyn_cast<linalg::LinalgOp>(inside))
       (void)llvm::any_of(linalgGenerators,
                          [&](auto emit) { return emit(kernel, op); });
     else
@@ -148,6 +155,9 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
       });
     remarkDone(work->getLoc(), "dlc-map-kernels")
         << remark::add("kernel: {0}", kernel.description);
+    for (linalg::LinalgOp step : steps)
+      if (step != inside)
+        step.erase();
     inside->erase();
     b.setInsertionPointToEnd(&func.getBody().back());
     gpu::ReturnOp::create(b);

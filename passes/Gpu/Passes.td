@@ -13,6 +13,30 @@ def KeepFallback : Pass<"dlc-keep-fallback", "::mlir::ModuleOp"> {
   }];
 }
 
+def FuseRows : Pass<"dlc-fuse-rows", "::mlir::ModuleOp"> {
+  let summary = "Make one kernel of several that work on the same rows";
+  let description = [{
+    Of kernels that @main calls one after the other, and that each compute row
+    after row of static shape (a reduction along rows, or something elementwise
+    that uses such sums), one is made, in which a block does all steps of a row.
+    A row must be a part of its own of every buffer that is written, also where
+    buffers share memory.
+
+    ```mlir
+    call @largest(%x, %max)          // softmax
+    call @exp(%x, %max, %e)
+    call @sum(%e, %sum)
+    call @divide(%e, %sum, %y)
+    ```
+    becomes
+    ```mlir
+    call @rows_0(%x, %max, %e, %sum, %y)
+    ```
+    whose attribute `dlc.rows` is the number of rows.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
+}
+
 def MapKernels : Pass<"dlc-map-kernels", "::mlir::ModuleOp"> {
   let summary = "Make GPU kernels of the functions that @main calls";
   let description = [{

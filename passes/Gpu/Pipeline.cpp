@@ -18,6 +18,7 @@ void dlc::buildGpuPipeline(OpPassManager &pm, bool fallback,
     pm.addPass(createKeepFallback());
   // Makes functions beside the kernels, which these then take along.
   pm.addPass(createConvertMathToFuncs());
+  pm.addPass(createFuseRows());
   MapKernelsOptions map;
   map.capability = capability;
   pm.addPass(createMapKernels(map));
