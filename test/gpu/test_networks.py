@@ -48,7 +48,7 @@ def make_bert(layers=2, tokens=24, width=64, heads=4):
 
     def weight(*shape):
         name = f"w{len(constants)}"
-        value = random.standard_normal(shape).astype(np.float32) / np.sqrt(shape[0])
+        value = (random.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
         constants.append(numpy_helper.from_array(value, name))
         return name
 
@@ -107,7 +107,7 @@ def check(model, inputs, driver, tmp_path, *flags, rtol=1e-3, atol=1e-4):
             assert wanted.size == 0 or wanted.std() > 0.01, "the answers say nothing"
             np.testing.assert_allclose(value, wanted, rtol=rtol, atol=atol)
         assert driver.error == ""
-        held = held or driver.held
+        held = held or driver.in_use
     return held
 
 
@@ -115,7 +115,7 @@ def check(model, inputs, driver, tmp_path, *flags, rtol=1e-3, atol=1e-4):
 def test_perceptron_of_static_shape(rows, driver, tmp_path):
     x = random.standard_normal((rows, 20), np.float32)
     held = check(make_perceptron(), [x, -x, x], driver, tmp_path, f"--dim=rows={rows}")
-    assert driver.held == held, "a later run allocates"
+    assert driver.in_use == held, "a later run allocates"
 
 
 def test_perceptron_of_dynamic_shape(driver, tmp_path):
