@@ -209,7 +209,10 @@ def main() -> int:
              for name, model, flags in models for arch in options.gpu.split(",")]  # fmt: skip
     failed, spilling, good, total = [], [], {}, {}
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
-        for name, arch, kernels, error in pool.map(run_model, tasks, chunksize=1):
+        for done, result in enumerate(pool.map(run_model, tasks, chunksize=1)):
+            name, arch, kernels, error = result
+            if done % 100 == 0 and options.nodes is not None:
+                print(f"{done} of {len(tasks)}, {len(failed)} failed", file=sys.stderr, flush=True)
             if kernels is None:
                 failed.append(f"{name} {arch}: {error}")
                 continue

@@ -35,6 +35,16 @@ static StringRef findSubstitute(StringRef intrinsic) {
             "dlc_emulated_mma_m16n8k8_tf32")
       .Case("llvm.nvvm.mma.m8n8k4.row.col.f32.f32",
             "dlc_emulated_mma_m8n8k4_f16")
+      .Case("llvm.nvvm.mma.m16n8k32.row.col.s8", "dlc_emulated_mma_m16n8k32_ss")
+      .Case("llvm.nvvm.mma.m16n8k32.row.col.s8.u8",
+            "dlc_emulated_mma_m16n8k32_su")
+      .Case("llvm.nvvm.mma.m16n8k32.row.col.u8.s8",
+            "dlc_emulated_mma_m16n8k32_us")
+      .Case("llvm.nvvm.mma.m16n8k32.row.col.u8", "dlc_emulated_mma_m16n8k32_uu")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.s8", "dlc_emulated_mma_m8n8k16_ss")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.s8.u8", "dlc_emulated_mma_m8n8k16_su")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.u8.s8", "dlc_emulated_mma_m8n8k16_us")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.u8", "dlc_emulated_mma_m8n8k16_uu")
       .Case("llvm.nvvm.f2tf32.rna", "dlc_emulated_round_tf32")
       .Case("llvm.nvvm.cp.async.cg.shared.global.16.s", "dlc_emulated_copy")
       .Case("llvm.nvvm.cp.async.commit.group", "dlc_emulated_commit")

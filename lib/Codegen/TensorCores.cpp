@@ -23,6 +23,26 @@ public:
     for (StringRef name : {"dlc_mma_load_f16_t", "dlc_mma_load_bf16_t"})
       if (begin(name))
         load(/*isTransposed=*/true);
+    if (begin("dlc_mma_load_i8"))
+      b.CreateRet(makeFragment(
+          loadMatrix(address(b.getInt8Ty(), arg(1)), /*isTransposed=*/false)));
+    for (auto [name, wide, narrow] :
+         {std::tuple("dlc_mma_s8_s8", Intrinsic::nvvm_mma_m16n8k32_row_col_s8,
+                     Intrinsic::nvvm_mma_m8n8k16_row_col_s8),
+          std::tuple("dlc_mma_s8_u8",
+                     Intrinsic::nvvm_mma_m16n8k32_row_col_s8_u8,
+                     Intrinsic::nvvm_mma_m8n8k16_row_col_s8_u8),
+          std::tuple("dlc_mma_u8_s8",
+                     Intrinsic::nvvm_mma_m16n8k32_row_col_u8_s8,
+                     Intrinsic::nvvm_mma_m8n8k16_row_col_u8_s8),
+          std::tuple("dlc_mma_u8_u8", Intrinsic::nvvm_mma_m16n8k32_row_col_u8,
+                     Intrinsic::nvvm_mma_m8n8k16_row_col_u8)})
+      if (begin(name)) {
+        if (capability >= 80)
+          multiply(wide, i32);
+        else
+          multiplyBytesOfTuring(narrow);
+      }
     if (begin("dlc_mma_load_tf32"))
       loadTf32();
     if (begin("dlc_mma_gather_tf32"))
@@ -33,7 +53,7 @@ public:
       multiply(Intrinsic::nvvm_mma_m16n8k16_row_col_bf16, i32);
     if (begin("dlc_mma_tf32"))
       multiply(Intrinsic::nvvm_mma_m16n8k8_row_col_tf32, i32);
-    for (StringRef name : {"dlc_mma_copy2", "dlc_mma_copy4"})
+    for (StringRef name : {"dlc_mma_copy1", "dlc_mma_copy2", "dlc_mma_copy4"})
       if (begin(name))
         copy();
     if (begin("dlc_mma_commit")) {
@@ -236,6 +256,27 @@ private:
     });
   }
 
+  /// Eight rows, eight columns and 16 terms at a time.
+  void multiplyBytesOfTuring(Intrinsic::ID instruction) {
+    SmallVector<Value *> results;
+    for (unsigned columns = 0; columns < 2; ++columns)
+      for (unsigned rows = 0; rows < 2; ++rows) {
+        unsigned first = 4 * columns + 2 * rows;
+        Value *x = b.CreateExtractElement(arg(2), uint64_t(first));
+        Value *y = b.CreateExtractElement(arg(2), uint64_t(first + 1));
+        for (unsigned terms = 0; terms < 2; ++terms) {
+          Value *result = b.CreateIntrinsic(
+              instruction, {part(0, rows + 2 * terms, i32),
+                            part(1, columns + 2 * terms, i32), x, y});
+          x = b.CreateExtractValue(result, 0);
+          y = b.CreateExtractValue(result, 1);
+        }
+        results.push_back(x);
+        results.push_back(y);
+      }
+    b.CreateRet(makeFragment(results));
+  }
+
   /// Four terms at a time; each eight threads have 8 x 8 of the sums.
   void multiplyVolta() {
     SmallVector<Value *> sums;
@@ -257,7 +298,10 @@ private:
   /// Copies 16 bytes from global to shared memory, or writes zeros where the
   /// number of bytes is 0.
   void copy() {
-    Type *element = function->getName().ends_with("2") ? half() : f32;
+    StringRef name = function->getName();
+    Type *element = name.ends_with("1")   ? b.getInt8Ty()
+                    : name.ends_with("2") ? half()
+                                          : f32;
     Value *to = address(element, arg(1));
     Value *from = b.CreateGEP(element, arg(2), arg(3));
     if (hasAsyncCopy()) {

@@ -24,13 +24,15 @@ struct MmaTile {
   int64_t rows, columns, warpRows, warpColumns;
 };
 
-/// A part of A or B on its way to shared memory: [width][depth] where elements
-/// side by side in memory are terms of one sum, else [depth][width].
+/// A part of A or B on its way to shared memory, where it is [width][depth] or
+/// [depth][width]: as in memory, but bytes are always [width][depth].
 struct Source {
   Value buffer, pointer;       // one-dimensional, of one element
   Type type;                   // of elements in memory
   int64_t width;               // rows or columns of the tile
-  bool isDepthFast, isAsync;   // isAsync: copied without registers
+  bool isDepthFast;            // memory has terms of a sum side by side
+  bool isDepthMajor;           // and shared memory
+  bool isAsync;                // copied without registers
   bool isPartial;              // not all threads copy
   int64_t vector;              // elements that are copied at once
   Value memory, first;         // shared, of all stages; of one element
@@ -111,9 +113,9 @@ Value MmaEmitter::call(StringRef name, Type result, ValueRange operands) {
 /// The place of chunk `at` of a row of shared memory: rows that a warp reads
 /// at once differ in the banks of a chunk.
 Value MmaEmitter::swizzle(const Source &source, Value row, Value at) {
-  int64_t length = (source.isDepthFast ? depth : source.width) / chunk;
+  int64_t length = (source.isDepthMajor ? depth : source.width) / chunk;
   Value key;
-  if (!source.isDepthFast && bytes == 4)
+  if (!source.isDepthMajor && bytes == 4)
     // Eight elements side by side of four rows, without ldmatrix.
     key = kernel.mul(rem(row, std::min<int64_t>(4, length / 2)),
                      kernel.index(2));
@@ -126,9 +128,9 @@ Value MmaEmitter::swizzle(const Source &source, Value row, Value at) {
 
 /// The place of an element in a stage.
 Value MmaEmitter::placeOf(const Source &source, Value outer, Value k) {
-  Value row = source.isDepthFast ? outer : k;
-  Value at = source.isDepthFast ? k : outer;
-  int64_t length = source.isDepthFast ? depth : source.width;
+  Value row = source.isDepthMajor ? outer : k;
+  Value at = source.isDepthMajor ? k : outer;
+  int64_t length = source.isDepthMajor ? depth : source.width;
   Value place = kernel.add(kernel.mul(swizzle(source, row, div(at, chunk)),
                                       kernel.index(chunk)),
                            rem(at, chunk));
@@ -142,12 +144,14 @@ Source MmaEmitter::makeSource(unsigned operand, Value firstOuter,
       cast<MemRefType>(op.getMapped()[operand].getType()).getElementType();
   source.width = operand == 0 ? tile.rows : tile.columns;
   source.isDepthFast = nest.isDepthFast(operand);
+  source.isDepthMajor = source.isDepthFast || bytes == 1;
   source.buffer = nest.flatten(operand);
   unsigned fastDim = source.isDepthFast ? nest.sums.back() : outerDims.back();
   source.vector = nest.chooseVector(
       operand, fastDim, kChunkBytes * 8 / source.type.getIntOrFloatBitWidth());
   int64_t fast = source.isDepthFast ? depth : source.width;
-  source.isAsync = source.type == type && source.vector == chunk;
+  source.isAsync = source.type == type && source.vector == chunk &&
+                   source.isDepthFast == source.isDepthMajor;
   source.pointer = memref::ReinterpretCastOp::create(
       b, MemRefType::get({1}, source.type), source.buffer, /*offset=*/0,
       ArrayRef<int64_t>{1}, ArrayRef<int64_t>{1});
@@ -234,9 +238,18 @@ SmallVector<Value> MmaEmitter::load(Source &source, unsigned operand,
 
 void MmaEmitter::put(Source &source, ValueRange values, Value slot) {
   Value base = kernel.mul(slot, kernel.index(elements(source)));
-  for (auto [value, place] : llvm::zip(values, source.places)) {
-    Value at = kernel.add(base, place);
-    if (source.vector == 1)
+  for (auto [i, value] : llvm::enumerate(values)) {
+    Value at = kernel.add(base, source.places[i]);
+    if (source.vector > 1 && source.isDepthFast != source.isDepthMajor) {
+      // Side by side in memory, and one below the other here.
+      for (int64_t j = 0; j < source.vector; ++j)
+        memref::StoreOp::create(
+            b, vector::ExtractOp::create(b, value, j), source.memory,
+            ValueRange{kernel.add(
+                base, placeOf(source,
+                              kernel.add(source.outer[i], kernel.index(j)),
+                              source.k[i]))});
+    } else if (source.vector == 1)
       memref::StoreOp::create(b, value, source.memory, at);
     else
       vector::StoreOp::create(b, value, source.memory, ValueRange{at},
@@ -283,7 +296,7 @@ Value MmaEmitter::fragment(const Source &source, Value slot, Value firstOuter,
   Type result = VectorType::get({8}, b.getI32Type());
   Value base = kernel.mul(slot, kernel.index(source.width * depth));
   Value low = rem(lane, 16), high = div(lane, 16);
-  if (source.isDepthFast) {
+  if (source.isDepthMajor) {
     Value place =
         placeOf(source, kernel.add(firstOuter, low),
                 kernel.add(kernel.index(firstK),
@@ -316,7 +329,7 @@ Value MmaEmitter::fragment(const Source &source, Value slot, Value firstOuter,
 SmallVector<Value> MmaEmitter::multiply(Source &a, Source &c, Value slot,
                                         ValueRange sums) {
   SmallVector<Value> result(sums);
-  int64_t terms = bytes == 4 ? 8 : 16;
+  int64_t terms = 2 * chunk;
   for (int64_t k = 0; k < depth; k += terms) {
     SmallVector<Value> x, y;
     for (int64_t i = 0; i < tile.warpRows; i += kStep)
@@ -328,7 +341,8 @@ SmallVector<Value> MmaEmitter::multiply(Source &a, Source &c, Value slot,
     for (size_t i = 0; i < x.size(); ++i)
       for (size_t j = 0; j < y.size(); ++j) {
         Value &sum = result[i * y.size() + j];
-        sum = call(getMmaMultiply(type), sum.getType(), {x[i], y[j], sum});
+        sum = call(getMmaMultiply(type, op.getAUnsigned(), op.getBUnsigned()),
+                   sum.getType(), {x[i], y[j], sum});
       }
   }
   return result;
@@ -450,7 +464,7 @@ void MmaEmitter::emit() {
     });
     commit();
   }
-  auto sumType = VectorType::get({8}, b.getF32Type());
+  auto sumType = VectorType::get({8}, op.getSumType());
   SmallVector<Value> carried(tile.warpRows / kStep * tile.warpColumns / kStep,
                              arith::ConstantOp::create(
                                  b, b.getZeroAttr(sumType)));
@@ -498,7 +512,7 @@ bool dlc::emitContractMma(Kernel &kernel, ContractOp op) {
   std::optional<MmaOperands> operands = findMmaOperands(
       elementOf(op.getA()), elementOf(op.getB()), op.getSumType(),
       op.getPrecision(), kernel.capability, op.getContext());
-  if (!operands || !isSeparable(op, 0) || !isSeparable(op, 1))
+  if (!operands || op.getDot() || !isSeparable(op, 0) || !isSeparable(op, 1))
     return false;
   int64_t rows = guessSize(op, ContractOp::DimKind::Row);
   int64_t columns = guessSize(op, ContractOp::DimKind::Column);

@@ -27,6 +27,8 @@ inline std::optional<MmaOperands>
 findMmaOperands(mlir::Type a, mlir::Type b, mlir::Type sum,
                 std::optional<Precision> precision, unsigned capability,
                 mlir::MLIRContext *context) {
+  if (a.isInteger(8) && b.isInteger(8) && sum.isInteger(32) && capability >= 75)
+    return MmaOperands{a, "int8"};
   if (!sum.isF32())
     return std::nullopt;
   auto fits = [&](mlir::Type type) {
@@ -48,9 +50,11 @@ findMmaOperands(mlir::Type a, mlir::Type b, mlir::Type sum,
   return std::nullopt;
 }
 
-/// A step's fragment of rows of 8 f16 or bf16, or 4 f32, a chunk; transposed:
-/// rows are terms of sums.
+/// A step's fragment of rows of 16 i8, 8 f16 or bf16, or 4 f32, a chunk;
+/// transposed, which there is not for i8: rows are terms of sums.
 inline llvm::StringRef getMmaLoad(mlir::Type type, bool isTransposed) {
+  if (type.isInteger(8))
+    return "dlc_mma_load_i8";
   if (type.isF32())
     return isTransposed ? "dlc_mma_gather_tf32" : "dlc_mma_load_tf32";
   if (type.isBF16())
@@ -58,7 +62,11 @@ inline llvm::StringRef getMmaLoad(mlir::Type type, bool isTransposed) {
   return isTransposed ? "dlc_mma_load_f16_t" : "dlc_mma_load_f16";
 }
 
-inline llvm::StringRef getMmaMultiply(mlir::Type type) {
+inline llvm::StringRef getMmaMultiply(mlir::Type type, bool aUnsigned,
+                                      bool bUnsigned) {
+  if (type.isInteger(8))
+    return aUnsigned ? (bUnsigned ? "dlc_mma_u8_u8" : "dlc_mma_u8_s8")
+                     : (bUnsigned ? "dlc_mma_s8_u8" : "dlc_mma_s8_s8");
   return type.isF32()    ? "dlc_mma_tf32"
          : type.isBF16() ? "dlc_mma_bf16"
                          : "dlc_mma_f16";

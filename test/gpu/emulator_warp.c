@@ -145,6 +145,49 @@ void dlc_emulated_mma_m8n8k4_f16(float *out, uint32_t a0, uint32_t a1,
   }
 }
 
+/* Bytes: `rows` (8 or 16) x `terms` by `terms` x 8, four terms a word. */
+static void multiply_bytes(int32_t *out, int rows, int terms, int a_unsigned,
+                           int b_unsigned, const struct dlc_offer *offer,
+                           const int32_t *sums) {
+  const struct dlc_offer *all = dlc_emulated_meet(offer);
+  int lane = dlc_emulated_lane(), halves = rows / 8, num_a = halves * terms / 16;
+  for (int i = 0; i < 2 * halves; ++i) {
+    int row = lane / 4, half = i / 2, column = lane % 4 * 2 + i % 2;
+    uint32_t sum = (uint32_t)sums[i];
+    for (int k = 0; k < terms; ++k) {
+      int quad = k % 16 / 4, shift = k % 4 * 8, word = k / 16;
+      uint32_t a = all[row * 4 + quad].words[half + halves * word] >> shift;
+      uint32_t b = all[column * 4 + quad].words[num_a + word] >> shift;
+      int32_t x = a_unsigned ? (uint8_t)a : (int8_t)a;
+      int32_t y = b_unsigned ? (uint8_t)b : (int8_t)b;
+      sum += (uint32_t)(x * y);
+    }
+    out[i] = (int32_t)sum;
+  }
+}
+
+#define MMA_BYTES(suffix, a_unsigned, b_unsigned)                              \
+  void dlc_emulated_mma_m16n8k32_##suffix(                                     \
+      int32_t *out, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,        \
+      uint32_t b0, uint32_t b1, int32_t c0, int32_t c1, int32_t c2,            \
+      int32_t c3) {                                                            \
+    struct dlc_offer offer = {{a0, a1, a2, a3, b0, b1}, 0};                    \
+    const int32_t sums[] = {c0, c1, c2, c3};                                   \
+    multiply_bytes(out, 16, 32, a_unsigned, b_unsigned, &offer, sums);         \
+  }                                                                            \
+  void dlc_emulated_mma_m8n8k16_##suffix(int32_t *out, uint32_t a0,            \
+                                         uint32_t b0, int32_t c0,              \
+                                         int32_t c1) {                         \
+    struct dlc_offer offer = {{a0, b0}, 0};                                    \
+    const int32_t sums[] = {c0, c1};                                           \
+    multiply_bytes(out, 8, 16, a_unsigned, b_unsigned, &offer, sums);          \
+  }
+
+MMA_BYTES(ss, 0, 0)
+MMA_BYTES(su, 0, 1)
+MMA_BYTES(us, 1, 0)
+MMA_BYTES(uu, 1, 1)
+
 /* Of each thread the copies that were not waited for, and the groups that were
  * closed behind them. */
 static struct {

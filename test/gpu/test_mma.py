@@ -2,12 +2,15 @@
 float64 of the rounded operands: the layouts, sizes and types that kernels have,
 for each generation of instructions."""
 
+import subprocess
+
 import emulated
 import ml_dtypes
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from test_ptx import assemble
 
 random = np.random.default_rng(3)
 
@@ -139,3 +142,40 @@ def test_precision(precision, gpu, driver, tmp_path):
 def test_halves(gpu, driver, tmp_path):
     results = run(HALVES, driver, tmp_path, gpu=gpu)
     compare(HALVES, results, "fp16", 6e-4)
+
+
+@pytest.mark.parametrize("gpu", ["sm_75", "sm_80"])
+def test_bytes(gpu, driver, tmp_path):
+    """Exact, for all signs of operands and layouts of B."""
+    inputs, nodes, outputs, constants, given, wanted = [], [], [], [], [], []
+    kinds = {np.int8: TensorProto.INT8, np.uint8: TensorProto.UINT8}
+    shapes = [((70, 64), (64, 48)), ((33, 100), (100, 31)), ((2, 24, 96), (96, 160)),
+              ((1408, 64), (64, 1408)), ((12, 200), (200, 130))]  # fmt: skip
+    cases = [(a, b, shape, constant) for a in kinds for b in kinds
+             for shape in shapes[: 5 if a is b else 2] for constant in (True, False)]  # fmt: skip
+    for i, (a, b, (left, right), constant) in enumerate(cases):
+        x = random.integers(np.iinfo(a).min, np.iinfo(a).max + 1, left).astype(a)
+        y = random.integers(np.iinfo(b).min, np.iinfo(b).max + 1, right).astype(b)
+        inputs.append(helper.make_tensor_value_info(f"x{i}", kinds[a], left))
+        given.append(x)
+        if constant:
+            constants.append(numpy_helper.from_array(y, f"y{i}"))
+        else:
+            inputs.append(helper.make_tensor_value_info(f"y{i}", kinds[b], right))
+            given.append(y)
+        nodes.append(helper.make_node("MatMulInteger", [f"x{i}", f"y{i}"], [f"z{i}"]))
+        product = x.astype(np.int32) @ y.astype(np.int32)
+        outputs.append(helper.make_tensor_value_info(f"z{i}", TensorProto.INT32, product.shape))
+        wanted.append(product)
+    graph = helper.make_graph(nodes, "g", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    network, kernels = emulated.compile(model, tmp_path, driver, gpu=gpu)
+    driver.reset(kernels, capability=int(gpu[3:5]))
+    for found, product in zip(network.run(given), wanted, strict=True):
+        np.testing.assert_array_equal(found, product)
+    assert driver.error == ""
+    ptx = tmp_path / "x.ptx"
+    subprocess.run(["dlc", tmp_path / "network.onnx", f"--gpu={gpu}", "--emit=ptx", "-o", ptx],
+                   check=True)  # fmt: skip
+    assert "mma.sync" in ptx.read_text()
+    assert all(spilled == 0 for _, spilled in assemble(ptx, gpu).values())
