@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 
-import onnx
 import subjects
+
+import dlc
 
 CONFORMANCE = pathlib.Path(__file__).resolve().parents[1] / "test" / "conformance"
 ARCHITECTURES = "sm_70,sm_80,sm_90a,sm_100"
@@ -111,27 +112,21 @@ def assemble(ptx: pathlib.Path, arch: str) -> list[Kernel]:
     return kernels
 
 
-def compile_model(model: pathlib.Path, arch: str, folder: pathlib.Path, *flags: str):
-    """Its kernels, and what dlc says of their forms."""
+def compile_model(model, arch: str, folder: pathlib.Path, **options):
+    """Its kernels."""
     ptx = folder / "x.ptx"
-    command = ["dlc", model, f"--gpu={arch}", "--emit=ptx", "-o", ptx, *flags,
-               "--remarks=map-kernels"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    try:
+        dlc.compile_to_file(model, ptx, emit=["ptx"], gpus=arch, **options)
+    except dlc.CompileError as error:
+        raise RuntimeError(str(error).strip().splitlines()[0]) from None
     return assemble(ptx, arch)
 
 
 def run_model(task):
-    name, model, arch, flags, keep = task
+    name, model, arch, options, keep = task
     with tempfile.TemporaryDirectory() as folder:
-        if isinstance(model, onnx.ModelProto):
-            path = pathlib.Path(folder) / "x.onnx"
-            onnx.save(model, path)
-        else:
-            path = model
         try:
-            kernels = compile_model(path, arch, pathlib.Path(folder), *flags)
+            kernels = compile_model(model, arch, pathlib.Path(folder), **options)
         except RuntimeError as error:
             return name, arch, None, str(error)
     if not keep:
@@ -141,7 +136,7 @@ def run_model(task):
     return name, arch, kernels, ""
 
 
-def list_nodes(part: str, flags):
+def list_nodes(part: str, options):
     """Tests of nodes that pass on a CPU."""
     sys.path.insert(0, str(CONFORMANCE))
     import cases
@@ -149,15 +144,28 @@ def list_nodes(part: str, flags):
     passing = set((CONFORMANCE / "passing.txt").read_text().split())
     for case in cases.load_cases(("node",)):
         if case.name in passing and part in case.name:
-            yield case.name, case.load_model(), ("-O1", *flags)
+            model = case.load_model().SerializeToString()
+            yield case.name, model, {"opt_level": 1, **options}
+
+
+def find_loop(text: str) -> str:
+    """The shortest of the loops that have most multiply-adds."""
+    labels = {match[1]: match.end() for match in re.finditer(r"(\$L__BB\w+):", text)}
+    best, most = "", 0
+    for branch in re.finditer(r"bra(?:\.uni)?\s+(\$L__BB\w+);", text):
+        begin = labels.get(branch[1], len(text))
+        body = text[begin : branch.end()]
+        number = len(re.findall(r"mma\.sync|fma\.rn", body))
+        if number > most or (number == most and len(body) < len(best)):
+            best, most = body, number
+    return best
 
 
 def describe_tile(kernel: Kernel, arch: str) -> str:
     """Instructions of the kernel's loop by kind, occupancy, and the estimate."""
     gpu = GPUS[arch]
     blocks = kernel.blocks(gpu)
-    loops = re.findall(r"(\$L__BB\w+):((?:(?!\$L__BB\w+:).)*?bra\s+\1;)", kernel.body, re.S)
-    body = max((text for _, text in loops), key=len, default="")
+    body = find_loop(kernel.body)
     kinds = {
         "mma": r"mma\.sync", "ldmatrix": r"ldmatrix", "cp.async": r"cp\.async\.c[ag]",
         "fma": r"fma\.rn\.f32", "ld.shared": r"ld\.shared", "st.shared": r"st\.shared",
@@ -199,12 +207,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
-    flags = (f"--precision={options.precision}",)
+    flags = {"precision": options.precision}
     if options.nodes is not None:
         models = list(list_nodes(options.nodes, flags))
     else:
         table = [s for s in subjects.TABLE.values() if not options.names or s.name in options.names]
-        models = [(s.name, s.find(), flags) for s in table]
+        models = [(s.name, str(s.find()), flags) for s in table]
     tasks = [(name, model, arch, flags, options.kernels)
              for name, model, flags in models for arch in options.gpu.split(",")]  # fmt: skip
     failed, spilling, good, total = [], [], {}, {}

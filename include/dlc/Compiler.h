@@ -52,6 +52,9 @@ struct CompileOptions {
   /// Whether the object also has the model for the CPU, for machines without a
   /// GPU.
   bool gpuFallback = false;
+  /// What code for GPUs the object has: ptx, or cubin, which is machine code of
+  /// the architectures and PTX of the lowest one.
+  std::string embed = "ptx";
   /// Prefix of the symbols; empty: from the model's file name.
   std::string name;
   /// Shapes of inputs by name (-1 is dynamic), sizes of named dimensions.

@@ -226,12 +226,24 @@ static Constant *emitCuda(Tables &tables, const DeviceCode &device) {
   Module &module = tables.module;
   const ModelInterface &model = tables.model;
   SmallVector<Constant *> images, kernels;
+  // The last that a GPU can run is taken: machine code comes behind PTX, of
+  // which that of the lowest architecture is enough for all others then.
+  enum Fits { laterOnes, thisOne, itsGeneration };
+  auto addImage = [&](const DeviceCode::Image &image, StringRef kind,
+                      Fits fits) {
+    GlobalVariable *code =
+        tables.global((kind + "_" + image.arch.name).str(),
+                      ConstantDataArray::getString(tables.context, image.code));
+    code->setAlignment(Align(16));
+    images.push_back(
+        tables.record({code, tables.int32(image.arch.capability),
+                       tables.int32(image.arch.isSpecific ? thisOne : fits)}));
+  };
   for (const DeviceCode::Image &image : device.images)
-    images.push_back(tables.record(
-        {tables.global(("ptx_" + image.arch.name).c_str(),
-                       ConstantDataArray::getString(tables.context, image.ptx)),
-         tables.int32(image.arch.capability),
-         tables.int32(image.arch.isSpecific)}));
+    if (device.cubins.empty() || &image == &device.images.front())
+      addImage(image, "ptx", laterOnes);
+  for (const DeviceCode::Image &image : device.cubins)
+    addImage(image, "cubin", itsGeneration);
   for (const std::string &name : device.kernels)
     kernels.push_back(tables.string(name));
   auto *type = ArrayType::get(Type::getInt64Ty(tables.context),
@@ -317,9 +329,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   PointerType *ptr = tables.pointer;
   StructType *descType = StructType::get(
       tables.context,
-      {ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr, ptr, ptr,
-       ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr, ptr, ptr,
-       tables.i32, tables.i32, tables.i32, tables.i32, ptr, ptr});
+      {ptr, ptr, ptr,        ptr,        ptr,        ptr,        ptr, ptr,
+       ptr, ptr, ptr,        ptr,        ptr,        ptr,        ptr, ptr,
+       ptr, ptr, tables.i32, tables.i32, tables.i32, tables.i32, ptr, ptr});
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
                                   model.symbol("desc"));
@@ -342,9 +354,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
                            "dlc_rt_init", desc, GlobalValue::ExternalLinkage);
   Constant *synchronize = tables.null, *release = tables.null;
   if (model.hasDevice) {
-    synchronize = forward(tables, model.symbol("synchronize"), tables.i32,
-                          {ptr}, "dlc_rt_synchronize", desc,
-                          GlobalValue::ExternalLinkage);
+    synchronize =
+        forward(tables, model.symbol("synchronize"), tables.i32, {ptr},
+                "dlc_rt_synchronize", desc, GlobalValue::ExternalLinkage);
     release = forward(tables, model.symbol("release"), tables.i32, {ptr},
                       "dlc_rt_release", desc, GlobalValue::ExternalLinkage);
   }

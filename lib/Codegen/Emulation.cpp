@@ -42,8 +42,10 @@ static StringRef findSubstitute(StringRef intrinsic) {
             "dlc_emulated_mma_m16n8k32_us")
       .Case("llvm.nvvm.mma.m16n8k32.row.col.u8", "dlc_emulated_mma_m16n8k32_uu")
       .Case("llvm.nvvm.mma.m8n8k16.row.col.s8", "dlc_emulated_mma_m8n8k16_ss")
-      .Case("llvm.nvvm.mma.m8n8k16.row.col.s8.u8", "dlc_emulated_mma_m8n8k16_su")
-      .Case("llvm.nvvm.mma.m8n8k16.row.col.u8.s8", "dlc_emulated_mma_m8n8k16_us")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.s8.u8",
+            "dlc_emulated_mma_m8n8k16_su")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.u8.s8",
+            "dlc_emulated_mma_m8n8k16_us")
       .Case("llvm.nvvm.mma.m8n8k16.row.col.u8", "dlc_emulated_mma_m8n8k16_uu")
       .Case("llvm.nvvm.f2tf32.rna", "dlc_emulated_round_tf32")
       .Case("llvm.nvvm.cp.async.cg.shared.global.16.s", "dlc_emulated_copy")
@@ -81,8 +83,8 @@ static void substitute(llvm::Module &module, llvm::CallInst *call,
   for (llvm::Value *argument : arguments)
     types.push_back(argument->getType());
   llvm::FunctionCallee callee = module.getOrInsertFunction(
-      name, llvm::FunctionType::get(
-                results ? builder.getVoidTy() : type, types, false));
+      name, llvm::FunctionType::get(results ? builder.getVoidTy() : type, types,
+                                    false));
   llvm::Value *result = builder.CreateCall(callee, arguments);
   if (results)
     result = builder.CreateLoad(type, results);
@@ -147,9 +149,8 @@ static void wrapKernel(llvm::Module &module, Function &kernel) {
 FailureOr<llvm::SmallVector<char, 0>>
 dlc::emulateDevice(ModuleOp op, const TargetSpec &spec, unsigned optLevel) {
   llvm::LLVMContext context;
-  FailureOr<std::unique_ptr<llvm::Module>> translated =
-      translateDevice(op, context,
-                      spec.gpus.empty() ? 0 : spec.gpus.front().capability);
+  FailureOr<std::unique_ptr<llvm::Module>> translated = translateDevice(
+      op, context, spec.gpus.empty() ? 0 : spec.gpus.front().capability);
   if (failed(translated))
     return failure();
   llvm::Module &module = **translated;

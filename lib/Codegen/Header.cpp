@@ -214,7 +214,8 @@ static std::string deviceCalls(const ModelInterface &model) {
       "asynchronous. `options` may be\n   NULL. Returns a dlc_status. */\n"
       "int {0}_synchronize(const dlc_options *options);\n\n"
       "/* Gives back the memory and code that the model keeps on GPUs. No run "
-      "may be\n   going on; the next one begins anew. `options` may be NULL. Returns a\n   dlc_status. */\n"
+      "may be\n   going on; the next one begins anew. `options` may be NULL. "
+      "Returns a\n   dlc_status. */\n"
       "int {0}_release(const dlc_options *options);\n\n",
       model.name);
 }

@@ -36,14 +36,14 @@ struct ModelInterface {
   std::string name; ///< a C identifier; every global symbol begins with it
   std::vector<TensorInterface> inputs, outputs;
   std::vector<StructField> inputFields, outputFields;
-  int64_t workspace = 0;       ///< bytes of the static arena on the host
-  int64_t deviceArena = 0;     ///< likewise on the GPU
-  int64_t threadWorkspace = 0; ///< bytes of each thread beyond the first
-  int32_t threads = 0;         ///< --threads=; 0: as many as there are CPUs
-  int64_t weightsSize = 0;     ///< bytes of NAME_weights
-  int64_t stateSize = 0;       ///< bytes of the state; 0: there is none
-  bool hasDevice = false;      ///< there is code for a GPU
-  bool hasGraphs = false;      ///< its launches follow from shapes alone
+  int64_t workspace = 0;        ///< bytes of the static arena on the host
+  int64_t deviceArena = 0;      ///< likewise on the GPU
+  int64_t threadWorkspace = 0;  ///< bytes of each thread beyond the first
+  int32_t threads = 0;          ///< --threads=; 0: as many as there are CPUs
+  int64_t weightsSize = 0;      ///< bytes of NAME_weights
+  int64_t stateSize = 0;        ///< bytes of the state; 0: there is none
+  bool hasDevice = false;       ///< there is code for a GPU
+  bool hasGraphs = false;       ///< its launches follow from shapes alone
   std::vector<bool> hostInputs; ///< on a GPU: that the host reads, too
 
   bool hasDynamicOutput() const;

@@ -63,8 +63,7 @@ public:
     }
     if (begin("dlc_mma_wait1")) {
       if (hasAsyncCopy())
-        b.CreateIntrinsic(Intrinsic::nvvm_cp_async_wait_group,
-                          {b.getInt32(1)});
+        b.CreateIntrinsic(Intrinsic::nvvm_cp_async_wait_group, {b.getInt32(1)});
       b.CreateRetVoid();
     }
     definePlaces();
@@ -112,9 +111,8 @@ private:
   /// The four matrices of 8 x 8 halves whose rows the threads name.
   SmallVector<Value *> loadMatrix(Value *row, bool isTransposed) {
     Value *loaded = b.CreateIntrinsic(
-        isTransposed
-            ? Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x4_trans_b16
-            : Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x4_b16,
+        isTransposed ? Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x4_trans_b16
+                     : Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x4_b16,
         {row->getType()}, {row});
     SmallVector<Value *> parts;
     for (unsigned i = 0; i < 4; ++i)
@@ -141,17 +139,16 @@ private:
     Value *number = b.CreateOr(b.CreateAnd(thread, 3),
                                b.CreateShl(b.CreateLShr(thread, 4), 2));
     // 8 for the second eight.
-    Value *second = b.CreateSelect(
-        b.CreateICmpNE(arg(2), b.getInt32(0)), b.CreateAnd(thread, 8),
-        b.CreateShl(b.CreateAnd(thread, 4), 1));
+    Value *second = b.CreateSelect(b.CreateICmpNE(arg(2), b.getInt32(0)),
+                                   b.CreateAnd(thread, 8),
+                                   b.CreateShl(b.CreateAnd(thread, 4), 1));
     Value *address = b.CreatePtrToInt(row, b.getInt64Ty());
     Value *low = b.CreateTrunc(address, i32);
     // Shared memory has less than 4 GiB.
     Value *base = b.CreateShl(b.CreateLShr(address, 32), 32);
     auto at = [&](Value *bits) {
       return b.CreateIntToPtr(
-          b.CreateOr(base, b.CreateZExt(bits, b.getInt64Ty())),
-          row->getType());
+          b.CreateOr(base, b.CreateZExt(bits, b.getInt64Ty())), row->getType());
     };
     SmallVector<Value *> parts;
     for (unsigned chunk = 0; chunk < 2 && !isTransposed; ++chunk) {
@@ -166,11 +163,11 @@ private:
       Value *word = nullptr;
       for (unsigned one = 0; one < 2; ++one) {
         // A row is a term, and has two chunks of eight.
-        Value *from = shuffle(low, b.CreateAdd(b.CreateShl(second, 1),
-                                               b.getInt32(term + one)));
+        Value *from = shuffle(
+            low, b.CreateAdd(b.CreateShl(second, 1), b.getInt32(term + one)));
         Value *place = b.CreateAdd(from, b.CreateShl(number, 1));
-        Value *loaded = b.CreateZExt(
-            b.CreateAlignedLoad(half(), at(place), Align(2)), i32);
+        Value *loaded =
+            b.CreateZExt(b.CreateAlignedLoad(half(), at(place), Align(2)), i32);
         word = one ? b.CreateOr(word, b.CreateShl(loaded, 16)) : loaded;
       }
       parts.push_back(word);
@@ -206,8 +203,8 @@ private:
   }
 
   /// The eight sums after `step` has changed four of them at a time.
-  void finish(function_ref<Value *(unsigned columns, ArrayRef<Value *> sums)>
-                  step) {
+  void
+  finish(function_ref<Value *(unsigned columns, ArrayRef<Value *> sums)> step) {
     SmallVector<Value *> results;
     for (unsigned columns = 0; columns < 2; ++columns) {
       SmallVector<Value *> sums;
@@ -243,12 +240,12 @@ private:
       SmallVector<Value *> now(sums);
       Value *result = nullptr;
       for (unsigned terms = 0; terms < 2; ++terms) {
-        SmallVector<Value *> operands = {
-            part(0, 2 * terms, pair), part(0, 2 * terms + 1, pair),
-            part(1, columns + 2 * terms, pair)};
+        SmallVector<Value *> operands = {part(0, 2 * terms, pair),
+                                         part(0, 2 * terms + 1, pair),
+                                         part(1, columns + 2 * terms, pair)};
         operands.append(now);
-        result = b.CreateIntrinsic(
-            Intrinsic::nvvm_mma_m16n8k8_row_col_f32_f32, operands);
+        result = b.CreateIntrinsic(Intrinsic::nvvm_mma_m16n8k8_row_col_f32_f32,
+                                   operands);
         for (unsigned i = 0; i < 4; ++i)
           now[i] = b.CreateExtractValue(result, i);
       }

@@ -109,6 +109,8 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
   options.threads = given.threads;
   if (given.conv)
     options.conv = given.conv;
+  if (given.embed)
+    options.embed = given.embed;
   if (given.precision)
     options.precision = given.precision;
   if (given.expand_weights)
@@ -216,6 +218,7 @@ compile(const dlc_compile_options *given, StringRef input,
   WeightTable weights;
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;
+  codegen.cubins = options.embed == "cubin";
   LogicalResult done = failure();
   if (module &&
       succeeded(runPhases(*module, Phase::Onnx, Phase::Llvm, options, *spec)) &&

@@ -91,8 +91,7 @@ Value ContractNest::offsetOf(unsigned operand, ArrayRef<Value> at) {
   for (auto [i, value] :
        llvm::enumerate(kernel.apply(op.getMap(operand), dims))) {
     if (ShapedType::isDynamic(strides[i]) && !metadata)
-      metadata =
-          memref::ExtractStridedMetadataOp::create(kernel.b, buffer);
+      metadata = memref::ExtractStridedMetadataOp::create(kernel.b, buffer);
     Value stride = ShapedType::isDynamic(strides[i]) ? metadata.getStrides()[i]
                                                      : kernel.index(strides[i]);
     sum = kernel.add(sum, kernel.mul(value, stride));

@@ -1,6 +1,6 @@
-// Contractions: a tile of C a block on tensor cores. Parts of A and B go through
-// several stages of shared memory, whose chunks of 16 bytes are swizzled so
-// that accesses of a warp reach all banks.
+// Contractions: a tile of C a block on tensor cores. Parts of A and B go
+// through several stages of shared memory, whose chunks of 16 bytes are
+// swizzled so that accesses of a warp reach all banks.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -71,9 +71,7 @@ private:
   Value div(Value x, int64_t y) {
     return b.createOrFold<arith::DivUIOp>(x, kernel.index(y));
   }
-  Value bitXor(Value x, Value y) {
-    return b.createOrFold<arith::XOrIOp>(x, y);
-  }
+  Value bitXor(Value x, Value y) { return b.createOrFold<arith::XOrIOp>(x, y); }
   /// Bytes of a stage of an operand.
   int64_t elements(const Source &source) { return source.width * depth; }
 
@@ -117,8 +115,8 @@ Value MmaEmitter::swizzle(const Source &source, Value row, Value at) {
   Value key;
   if (!source.isDepthMajor && bytes == 4)
     // Eight elements side by side of four rows, without ldmatrix.
-    key = kernel.mul(rem(row, std::min<int64_t>(4, length / 2)),
-                     kernel.index(2));
+    key =
+        kernel.mul(rem(row, std::min<int64_t>(4, length / 2)), kernel.index(2));
   else if (length >= 8)
     key = rem(row, 8);
   else
@@ -131,9 +129,9 @@ Value MmaEmitter::placeOf(const Source &source, Value outer, Value k) {
   Value row = source.isDepthMajor ? outer : k;
   Value at = source.isDepthMajor ? k : outer;
   int64_t length = source.isDepthMajor ? depth : source.width;
-  Value place = kernel.add(kernel.mul(swizzle(source, row, div(at, chunk)),
-                                      kernel.index(chunk)),
-                           rem(at, chunk));
+  Value place = kernel.add(
+      kernel.mul(swizzle(source, row, div(at, chunk)), kernel.index(chunk)),
+      rem(at, chunk));
   return kernel.add(kernel.mul(row, kernel.index(length)), place);
 }
 
@@ -197,8 +195,8 @@ Source MmaEmitter::makeSource(unsigned operand, Value firstOuter,
 
 Value MmaEmitter::offsetOfSum(unsigned operand, Value k) {
   SmallVector<Value> at(op.getNumDims());
-  for (auto [dim, value] : llvm::zip(
-           nest.sums, kernel.coordinates(k, nest.extentsOf(nest.sums))))
+  for (auto [dim, value] :
+       llvm::zip(nest.sums, kernel.coordinates(k, nest.extentsOf(nest.sums))))
     at[dim] = value;
   return nest.offsetOf(operand, at);
 }
@@ -246,9 +244,9 @@ void MmaEmitter::put(Source &source, ValueRange values, Value slot) {
         memref::StoreOp::create(
             b, vector::ExtractOp::create(b, value, j), source.memory,
             ValueRange{kernel.add(
-                base, placeOf(source,
-                              kernel.add(source.outer[i], kernel.index(j)),
-                              source.k[i]))});
+                base,
+                placeOf(source, kernel.add(source.outer[i], kernel.index(j)),
+                        source.k[i]))});
     } else if (source.vector == 1)
       memref::StoreOp::create(b, value, source.memory, at);
     else
@@ -288,8 +286,8 @@ void MmaEmitter::copy(Source &source, unsigned operand, Value firstK,
   });
 }
 
-/// Rows or columns `firstOuter` ... + 15 of the terms `firstK` ... of a step, as
-/// instructions take them.
+/// Rows or columns `firstOuter` ... + 15 of the terms `firstK` ... of a step,
+/// as instructions take them.
 Value MmaEmitter::fragment(const Source &source, Value slot, Value firstOuter,
                            int64_t firstK, bool isB) {
   Value which = arith::ConstantIntOp::create(b, isB, 32);
@@ -297,18 +295,16 @@ Value MmaEmitter::fragment(const Source &source, Value slot, Value firstOuter,
   Value base = kernel.mul(slot, kernel.index(source.width * depth));
   Value low = rem(lane, 16), high = div(lane, 16);
   if (source.isDepthMajor) {
-    Value place =
-        placeOf(source, kernel.add(firstOuter, low),
-                kernel.add(kernel.index(firstK),
-                           kernel.mul(high, kernel.index(chunk))));
+    Value place = placeOf(source, kernel.add(firstOuter, low),
+                          kernel.add(kernel.index(firstK),
+                                     kernel.mul(high, kernel.index(chunk))));
     return call(getMmaLoad(type, /*isTransposed=*/false), result,
                 {source.first, kernel.add(base, place), which});
   }
   if (bytes == 2) {
-    Value place = placeOf(source,
-                          kernel.add(firstOuter,
-                                     kernel.mul(high, kernel.index(chunk))),
-                          kernel.add(kernel.index(firstK), low));
+    Value place = placeOf(
+        source, kernel.add(firstOuter, kernel.mul(high, kernel.index(chunk))),
+        kernel.add(kernel.index(firstK), low));
     return call(getMmaLoad(type, /*isTransposed=*/true), result,
                 {source.first, kernel.add(base, place), which});
   }
@@ -316,11 +312,11 @@ Value MmaEmitter::fragment(const Source &source, Value slot, Value firstOuter,
   SmallVector<Value> places;
   for (int64_t i = 0; i < 4; ++i)
     places.push_back(kernel.add(
-        base, placeOf(source,
-                      kernel.add(firstOuter, kernel.add(div(lane, 4),
-                                                        kernel.index(i % 2 * 8))),
-                      kernel.add(rem(lane, 4),
-                                 kernel.index(firstK + i / 2 * 4)))));
+        base,
+        placeOf(source,
+                kernel.add(firstOuter,
+                           kernel.add(div(lane, 4), kernel.index(i % 2 * 8))),
+                kernel.add(rem(lane, 4), kernel.index(firstK + i / 2 * 4)))));
   SmallVector<Value> operands{source.first};
   operands.append(places);
   return call(getMmaLoad(type, /*isTransposed=*/true), result, operands);
@@ -385,10 +381,10 @@ void MmaEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
                   raggedColumns ? kernel.isLess(here, columnCount) : Value(),
                   [&] {
                     place(nest.columns, here);
-                    nest.store(vector::ExtractOp::create(
-                                   b, sums[i * across + j],
-                                   4 * part + 2 * half + one),
-                               at);
+                    nest.store(
+                        vector::ExtractOp::create(b, sums[i * across + j],
+                                                  4 * part + 2 * half + one),
+                        at);
                   });
             }
           }
@@ -465,22 +461,22 @@ void MmaEmitter::emit() {
     commit();
   }
   auto sumType = VectorType::get({8}, op.getSumType());
-  SmallVector<Value> carried(tile.warpRows / kStep * tile.warpColumns / kStep,
-                             arith::ConstantOp::create(
-                                 b, b.getZeroAttr(sumType)));
+  SmallVector<Value> carried(
+      tile.warpRows / kStep * tile.warpColumns / kStep,
+      arith::ConstantOp::create(b, b.getZeroAttr(sumType)));
   carried.push_back(zero); // the stage to multiply
   SmallVector<Value> results = kernel.loop(
       zero, sumCount, depth, carried, [&](Value k, ValueRange values) {
         Value slot = values.back();
         Value isLast = b.createOrFold<arith::CmpIOp>(
             arith::CmpIPredicate::eq, slot, kernel.index(stages - 1));
-        Value next = arith::SelectOp::create(
-            b, isLast, zero, kernel.add(slot, kernel.index(1)));
-        Value isFirst = b.createOrFold<arith::CmpIOp>(
-            arith::CmpIPredicate::eq, slot, zero);
-        Value free = arith::SelectOp::create(
-            b, isFirst, kernel.index(stages - 1),
-            kernel.add(slot, kernel.index(-1)));
+        Value next = arith::SelectOp::create(b, isLast, zero,
+                                             kernel.add(slot, kernel.index(1)));
+        Value isFirst =
+            b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, slot, zero);
+        Value free =
+            arith::SelectOp::create(b, isFirst, kernel.index(stages - 1),
+                                    kernel.add(slot, kernel.index(-1)));
         if (a.isAsync || c.isAsync)
           call("dlc_mma_wait1", {}, {});
         // All have written this stage, and read the one before it.

@@ -208,8 +208,9 @@ void TileEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
   };
   for (int64_t i = 0; i < tile.threadRows; ++i) {
     Value row = kernel.add(kernel.add(firstRow, threadRow), kernel.index(i));
-    Value isRow =
-        nest.isRagged(nest.rows, tile.rows) ? kernel.isLess(row, rowCount) : Value();
+    Value isRow = nest.isRagged(nest.rows, tile.rows)
+                      ? kernel.isLess(row, rowCount)
+                      : Value();
     kernel.when(isRow, [&] {
       place(nest.rows, row);
       for (int64_t j = 0; j < tile.threadColumns; ++j) {

@@ -60,8 +60,7 @@ void dlc::emitCombination(Kernel &kernel, Operation *combiner, Value value,
           b, memory, kernel.add(thread, kernel.index(half)));
       OperationState state(b.getLoc(), combiner->getName(), {mine, other},
                            {mine.getType()}, combiner->getAttrs());
-      memref::StoreOp::create(b, b.create(state)->getResult(0), memory,
-                              thread);
+      memref::StoreOp::create(b, b.create(state)->getResult(0), memory, thread);
     });
   }
 }

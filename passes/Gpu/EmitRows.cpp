@@ -40,8 +40,8 @@ static void emitRow(Kernel &kernel, linalg::LinalgOp op, unsigned dims,
        llvm::zip(rowDims, kernel.coordinates(row, nest.extentsOf(rowDims))))
     at[dim] = value;
   auto place = [&](Value position) {
-    for (auto [dim, value] : llvm::zip(
-             inner, kernel.coordinates(position, nest.extentsOf(inner))))
+    for (auto [dim, value] :
+         llvm::zip(inner, kernel.coordinates(position, nest.extentsOf(inner))))
       at[dim] = value;
   };
   Value thread = kernel.thread();
@@ -63,25 +63,25 @@ static void emitRow(Kernel &kernel, linalg::LinalgOp op, unsigned dims,
   Operation *combiner = findCombiner(op);
   Value neutral =
       arith::ConstantOp::create(b, *arith::getNeutralElement(combiner));
-  Value sum = kernel.loop(thread, count, kernel.grid.threads, neutral,
-                          [&](Value i, ValueRange sums) -> SmallVector<Value> {
-                            place(i);
-                            return nest.inlineBody(nest.loadInputs(at), sums,
-                                                   at);
-                          })[0];
+  Value sum =
+      kernel.loop(thread, count, kernel.grid.threads, neutral,
+                  [&](Value i, ValueRange sums) -> SmallVector<Value> {
+                    place(i);
+                    return nest.inlineBody(nest.loadInputs(at), sums, at);
+                  })[0];
   for (unsigned dim : inner)
     at[dim] = kernel.index(0);
   emitCombination(kernel, combiner, sum, memory);
-  kernel.when(
-      b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, thread,
-                                    kernel.index(0)),
-      [&] {
-        Value start = nest.loadOutput(0, at);
-        Value total = memref::LoadOp::create(b, memory, thread);
-        OperationState state(b.getLoc(), combiner->getName(), {start, total},
-                             {start.getType()}, combiner->getAttrs());
-        nest.storeOutputs(b.create(state)->getResult(0), at);
-      });
+  kernel.when(b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, thread,
+                                            kernel.index(0)),
+              [&] {
+                Value start = nest.loadOutput(0, at);
+                Value total = memref::LoadOp::create(b, memory, thread);
+                OperationState state(b.getLoc(), combiner->getName(),
+                                     {start, total}, {start.getType()},
+                                     combiner->getAttrs());
+                nest.storeOutputs(b.create(state)->getResult(0), at);
+              });
 }
 
 void dlc::emitRows(Kernel &kernel, ArrayRef<linalg::LinalgOp> ops,
@@ -98,8 +98,7 @@ void dlc::emitRows(Kernel &kernel, ArrayRef<linalg::LinalgOp> ops,
   while (kernel.grid.threads > 32 && kernel.grid.threads * 2 > longest)
     kernel.grid.threads /= 2;
   kernel.grid.factors = {{{kernel.fixedExtent(rows)}, 1}};
-  kernel.description =
-      llvm::formatv("{0} steps on a row a block", ops.size());
+  kernel.description = llvm::formatv("{0} steps on a row a block", ops.size());
   Value row = kernel.block();
   DenseMap<Type, Value> memories;
   for (auto [i, step] : llvm::enumerate(ops)) {

@@ -101,8 +101,7 @@ private:
         type.getNumElements() *
             std::max<int64_t>(8, type.getElementTypeBitWidth()),
         8);
-    return {int64_t(arena.getOffset()),
-            int64_t(arena.getOffset()) + bytes};
+    return {int64_t(arena.getOffset()), int64_t(arena.getOffset()) + bytes};
   }
 
   /// How the ops of a group use a buffer.
@@ -139,17 +138,17 @@ private:
       AffineMap map = op.getMatchingIndexingMap(&operand);
       bool isRowwise = map.getNumResults() >= *dims, usesRows = false;
       for (unsigned dim = 0; dim < *dims; ++dim) {
-        isRowwise = isRowwise &&
-                    map.getResult(dim) ==
-                        getAffineDimExpr(dim, op.getContext()) &&
-                    type.getDimSize(dim) == sizes[dim];
+        isRowwise =
+            isRowwise &&
+            map.getResult(dim) == getAffineDimExpr(dim, op.getContext()) &&
+            type.getDimSize(dim) == sizes[dim];
         usesRows |= map.isFunctionOfDim(dim);
       }
       bool isWritten = op.isDpsInit(&operand);
       if (!isRowwise && (usesRows || isWritten))
         return std::nullopt;
-      uses.push_back({baseOf(given), type.getNumElements(), isRowwise,
-                      isWritten});
+      uses.push_back(
+          {baseOf(given), type.getNumElements(), isRowwise, isWritten});
       // A part of a buffer has rows elsewhere.
       if (cast<MemRefType>(uses.back().base.getType()).getNumElements() !=
           type.getNumElements())
@@ -242,9 +241,8 @@ private:
     func::ReturnOp::create(b, loc);
     b.setInsertionPoint(group.back());
     func::CallOp::create(b, loc, fused, operands);
-    remarkDone(loc, "dlc-fuse-rows")
-        << remark::add("{0} kernels on rows became one",
-                       std::to_string(group.size()));
+    remarkDone(loc, "dlc-fuse-rows") << remark::add(
+        "{0} kernels on rows became one", std::to_string(group.size()));
     for (func::CallOp call : group)
       call.erase();
   }

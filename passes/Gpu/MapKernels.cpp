@@ -8,8 +8,8 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Gpu/Kernel.h"
-#include "passes/Gpu/Rows.h"
 #include "passes/Gpu/Passes.h"
+#include "passes/Gpu/Rows.h"
 #include "passes/Remarks.h"
 
 using namespace mlir;

@@ -17,7 +17,7 @@ namespace dlc {
 
 /// What operands of a contraction are in shared memory.
 struct MmaOperands {
-  mlir::Type type;     ///< f32 stands for tf32
+  mlir::Type type; ///< f32 stands for tf32
   llvm::StringRef name;
 };
 

@@ -129,10 +129,9 @@ struct PlaceOnDevicePass : dlc::impl::PlaceOnDeviceBase<PlaceOnDevicePass> {
                    isMemoryEffectFree(op);
     });
     if (!inputs.empty())
-      getOperation()->setAttr(
-          "dlc.host_inputs",
-          b.getDenseI64ArrayAttr(SmallVector<int64_t>(inputs.begin(),
-                                                      inputs.end())));
+      getOperation()->setAttr("dlc.host_inputs",
+                              b.getDenseI64ArrayAttr(SmallVector<int64_t>(
+                                  inputs.begin(), inputs.end())));
     if (hasGraphs)
       getOperation()->setAttr("dlc.graphs", b.getUnitAttr());
   }

@@ -75,6 +75,5 @@ struct ChoosePrecision : dlc::impl::ChoosePrecisionBase<ChoosePrecision> {
       op.getBMutable().assign(value);
     });
   }
-
 };
 } // namespace

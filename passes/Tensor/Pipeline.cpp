@@ -13,7 +13,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createDeriveShapes());
   VectorUnit unit = target.vectorUnit();
   LowerToLinalgOptions lower;
-  lower.bytes = !target.gpus.empty()          ? "any"
+  lower.bytes = !target.gpus.empty() ? "any"
                 : unit.dot == DotProduct::Vnni || unit.dot == DotProduct::Madd
                     ? "unsigned"
                 : unit.dot == DotProduct::SDot ? "signed"

@@ -35,6 +35,7 @@ def compile(
     features: str | None = None,
     gpus: str | None = None,
     gpu_fallback: bool = False,
+    embed: str = "ptx",
     name: str | None = None,
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
@@ -62,6 +63,7 @@ def compile(
       features: what to add and take away, "+avx2,-fma".
       gpus: NVIDIA GPUs, "sm_80,sm_90a"; a target "nvptx" is one, too.
       gpu_fallback: whether the CPU does the work where there is no GPU.
+      embed: the code for GPUs: ptx, or cubin for machine code, too, as --embed.
       name: the model's name; without it, the file's.
       shapes: shapes of inputs by name.
       dims: sizes of named dimensions.
@@ -92,6 +94,7 @@ def compile(
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
         disabled_passes, added_passes, pass_limit, remarks, gpus, gpu_fallback, precision,
+        embed,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     compilation = _Compilation(_run(model, options))
@@ -108,6 +111,7 @@ def compile_to_file(
     features: str | None = None,
     gpus: str | None = None,
     gpu_fallback: bool = False,
+    embed: str = "ptx",
     name: str | None = None,
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
@@ -151,6 +155,7 @@ def compile_to_file(
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
         disabled_passes, added_passes, pass_limit, None, gpus, gpu_fallback, precision,
+        embed,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     options.set_outputs(list(zip(emit, paths)))
@@ -194,6 +199,7 @@ class _Options:
         gpus: str | None,
         gpu_fallback: bool,
         precision: str,
+        embed: str,
     ) -> None:
         self.struct = library.CompileOptions(
             size=ctypes.sizeof(library.CompileOptions),
@@ -210,6 +216,7 @@ class _Options:
             ("remarks", remarks),
             ("gpus", gpus),
             ("precision", precision),
+            ("embed", embed),
         ):
             if text is not None:
                 setattr(self.struct, field, text.encode())

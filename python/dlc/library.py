@@ -58,6 +58,7 @@ class CompileOptions(Structure):
         ("gpus", c_char_p),
         ("gpu_fallback", c_int32),
         ("precision", c_char_p),
+        ("embed", c_char_p),
     ]
 
 

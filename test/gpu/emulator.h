@@ -1,5 +1,5 @@
-/* What the parts of the emulator share: the threads of a block, and how those of
- * a warp come together. */
+/* What the parts of the emulator share: the threads of a block, and how those
+ * of a warp come together. */
 #ifndef EMULATOR_H
 #define EMULATOR_H
 

@@ -1,6 +1,6 @@
-/* The instructions of a warp that kernels for tensor cores use, as the manual of
- * PTX describes them: which thread has which element of a matrix, and what is
- * computed. Copies of cp.async arrive as late as they may. */
+/* The instructions of a warp that kernels for tensor cores use, as the manual
+ * of PTX describes them: which thread has which element of a matrix, and what
+ * is computed. Copies of cp.async arrive as late as they may. */
 #include "emulator.h"
 #include <string.h>
 
@@ -150,7 +150,8 @@ static void multiply_bytes(int32_t *out, int rows, int terms, int a_unsigned,
                            int b_unsigned, const struct dlc_offer *offer,
                            const int32_t *sums) {
   const struct dlc_offer *all = dlc_emulated_meet(offer);
-  int lane = dlc_emulated_lane(), halves = rows / 8, num_a = halves * terms / 16;
+  int lane = dlc_emulated_lane(), halves = rows / 8,
+      num_a = halves * terms / 16;
   for (int i = 0; i < 2 * halves; ++i) {
     int row = lane / 4, half = i / 2, column = lane % 4 * 2 + i % 2;
     uint32_t sum = (uint32_t)sums[i];
@@ -175,9 +176,8 @@ static void multiply_bytes(int32_t *out, int rows, int terms, int a_unsigned,
     const int32_t sums[] = {c0, c1, c2, c3};                                   \
     multiply_bytes(out, 16, 32, a_unsigned, b_unsigned, &offer, sums);         \
   }                                                                            \
-  void dlc_emulated_mma_m8n8k16_##suffix(int32_t *out, uint32_t a0,            \
-                                         uint32_t b0, int32_t c0,              \
-                                         int32_t c1) {                         \
+  void dlc_emulated_mma_m8n8k16_##suffix(                                      \
+      int32_t *out, uint32_t a0, uint32_t b0, int32_t c0, int32_t c1) {        \
     struct dlc_offer offer = {{a0, b0}, 0};                                    \
     const int32_t sums[] = {c0, c1};                                           \
     multiply_bytes(out, 8, 16, a_unsigned, b_unsigned, &offer, sums);          \
@@ -224,7 +224,8 @@ void dlc_emulated_commit(void) { ++pending[dlc_emulated_thread()].groups; }
 void dlc_emulated_wait(uint32_t count) {
   int thread = dlc_emulated_thread(), kept = 0;
   for (int i = 0; i < pending[thread].count; ++i) {
-    if (pending[thread].copies[i].group >= pending[thread].groups - (int)count) {
+    if (pending[thread].copies[i].group >=
+        pending[thread].groups - (int)count) {
       pending[thread].copies[kept++] = pending[thread].copies[i];
       continue;
     }

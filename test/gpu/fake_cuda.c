@@ -337,11 +337,15 @@ int cuModuleLoadDataEx(void **result, const void *image, unsigned count,
                        int *options, void **values) {
   (void)count, (void)options, (void)values;
   BEGIN("cuModuleLoadDataEx", 1);
-  const char *ptx = image, *target = strstr(ptx, ".target sm_");
-  if (!target)
-    return wrong("cuModuleLoadDataEx", "no PTX");
-  record("cuModuleLoadDataEx %.*s\n", (int)strcspn(target + 8, ", \n"),
-         target + 8);
+  if (!memcmp(image, "\177ELF", 4)) {
+    record("cuModuleLoadDataEx cubin\n");
+  } else {
+    const char *ptx = image, *target = strstr(ptx, ".target sm_");
+    if (!target)
+      return wrong("cuModuleLoadDataEx", "no PTX");
+    record("cuModuleLoadDataEx %.*s\n", (int)strcspn(target + 8, ", \n"),
+           target + 8);
+  }
   struct module *module = malloc(sizeof *module);
   module->library = dlopen(kernels, RTLD_NOW | RTLD_LOCAL);
   if (!module->library)
@@ -416,8 +420,7 @@ int cuMemAlloc_v2(unsigned long long *address, size_t bytes) {
   if (bytes == 0)
     return wrong("cuMemAlloc", "0 bytes");
   record("cuMemAlloc %zu\n", bytes);
-  struct memory *m =
-      in_use + bytes > total ? NULL : make_memory(here(), bytes);
+  struct memory *m = in_use + bytes > total ? NULL : make_memory(here(), bytes);
   if (!m)
     return end(out_of_memory);
   *address = (uintptr_t)m->data;
@@ -570,8 +573,8 @@ int cuStreamIsCapturing(void *stream, int *status) {
   return end(success);
 }
 
-/* An event has happened when the host has waited for its stream, so that copies to
- * the host have arrived. */
+/* An event has happened when the host has waited for its stream, so that copies
+ * to the host have arrived. */
 
 int cuEventCreate(void **result, unsigned flags) {
   BEGIN("cuEventCreate", 1);
@@ -622,9 +625,9 @@ int cuEventSynchronize(void *handle) {
 static int launch(struct function *function, unsigned blocks, unsigned threads,
                   void **parameters) {
   protect(PROT_READ | PROT_WRITE);
-  int diverges = function->module->launch(function->kernel, function->waits,
-                                          (int32_t)blocks, (int32_t)threads,
-                                          parameters);
+  int diverges =
+      function->module->launch(function->kernel, function->waits,
+                               (int32_t)blocks, (int32_t)threads, parameters);
   protect(PROT_NONE);
   return diverges;
 }

@@ -9,6 +9,7 @@ import emulated
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from test_ptx import find_ptxas
 
 import dlc
 
@@ -205,6 +206,30 @@ def test_best_image(capability, chosen, compiled, driver):
     driver.reset(kernels, capability=capability)
     network.run([X])
     assert driver.calls[0] == f"cuModuleLoadDataEx {chosen}"
+
+
+@pytest.mark.parametrize(
+    "capability, chosen", [(75, "sm_75"), (80, "cubin"), (86, "cubin"), (90, "cubin"),
+                           (100, "sm_75")]
+)  # fmt: skip
+def test_machine_code(capability, chosen, compiled, driver, monkeypatch):
+    monkeypatch.setenv("DLC_PTXAS", str(find_ptxas()))
+    gpu = "sm_80,sm_90a" if chosen == "cubin" else "sm_75,sm_80"
+    network, kernels = compiled("--embed=cubin", gpu=gpu)
+    driver.reset(kernels, capability=capability)
+    np.testing.assert_array_equal(network.run([X])[0], 3 * X)
+    # A cubin of sm_75 runs on 7.5, too.
+    assert driver.calls[0].split()[1] == ("cubin" if capability == 75 else chosen)
+
+
+def test_no_assembler(driver, tmp_path, monkeypatch):
+    monkeypatch.setenv("DLC_PTXAS", str(tmp_path / "none"))
+    with pytest.raises(emulated.Failure, match="--embed=cubin needs ptxas, and DLC_PTXAS names "
+                       "no program"):  # fmt: skip
+        emulated.compile(make_model(), tmp_path, driver, "--embed=cubin")
+    monkeypatch.setenv("DLC_PTXAS", "/bin/false")
+    with pytest.raises(emulated.Failure, match="/bin/false could not assemble the kernels for sm_80"):
+        emulated.compile(make_model(), tmp_path, driver, "--embed=cubin")
 
 
 @pytest.mark.parametrize("rows", [4, "rows"])

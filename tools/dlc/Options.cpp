@@ -106,6 +106,12 @@ static cl::opt<bool>
                 cl::desc("Keep the model for the CPU in the object, too, for "
                          "machines without a GPU"),
                 cl::cat(targetCategory));
+static cl::opt<std::string>
+    embed("embed", cl::init("ptx"),
+          cl::desc("Code for GPUs in the object: ptx (default), or cubin, "
+                   "machine code that NVIDIA's ptxas makes, and PTX of the "
+                   "lowest architecture"),
+          cl::value_desc("kind"), cl::cat(targetCategory));
 cl::opt<bool> tool::printTargetsFlag("print-targets",
                                      cl::desc("List the targets"),
                                      cl::cat(targetCategory));
@@ -312,6 +318,7 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   options.features = features;
   options.gpus = gpus;
   options.gpuFallback = gpuFallback;
+  options.embed = embed;
   if (gpus.getNumOccurrences() && gpus.empty())
     return wrong("expected an architecture for --gpu, found ''");
   options.name = modelName;

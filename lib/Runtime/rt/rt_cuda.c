@@ -107,8 +107,7 @@ static void copy_outputs(struct dlc_rt_ctx *ctx,
   struct dlc_rt_cuda_driver *driver = &session->model->driver;
   const dlc_model *info = ctx->desc->model;
   for (int32_t i = 0; i < info->num_outputs && ctx->status == DLC_OK; ++i) {
-    struct dlc_rt_cuda_tensor *tensor =
-        &session->tensors[info->num_inputs + i];
+    struct dlc_rt_cuda_tensor *tensor = &session->tensors[info->num_inputs + i];
     size_t bytes = (size_t)tensor->bytes;
     if (bytes == 0 || tensor->used == 0 || tensor->used == tensor->given)
       continue;
@@ -363,11 +362,11 @@ void dlc_rt_cuda_launch(struct dlc_rt_ctx *ctx, int32_t kernel, int64_t blocks,
   ++session->num_launches;
   dlc_rt_cuda_failed(
       ctx, &model->driver, "cuLaunchKernel",
-      model->driver.launch(
-          model->functions[kernel], (unsigned)blocks, 1, 1, (unsigned)threads,
-          1, 1, 0,
-          session->is_capturing ? session->own_stream : session->stream,
-          parameters, NULL));
+      model->driver.launch(model->functions[kernel], (unsigned)blocks, 1, 1,
+                           (unsigned)threads, 1, 1, 0,
+                           session->is_capturing ? session->own_stream
+                                                 : session->stream,
+                           parameters, NULL));
 }
 
 int32_t dlc_rt_cuda_read(struct dlc_rt_ctx *ctx, void *to, void *from,

@@ -8,15 +8,21 @@
 
 /* The device code for one architecture. */
 struct dlc_rt_cuda_image {
-  const char *ptx;
+  const char *code;   /* PTX, or a cubin */
   int32_t capability; /* compute capability times 10 */
-  int32_t specific;   /* for this capability alone */
+  int32_t fits;       /* other capabilities: */
+};
+
+enum {
+  dlc_rt_fits_later,     /* all higher ones: PTX */
+  dlc_rt_fits_none,      /* sm_90a */
+  dlc_rt_fits_generation /* higher ones with the same first digits: a cubin */
 };
 
 /* The device's part of a model; lib/Codegen/Descriptor.cpp emits it. */
 struct dlc_rt_cuda_desc {
   int32_t (*fallback)(struct dlc_rt_ctx *); /* the model for the CPU, or NULL */
-  const struct dlc_rt_cuda_image *images;   /* by rising capability */
+  const struct dlc_rt_cuda_image *images;   /* the better, the later */
   const char *const *kernels;               /* names, as launches number them */
   const char *weights;
   struct dlc_rt_cuda_state *state;
@@ -95,8 +101,7 @@ typedef unsigned long long cu_address;
 /* Those for graphs, which drivers before CUDA 11.4 lack. */
 #define DLC_CUDA_GRAPH_FUNCTIONS(F)                                            \
   F(capture_begin, "cuStreamBeginCapture_v2", (cu_handle stream, int mode))    \
-  F(capture_end, "cuStreamEndCapture",                                         \
-    (cu_handle stream, cu_handle * graph))                                     \
+  F(capture_end, "cuStreamEndCapture", (cu_handle stream, cu_handle * graph))  \
   F(graph_instantiate, "cuGraphInstantiateWithFlags",                          \
     (cu_handle * exec, cu_handle graph, unsigned long long flags))             \
   F(graph_destroy, "cuGraphDestroy", (cu_handle graph))                        \
@@ -145,9 +150,9 @@ struct dlc_rt_cuda_session {
   cu_handle event;  /* the end of a run that is not waited for */
   cu_address arena;
   struct dlc_rt_cuda_block *blocks;
-  struct dlc_rt_cuda_graph *graphs; /* last used first */
-  int32_t is_capturing;             /* launches go to a graph */
-  int32_t num_launches;             /* of this run */
+  struct dlc_rt_cuda_graph *graphs;    /* last used first */
+  int32_t is_capturing;                /* launches go to a graph */
+  int32_t num_launches;                /* of this run */
   struct dlc_rt_cuda_tensor tensors[]; /* the inputs, then the outputs */
 };
 
@@ -187,8 +192,7 @@ void dlc_rt_cuda_write(struct dlc_rt_ctx *ctx, void *to, const void *from,
 
 /* Between the runtime's files. */
 struct dlc_rt_cuda_model *dlc_rt_cuda_open(struct dlc_rt_ctx *ctx);
-void dlc_rt_cuda_close(struct dlc_rt_ctx *ctx,
-                       struct dlc_rt_cuda_model *model);
+void dlc_rt_cuda_close(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model);
 struct dlc_rt_cuda_session *
 dlc_rt_cuda_open_session(struct dlc_rt_ctx *ctx,
                          struct dlc_rt_cuda_model *model);

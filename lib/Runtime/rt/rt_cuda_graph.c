@@ -4,8 +4,8 @@
 #include "rt_cuda.h"
 
 enum {
-  relaxed = 2,      /* a capture that other threads do not disturb */
-  most_graphs = 8,  /* of a session */
+  relaxed = 2,        /* a capture that other threads do not disturb */
+  most_graphs = 8,    /* of a session */
   fewest_launches = 3 /* that are worth a graph */
 };
 
@@ -100,8 +100,7 @@ static void write_results(struct dlc_rt_ctx *ctx, int64_t *numbers) {
 /* Does what main would do, but for the launches. */
 static void read_results(struct dlc_rt_ctx *ctx, const int64_t *numbers) {
   const dlc_model *info = ctx->desc->model;
-  const int64_t *shapes =
-      numbers + 2 * (info->num_inputs + info->num_outputs);
+  const int64_t *shapes = numbers + 2 * (info->num_inputs + info->num_outputs);
   for (int32_t i = 0; i < info->num_inputs + info->num_outputs; ++i) {
     ctx->session->tensors[i].used = (cu_address)*numbers++;
     ctx->session->tensors[i].bytes = *numbers++;
@@ -134,9 +133,8 @@ static void capture(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_graph *graph) {
   dlc_rt_cuda_failed(ctx, driver, "cuStreamEndCapture",
                      driver->capture_end(session->own_stream, &recorded));
   if (ctx->status == DLC_OK &&
-      dlc_rt_cuda_failed(
-          ctx, driver, "cuGraphInstantiate",
-          driver->graph_instantiate(&graph->exec, recorded, 0)))
+      dlc_rt_cuda_failed(ctx, driver, "cuGraphInstantiate",
+                         driver->graph_instantiate(&graph->exec, recorded, 0)))
     graph->exec = NULL;
   if (recorded)
     driver->graph_destroy(recorded);

@@ -109,12 +109,11 @@ static int open_device(struct dlc_rt_ctx *ctx,
     ctx->status = DLC_ERROR_OPTIONS;
     return 1;
   }
-  return dlc_rt_cuda_failed(
-      ctx, driver, "cuDeviceGet",
-      driver->device_get(&model->device, model->ordinal));
+  return dlc_rt_cuda_failed(ctx, driver, "cuDeviceGet",
+                            driver->device_get(&model->device, model->ordinal));
 }
 
-/* The image with the highest capability that the device can run. */
+/* The best image that the device can run. */
 static const struct dlc_rt_cuda_image *
 choose_image(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model) {
   const struct dlc_rt_cuda_desc *desc = ctx->desc->cuda;
@@ -130,8 +129,10 @@ choose_image(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model) {
   int32_t found = major * 10 + minor;
   for (int32_t i = 0; i < desc->num_images; ++i) {
     const struct dlc_rt_cuda_image *image = &desc->images[i];
-    if (image->specific ? image->capability == found
-                        : image->capability <= found)
+    if (image->capability == found ||
+        (image->capability < found && (image->fits == dlc_rt_fits_later ||
+                                       (image->fits == dlc_rt_fits_generation &&
+                                        image->capability / 10 == major))))
       best = image;
   }
   if (best)
@@ -157,7 +158,7 @@ static int load_code(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model) {
   int options[] = {jit_error_log, jit_error_log_size};
   void *values[] = {log, (void *)(uintptr_t)sizeof log};
   cu_result result =
-      driver->module_load(&model->module, image->ptx, 2, options, values);
+      driver->module_load(&model->module, image->code, 2, options, values);
   if (result != 0) {
     model->module = NULL;
     dlc_rt_cuda_failed(ctx, driver, "cuModuleLoadDataEx", result);
@@ -228,8 +229,7 @@ struct dlc_rt_cuda_model *dlc_rt_cuda_open(struct dlc_rt_ctx *ctx) {
   model->weights = 0;
   model->free_sessions = model->pending_sessions = NULL;
   struct dlc_rt_cuda_driver *driver = &model->driver;
-  int failed =
-      dlc_rt_cuda_open_driver(ctx, driver) || open_device(ctx, model);
+  int failed = dlc_rt_cuda_open_driver(ctx, driver) || open_device(ctx, model);
   if (!failed) {
     failed = dlc_rt_cuda_failed(
         ctx, driver, "cuDevicePrimaryCtxRetain",

@@ -2,7 +2,12 @@
  * host or of the device. */
 #include "rt_cuda.h"
 
-enum { invalid_value = 1, attribute_memory = 2, attribute_ordinal = 9, memory_device = 2 };
+enum {
+  invalid_value = 1,
+  attribute_memory = 2,
+  attribute_ordinal = 9,
+  memory_device = 2
+};
 
 /* Kernels take it that a buffer begins at such an address. */
 enum { alignment = 16 };
@@ -20,8 +25,8 @@ static cu_result ask(struct dlc_rt_cuda_driver *driver, const void *data,
   *is_on_device = 0;
   if (!data)
     return 0;
-  cu_result result = driver->pointer_attribute(&memory, attribute_memory,
-                                               (cu_address)data);
+  cu_result result =
+      driver->pointer_attribute(&memory, attribute_memory, (cu_address)data);
   if (result == 0)
     *is_on_device = memory == memory_device;
   return result == invalid_value ? 0 : result;
@@ -90,8 +95,7 @@ void dlc_rt_cuda_find_tensors(struct dlc_rt_ctx *ctx) {
   for (int32_t i = 0; i < info->num_inputs; ++i, ++tensor) {
     tensor->used = 0;
     tensor->bytes = 0;
-    tensor->given =
-        find_tensor(ctx, "input", &info->inputs[i], ctx->inputs[i]);
+    tensor->given = find_tensor(ctx, "input", &info->inputs[i], ctx->inputs[i]);
     if (tensor->given && host_inputs && host_inputs[i])
       copy_to_host(ctx, i);
   }
@@ -123,10 +127,10 @@ void dlc_rt_cuda_fill_input(struct dlc_rt_ctx *ctx, int32_t index) {
     dlc_rt_cuda_write(ctx, (void *)tensor->used, ctx->inputs[index],
                       tensor->bytes);
   else if (ctx->status == DLC_OK)
-    dlc_rt_cuda_failed(
-        ctx, driver, "cuMemcpyDtoDAsync",
-        driver->copy_on_device(tensor->used, tensor->given,
-                               (size_t)tensor->bytes, session->stream));
+    dlc_rt_cuda_failed(ctx, driver, "cuMemcpyDtoDAsync",
+                       driver->copy_on_device(tensor->used, tensor->given,
+                                              (size_t)tensor->bytes,
+                                              session->stream));
 }
 
 void *dlc_rt_cuda_input(struct dlc_rt_ctx *ctx, int32_t index, int64_t bytes) {

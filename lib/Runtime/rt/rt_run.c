@@ -81,10 +81,9 @@ static int fail(const struct dlc_rt_desc *desc, const dlc_options *options,
 }
 
 /* The sizes that dlc_options had in earlier versions, and has. */
-static const size_t options_sizes[] = {offsetof(dlc_options, threads),
-                                       offsetof(dlc_options, state),
-                                       offsetof(dlc_options, device),
-                                       sizeof(dlc_options)};
+static const size_t options_sizes[] = {
+    offsetof(dlc_options, threads), offsetof(dlc_options, state),
+    offsetof(dlc_options, device), sizeof(dlc_options)};
 
 /* Copies the caller's options to `known`; what an older version did not have
  * is zero. */
