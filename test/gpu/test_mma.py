@@ -84,7 +84,7 @@ def convolve(x, w, pads=(0, 0, 0, 0), strides=(1, 1)):
 def make_cases():
     yield Case("plain", (64, 32), (32, 64))
     yield Case("many tiles", (150, 200), (200, 136))
-    yield Case("large tiles", (1408, 48), (48, 1408))
+    yield Case("large tiles", (1536, 48), (48, 1536))
     yield Case("odd", (67, 51), (51, 45))
     yield Case("few rows", (13, 100), (100, 200))
     yield Case("few columns", (200, 100), (100, 9))
@@ -98,6 +98,7 @@ def make_cases():
 
 
 HALVES = [
+    Case("large tiles of halves", (1536, 64), (64, 1536), dtype=np.float16),
     Case("halves", (70, 96), (96, 80), dtype=np.float16),
     Case("odd halves", (37, 50), (50, 41), dtype=np.float16),
     Case("given halves", (40, 64), (64, 64), constant=False, dtype=np.float16),
@@ -150,7 +151,7 @@ def test_bytes(gpu, driver, tmp_path):
     inputs, nodes, outputs, constants, given, wanted = [], [], [], [], [], []
     kinds = {np.int8: TensorProto.INT8, np.uint8: TensorProto.UINT8}
     shapes = [((70, 64), (64, 48)), ((33, 100), (100, 31)), ((2, 24, 96), (96, 160)),
-              ((1408, 64), (64, 1408)), ((12, 200), (200, 130))]  # fmt: skip
+              ((1536, 64), (64, 1536)), ((12, 200), (200, 130))]  # fmt: skip
     cases = [(a, b, shape, constant) for a in kinds for b in kinds
              for shape in shapes[: 5 if a is b else 2] for constant in (True, False)]  # fmt: skip
     for i, (a, b, (left, right), constant) in enumerate(cases):
