@@ -75,6 +75,19 @@ struct PlaceOnDevicePass : dlc::impl::PlaceOnDeviceBase<PlaceOnDevicePass> {
       else if (isa<InputOp, OutputOp, ArenaOp, WeightOp, AllocOp, FreeOp>(op))
         buffers.push_back(op);
     });
+    // Functions of the runtime and of the program follow their pointers.
+    bool isFine = true;
+    main.walk([&](Operation *op) {
+      if (!isa<CallOp, ExternOp>(op) ||
+          llvm::none_of(op->getOperandTypes(),
+                        [](Type type) { return isa<MemRefType>(type); }))
+        return;
+      op->emitError("not supported for a GPU: computed by a function of the "
+                    "host (strings, sequences, extern operators)");
+      isFine = false;
+    });
+    if (!isFine)
+      return signalPassFailure();
     OpBuilder b(main);
     DenseMap<Value, Value> known;
     for (memref::LoadOp load : loads) {
