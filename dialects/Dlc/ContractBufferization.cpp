@@ -48,7 +48,8 @@ struct ContractModel
         ValueRange(buffers).slice(2, buffers.size() - 3), buffers.back(),
         /*scratch=*/Value(), contract.getIndexingMaps(),
         contract.getAUnsigned(), contract.getBUnsigned(),
-        contract.getWinogradAttr(), contract.getDotAttr());
+        contract.getWinogradAttr(), contract.getDotAttr(),
+        contract.getPrecisionAttr());
     lowered->setDiscardableAttrs(op->getDiscardableAttrDictionary());
     rewriter.inlineRegionBefore(contract.getEpilogue(), lowered.getEpilogue(),
                                 lowered.getEpilogue().end());

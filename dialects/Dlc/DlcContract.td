@@ -4,6 +4,7 @@
 #define DLC_CONTRACT
 
 include "dialects/Dlc/DlcBase.td"
+include "mlir/IR/EnumAttr.td"
 include "mlir/Interfaces/DestinationStyleOpInterface.td"
 
 def Dlc_WinogradAttr : Dlc_Attr<"Winograd", "winograd"> {
@@ -40,6 +41,12 @@ def Dlc_DotAttr : Dlc_Attr<"Dot", "dot"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+def Dlc_Precision : I32EnumAttr<"Precision", "what operands are rounded to", [
+    I32EnumAttrCase<"TF32", 0, "tf32">, I32EnumAttrCase<"BF16", 1, "bf16">,
+    I32EnumAttrCase<"FP16", 2, "fp16">]> {
+  let cppNamespace = "::dlc";
+}
+
 def Dlc_ContractOp : Dlc_Op<"contract", [
     IsolatedFromAbove, SingleBlock, AttrSizedOperandSegments,
     DeclareOpInterfaceMethods<DestinationStyleOpInterface>,
@@ -63,6 +70,9 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
     side effects. Every element of the init operand is written, and none is
     read.
 
+    With `precision`, a kernel may round elements of A and B to that type before
+    it multiplies them; sums stay as they are.
+
     With `winograd`, the op is a convolution of stride 1 whose B holds the
     transformed weights: its two window dimensions have the extents of a tile
     instead of a window. `scratch` is memory for a kernel that needs some
@@ -84,7 +94,8 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
                        AffineMapArrayAttr:$indexingMaps,
                        UnitAttr:$aUnsigned, UnitAttr:$bUnsigned,
                        OptionalAttr<Dlc_WinogradAttr>:$winograd,
-                       OptionalAttr<Dlc_DotAttr>:$dot);
+                       OptionalAttr<Dlc_DotAttr>:$dot,
+                       OptionalAttr<Dlc_Precision>:$precision);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasVerifier = 1;

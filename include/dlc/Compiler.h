@@ -52,6 +52,9 @@ struct CompileOptions {
   /// Whether the object also has the model for the CPU, for machines without a
   /// GPU.
   bool gpuFallback = false;
+  /// What code for GPUs the object has: ptx, or cubin, which is machine code of
+  /// the architectures and PTX of the lowest one.
+  std::string embed = "ptx";
   /// Prefix of the symbols; empty: from the model's file name.
   std::string name;
   /// Shapes of inputs by name (-1 is dynamic), sizes of named dimensions.
@@ -61,6 +64,8 @@ struct CompileOptions {
   unsigned optLevel = 3;
   /// The form of convolutions: auto, direct or winograd.
   std::string conv = "auto";
+  /// The arithmetic of contractions of float32: fp32, tf32, bf16 or fp16.
+  std::string precision = "fp32";
   /// Threads that a run uses unless its options say otherwise; 1 leaves out
   /// all thread code, 0 is as many as the process has CPUs at run time.
   unsigned threads = 0;

@@ -91,6 +91,10 @@ typedef struct dlc_options {
   void *parallel_context; /* what `parallel_for` gets as its context */
   void *state;            /* NULL: one for the process, made at the first run */
   size_t state_size;      /* bytes at `state` */
+  /* For code for a GPU; other models do not look at them. */
+  int32_t device;       /* which GPU, as the driver counts them */
+  int32_t asynchronous; /* not 0: the run need not wait for the GPU */
+  void *stream;         /* a CUstream; NULL: one of the run's own */
 } dlc_options;
 
 /* A tensor for dlc_model.run: dense, row-major. */
@@ -174,6 +178,11 @@ typedef struct dlc_model {
   size_t state_size; /* bytes that dlc_options.state must have */
   /* Makes the state that `options` give, or that of the process. */
   int (*init)(const dlc_options *options);
+  /* The next two are NULL in a model without code for a GPU. Waits for the
+     asynchronous runs on the device, or only on the stream, of `options`. */
+  int (*synchronize)(const dlc_options *options);
+  /* Gives back what the model keeps on GPUs; no run may be going on. */
+  int (*release)(const dlc_options *options);
 } dlc_model;
 
 #ifdef __cplusplus

@@ -104,8 +104,10 @@ typedef struct dlc_compile_options {
    * must be symbols of it. */
   const char *const *extern_ops;
   size_t num_extern_ops;
-  const char *gpus;     /* as --gpu; a target may be a GPU, too */
-  int32_t gpu_fallback; /* 1: as --gpu-fallback */
+  const char *gpus;      /* as --gpu; a target may be a GPU, too */
+  int32_t gpu_fallback;  /* 1: as --gpu-fallback */
+  const char *precision; /* as --precision; NULL: fp32 */
+  const char *embed;     /* as --embed; NULL: ptx */
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

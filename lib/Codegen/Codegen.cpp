@@ -97,7 +97,7 @@ Error Emitter::writePtx(StringRef path) {
     return llvm::createStringError(
         "expected one architecture of --gpu for PTX, found " +
         llvm::Twine(lowered.device.images.size()));
-  return writeText(path, lowered.device.images.front().ptx);
+  return writeText(path, lowered.device.images.front().code);
 }
 
 Error Emitter::writeEmulation(StringRef path) {

@@ -33,6 +33,7 @@ struct Output {
 struct CodegenOptions {
   unsigned optLevel = 3;  ///< 0 to 3
   bool debugInfo = false; ///< which node code comes from, for debuggers
+  bool cubins = false;    ///< machine code of GPUs is embedded, too
   bool hostPool = false;  ///< threads are those of this process's pool
 };
 

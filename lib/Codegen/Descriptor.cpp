@@ -226,12 +226,24 @@ static Constant *emitCuda(Tables &tables, const DeviceCode &device) {
   Module &module = tables.module;
   const ModelInterface &model = tables.model;
   SmallVector<Constant *> images, kernels;
+  // The last that a GPU can run is taken: machine code comes behind PTX, of
+  // which that of the lowest architecture is enough for all others then.
+  enum Fits { laterOnes, thisOne, itsGeneration };
+  auto addImage = [&](const DeviceCode::Image &image, StringRef kind,
+                      Fits fits) {
+    GlobalVariable *code =
+        tables.global((kind + "_" + image.arch.name).str(),
+                      ConstantDataArray::getString(tables.context, image.code));
+    code->setAlignment(Align(16));
+    images.push_back(
+        tables.record({code, tables.int32(image.arch.capability),
+                       tables.int32(image.arch.isSpecific ? thisOne : fits)}));
+  };
   for (const DeviceCode::Image &image : device.images)
-    images.push_back(tables.record(
-        {tables.global(("ptx_" + image.arch.name).c_str(),
-                       ConstantDataArray::getString(tables.context, image.ptx)),
-         tables.int32(image.arch.capability),
-         tables.int32(image.arch.isSpecific)}));
+    if (device.cubins.empty() || &image == &device.images.front())
+      addImage(image, "ptx", laterOnes);
+  for (const DeviceCode::Image &image : device.cubins)
+    addImage(image, "cubin", itsGeneration);
   for (const std::string &name : device.kernels)
     kernels.push_back(tables.string(name));
   auto *type = ArrayType::get(Type::getInt64Ty(tables.context),
@@ -245,14 +257,22 @@ static Constant *emitCuda(Tables &tables, const DeviceCode &device) {
     fallback = function;
   if (GlobalVariable *global = module.getNamedGlobal(model.symbol("weights")))
     weights = global;
+  Constant *hostInputs = tables.null;
+  if (is_contained(model.hostInputs, true)) {
+    SmallVector<uint8_t> flags(model.hostInputs.begin(),
+                               model.hostInputs.end());
+    hostInputs = tables.global("host_inputs",
+                               ConstantDataArray::get(tables.context, flags));
+  }
   return tables.global(
       "cuda",
       tables.record(
           {fallback, tables.array("images", images.front()->getType(), images),
            tables.array("kernels", tables.pointer, kernels), weights, state,
-           ConstantInt::get(tables.i64, model.weightsSize),
+           hostInputs, ConstantInt::get(tables.i64, model.weightsSize),
            ConstantInt::get(tables.i64, model.deviceArena),
-           tables.int32(images.size()), tables.int32(kernels.size())}));
+           tables.int32(images.size()), tables.int32(kernels.size()),
+           tables.int32(model.hasGraphs)}));
 }
 
 /// The triple, the CPU and the GPUs.
@@ -309,9 +329,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   PointerType *ptr = tables.pointer;
   StructType *descType = StructType::get(
       tables.context,
-      {ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr, ptr,
-       ptr,        ptr,        ptr,        ptr,        ptr, ptr, ptr, ptr,
-       tables.i32, tables.i32, tables.i32, tables.i32, ptr, ptr});
+      {ptr, ptr, ptr,        ptr,        ptr,        ptr,        ptr, ptr,
+       ptr, ptr, ptr,        ptr,        ptr,        ptr,        ptr, ptr,
+       ptr, ptr, tables.i32, tables.i32, tables.i32, tables.i32, ptr, ptr});
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
                                   model.symbol("desc"));
@@ -332,6 +352,14 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
             "dlc_rt_shapes_typed", desc, GlobalValue::ExternalLinkage);
   Function *init = forward(tables, model.symbol("init"), tables.i32, {ptr},
                            "dlc_rt_init", desc, GlobalValue::ExternalLinkage);
+  Constant *synchronize = tables.null, *release = tables.null;
+  if (model.hasDevice) {
+    synchronize =
+        forward(tables, model.symbol("synchronize"), tables.i32, {ptr},
+                "dlc_rt_synchronize", desc, GlobalValue::ExternalLinkage);
+    release = forward(tables, model.symbol("release"), tables.i32, {ptr},
+                      "dlc_rt_release", desc, GlobalValue::ExternalLinkage);
+  }
   Constant *sizes = tables.null;
   if (Function *function = module.getFunction(model.symbol("sizes")))
     sizes = function;
@@ -352,7 +380,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
       shapes,
       ConstantInt::get(tables.size, model.threadWorkspace),
       ConstantInt::get(tables.size, model.stateSize),
-      init};
+      init,
+      synchronize,
+      release};
   fields[1] = tables.int32(0);
   uint64_t bytes =
       module.getDataLayout().getTypeAllocSize(tables.record(fields)->getType());
@@ -368,8 +398,11 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
     return hasThreads ? module.getFunction(function) : tables.null;
   };
   Constant *enter = tables.null, *cuda = tables.null;
+  Constant *wait = tables.null, *close = tables.null;
   if (!device.empty()) {
     enter = module.getFunction("dlc_rt_cuda_run");
+    wait = module.getFunction("dlc_rt_cuda_synchronize");
+    close = module.getFunction("dlc_rt_cuda_release");
     cuda = emitCuda(tables, device);
   }
   desc->setInitializer(ConstantStruct::get(
@@ -378,6 +411,8 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
        module.getFunction(model.symbol("main")),
        enter,
        cuda,
+       wait,
+       close,
        sizes,
        tables.ints<int32_t>("input_fields", inputFields),
        tables.ints<int32_t>("dim_fields", dimFields),

@@ -46,7 +46,8 @@ static llvm::Error linkLibrary(llvm::Module &module) {
 }
 
 FailureOr<std::unique_ptr<llvm::Module>>
-dlc::translateDevice(ModuleOp module, llvm::LLVMContext &context) {
+dlc::translateDevice(ModuleOp module, llvm::LLVMContext &context,
+                     unsigned capability) {
   gpu::GPUModuleOp device = findDevice(module);
   if (!device)
     return module.emitError("expected device code: a gpu.module");
@@ -58,6 +59,7 @@ dlc::translateDevice(ModuleOp module, llvm::LLVMContext &context) {
       translateModuleToLLVMIR(*copy, context, "kernels");
   if (!translated)
     return module.emitError("the kernels cannot be translated to LLVM IR");
+  defineTensorCores(*translated, capability);
   if (llvm::Error error = linkLibrary(*translated))
     return module.emitError() << llvm::toString(std::move(error));
   // A function that is called but not there would fail at the first run.
@@ -113,7 +115,7 @@ FailureOr<DeviceCode> dlc::lowerDevice(ModuleOp module, const TargetSpec &spec,
   for (const GpuArch &arch : spec.gpus) {
     llvm::LLVMContext context;
     FailureOr<std::unique_ptr<llvm::Module>> translated =
-        translateDevice(module, context);
+        translateDevice(module, context, arch.capability);
     if (failed(translated))
       return failure();
     FailureOr<std::string> ptx = makePtx(module, **translated, arch, optLevel);

@@ -14,10 +14,11 @@ namespace dlc {
 struct DeviceCode {
   struct Image {
     GpuArch arch;
-    std::string ptx;
+    std::string code; ///< PTX, or machine code
   };
   std::vector<std::string> kernels; ///< as launches number them
   std::vector<Image> images;        ///< by rising capability
+  std::vector<Image> cubins;        ///< likewise, machine code; may be empty
 
   bool empty() const { return images.empty(); }
 };

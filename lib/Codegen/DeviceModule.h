@@ -9,9 +9,14 @@
 namespace dlc {
 
 /// Translates the gpu.module in `module`. Emits an error where a kernel calls
-/// a function that does not exist on a GPU.
+/// a function that does not exist on a GPU. Instructions of tensor cores are
+/// those of the compute `capability`, times 10.
 mlir::FailureOr<std::unique_ptr<llvm::Module>>
-translateDevice(mlir::ModuleOp module, llvm::LLVMContext &context);
+translateDevice(mlir::ModuleOp module, llvm::LLVMContext &context,
+                unsigned capability);
+
+/// Defines the functions of passes/Gpu/Mma.h that `module` declares.
+void defineTensorCores(llvm::Module &module, unsigned capability);
 
 } // namespace dlc
 

@@ -13,14 +13,83 @@ using namespace dlc;
 using llvm::Expected;
 using llvm::Function;
 
-/// What stands for an intrinsic of NVIDIA's: a function of the emulator
-/// without arguments; "" when there is none.
+/// What stands for an intrinsic of NVIDIA's: a function of the emulator; ""
+/// when there is none.
 static StringRef findSubstitute(StringRef intrinsic) {
   return llvm::StringSwitch<StringRef>(intrinsic)
       .Case("llvm.nvvm.read.ptx.sreg.tid.x", "dlc_emulated_thread")
       .Case("llvm.nvvm.read.ptx.sreg.ctaid.x", "dlc_emulated_block")
+      .Case("llvm.nvvm.read.ptx.sreg.laneid", "dlc_emulated_lane")
+      .Case("llvm.nvvm.shfl.sync.idx.i32", "dlc_emulated_shuffle")
+      .StartsWith("llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16",
+                  "dlc_emulated_ldmatrix")
+      .StartsWith("llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.trans.b16",
+                  "dlc_emulated_ldmatrix_trans")
+      .Case("llvm.nvvm.mma.m16n8k16.row.col.f32.f32",
+            "dlc_emulated_mma_m16n8k16_f16")
+      .Case("llvm.nvvm.mma.m16n8k16.row.col.bf16",
+            "dlc_emulated_mma_m16n8k16_bf16")
+      .Case("llvm.nvvm.mma.m16n8k8.row.col.f32.f32",
+            "dlc_emulated_mma_m16n8k8_f16")
+      .Case("llvm.nvvm.mma.m16n8k8.row.col.tf32",
+            "dlc_emulated_mma_m16n8k8_tf32")
+      .Case("llvm.nvvm.mma.m8n8k4.row.col.f32.f32",
+            "dlc_emulated_mma_m8n8k4_f16")
+      .Case("llvm.nvvm.mma.m16n8k32.row.col.s8", "dlc_emulated_mma_m16n8k32_ss")
+      .Case("llvm.nvvm.mma.m16n8k32.row.col.s8.u8",
+            "dlc_emulated_mma_m16n8k32_su")
+      .Case("llvm.nvvm.mma.m16n8k32.row.col.u8.s8",
+            "dlc_emulated_mma_m16n8k32_us")
+      .Case("llvm.nvvm.mma.m16n8k32.row.col.u8", "dlc_emulated_mma_m16n8k32_uu")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.s8", "dlc_emulated_mma_m8n8k16_ss")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.s8.u8",
+            "dlc_emulated_mma_m8n8k16_su")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.u8.s8",
+            "dlc_emulated_mma_m8n8k16_us")
+      .Case("llvm.nvvm.mma.m8n8k16.row.col.u8", "dlc_emulated_mma_m8n8k16_uu")
+      .Case("llvm.nvvm.f2tf32.rna", "dlc_emulated_round_tf32")
+      .Case("llvm.nvvm.cp.async.cg.shared.global.16.s", "dlc_emulated_copy")
+      .Case("llvm.nvvm.cp.async.commit.group", "dlc_emulated_commit")
+      .Case("llvm.nvvm.cp.async.wait.group", "dlc_emulated_wait")
       .StartsWith("llvm.nvvm.barrier", "dlc_emulated_barrier")
       .Default("");
+}
+
+/// Calls `name` with what an intrinsic has as arguments: pairs of halves as
+/// words, addresses without a space. A result of several values is written to
+/// memory that the first argument points to.
+static void substitute(llvm::Module &module, llvm::CallInst *call,
+                       StringRef name) {
+  llvm::IRBuilder<> builder(call);
+  SmallVector<llvm::Value *> arguments;
+  llvm::Type *type = call->getType();
+  llvm::Value *results = nullptr;
+  if (type->isStructTy()) {
+    llvm::BasicBlock &entry = call->getFunction()->getEntryBlock();
+    results = llvm::IRBuilder<>(&entry, entry.begin()).CreateAlloca(type);
+    arguments.push_back(results);
+  }
+  bool isBarrier = name == "dlc_emulated_barrier";
+  for (llvm::Value *argument : call->args()) {
+    if (isBarrier)
+      break;
+    if (argument->getType()->isVectorTy())
+      argument = builder.CreateBitCast(argument, builder.getInt32Ty());
+    else if (argument->getType()->isPointerTy())
+      argument = builder.CreateAddrSpaceCast(argument, builder.getPtrTy());
+    arguments.push_back(argument);
+  }
+  SmallVector<llvm::Type *> types;
+  for (llvm::Value *argument : arguments)
+    types.push_back(argument->getType());
+  llvm::FunctionCallee callee = module.getOrInsertFunction(
+      name, llvm::FunctionType::get(results ? builder.getVoidTy() : type, types,
+                                    false));
+  llvm::Value *result = builder.CreateCall(callee, arguments);
+  if (results)
+    result = builder.CreateLoad(type, results);
+  call->replaceAllUsesWith(result);
+  call->eraseFromParent();
 }
 
 /// Replaces the calls of intrinsics; an error names one that cannot be.
@@ -32,21 +101,15 @@ static LogicalResult replaceIntrinsics(ModuleOp op, llvm::Module &module) {
     if (name.empty())
       return op.emitError("the emulation of a GPU lacks ")
              << function.getName().str();
-    llvm::FunctionCallee substitute =
-        module.getOrInsertFunction(name, function.getReturnType());
-    for (llvm::User *user : llvm::make_early_inc_range(function.users())) {
-      auto *call = cast<llvm::CallInst>(user);
-      llvm::IRBuilder<> builder(call);
-      call->replaceAllUsesWith(builder.CreateCall(substitute));
-      call->eraseFromParent();
-    }
+    for (llvm::User *user : llvm::make_early_inc_range(function.users()))
+      substitute(module, cast<llvm::CallInst>(user), name);
     function.eraseFromParent();
   }
   return success();
 }
 
 /// Makes `void NAME(void **parameters)` of a kernel. NAME_waits says whether
-/// threads wait for each other in it.
+/// threads wait for each other in it, NAME_parameters how many there are.
 static void wrapKernel(llvm::Module &module, Function &kernel) {
   llvm::LLVMContext &context = module.getContext();
   std::string name = kernel.getName().str();
@@ -75,16 +138,19 @@ static void wrapKernel(llvm::Module &module, Function &kernel) {
         waits |= call->getCalledFunction() &&
                  call->getCalledFunction()->getName() == "dlc_emulated_barrier";
   auto *i32 = llvm::Type::getInt32Ty(context);
-  new llvm::GlobalVariable(module, i32, /*isConstant=*/true,
-                           llvm::GlobalValue::ExternalLinkage,
-                           llvm::ConstantInt::get(i32, waits), name + "_waits");
+  for (auto [suffix, value] :
+       {std::pair("_waits", unsigned(waits)),
+        std::pair("_parameters", unsigned(kernel.arg_size()))})
+    new llvm::GlobalVariable(module, i32, /*isConstant=*/true,
+                             llvm::GlobalValue::ExternalLinkage,
+                             llvm::ConstantInt::get(i32, value), name + suffix);
 }
 
 FailureOr<llvm::SmallVector<char, 0>>
 dlc::emulateDevice(ModuleOp op, const TargetSpec &spec, unsigned optLevel) {
   llvm::LLVMContext context;
-  FailureOr<std::unique_ptr<llvm::Module>> translated =
-      translateDevice(op, context);
+  FailureOr<std::unique_ptr<llvm::Module>> translated = translateDevice(
+      op, context, spec.gpus.empty() ? 0 : spec.gpus.front().capability);
   if (failed(translated))
     return failure();
   llvm::Module &module = **translated;

@@ -212,6 +212,22 @@ static std::string shapesCall(const ModelInterface &model) {
                  model.name);
 }
 
+/// Only with code for a GPU.
+static std::string deviceCalls(const ModelInterface &model) {
+  if (!model.hasDevice)
+    return "";
+  return formatv(
+      "/* Waits for the runs on the GPU `options->device`, or only those in "
+      "the stream\n   `options->stream` where it is given, that were "
+      "asynchronous. `options` may be\n   NULL. Returns a dlc_status. */\n"
+      "int {0}_synchronize(const dlc_options *options);\n\n"
+      "/* Gives back the memory and code that the model keeps on GPUs. No run "
+      "may be\n   going on; the next one begins anew. `options` may be NULL. "
+      "Returns a\n   dlc_status. */\n"
+      "int {0}_release(const dlc_options *options);\n\n",
+      model.name);
+}
+
 std::string dlc::generateHeader(const ModelInterface &model, StringRef target) {
   std::string text;
   raw_string_ostream os(text);
@@ -244,6 +260,7 @@ std::string dlc::generateHeader(const ModelInterface &model, StringRef target) {
         "of runs, or for the\n   whole process, as the first run would. "
         "`options` may be NULL. Returns a\n   dlc_status. */\n"
      << formatv("int {0}_init(const dlc_options *options);\n\n", model.name)
+     << deviceCalls(model)
      << "/* Names, types, shapes and a run for programs that do not know the\n"
      << "   model beforehand. */\n"
      << formatv("const dlc_model *{0}_model(void);\n\n", model.name)

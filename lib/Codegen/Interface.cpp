@@ -226,7 +226,14 @@ FailureOr<ModelInterface> dlc::readInterface(ModuleOp module) {
     model.threads = threads.getInt();
   // A GPU's model has its arena there; one for the CPU may be beside it.
   if (module->hasAttr("dlc.kernels")) {
+    model.hasDevice = true;
     model.deviceArena = model.workspace;
+    model.hasGraphs = module->hasAttr("dlc.graphs");
+    model.hostInputs.resize(model.inputs.size());
+    if (auto list = module->getAttrOfType<DenseI64ArrayAttr>("dlc.host_inputs"))
+      for (int64_t index : list.asArrayRef())
+        if (index >= 0 && index < int64_t(model.inputs.size()))
+          model.hostInputs[index] = true;
     if (!module.lookupSymbol(model.symbol("fallback")))
       model.workspace = 0;
   }

@@ -26,6 +26,9 @@ struct SharedState {
 
 struct JitModel::Impl {
   ~Impl() {
+    // What the code has on a GPU must not stay behind it.
+    if (descriptor && descriptor->release)
+      descriptor->release(nullptr);
     if (shared)
       std::free(shared->memory);
     jit.reset();

@@ -1,5 +1,6 @@
 // Translates, links the runtime, optimises, and makes machine code.
 #include "lib/Codegen/Lower.h"
+#include "lib/Codegen/Assemble.h"
 #include "lib/Codegen/DebugInfo.h"
 #include "lib/Codegen/Descriptor.h"
 #include "lib/Codegen/Optimise.h"
@@ -172,6 +173,14 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
   FailureOr<DeviceCode> device = lowerDevice(op, spec, options.optLevel);
   if (failed(device))
     return failure();
+  for (const DeviceCode::Image &image : device->images) {
+    if (!options.cubins)
+      break;
+    Expected<std::string> cubin = assemblePtx(image.code, image.arch.name);
+    if (!cubin)
+      return op.emitError() << llvm::toString(cubin.takeError());
+    device->cubins.push_back({image.arch, std::move(*cubin)});
+  }
   lowered.device = std::move(*device);
   OwningOpRef<ModuleOp> copy;
   ModuleOp translated = op;

@@ -109,6 +109,10 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
   options.threads = given.threads;
   if (given.conv)
     options.conv = given.conv;
+  if (given.embed)
+    options.embed = given.embed;
+  if (given.precision)
+    options.precision = given.precision;
   if (given.expand_weights)
     options.expandWeights = given.expand_weights;
   if (auto wrong = readSizes(given.shapes, given.num_shapes, "shape",
@@ -214,6 +218,7 @@ compile(const dlc_compile_options *given, StringRef input,
   WeightTable weights;
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;
+  codegen.cubins = options.embed == "cubin";
   LogicalResult done = failure();
   if (module &&
       succeeded(runPhases(*module, Phase::Onnx, Phase::Llvm, options, *spec)) &&

@@ -68,6 +68,33 @@ llvm::Error dlc::checkOptions(const CompileOptions &options,
   if (options.conv == "winograd" && hasGpu)
     return llvm::createStringError("expected the form auto or direct of "
                                    "convolutions for a GPU, found 'winograd'");
+  if (!llvm::is_contained({"ptx", "cubin"}, options.embed))
+    return llvm::createStringError("expected ptx or cubin to embed, found '" +
+                                   options.embed + "'");
+  if (options.embed != "ptx" && !hasGpu)
+    return llvm::createStringError(
+        "expected a GPU to embed cubin for, found none: --gpu=");
+  if (!llvm::is_contained({"fp32", "tf32", "bf16", "fp16"}, options.precision))
+    return llvm::createStringError(
+        "expected the precision fp32, tf32, bf16 or fp16, found '" +
+        options.precision + "'");
+  if (options.precision != "fp32") {
+    if (!hasGpu)
+      return llvm::createStringError(
+          "expected the precision fp32 for a CPU, found '" + options.precision +
+          "': only kernels for a GPU have others, --gpu=");
+    if (options.gpuFallback)
+      return llvm::createStringError(
+          "expected the precision fp32 with a fallback to the CPU, found '" +
+          options.precision + "'");
+    unsigned needed = options.precision == "fp16" ? 70 : 80;
+    for (const GpuArch &gpu : target.gpus)
+      if (gpu.capability < needed)
+        return llvm::createStringError(
+            "expected GPUs from sm_" + Twine(needed) +
+            " on for the precision '" + options.precision + "', found " +
+            gpu.name);
+  }
   return llvm::Error::success();
 }
 
@@ -160,6 +187,7 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
     };
     // Winograd's form is one of the CPU's kernels.
     tensor.conv = target.gpus.empty() ? options.conv : "direct";
+    tensor.precision = options.precision;
     // The state is memory of the host.
     tensor.expandWeights =
         target.gpus.empty() ? options.expandWeights : "object";
@@ -169,7 +197,7 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
     return buildBufferPipeline(pm);
   case Phase::Llvm:
     if (!target.gpus.empty())
-      buildGpuPipeline(pm, options.gpuFallback);
+      buildGpuPipeline(pm, options.gpuFallback, target.gpus.front().capability);
     return buildCpuPipeline(pm, target, usesThreads(options, target));
   }
 }

@@ -98,8 +98,10 @@ dlc::createGpuMachine(const GpuArch &arch, unsigned optLevel) {
   Expected<const Target *> target = lookUp();
   if (!target)
     return target.takeError();
+  // Instructions of tensor cores came later than the GPUs: with CUDA 10.2.
+  StringRef features = arch.capability < 80 ? "+ptx65" : "";
   std::unique_ptr<TargetMachine> machine((*target)->createTargetMachine(
-      Triple(kTriple), arch.name, "", TargetOptions(), std::nullopt,
+      Triple(kTriple), arch.name, features, TargetOptions(), std::nullopt,
       std::nullopt, static_cast<CodeGenOptLevel>(optLevel)));
   if (!machine)
     return createStringError("LLVM cannot make code for '" + arch.name + "'");

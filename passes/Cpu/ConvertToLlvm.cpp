@@ -118,9 +118,10 @@ struct LowerOutput : RunOpLowering<OutputOp> {
       endRunIfNull(b, op, pointer);
     }
     if (op.getDevice()) {
-      pointer = callRuntime(b, op, "dlc_rt_cuda_output", pointerType(b),
-                            {getRun(op), pointer,
-                             bytesOf(b, loc, type, adaptor.getDynamicSizes())});
+      pointer = callRuntime(
+          b, op, "dlc_rt_cuda_output", pointerType(b),
+          {getRun(op), integer(b, loc, b.getI32Type(), op.getIndex()), pointer,
+           bytesOf(b, loc, type, adaptor.getDynamicSizes())});
       endRunIfNull(b, op, pointer);
     }
     b.replaceOp(op, describe(b, loc, type, pointer, adaptor.getDynamicSizes()));

@@ -218,7 +218,7 @@ void WinogradEmitter::emitProducts(int64_t tiles, Value column, int64_t width) {
       b, Type(), inputs, part, ValueRange(), products, Value(),
       b.getAffineMapArrayAttr({map({ty, tx, tile, k}), map({ty, tx, k, n}),
                                map({ty, tx, tile, n})}),
-      false, false, WinogradAttr(), DotAttr());
+      false, false, WinogradAttr(), DotAttr(), op.getPrecisionAttr());
   OpBuilder::InsertionGuard guard(b);
   Block *body =
       b.createBlock(&product.getEpilogue(), {}, op.getSumType(), op.getLoc());

@@ -2,6 +2,7 @@
 // used again and again, and right for everything.
 #include "passes/Gpu/EmitContract.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
@@ -75,6 +76,121 @@ void ContractNest::store(Value sum, ArrayRef<Value> at) {
 Value ContractNest::zero() {
   return arith::ConstantOp::create(kernel.b,
                                    kernel.b.getZeroAttr(op.getSumType()));
+}
+
+Value ContractNest::offsetOf(unsigned operand, ArrayRef<Value> at) {
+  Value buffer = op.getMapped()[operand];
+  auto type = cast<MemRefType>(buffer.getType());
+  auto [strides, offset] = type.getStridesAndOffset();
+  SmallVector<Value> dims(at);
+  for (Value &dim : dims)
+    if (!dim)
+      dim = kernel.index(0);
+  memref::ExtractStridedMetadataOp metadata;
+  Value sum = kernel.index(0);
+  for (auto [i, value] :
+       llvm::enumerate(kernel.apply(op.getMap(operand), dims))) {
+    if (ShapedType::isDynamic(strides[i]) && !metadata)
+      metadata = memref::ExtractStridedMetadataOp::create(kernel.b, buffer);
+    Value stride = ShapedType::isDynamic(strides[i]) ? metadata.getStrides()[i]
+                                                     : kernel.index(strides[i]);
+    sum = kernel.add(sum, kernel.mul(value, stride));
+  }
+  return sum;
+}
+
+Value ContractNest::flatten(unsigned operand) {
+  OpBuilder &b = kernel.b;
+  Value buffer = op.getMapped()[operand];
+  Type element = cast<MemRefType>(buffer.getType()).getElementType();
+  auto flat = MemRefType::get({ShapedType::kDynamic}, element,
+                              StridedLayoutAttr::get(b.getContext(), 0, {1}));
+  return memref::ReinterpretCastOp::create(
+      kernel.b, flat, buffer, OpFoldResult(b.getIndexAttr(0)),
+      ArrayRef<OpFoldResult>{OpFoldResult(kernel.index(1))},
+      ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
+}
+
+int64_t ContractNest::chooseVector(unsigned operand, unsigned dim,
+                                   int64_t width) {
+  Value buffer = op.getMapped()[operand];
+  auto type = cast<MemRefType>(buffer.getType());
+  auto isMultiple = [=](int64_t number) {
+    return !ShapedType::isDynamic(number) && number % width == 0;
+  };
+  if (auto cast = buffer.getDefiningOp<memref::ReinterpretCastOp>())
+    buffer = cast.getSource();
+  auto argument = dyn_cast<BlockArgument>(buffer);
+  if (!argument || !isMultiple(extents[dim].fixed) ||
+      !type.getElementType().isIntOrFloat() ||
+      type.getElementTypeBitWidth() < 8 ||
+      !kernel.func.getArgAttr(argument.getArgNumber(),
+                              LLVM::LLVMDialect::getAlignAttrName()))
+    return 1;
+  SmallVector<int64_t> strides = type.getStridesAndOffset().first;
+  if (strides.back() != 1 ||
+      !llvm::all_of(ArrayRef(strides).drop_back(), isMultiple))
+    return 1;
+  // `d`, or the parts `d floordiv 64` and `d mod 64` of a packed operand.
+  AffineMap map = op.getMap(operand);
+  AffineExpr expr = getAffineDimExpr(dim, op.getContext());
+  auto isPart = [&](AffineExpr part, AffineExprKind kind) {
+    auto binary = dyn_cast<AffineBinaryOpExpr>(part);
+    auto size = binary ? dyn_cast<AffineConstantExpr>(binary.getRHS())
+                       : AffineConstantExpr();
+    return size && binary.getKind() == kind && binary.getLHS() == expr &&
+           isMultiple(size.getValue());
+  };
+  AffineExpr last = map.getResults().back();
+  if (last != expr && !isPart(last, AffineExprKind::Mod))
+    return 1;
+  for (AffineExpr other : map.getResults().drop_back())
+    if (other.isFunctionOfDim(dim) && !isPart(other, AffineExprKind::FloorDiv))
+      return 1;
+  return width;
+}
+
+bool ContractNest::isDepthFast(unsigned operand) {
+  AffineMap map = op.getMap(operand);
+  auto type = cast<MemRefType>(op.getMapped()[operand].getType());
+  return map.getNumResults() && !sums.empty() &&
+         map.getResults().back().isFunctionOfDim(sums.back()) &&
+         type.getStridesAndOffset().first.back() == 1;
+}
+
+bool ContractNest::isRagged(ArrayRef<unsigned> dims, int64_t tileSize) {
+  int64_t size = fixedProduct(extentsOf(dims));
+  return ShapedType::isDynamic(size) || size % tileSize;
+}
+
+bool dlc::isSeparable(ContractOp op, unsigned operand) {
+  for (AffineExpr expr : op.getMap(operand).getResults()) {
+    bool separable = true;
+    expr.walk([&](AffineExpr part) {
+      if (part.getKind() != AffineExprKind::FloorDiv &&
+          part.getKind() != AffineExprKind::Mod &&
+          part.getKind() != AffineExprKind::CeilDiv)
+        return;
+      bool ofSum = false, ofOther = false;
+      for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
+        if (part.isFunctionOfDim(dim))
+          (op.getDimKind(dim) == ContractOp::DimKind::Sum ? ofSum : ofOther) =
+              true;
+      separable &= !(ofSum && ofOther);
+    });
+    if (!separable)
+      return false;
+  }
+  return true;
+}
+
+int64_t dlc::guessSize(ContractOp op, ContractOp::DimKind kind) {
+  int64_t size = 1;
+  for (unsigned dim : op.getDims(kind)) {
+    int64_t extent = op.getStaticExtent(dim);
+    size *= ShapedType::isDynamic(extent) ? 1024 : extent;
+  }
+  return size;
 }
 
 bool dlc::emitContractScalar(Kernel &kernel, ContractOp op) {

@@ -20,6 +20,18 @@ struct ContractNest {
   /// dimension; those of sums do not matter.
   void store(mlir::Value sum, llvm::ArrayRef<mlir::Value> at);
   mlir::Value zero();
+  /// The offset of an element from the start of the operand's buffer.
+  /// Dimensions without a coordinate count as 0.
+  mlir::Value offsetOf(unsigned operand, llvm::ArrayRef<mlir::Value> at);
+  /// The operand's buffer without its shape.
+  mlir::Value flatten(unsigned operand);
+  /// How many elements along the dimension `dim` a load may take: `width` where
+  /// they lie side by side and begin at a multiple of their size, else 1.
+  int64_t chooseVector(unsigned operand, unsigned dim, int64_t width);
+  /// Whether elements side by side in memory are terms of one sum.
+  bool isDepthFast(unsigned operand);
+  /// Whether tiles of that size may reach behind the end.
+  bool isRagged(llvm::ArrayRef<unsigned> dims, int64_t tileSize);
 
   Kernel &kernel;
   ContractOp op;
@@ -27,6 +39,13 @@ struct ContractNest {
   llvm::SmallVector<unsigned> batch, rows, columns, sums;
   llvm::SmallVector<unsigned> outer; ///< all but the sums, as C has them
 };
+
+/// Whether the offset in an operand is that of the coordinates in C plus that
+/// of the summed ones.
+bool isSeparable(ContractOp op, unsigned operand);
+
+/// The product of the sizes of one kind; a dynamic one is thought to be large.
+int64_t guessSize(ContractOp op, ContractOp::DimKind kind);
 
 } // namespace dlc
 

@@ -45,17 +45,10 @@ public:
 private:
   Source makeSource(unsigned operand, Value firstOuter,
                     ArrayRef<unsigned> outerDims);
-  Value offsetOf(unsigned operand, ArrayRef<Value> at);
-  int64_t chooseVector(unsigned operand, unsigned dim);
   SmallVector<Value> load(Source &source, unsigned operand, Value firstK);
   void put(Source &source, ValueRange values);
   SmallVector<Value> multiply(Source &a, Source &c, ValueRange sums);
   void store(Value firstRow, Value firstColumn, ValueRange sums);
-  /// Whether the coordinate may lie behind the end.
-  bool isRagged(ArrayRef<unsigned> dims, int64_t tileSize) {
-    int64_t size = fixedProduct(nest.extentsOf(dims));
-    return ShapedType::isDynamic(size) || size % tileSize;
-  }
 
   Kernel &kernel;
   ImplicitLocOpBuilder &b;
@@ -68,70 +61,6 @@ private:
 
 } // namespace
 
-/// The offset of an element from the start of the operand's buffer. Dimensions
-/// without a coordinate count as 0.
-Value TileEmitter::offsetOf(unsigned operand, ArrayRef<Value> at) {
-  Value buffer = op.getMapped()[operand];
-  auto type = cast<MemRefType>(buffer.getType());
-  auto [strides, offset] = type.getStridesAndOffset();
-  SmallVector<Value> dims(at);
-  for (Value &dim : dims)
-    if (!dim)
-      dim = kernel.index(0);
-  memref::ExtractStridedMetadataOp metadata;
-  Value sum = kernel.index(0);
-  for (auto [i, value] :
-       llvm::enumerate(kernel.apply(op.getMap(operand), dims))) {
-    if (ShapedType::isDynamic(strides[i]) && !metadata)
-      metadata = memref::ExtractStridedMetadataOp::create(b, buffer);
-    Value stride = ShapedType::isDynamic(strides[i]) ? metadata.getStrides()[i]
-                                                     : kernel.index(strides[i]);
-    sum = kernel.add(sum, kernel.mul(value, stride));
-  }
-  return sum;
-}
-
-/// How many elements along the dimension `dim` a load may take: 4 where they
-/// lie side by side and begin at a multiple of their size, else 1.
-int64_t TileEmitter::chooseVector(unsigned operand, unsigned dim) {
-  static constexpr int64_t width = 4;
-  Value buffer = op.getMapped()[operand];
-  auto type = cast<MemRefType>(buffer.getType());
-  auto isMultiple = [](int64_t number) {
-    return !ShapedType::isDynamic(number) && number % width == 0;
-  };
-  if (auto cast = buffer.getDefiningOp<memref::ReinterpretCastOp>())
-    buffer = cast.getSource();
-  auto argument = dyn_cast<BlockArgument>(buffer);
-  if (!argument || !isMultiple(nest.extents[dim].fixed) ||
-      !type.getElementType().isIntOrFloat() ||
-      type.getElementTypeBitWidth() < 8 ||
-      !kernel.func.getArgAttr(argument.getArgNumber(),
-                              LLVM::LLVMDialect::getAlignAttrName()))
-    return 1;
-  SmallVector<int64_t> strides = type.getStridesAndOffset().first;
-  if (strides.back() != 1 ||
-      !llvm::all_of(ArrayRef(strides).drop_back(), isMultiple))
-    return 1;
-  // `d`, or the parts `d floordiv 64` and `d mod 64` of a packed operand.
-  AffineMap map = op.getMap(operand);
-  AffineExpr expr = getAffineDimExpr(dim, op.getContext());
-  auto isPart = [&](AffineExpr part, AffineExprKind kind) {
-    auto binary = dyn_cast<AffineBinaryOpExpr>(part);
-    auto size = binary ? dyn_cast<AffineConstantExpr>(binary.getRHS())
-                       : AffineConstantExpr();
-    return size && binary.getKind() == kind && binary.getLHS() == expr &&
-           isMultiple(size.getValue());
-  };
-  AffineExpr last = map.getResults().back();
-  if (last != expr && !isPart(last, AffineExprKind::Mod))
-    return 1;
-  for (AffineExpr other : map.getResults().drop_back())
-    if (other.isFunctionOfDim(dim) && !isPart(other, AffineExprKind::FloorDiv))
-      return 1;
-  return width;
-}
-
 Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
                                ArrayRef<unsigned> outerDims) {
   Source source;
@@ -140,26 +69,16 @@ Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
   source.type = type.getElementType();
   source.isUnsigned = operand == 0 ? op.getAUnsigned() : op.getBUnsigned();
   source.width = operand == 0 ? tile.rows : tile.columns;
-  AffineMap map = op.getMap(operand);
-  source.isDepthFast = false;
-  if (map.getNumResults() && !nest.sums.empty())
-    source.isDepthFast =
-        map.getResults().back().isFunctionOfDim(nest.sums.back()) &&
-        type.getStridesAndOffset().first.back() == 1;
+  source.isDepthFast = nest.isDepthFast(operand);
   // The padding keeps the rows at 16 bytes and spreads them over the banks.
   source.memory =
       kernel.shared({tile.depth, source.width + 4}, op.getSumType());
-  auto flat = MemRefType::get({ShapedType::kDynamic}, source.type,
-                              StridedLayoutAttr::get(b.getContext(), 0, {1}));
-  source.buffer = memref::ReinterpretCastOp::create(
-      b, flat, buffer, OpFoldResult(b.getIndexAttr(0)),
-      ArrayRef<OpFoldResult>{OpFoldResult(kernel.index(1))},
-      ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
+  source.buffer = nest.flatten(operand);
 
   // Threads side by side take elements side by side.
   int64_t count = source.width * tile.depth / tile.threads();
   unsigned fastDim = source.isDepthFast ? nest.sums.back() : outerDims.back();
-  source.vector = chooseVector(operand, fastDim);
+  source.vector = nest.chooseVector(operand, fastDim, 4);
   if (count % source.vector)
     source.vector = 1;
   count /= source.vector;
@@ -174,7 +93,7 @@ Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
   Value last =
       kernel.add(operand == 0 ? rowCount : columnCount,
                  kernel.index(source.isDepthFast ? -1 : -source.vector));
-  bool isRaggedHere = isRagged(outerDims, source.width);
+  bool isRaggedHere = nest.isRagged(outerDims, source.width);
   Value known; // all elements of the thread may be at one row or column
   for (int64_t i = 0; i < count; ++i) {
     Value moved = kernel.add(other, kernel.index(i * step));
@@ -195,7 +114,7 @@ Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
          llvm::zip(outerDims,
                    kernel.coordinates(position, nest.extentsOf(outerDims))))
       at[dim] = value;
-    known = offsetOf(operand, at);
+    known = nest.offsetOf(operand, at);
     source.starts.push_back(known);
   }
   return source;
@@ -205,7 +124,7 @@ Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
 SmallVector<Value> TileEmitter::load(Source &source, unsigned operand,
                                      Value firstK) {
   SmallVector<Value> values;
-  bool isRaggedHere = isRagged(nest.sums, tile.depth);
+  bool isRaggedHere = nest.isRagged(nest.sums, tile.depth);
   Value last = kernel.add(
       sumCount, kernel.index(source.isDepthFast ? -source.vector : -1));
   Value offset, isInside;
@@ -219,7 +138,7 @@ SmallVector<Value> TileEmitter::load(Source &source, unsigned operand,
       for (auto [dim, value] : llvm::zip(
                nest.sums, kernel.coordinates(k, nest.extentsOf(nest.sums))))
         at[dim] = value;
-      offset = offsetOf(operand, at);
+      offset = nest.offsetOf(operand, at);
     }
     Value at = kernel.add(start, offset);
     SmallVector<Value> loaded;
@@ -289,14 +208,15 @@ void TileEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
   };
   for (int64_t i = 0; i < tile.threadRows; ++i) {
     Value row = kernel.add(kernel.add(firstRow, threadRow), kernel.index(i));
-    Value isRow =
-        isRagged(nest.rows, tile.rows) ? kernel.isLess(row, rowCount) : Value();
+    Value isRow = nest.isRagged(nest.rows, tile.rows)
+                      ? kernel.isLess(row, rowCount)
+                      : Value();
     kernel.when(isRow, [&] {
       place(nest.rows, row);
       for (int64_t j = 0; j < tile.threadColumns; ++j) {
         Value column =
             kernel.add(kernel.add(firstColumn, threadColumn), kernel.index(j));
-        Value isColumn = isRagged(nest.columns, tile.columns)
+        Value isColumn = nest.isRagged(nest.columns, tile.columns)
                              ? kernel.isLess(column, columnCount)
                              : Value();
         kernel.when(isColumn, [&] {
@@ -381,44 +301,12 @@ void TileEmitter::emit() {
   store(firstRow, firstColumn, ValueRange(results).drop_front(numLoaded));
 }
 
-/// Whether the offset in an operand is that of the coordinates in C plus that
-/// of the summed ones.
-static bool isSeparable(ContractOp op, unsigned operand) {
-  for (AffineExpr expr : op.getMap(operand).getResults()) {
-    bool separable = true;
-    expr.walk([&](AffineExpr part) {
-      if (part.getKind() != AffineExprKind::FloorDiv &&
-          part.getKind() != AffineExprKind::Mod &&
-          part.getKind() != AffineExprKind::CeilDiv)
-        return;
-      bool ofSum = false, ofOther = false;
-      for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
-        if (part.isFunctionOfDim(dim))
-          (op.getDimKind(dim) == ContractOp::DimKind::Sum ? ofSum : ofOther) =
-              true;
-      separable &= !(ofSum && ofOther);
-    });
-    if (!separable)
-      return false;
-  }
-  return true;
-}
-
 bool dlc::emitContractTile(Kernel &kernel, ContractOp op) {
   if (!isSeparable(op, 0) || !isSeparable(op, 1))
     return false;
-  auto sizeOf = [&](ContractOp::DimKind kind) {
-    int64_t size = 1;
-    for (unsigned dim : op.getDims(kind)) {
-      int64_t extent = op.getStaticExtent(dim);
-      // A dynamic size is thought to be large.
-      size *= ShapedType::isDynamic(extent) ? 1024 : extent;
-    }
-    return size;
-  };
-  int64_t rows = sizeOf(ContractOp::DimKind::Row);
-  int64_t columns = sizeOf(ContractOp::DimKind::Column);
-  int64_t sums = sizeOf(ContractOp::DimKind::Sum);
+  int64_t rows = guessSize(op, ContractOp::DimKind::Row);
+  int64_t columns = guessSize(op, ContractOp::DimKind::Column);
+  int64_t sums = guessSize(op, ContractOp::DimKind::Sum);
   static constexpr int64_t fewest = 8;
   if (rows < fewest || columns < fewest || sums < fewest)
     return false;
@@ -426,7 +314,7 @@ bool dlc::emitContractTile(Kernel &kernel, ContractOp op) {
   static constexpr int64_t manyBlocks = 128;
   int64_t blocks = llvm::divideCeil(rows, 128) *
                    llvm::divideCeil(columns, 128) *
-                   sizeOf(ContractOp::DimKind::Batch);
+                   guessSize(op, ContractOp::DimKind::Batch);
   bool isWide = op.getSumType().getIntOrFloatBitWidth() > 32;
   Tile tile = {64, 64, 16, 4, 4};
   if (rows <= 16 || columns <= 16)

@@ -2,13 +2,12 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/Gpu/Kernel.h"
+#include "passes/Gpu/Rows.h"
 
 using namespace mlir;
 using namespace dlc;
 
-/// The op that combines the only output with a new value: it must not matter
-/// in which order values are combined.
-static Operation *findCombiner(linalg::LinalgOp op) {
+Operation *dlc::findCombiner(linalg::LinalgOp op) {
   if (op.getNumDpsInits() != 1)
     return nullptr;
   BlockArgument sum = op.getRegionOutputArgs().front();
@@ -46,6 +45,24 @@ static bool isAlongMemory(linalg::LinalgOp op, LoopNest &nest) {
     return false;
   std::rotate(found, found + 1, nest.reduction.end());
   return true;
+}
+
+void dlc::emitCombination(Kernel &kernel, Operation *combiner, Value value,
+                          Value memory) {
+  ImplicitLocOpBuilder &b = kernel.b;
+  Value thread = kernel.thread();
+  memref::StoreOp::create(b, value, memory, thread);
+  for (int64_t half = kernel.grid.threads / 2; half > 0; half /= 2) {
+    kernel.barrier();
+    kernel.when(kernel.isLess(thread, kernel.index(half)), [&] {
+      Value mine = memref::LoadOp::create(b, memory, thread);
+      Value other = memref::LoadOp::create(
+          b, memory, kernel.add(thread, kernel.index(half)));
+      OperationState state(b.getLoc(), combiner->getName(), {mine, other},
+                           {mine.getType()}, combiner->getAttrs());
+      memref::StoreOp::create(b, b.create(state)->getResult(0), memory, thread);
+    });
+  }
 }
 
 /// Each thread combines every n-th value, then halves of the block are
@@ -92,16 +109,7 @@ bool dlc::emitReduction(Kernel &kernel, linalg::LinalgOp op) {
                   })[0];
   for (unsigned dim : nest.reduction)
     at[dim] = kernel.index(0);
-  memref::StoreOp::create(b, sum, memory, thread);
-  for (int64_t half = threads / 2; half > 0; half /= 2) {
-    kernel.barrier();
-    kernel.when(kernel.isLess(thread, kernel.index(half)), [&] {
-      Value mine = memref::LoadOp::create(b, memory, thread);
-      Value other = memref::LoadOp::create(
-          b, memory, kernel.add(thread, kernel.index(half)));
-      memref::StoreOp::create(b, combine(mine, other), memory, thread);
-    });
-  }
+  emitCombination(kernel, combiner, sum, memory);
   kernel.when(b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, thread,
                                             kernel.index(0)),
               [&] {

@@ -40,11 +40,14 @@ struct Grid {
 /// insertion point, and say how it is launched.
 class Kernel {
 public:
-  Kernel(mlir::gpu::GPUFuncOp func, mlir::ImplicitLocOpBuilder &b)
-      : func(func), b(b) {}
+  Kernel(mlir::gpu::GPUFuncOp func, mlir::ImplicitLocOpBuilder &b,
+         unsigned capability)
+      : func(func), b(b), capability(capability) {}
 
   mlir::gpu::GPUFuncOp func;
   mlir::ImplicitLocOpBuilder &b;
+  /// The least compute capability, times 10, of the GPUs to run on.
+  unsigned capability;
   Grid grid;
   /// For remarks: what a generator chose.
   std::string description;
@@ -100,6 +103,7 @@ int64_t fixedProduct(llvm::ArrayRef<Extent> extents);
 bool emitReduction(Kernel &kernel, mlir::linalg::LinalgOp op);
 bool emitVectors(Kernel &kernel, mlir::linalg::LinalgOp op);
 bool emitLoops(Kernel &kernel, mlir::linalg::LinalgOp op);
+bool emitContractMma(Kernel &kernel, ContractOp op);
 bool emitContractTile(Kernel &kernel, ContractOp op);
 bool emitContractScalar(Kernel &kernel, ContractOp op);
 

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Gpu/Kernel.h"
 #include "passes/Gpu/Passes.h"
+#include "passes/Gpu/Rows.h"
 #include "passes/Remarks.h"
 
 using namespace mlir;
@@ -24,7 +25,7 @@ using namespace dlc;
 static constexpr bool (*linalgGenerators[])(Kernel &, linalg::LinalgOp) = {
     emitReduction, emitVectors, emitLoops};
 static constexpr bool (*contractGenerators[])(Kernel &, ContractOp) = {
-    emitContractTile, emitContractScalar};
+    emitContractMma, emitContractTile, emitContractScalar};
 
 /// The type of a buffer inside of a kernel: its parameter points to the first
 /// element, so that there is no offset.
@@ -51,6 +52,8 @@ struct Mapped {
 };
 
 struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
+  using MapKernelsBase::MapKernelsBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     auto main = module.lookupSymbol<func::FuncOp>("main");
@@ -118,7 +121,7 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
                                        b.getFunctionType(types, {}));
     func->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
     b.setInsertionPointToStart(&func.getBody().front());
-    Kernel kernel(func, b);
+    Kernel kernel(func, b, capability);
     IRMapping mapping;
     unsigned parameter = 0;
     for (auto [i, argument] : llvm::enumerate(function.getArguments())) {
@@ -133,11 +136,17 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     for (Operation &op : function.front().without_terminator())
       b.clone(op, mapping);
     Operation *inside = nullptr;
-    for (Operation &op : func.getBody().front())
+    SmallVector<linalg::LinalgOp> steps;
+    for (Operation &op : func.getBody().front()) {
       if (isa<linalg::LinalgOp, ContractOp>(op))
         inside = &op;
+      if (auto step = dyn_cast<linalg::LinalgOp>(op))
+        steps.push_back(step);
+    }
     b.setInsertionPoint(inside);
-    if (auto op = dyn_cast<linalg::LinalgOp>(inside))
+    if (auto rows = function->getAttrOfType<IntegerAttr>("dlc.rows"))
+      emitRows(kernel, steps, rows.getInt());
+    else if (auto op = dyn_cast<linalg::LinalgOp>(inside))
       (void)llvm::any_of(linalgGenerators,
                          [&](auto emit) { return emit(kernel, op); });
     else
@@ -146,6 +155,9 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
       });
     remarkDone(work->getLoc(), "dlc-map-kernels")
         << remark::add("kernel: {0}", kernel.description);
+    for (linalg::LinalgOp step : steps)
+      if (step != inside)
+        step.erase();
     inside->erase();
     b.setInsertionPointToEnd(&func.getBody().back());
     gpu::ReturnOp::create(b);

@@ -16,7 +16,9 @@ namespace dlc {
 /// Appends the passes that leave the device's code in the LLVM dialect, inside
 /// of a gpu.module, and a host part for the pipeline of the CPU; see
 /// Pipeline.cpp. With `fallback`, the model for the CPU stays beside it.
-DLC_API void buildGpuPipeline(mlir::OpPassManager &pm, bool fallback);
+/// `capability` is the least one of the GPUs, times 10.
+DLC_API void buildGpuPipeline(mlir::OpPassManager &pm, bool fallback,
+                              unsigned capability);
 
 } // namespace dlc
 

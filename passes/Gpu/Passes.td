@@ -13,6 +13,30 @@ def KeepFallback : Pass<"dlc-keep-fallback", "::mlir::ModuleOp"> {
   }];
 }
 
+def FuseRows : Pass<"dlc-fuse-rows", "::mlir::ModuleOp"> {
+  let summary = "Make one kernel of several that work on the same rows";
+  let description = [{
+    Of kernels that @main calls one after the other, and that each compute row
+    after row of static shape (a reduction along rows, or something elementwise
+    that uses such sums), one is made, in which a block does all steps of a row.
+    A row must be a part of its own of every buffer that is written, also where
+    buffers share memory.
+
+    ```mlir
+    call @largest(%x, %max)          // softmax
+    call @exp(%x, %max, %e)
+    call @sum(%e, %sum)
+    call @divide(%e, %sum, %y)
+    ```
+    becomes
+    ```mlir
+    call @rows_0(%x, %max, %e, %sum, %y)
+    ```
+    whose attribute `dlc.rows` is the number of rows.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
+}
+
 def MapKernels : Pass<"dlc-map-kernels", "::mlir::ModuleOp"> {
   let summary = "Make GPU kernels of the functions that @main calls";
   let description = [{
@@ -40,6 +64,9 @@ def MapKernels : Pass<"dlc-map-kernels", "::mlir::ModuleOp"> {
     "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+  let options = [
+    Option<"capability", "capability", "unsigned", "70",
+           "the least compute capability, times 10, of the GPUs to run on">];
 }
 
 def PlaceOnDevice : Pass<"dlc-place-on-device", "::mlir::ModuleOp"> {
@@ -58,6 +85,9 @@ def PlaceOnDevice : Pass<"dlc-place-on-device", "::mlir::ModuleOp"> {
     %0 = dlc.arena 64 {device} : memref<i64>
     %1 = dlc.read %0[] : memref<i64>
     ```
+    The module's attribute `dlc.host_inputs` lists the inputs that the host
+    reads. `dlc.graphs` says that launches follow from the shapes of the inputs
+    alone, so that the runtime may keep them as a graph.
   }];
   let dependentDialects = ["::dlc::DlcDialect"];
 }

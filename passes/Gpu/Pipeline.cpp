@@ -12,12 +12,16 @@
 
 using namespace mlir;
 
-void dlc::buildGpuPipeline(OpPassManager &pm, bool fallback) {
+void dlc::buildGpuPipeline(OpPassManager &pm, bool fallback,
+                           unsigned capability) {
   if (fallback)
     pm.addPass(createKeepFallback());
   // Makes functions beside the kernels, which these then take along.
   pm.addPass(createConvertMathToFuncs());
-  pm.addPass(createMapKernels());
+  pm.addPass(createFuseRows());
+  MapKernelsOptions map;
+  map.capability = capability;
+  pm.addPass(createMapKernels(map));
   pm.addPass(createPlaceOnDevice());
   // From here on the device's own code.
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();

@@ -5,6 +5,7 @@
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "passes/Gpu/Passes.h"
 #include "passes/Remarks.h"
+#include <set>
 
 using namespace mlir;
 
@@ -74,6 +75,19 @@ struct PlaceOnDevicePass : dlc::impl::PlaceOnDeviceBase<PlaceOnDevicePass> {
       else if (isa<InputOp, OutputOp, ArenaOp, WeightOp, AllocOp, FreeOp>(op))
         buffers.push_back(op);
     });
+    // Functions of the runtime and of the program follow their pointers.
+    bool isFine = true;
+    main.walk([&](Operation *op) {
+      if (!isa<CallOp, ExternOp>(op) ||
+          llvm::none_of(op->getOperandTypes(),
+                        [](Type type) { return isa<MemRefType>(type); }))
+        return;
+      op->emitError("not supported for a GPU: computed by a function of the "
+                    "host (strings, sequences, extern operators)");
+      isFine = false;
+    });
+    if (!isFine)
+      return signalPassFailure();
     OpBuilder b(main);
     DenseMap<Value, Value> known;
     for (memref::LoadOp load : loads) {
@@ -97,12 +111,42 @@ struct PlaceOnDevicePass : dlc::impl::PlaceOnDeviceBase<PlaceOnDevicePass> {
                       store.getIndices());
       store.erase();
     }
+    markInputs(main, buffers, b);
     for (Operation *op : buffers) {
       op->setAttr("device", b.getUnitAttr());
       // One that only the host reads stays where it is.
       if (isa<InputOp, WeightOp>(op) && op->use_empty())
         op->erase();
     }
+  }
+
+  /// Says which inputs the host reads, and whether launches depend on nothing
+  /// that it reads or computes of data.
+  void markInputs(func::FuncOp main, ArrayRef<Operation *> onDevice,
+                  OpBuilder &b) {
+    llvm::SmallDenseSet<Operation *> device(onDevice.begin(), onDevice.end());
+    std::set<int64_t> inputs;
+    bool hasGraphs = true;
+    main.walk([&](Operation *op) {
+      auto input = dyn_cast<InputOp>(op);
+      if (input && !device.contains(op)) {
+        inputs.insert(input.getIndex());
+        hasGraphs = false;
+      }
+      // Other loads are of weights.
+      if (isa<InputOp, OutputOp, ArenaOp, WeightOp, AllocOp, FreeOp, LaunchOp,
+              memref::LoadOp, func::FuncOp>(op) ||
+          op->hasTrait<OpTrait::IsTerminator>())
+        return;
+      hasGraphs &= op->hasTrait<OpTrait::HasRecursiveMemoryEffects>() ||
+                   isMemoryEffectFree(op);
+    });
+    if (!inputs.empty())
+      getOperation()->setAttr("dlc.host_inputs",
+                              b.getDenseI64ArrayAttr(SmallVector<int64_t>(
+                                  inputs.begin(), inputs.end())));
+    if (hasGraphs)
+      getOperation()->setAttr("dlc.graphs", b.getUnitAttr());
   }
 };
 

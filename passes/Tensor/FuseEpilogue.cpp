@@ -152,7 +152,8 @@ struct FuseIntoEpilogue : OpInterfaceRewritePattern<linalg::LinalgOp> {
         op->getResult(0).getType(), contract.getA(), contract.getB(), extras,
         init->get(), /*scratch=*/Value(), rewriter.getAffineMapArrayAttr(maps),
         contract.getAUnsigned(), contract.getBUnsigned(),
-        contract.getWinogradAttr(), contract.getDotAttr());
+        contract.getWinogradAttr(), contract.getDotAttr(),
+        contract.getPrecisionAttr());
     fused->setDiscardableAttrs(contract->getDiscardableAttrDictionary());
     rewriter.inlineRegionBefore(contract.getEpilogue(), fused.getEpilogue(),
                                 fused.getEpilogue().end());

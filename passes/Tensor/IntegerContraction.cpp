@@ -243,7 +243,7 @@ Value IntegerLowering::createContract(Value rhs, ArrayRef<AffineMap> maps,
       ContractOp::create(b, loc, empty.getType(), c.lhs, rhs, extras, empty,
                          /*scratch=*/Value(), b.getAffineMapArrayAttr(maps),
                          c.lhsUnsigned != flips, /*bUnsigned=*/false,
-                         /*winograd=*/{}, dot);
+                         /*winograd=*/{}, dot, /*precision=*/{});
   OpBuilder::InsertionGuard guard(b);
   SmallVector<Type> types{b.getI32Type()};
   for (Value extra : extras)

@@ -21,7 +21,8 @@ static Value createContract(OpBuilder &b, Location loc, Value lhs, Value rhs,
   auto op =
       ContractOp::create(b, loc, empty.getType(), lhs, rhs, ValueRange(), empty,
                          /*scratch=*/Value(), b.getAffineMapArrayAttr(maps),
-                         lhsUnsigned, rhsUnsigned, /*winograd=*/{}, /*dot=*/{});
+                         lhsUnsigned, rhsUnsigned, /*winograd=*/{}, /*dot=*/{},
+                         /*precision=*/{});
   OpBuilder::InsertionGuard guard(b);
   Type sumType = getSumType(element);
   Block *block = b.createBlock(&op.getEpilogue(), {}, sumType, loc);

@@ -26,6 +26,8 @@ int64_t getConstantBytes(mlir::Type type);
 struct TensorOptions {
   /// --conv: auto, direct or winograd.
   std::string conv = "auto";
+  /// --precision: fp32, tf32, bf16 or fp16.
+  std::string precision = "fp32";
   /// --expand-weights: init or object.
   std::string expandWeights = "init";
   /// Adds passes on linalg and dlc.contract, before constants are evaluated

@@ -185,6 +185,31 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
 }
 
+def ChoosePrecision : Pass<"dlc-choose-precision"> {
+  let summary = "let contractions of float32 round their operands";
+  let description = [{
+    Contractions whose operands are float32 get the attribute `precision`, so
+    that kernels may use faster arithmetic; an operand that is constant is
+    rounded at compile time. Sums, and all else, stay float32.
+
+    ```mlir
+    %c = dlc.contract %a, %b ... : tensor<4x8xf32>, tensor<8x16xf32>, ...
+    ```
+    becomes with `bf16`
+    ```mlir
+    %w = linalg.generic ins(%b) outs(%e) { truncf } // if %b is constant
+    %c = dlc.contract %a, %w ... {precision = 1 : i32}
+        : tensor<4x8xf32>, tensor<8x16xbf16>, ...
+    ```
+  }];
+  let options = [
+    Option<"precision", "precision", "std::string", "\"fp32\"",
+           "fp32, which changes nothing, tf32, bf16 or fp16">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
 def PackContract : Pass<"dlc-pack-contract"> {
   let summary = "lay out the weights of contractions in panels of columns";
   let description = [{

@@ -13,7 +13,8 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createDeriveShapes());
   VectorUnit unit = target.vectorUnit();
   LowerToLinalgOptions lower;
-  lower.bytes = unit.dot == DotProduct::Vnni || unit.dot == DotProduct::Madd
+  lower.bytes = !target.gpus.empty() ? "any"
+                : unit.dot == DotProduct::Vnni || unit.dot == DotProduct::Madd
                     ? "unsigned"
                 : unit.dot == DotProduct::SDot ? "signed"
                                                : "any";
@@ -26,11 +27,18 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   PackContractOptions pack;
   pack.lanes = unit.bytes / 4;
   pack.panel = 4 * pack.lanes;
-  if (unit.dot != DotProduct::None) {
+  // A GPU's kernels take bytes as they lie.
+  if (unit.dot != DotProduct::None && target.gpus.empty()) {
     pack.group = 4;
     pack.dotLanes = unit.dotBytes / 4;
   }
   pm.addPass(createPackContract(pack));
+  // Behind the packing, which makes fewer zeros of large columns.
+  if (options.precision != "fp32") {
+    ChoosePrecisionOptions precision;
+    precision.precision = options.precision;
+    pm.addPass(createChoosePrecision(precision));
+  }
   // Behind the packing, so that what remains for the first run is one pass
   // over the weights as they lie in the object.
   ChooseConvolutionOptions choose;

@@ -35,11 +35,13 @@ def compile(
     features: str | None = None,
     gpus: str | None = None,
     gpu_fallback: bool = False,
+    embed: str = "ptx",
     name: str | None = None,
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    precision: str = "fp32",
     threads: int | None = None,
     expand_weights: str = "init",
     disabled_passes: Sequence[str] = (),
@@ -61,11 +63,14 @@ def compile(
       features: what to add and take away, "+avx2,-fma".
       gpus: NVIDIA GPUs, "sm_80,sm_90a"; a target "nvptx" is one, too.
       gpu_fallback: whether the CPU does the work where there is no GPU.
+      embed: the code for GPUs: ptx, or cubin for machine code, too, as --embed.
       name: the model's name; without it, the file's.
       shapes: shapes of inputs by name.
       dims: sizes of named dimensions.
       opt_level: 0 to 3.
       conv: the form of convolutions: auto, direct or winograd.
+      precision: what contractions of float32 round their operands to: fp32,
+        tf32, bf16 or fp16; a CPU has fp32 alone.
       threads: how many a run uses unless it says otherwise; 1 leaves out all
         thread code, and without it they are as many as the process has CPUs.
       expand_weights: where constants much larger than their sources are made:
@@ -88,7 +93,8 @@ def compile(
     """
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
-        disabled_passes, added_passes, pass_limit, remarks, gpus, gpu_fallback,
+        disabled_passes, added_passes, pass_limit, remarks, gpus, gpu_fallback, precision,
+        embed,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     compilation = _Compilation(_run(model, options))
@@ -105,11 +111,13 @@ def compile_to_file(
     features: str | None = None,
     gpus: str | None = None,
     gpu_fallback: bool = False,
+    embed: str = "ptx",
     name: str | None = None,
     shapes: Mapping[str, Shape] | None = None,
     dims: Mapping[str, int] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    precision: str = "fp32",
     threads: int | None = None,
     expand_weights: str = "init",
     disabled_passes: Sequence[str] = (),
@@ -146,7 +154,8 @@ def compile_to_file(
         raise ValueError("expected at least one kind of file to emit")
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
-        disabled_passes, added_passes, pass_limit, None, gpus, gpu_fallback,
+        disabled_passes, added_passes, pass_limit, None, gpus, gpu_fallback, precision,
+        embed,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     options.set_outputs(list(zip(emit, paths)))
@@ -189,6 +198,8 @@ class _Options:
         remarks: str | None,
         gpus: str | None,
         gpu_fallback: bool,
+        precision: str,
+        embed: str,
     ) -> None:
         self.struct = library.CompileOptions(
             size=ctypes.sizeof(library.CompileOptions),
@@ -204,6 +215,8 @@ class _Options:
             ("expand_weights", expand_weights),
             ("remarks", remarks),
             ("gpus", gpus),
+            ("precision", precision),
+            ("embed", embed),
         ):
             if text is not None:
                 setattr(self.struct, field, text.encode())

@@ -57,6 +57,8 @@ class CompileOptions(Structure):
         ("num_extern_ops", c_size_t),
         ("gpus", c_char_p),
         ("gpu_fallback", c_int32),
+        ("precision", c_char_p),
+        ("embed", c_char_p),
     ]
 
 
@@ -72,6 +74,9 @@ class RunOptions(Structure):
         ("parallel_context", c_void_p),
         ("state", c_void_p),
         ("state_size", c_size_t),
+        ("device", c_int32),
+        ("asynchronous", c_int32),
+        ("stream", c_void_p),
     ]
 
 
@@ -123,6 +128,8 @@ class Model(Structure):
         ("thread_workspace_size", c_size_t),
         ("state_size", c_size_t),
         ("init", CFUNCTYPE(c_int, POINTER(RunOptions))),
+        ("synchronize", CFUNCTYPE(c_int, POINTER(RunOptions))),
+        ("release", CFUNCTYPE(c_int, POINTER(RunOptions))),
     ]
 
 

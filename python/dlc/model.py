@@ -149,14 +149,34 @@ class Model:
             for info, result in zip(self.outputs, results)
         }
 
-    def _check(self, function: Any, inputs: Any, outputs: Any) -> None:
+    def synchronize(self, device: int = 0, stream: int = 0) -> None:
+        """Waits for the asynchronous runs (see `Call`) on a GPU, or only for
+        those in a stream. Does nothing in a model without code for a GPU.
+
+        Raises:
+          RunError: one of them has failed.
+        """
+        if self._has_device_calls() and self._model.synchronize:
+            self._check(self._model.synchronize, device=device, stream=stream)
+
+    def release(self) -> None:
+        """Gives back what the model keeps on GPUs. No run may be going on; the
+        next one begins anew."""
+        if self._has_device_calls() and self._model.release:
+            self._check(self._model.release)
+
+    def _has_device_calls(self) -> bool:
+        return self._model.size >= library.Model.release.offset + library.Model.release.size
+
+    def _check(self, function: Any, *arguments: Any, **fields: Any) -> None:
         error = ctypes.create_string_buffer(1024)
         options = library.RunOptions(
             size=ctypes.sizeof(library.RunOptions),
             error=ctypes.cast(error, ctypes.c_char_p),
             error_size=len(error),
+            **fields,
         )
-        status = function(inputs, outputs, ctypes.byref(options))
+        status = function(*arguments, ctypes.byref(options))
         if status:
             message = error.value.decode(errors="replace")
             raise RunError(status, message or self._model.status_string(status).decode())
@@ -183,7 +203,15 @@ class Call:
     """A run with all its buffers, to be repeated without a copy: for
     measurements. Inputs are in the model's order; with `keep_workspace` the
     runs share one workspace, else each allocates its own. `threads` is as for
-    `Model.run`."""
+    `Model.run`.
+
+    Of a model for a GPU, `device` is the number of the GPU and `stream` a
+    CUstream of it (torch: `stream.cuda_stream`). Inputs may be arrays in the
+    GPU's memory, all objects with `__cuda_array_interface__`, and so may be
+    `outputs`, the arrays to write to, where given; None among them is an output
+    in the host's memory. With `asynchronous` a call may return before the GPU
+    is done: `Model.synchronize` waits, and until then nothing may touch the
+    arrays."""
 
     def __init__(
         self,
@@ -191,11 +219,21 @@ class Call:
         inputs: Sequence[Any],
         keep_workspace: bool = False,
         threads: int | None = None,
+        outputs: Sequence[Any] | None = None,
+        device: int = 0,
+        stream: int = 0,
+        asynchronous: bool = False,
     ) -> None:
         self._model = model
         struct = model._model
         self._arguments = [_to_argument(info, x) for info, x in zip(model.inputs, inputs)]
-        self._results = [_Result(info) for info in model.outputs]
+        given = outputs or [None] * len(model.outputs)
+        if len(given) != len(model.outputs):
+            raise ValueError(f"expected {len(model.outputs)} outputs, found {len(given)}")
+        self._results = [
+            _Result(info) if array is None else _DeviceResult(info, array)
+            for info, array in zip(model.outputs, given)
+        ]
         self._given = (library.Tensor * len(self._arguments))(*(x.tensor for x in self._arguments))
         self._taken = (library.Tensor * len(self._results))(*(y.tensor for y in self._results))
         self._error = ctypes.create_string_buffer(1024)
@@ -203,6 +241,9 @@ class Call:
             size=ctypes.sizeof(library.RunOptions),
             error=ctypes.cast(self._error, ctypes.c_char_p),
             error_size=len(self._error),
+            device=device,
+            stream=stream,
+            asynchronous=asynchronous,
         )
         if threads is not None:
             if operator.index(threads) < 1:
@@ -253,6 +294,50 @@ class _Argument:
             self.memory = dtypes.to_memory(array, dtype)
             address, size = self.memory.ctypes.data, self.memory.nbytes
         self.tensor = library.Tensor(address, size, self.shape)
+
+
+class _DeviceArray:
+    """An array in a GPU's memory, which something else owns."""
+
+    def __init__(self, kind: str, info: TensorInfo, array: Any) -> None:
+        face = array.__cuda_array_interface__
+        found, shape, strides = np.dtype(face["typestr"]), face["shape"], face.get("strides")
+        where = f"{kind} '{info.name}'"
+        if found.itemsize != info.dtype.itemsize or found.kind not in (info.dtype.kind, "V"):
+            raise TypeError(f"{where}: expected the type {info.dtype}, found {found}")
+        if len(shape) != len(info.shape):
+            raise ValueError(
+                f"{where}: expected rank {len(info.shape)}, found the shape {list(shape)}"
+            )
+        dense, step = [], found.itemsize
+        for size in reversed(shape):
+            dense.insert(0, step)
+            step *= size
+        if strides and 0 not in shape and any(
+            size > 1 and given != wanted for size, given, wanted in zip(shape, strides, dense)
+        ):
+            raise ValueError(f"{where}: expected a dense array, found the strides {list(strides)}")
+        self.owner = array
+        self.shape = (ctypes.c_int64 * len(shape))(*shape)
+        size = math.prod(shape) * found.itemsize
+        self.tensor = library.Tensor(face["data"][0] or None, size, self.shape)
+
+
+class _DeviceResult(_DeviceArray):
+    """Such an array as an output."""
+
+    def __init__(self, info: TensorInfo, array: Any) -> None:
+        super().__init__("output", info, array)
+
+    array = None
+    is_string = False
+    is_filled = False
+
+    def release(self) -> None:
+        pass
+
+    def take(self, tensor: library.Tensor) -> Any:
+        return self.owner
 
 
 class _SequenceArgument:
@@ -427,13 +512,17 @@ def load(path: str | os.PathLike[str], name: str | None = None) -> Model:
     return Model(describe().contents, shared)
 
 
-def _to_argument(info: TensorInfo, value: Any) -> _Argument | _SequenceArgument | _MapArgument:
+def _to_argument(
+    info: TensorInfo, value: Any
+) -> _Argument | _SequenceArgument | _MapArgument | _DeviceArray:
     """Checks what has to be right before the address is given away; sizes are
     checked by the run."""
     if info.is_map:
         return _MapArgument(info, value)
     if info.is_sequence or info.is_optional:
         return _SequenceArgument(info, value)
+    if hasattr(value, "__cuda_array_interface__"):
+        return _DeviceArray("input", info, value)
     array = _check_array(info, value)
     if array.ndim != len(info.shape):
         raise ValueError(

@@ -7,6 +7,7 @@ import ctypes
 import pathlib
 import subprocess
 
+import numpy as np
 import onnx
 
 import dlc
@@ -23,7 +24,8 @@ class Driver:
         self.emulator = folder / "emulator.o"
         library = folder / "libcuda.so.1"
         flags = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC"]
-        subprocess.run([*flags, "-c", HERE / "emulator.c", "-o", self.emulator], check=True)
+        sources = [HERE / "emulator.c", HERE / "emulator_warp.c"]
+        subprocess.run([*flags, "-O2", "-r", *sources, "-o", self.emulator], check=True)
         subprocess.run(
             [*flags, "-shared", "-Wl,-soname,libcuda.so.1", HERE / "fake_cuda.c", "-o", library],
             check=True,
@@ -32,6 +34,9 @@ class Driver:
         self.library.fake_cuda_log.restype = ctypes.c_char_p
         self.library.fake_cuda_error.restype = ctypes.c_char_p
         self.library.fake_cuda_in_use.restype = ctypes.c_size_t
+        self.library.fake_cuda_counts.restype = ctypes.c_char_p
+        self.library.fake_cuda_alloc.restype = ctypes.c_void_p
+        self.library.fake_cuda_stream.restype = ctypes.c_void_p
 
     def reset(self, kernels="", devices=1, capability=80, memory=UNLIMITED):
         self.library.fake_cuda_reset(
@@ -54,8 +59,43 @@ class Driver:
         return self.library.fake_cuda_in_use()
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How often each function was called."""
+        lines = self.library.fake_cuda_counts().decode().splitlines()
+        return {name: int(count) for name, count in map(str.split, lines)}
+
+    def stream(self, device: int = 0) -> int:
+        return self.library.fake_cuda_stream(device)
+
+    @property
     def held(self) -> int:
         return self.library.fake_cuda_held()
+
+
+class DeviceArray:
+    """An array in the memory of the driver's GPU."""
+
+    def __init__(self, driver: Driver, value: np.ndarray, device: int = 0, offset: int = 0):
+        self.driver, self.value = driver, np.ascontiguousarray(value)
+        base = driver.library.fake_cuda_alloc(device, ctypes.c_size_t(value.nbytes + offset + 1))
+        self.address = base + offset
+        driver.library.fake_cuda_poke(
+            ctypes.c_void_p(self.address), self.value.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_size_t(value.nbytes),
+        )  # fmt: skip
+
+    @property
+    def __cuda_array_interface__(self):
+        return {"typestr": self.value.dtype.str, "shape": self.value.shape, "version": 3,
+                "data": (self.address, False)}  # fmt: skip
+
+    def read(self) -> np.ndarray:
+        found = np.empty_like(self.value)
+        self.driver.library.fake_cuda_peek(
+            found.ctypes.data_as(ctypes.c_void_p), ctypes.c_void_p(self.address),
+            ctypes.c_size_t(found.nbytes),
+        )  # fmt: skip
+        return found
 
 
 class Failure(Exception):

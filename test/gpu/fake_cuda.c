@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { most_devices = 4 };
+
 enum {
   success = 0,
   invalid_value = 1,
@@ -20,6 +22,7 @@ enum {
   not_initialized = 3,
   no_device = 100,
   invalid_context = 201,
+  not_ready = 600,
   launch_failed = 719
 };
 
@@ -27,6 +30,7 @@ struct memory {
   struct memory *next;
   char *data;
   size_t bytes, mapped;
+  int device;
 };
 
 struct copy {
@@ -35,32 +39,60 @@ struct copy {
   size_t bytes;
 };
 
+/* A launch in a graph. */
+struct node {
+  struct node *next;
+  struct function *function;
+  unsigned blocks, threads;
+  int count;
+  char slots[][16];
+};
+
+struct graph {
+  struct node *first, **last;
+  int device;
+};
+
 struct stream {
   struct copy *first, **last;
+  struct graph *captured; /* NULL: it is not captured */
+  int device;
+};
+
+struct event {
+  struct stream *stream; /* whose copies it waits for; NULL: recorded never */
+  int device;
 };
 
 struct module {
   void *library;
   int (*launch)(void *, int, int32_t, int32_t, void **);
+  int device;
 };
 
 struct function {
   struct function *next;
   struct module *module;
   void *kernel;
-  int waits;
+  int waits, parameters;
   char name[64];
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static __thread int depth; /* contexts that are current */
-static struct stream null_stream = {NULL, &null_stream.first};
+static __thread int depth, current[16]; /* contexts that are current */
+static struct stream null_stream = {NULL, &null_stream.first, NULL, 0};
 static struct memory *memories;
 static struct function *functions;
-static int devices = 1, capability = 80, is_initialized, contexts, modules,
-           streams, fail_after, fail_code;
+static int devices = 1, capability = 80, is_initialized, contexts[most_devices],
+           modules, streams, events, graphs, execs, fail_after, fail_code;
 static size_t total = SIZE_MAX, in_use;
 static char fail_call[64], kernels[4096], error[512];
+/* Calls are counted to fail each of them in turn. */
+static struct counter {
+  struct counter *next;
+  int count;
+  char name[64];
+} *counters;
 static char *text;
 static size_t text_bytes, text_capacity;
 
@@ -89,9 +121,11 @@ const char *fake_cuda_error(void) { return error; }
 /* Bytes that are allocated. */
 size_t fake_cuda_in_use(void) { return in_use; }
 
-/* Things that are held: allocations, modules, streams, contexts. */
+/* Things that are held: allocations, modules, streams, contexts, ... */
 int fake_cuda_held(void) {
-  int count = contexts + modules + streams + depth;
+  int count = modules + streams + events + graphs + execs + depth;
+  for (int i = 0; i < most_devices; ++i)
+    count += contexts[i];
   for (struct memory *m = memories; m; m = m->next)
     ++count;
   return count;
@@ -109,6 +143,32 @@ void fake_cuda_reset(const char *library, int new_devices, int new_capability,
   if (text)
     *text = 0;
   *error = *fail_call = 0;
+  for (struct counter *c = counters; c; c = c->next)
+    c->count = 0;
+}
+
+/* How often each function was called since the last reset, one a line. */
+const char *fake_cuda_counts(void) {
+  static char lines[8192];
+  char *at = lines;
+  *at = 0;
+  for (struct counter *c = counters; c; c = c->next)
+    if (c->count)
+      at += sprintf(at, "%s %d\n", c->name, c->count);
+  return lines;
+}
+
+static void count(const char *call) {
+  struct counter *c = counters;
+  while (c && strcmp(c->name, call))
+    c = c->next;
+  if (!c) {
+    c = calloc(1, sizeof *c);
+    snprintf(c->name, sizeof c->name, "%s", call);
+    c->next = counters;
+    counters = c;
+  }
+  ++c->count;
 }
 
 /* The call of that name fails with `code` when it has succeeded `after` times.
@@ -122,6 +182,7 @@ void fake_cuda_fail(const char *call, int after, int code) {
 /* What all calls begin with: locks, and returns how the call shall fail. */
 static int begin(const char *call, int needs_context) {
   pthread_mutex_lock(&mutex);
+  count(call);
   if (!strcmp(call, fail_call) && fail_after-- == 0)
     return fail_code;
   if (!is_initialized && strcmp(call, "cuInit"))
@@ -161,6 +222,39 @@ static struct memory *find(const void *address, size_t bytes) {
         (const char *)address + bytes <= m->data + m->bytes)
       return m;
   return NULL;
+}
+
+/* The device of the current context. */
+static int here(void) { return depth ? current[depth - 1] : 0; }
+
+/* Memory of a device for a test, and what is in it. */
+void *fake_cuda_alloc(int device, size_t bytes);
+static struct memory *make_memory(int device, size_t bytes);
+
+static void copy_with(struct memory *m, void *to, const void *from,
+                      size_t bytes) {
+  mprotect(m->data, m->mapped, PROT_READ | PROT_WRITE);
+  memcpy(to, from, bytes);
+  mprotect(m->data, m->mapped, PROT_NONE);
+}
+
+void *fake_cuda_alloc(int device, size_t bytes) {
+  pthread_mutex_lock(&mutex);
+  struct memory *m = make_memory(device, bytes);
+  pthread_mutex_unlock(&mutex);
+  return m->data;
+}
+
+void fake_cuda_peek(void *to, void *from, size_t bytes) {
+  pthread_mutex_lock(&mutex);
+  copy_with(find(from, bytes), to, from, bytes);
+  pthread_mutex_unlock(&mutex);
+}
+
+void fake_cuda_poke(void *to, void *from, size_t bytes) {
+  pthread_mutex_lock(&mutex);
+  copy_with(find(to, bytes), to, from, bytes);
+  pthread_mutex_unlock(&mutex);
 }
 
 /* The driver. */
@@ -209,49 +303,55 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
 }
 
 int cuDevicePrimaryCtxRetain(void **context, int device) {
-  (void)device;
   BEGIN("cuDevicePrimaryCtxRetain", 0);
-  *context = &contexts;
-  ++contexts;
+  *context = &contexts[device];
+  ++contexts[device];
   return end(success);
 }
 
 int cuDevicePrimaryCtxRelease_v2(int device) {
-  (void)device;
   BEGIN("cuDevicePrimaryCtxRelease", 0);
-  --contexts;
+  --contexts[device];
   return end(success);
 }
 
 int cuCtxPushCurrent_v2(void *context) {
   BEGIN("cuCtxPushCurrent", 0);
-  if (context != &contexts)
+  int device = (int)((int *)context - contexts);
+  if (device < 0 || device >= most_devices || !contexts[device])
     return wrong("cuCtxPushCurrent", "no context");
-  ++depth;
+  current[depth++] = device;
   return end(success);
 }
 
 int cuCtxPopCurrent_v2(void **context) {
-  BEGIN("cuCtxPopCurrent", 1);
-  *context = &contexts;
-  --depth;
-  return end(success);
+  /* It is popped in any case, so that a test goes on with a whole stack. */
+  int result = begin("cuCtxPopCurrent", 1);
+  *context = &contexts[here()];
+  if (depth)
+    --depth;
+  return end(result);
 }
 
 int cuModuleLoadDataEx(void **result, const void *image, unsigned count,
                        int *options, void **values) {
   (void)count, (void)options, (void)values;
   BEGIN("cuModuleLoadDataEx", 1);
-  const char *ptx = image, *target = strstr(ptx, ".target sm_");
-  if (!target)
-    return wrong("cuModuleLoadDataEx", "no PTX");
-  record("cuModuleLoadDataEx %.*s\n", (int)strcspn(target + 8, ", \n"),
-         target + 8);
+  if (!memcmp(image, "\177ELF", 4)) {
+    record("cuModuleLoadDataEx cubin\n");
+  } else {
+    const char *ptx = image, *target = strstr(ptx, ".target sm_");
+    if (!target)
+      return wrong("cuModuleLoadDataEx", "no PTX");
+    record("cuModuleLoadDataEx %.*s\n", (int)strcspn(target + 8, ", \n"),
+           target + 8);
+  }
   struct module *module = malloc(sizeof *module);
   module->library = dlopen(kernels, RTLD_NOW | RTLD_LOCAL);
   if (!module->library)
     return wrong("cuModuleLoadDataEx", dlerror());
   *(void **)&module->launch = dlsym(module->library, "dlc_emulated_launch");
+  module->device = here();
   ++modules;
   *result = module;
   return end(success);
@@ -276,36 +376,34 @@ int cuModuleUnload(void *module) {
 int cuModuleGetFunction(void **result, void *module, const char *name) {
   BEGIN("cuModuleGetFunction", 1);
   struct function *function = malloc(sizeof *function);
-  char waits[80];
+  char waits[80], parameters[80];
   snprintf(function->name, sizeof function->name, "%s", name);
   snprintf(waits, sizeof waits, "%s_waits", name);
+  snprintf(parameters, sizeof parameters, "%s_parameters", name);
   function->module = module;
   function->kernel = dlsym(function->module->library, name);
   int *flag = dlsym(function->module->library, waits);
-  if (!function->kernel || !flag)
+  int *number = dlsym(function->module->library, parameters);
+  if (!function->kernel || !flag || !number)
     return wrong("cuModuleGetFunction", name);
   function->waits = *flag;
+  function->parameters = *number;
   function->next = functions;
   functions = function;
   *result = function;
   return end(success);
 }
 
-int cuMemAlloc_v2(unsigned long long *address, size_t bytes) {
-  BEGIN("cuMemAlloc", 1);
-  if (bytes == 0)
-    return wrong("cuMemAlloc", "0 bytes");
-  record("cuMemAlloc %zu\n", bytes);
-  if (in_use + bytes > total)
-    return end(out_of_memory);
+static struct memory *make_memory(int device, size_t bytes) {
   struct memory *m = malloc(sizeof *m);
   m->bytes = bytes;
+  m->device = device;
   m->mapped = (bytes + 4095) / 4096 * 4096;
   m->data = mmap(NULL, m->mapped, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (m->data == MAP_FAILED) {
     free(m);
-    return end(out_of_memory);
+    return NULL;
   }
   /* What nobody wrote is no number. */
   if (bytes < 64 << 20)
@@ -314,7 +412,31 @@ int cuMemAlloc_v2(unsigned long long *address, size_t bytes) {
   in_use += bytes;
   m->next = memories;
   memories = m;
+  return m;
+}
+
+int cuMemAlloc_v2(unsigned long long *address, size_t bytes) {
+  BEGIN("cuMemAlloc", 1);
+  if (bytes == 0)
+    return wrong("cuMemAlloc", "0 bytes");
+  record("cuMemAlloc %zu\n", bytes);
+  struct memory *m = in_use + bytes > total ? NULL : make_memory(here(), bytes);
+  if (!m)
+    return end(out_of_memory);
   *address = (uintptr_t)m->data;
+  return end(success);
+}
+
+/* As the driver: of memory that it does not know it says an error. */
+int cuPointerGetAttribute(void *value, int attribute,
+                          unsigned long long pointer) {
+  BEGIN("cuPointerGetAttribute", 0);
+  struct memory *m = find((void *)(uintptr_t)pointer, 1);
+  if (attribute != 2 && attribute != 9)
+    return wrong("cuPointerGetAttribute", "an unknown attribute");
+  if (!m)
+    return end(invalid_value);
+  *(int *)value = attribute == 2 ? 2 : m->device;
   return end(success);
 }
 
@@ -333,17 +455,36 @@ int cuMemFree_v2(unsigned long long address) {
   return wrong("cuMemFree", "no such memory");
 }
 
+/* Whether something of another device than that of the context is used. */
+static int is_elsewhere(void *stream) {
+  return stream && ((struct stream *)stream)->device != here();
+}
+
 int cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes,
                          void *stream) {
-  (void)stream;
   BEGIN("cuMemcpyHtoDAsync", 1);
   record("cuMemcpyHtoDAsync %zu\n", bytes);
   struct memory *m = find((void *)(uintptr_t)to, bytes);
-  if (!m || bytes == 0)
+  if (!m || bytes == 0 || m->device != here() || find(from, 1))
     return wrong("cuMemcpyHtoDAsync", "no such memory");
-  mprotect(m->data, m->mapped, PROT_READ | PROT_WRITE);
-  memcpy((void *)(uintptr_t)to, from, bytes);
-  mprotect(m->data, m->mapped, PROT_NONE);
+  if (is_elsewhere(stream) || (stream && ((struct stream *)stream)->captured))
+    return wrong("cuMemcpyHtoDAsync", "a wrong stream");
+  copy_with(m, (void *)(uintptr_t)to, from, bytes);
+  return end(success);
+}
+
+int cuMemcpyDtoDAsync_v2(unsigned long long to, unsigned long long from,
+                         size_t bytes, void *stream) {
+  BEGIN("cuMemcpyDtoDAsync", 1);
+  record("cuMemcpyDtoDAsync %zu\n", bytes);
+  if (!find((void *)(uintptr_t)to, bytes) ||
+      !find((void *)(uintptr_t)from, bytes) || bytes == 0)
+    return wrong("cuMemcpyDtoDAsync", "no such memory");
+  if (is_elsewhere(stream))
+    return wrong("cuMemcpyDtoDAsync", "a wrong stream");
+  protect(PROT_READ | PROT_WRITE);
+  memcpy((void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes);
+  protect(PROT_NONE);
   return end(success);
 }
 
@@ -353,16 +494,16 @@ int cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes,
   BEGIN("cuMemcpyDtoHAsync", 1);
   record("cuMemcpyDtoHAsync %zu\n", bytes);
   struct memory *m = find((void *)(uintptr_t)from, bytes);
-  if (!m || bytes == 0)
+  if (!m || bytes == 0 || m->device != here() || find(to, 1))
     return wrong("cuMemcpyDtoHAsync", "no such memory");
+  if (is_elsewhere(handle) || stream->captured)
+    return wrong("cuMemcpyDtoHAsync", "a wrong stream");
   struct copy *copy = malloc(sizeof *copy);
   copy->next = NULL;
   copy->to = to;
   copy->bytes = bytes;
   copy->from = malloc(bytes);
-  mprotect(m->data, m->mapped, PROT_READ | PROT_WRITE);
-  memcpy(copy->from, (void *)(uintptr_t)from, bytes);
-  mprotect(m->data, m->mapped, PROT_NONE);
+  copy_with(m, copy->from, (void *)(uintptr_t)from, bytes);
   *stream->last = copy;
   stream->last = &copy->next;
   return end(success);
@@ -374,9 +515,25 @@ int cuStreamCreate(void **result, unsigned flags) {
   struct stream *stream = malloc(sizeof *stream);
   stream->first = NULL;
   stream->last = &stream->first;
+  stream->captured = NULL;
+  stream->device = here();
   ++streams;
   *result = stream;
   return end(success);
+}
+
+/* A stream of a test's own, with no need of a context. */
+void *fake_cuda_stream(int device) {
+  void *result;
+  current[depth++] = device;
+  int code = cuStreamCreate(&result, 0);
+  --depth;
+  return code ? NULL : result;
+}
+
+void fake_cuda_capture(struct stream *stream, int is_captured) {
+  static struct graph graph = {NULL, &graph.first, 0};
+  stream->captured = is_captured ? &graph : NULL;
 }
 
 static void deliver(struct stream *stream, int for_real) {
@@ -393,6 +550,8 @@ static void deliver(struct stream *stream, int for_real) {
 
 int cuStreamDestroy_v2(void *stream) {
   BEGIN("cuStreamDestroy", 1);
+  if (((struct stream *)stream)->captured)
+    return wrong("cuStreamDestroy", "the stream is being captured");
   deliver(stream, /*for_real=*/0);
   free(stream);
   --streams;
@@ -402,24 +561,181 @@ int cuStreamDestroy_v2(void *stream) {
 int cuStreamSynchronize(void *stream) {
   BEGIN("cuStreamSynchronize", 1);
   record("cuStreamSynchronize\n");
+  if (stream && ((struct stream *)stream)->captured)
+    return wrong("cuStreamSynchronize", "the stream is being captured");
   deliver(stream ? stream : &null_stream, /*for_real=*/1);
   return end(success);
+}
+
+int cuStreamIsCapturing(void *stream, int *status) {
+  BEGIN("cuStreamIsCapturing", 1);
+  *status = ((struct stream *)stream)->captured != NULL;
+  return end(success);
+}
+
+/* An event has happened when the host has waited for its stream, so that copies
+ * to the host have arrived. */
+
+int cuEventCreate(void **result, unsigned flags) {
+  BEGIN("cuEventCreate", 1);
+  if (flags != 2)
+    return wrong("cuEventCreate", "it would take the time");
+  struct event *event = calloc(1, sizeof *event);
+  event->device = here();
+  ++events;
+  *result = event;
+  return end(success);
+}
+
+int cuEventDestroy_v2(void *event) {
+  BEGIN("cuEventDestroy", 1);
+  free(event);
+  --events;
+  return end(success);
+}
+
+int cuEventRecord(void *handle, void *stream) {
+  struct event *event = handle;
+  BEGIN("cuEventRecord", 1);
+  record("cuEventRecord\n");
+  if (is_elsewhere(stream) || event->device != here())
+    return wrong("cuEventRecord", "a wrong stream");
+  event->stream = stream ? stream : &null_stream;
+  return end(success);
+}
+
+int cuEventQuery(void *handle) {
+  struct event *event = handle;
+  BEGIN("cuEventQuery", 1);
+  int is_done = !event->stream || !event->stream->first;
+  return end(is_done ? success : not_ready);
+}
+
+int cuEventSynchronize(void *handle) {
+  struct event *event = handle;
+  BEGIN("cuEventSynchronize", 1);
+  record("cuEventSynchronize\n");
+  if (event->stream)
+    deliver(event->stream, /*for_real=*/1);
+  return end(success);
+}
+
+/* Launches. */
+
+static int launch(struct function *function, unsigned blocks, unsigned threads,
+                  void **parameters) {
+  protect(PROT_READ | PROT_WRITE);
+  int diverges =
+      function->module->launch(function->kernel, function->waits,
+                               (int32_t)blocks, (int32_t)threads, parameters);
+  protect(PROT_NONE);
+  return diverges;
 }
 
 int cuLaunchKernel(void *handle, unsigned gx, unsigned gy, unsigned gz,
                    unsigned bx, unsigned by, unsigned bz, unsigned shared,
                    void *stream, void **parameters, void **extra) {
   struct function *function = handle;
-  (void)stream, (void)extra;
+  struct graph *captured = stream ? ((struct stream *)stream)->captured : NULL;
+  (void)extra;
   BEGIN("cuLaunchKernel", 1);
   record("cuLaunchKernel %s %u %u\n", function->name, gx, bx);
   if (gx == 0 || gy != 1 || gz != 1 || bx == 0 || bx > 1024 || by != 1 ||
       bz != 1 || shared != 0)
     return wrong("cuLaunchKernel", "a wrong grid");
-  protect(PROT_READ | PROT_WRITE);
-  int diverges = function->module->launch(function->kernel, function->waits,
-                                          (int32_t)gx, (int32_t)bx, parameters);
-  protect(PROT_NONE);
-  return diverges ? wrong("cuLaunchKernel", "threads wait for ended ones")
-                  : end(success);
+  if (is_elsewhere(stream) || function->module->device != here())
+    return wrong("cuLaunchKernel", "a wrong device");
+  if (captured) {
+    struct node *node =
+        malloc(sizeof *node + (size_t)function->parameters * 16);
+    node->next = NULL;
+    node->function = function;
+    node->blocks = gx;
+    node->threads = bx;
+    node->count = function->parameters;
+    for (int i = 0; i < node->count; ++i)
+      memcpy(node->slots[i], parameters[i], 16);
+    *captured->last = node;
+    captured->last = &node->next;
+    return end(success);
+  }
+  return launch(function, gx, bx, parameters)
+             ? wrong("cuLaunchKernel", "threads wait for ended ones")
+             : end(success);
+}
+
+int cuStreamBeginCapture_v2(void *handle, int mode) {
+  struct stream *stream = handle;
+  BEGIN("cuStreamBeginCapture", 1);
+  record("cuStreamBeginCapture\n");
+  if (mode != 2 || stream->captured)
+    return wrong("cuStreamBeginCapture", "a wrong mode or stream");
+  stream->captured = malloc(sizeof *stream->captured);
+  stream->captured->first = NULL;
+  stream->captured->last = &stream->captured->first;
+  stream->captured->device = here();
+  ++graphs;
+  return end(success);
+}
+
+/* As the driver: the capture has ended in any case. */
+int cuStreamEndCapture(void *handle, void **graph) {
+  struct stream *stream = handle;
+  int result = begin("cuStreamEndCapture", 1);
+  if (!stream->captured)
+    return wrong("cuStreamEndCapture", "no capture");
+  *graph = result ? NULL : stream->captured;
+  graphs -= result != success;
+  stream->captured = NULL;
+  return end(result);
+}
+
+/* A graph that is ready has its nodes; they are given back with it. */
+int cuGraphInstantiateWithFlags(void **exec, void *graph,
+                                unsigned long long flags) {
+  (void)flags;
+  BEGIN("cuGraphInstantiate", 1);
+  record("cuGraphInstantiate\n");
+  struct graph *copy = malloc(sizeof *copy);
+  *copy = *(struct graph *)graph;
+  ((struct graph *)graph)->first = NULL;
+  ++execs;
+  *exec = copy;
+  return end(success);
+}
+
+int cuGraphDestroy(void *graph) {
+  BEGIN("cuGraphDestroy", 1);
+  free(graph);
+  --graphs;
+  return end(success);
+}
+
+int cuGraphExecDestroy(void *handle) {
+  struct graph *exec = handle;
+  BEGIN("cuGraphExecDestroy", 1);
+  while (exec->first) {
+    struct node *node = exec->first;
+    exec->first = node->next;
+    free(node);
+  }
+  free(exec);
+  --execs;
+  return end(success);
+}
+
+int cuGraphLaunch(void *handle, void *stream) {
+  struct graph *exec = handle;
+  BEGIN("cuGraphLaunch", 1);
+  record("cuGraphLaunch\n");
+  if (is_elsewhere(stream) || exec->device != here())
+    return wrong("cuGraphLaunch", "a wrong device");
+  for (struct node *node = exec->first; node; node = node->next) {
+    void *parameters[node->count + 1];
+    for (int i = 0; i < node->count; ++i)
+      parameters[i] = node->slots[i];
+    if (launch(node->function, node->blocks, node->threads, parameters))
+      return wrong("cuGraphLaunch", "threads wait for ended ones");
+  }
+  return end(success);
 }

@@ -1,4 +1,5 @@
-"""A sample of ONNX's node tests on an emulated GPU; their PTX is assembled, too."""
+"""A fixed sample of 300 of ONNX's node tests on an emulated GPU; the PTX of some
+is assembled, too (bench/ptx --nodes does that with all)."""
 
 import pathlib
 import subprocess
@@ -14,23 +15,29 @@ CONFORMANCE = pathlib.Path(__file__).resolve().parents[1] / "conformance"
 sys.path.insert(0, str(CONFORMANCE))
 import cases  # noqa: E402
 
-ONE_IN = 30
+COUNT, ONE_IN = 300, 10
 PASSING = set((CONFORMANCE / "passing.txt").read_text().split())
-SAMPLE = [
-    case
-    for case in cases.load_cases(("node",))
-    if case.name in PASSING and zlib.crc32(case.name.encode()) % ONE_IN == 1
-]
+SAMPLE = sorted(
+    (case for case in cases.load_cases(("node",)) if case.name in PASSING),
+    key=lambda case: zlib.crc32(case.name.encode()),
+)[:COUNT]
 
 
 @pytest.mark.parametrize("case", SAMPLE, ids=lambda case: case.name)
 def test_node(case, driver, tmp_path):
     model = case.load_model()
-    network, kernels = emulated.compile(model, tmp_path, driver, "-O1")
+    try:
+        network, kernels = emulated.compile(model, tmp_path, driver, "-O1")
+    except emulated.Failure as failure:
+        # Strings and the like.
+        assert "not supported for a GPU: computed by a function of the host" in str(failure)
+        pytest.skip("computed by a function of the host")
     driver.reset(kernels)
     for inputs, expected in case.load_data(model):
         case.check(expected, list(network.run(inputs)))
         assert driver.error == ""
+    if zlib.crc32(case.name.encode()) % ONE_IN:
+        return
     onnx.save(model, tmp_path / "x.onnx")
     for arch in ("sm_70", "sm_90a"):
         ptx = tmp_path / "x.ptx"

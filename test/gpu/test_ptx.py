@@ -8,7 +8,11 @@ import sys
 
 import onnx
 import pytest
+from onnx import TensorProto, helper
 from test_networks import make_lstm, make_perceptron, make_squeezenet
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+import ptx  # noqa: E402
 
 ARCHITECTURES = ["sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90a", "sm_100"]
 MODELS = {"perceptron": make_perceptron, "squeezenet": make_squeezenet, "lstm": make_lstm}
@@ -23,10 +27,10 @@ def find_ptxas() -> pathlib.Path:
     return found
 
 
-def assemble(ptx: pathlib.Path, arch: str) -> dict[str, tuple[int, int]]:
+def assemble(path: pathlib.Path, arch: str) -> dict[str, tuple[int, int]]:
     """For each kernel its registers and the bytes that it spills."""
     done = subprocess.run(
-        [find_ptxas(), "-v", f"-arch={arch}", ptx, "-o", ptx.with_suffix(".cubin")],
+        [find_ptxas(), "-v", f"-arch={arch}", path, "-o", path.with_suffix(".cubin")],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -46,12 +50,47 @@ def model(request, tmp_path_factory):
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_assembles_without_spills(arch, model, tmp_path):
-    ptx = tmp_path / "network.ptx"
-    subprocess.run(["dlc", model, f"--gpu={arch}", "--emit=ptx", "-o", ptx], check=True)
-    text = ptx.read_text()
-    kernels = assemble(ptx, arch)
+    path = tmp_path / "network.ptx"
+    subprocess.run(["dlc", model, f"--gpu={arch}", "--emit=ptx", "-o", path], check=True)
+    text = path.read_text()
+    kernels = assemble(path, arch)
     assert len(kernels) == text.count(".entry") > 0
     for name, (registers, spilled) in kernels.items():
         assert spilled == 0, f"{name} spills {spilled} bytes"
         # All 256 threads of a block must fit.
         assert registers <= 65536 // 256, f"{name} has {registers} registers"
+
+
+def make_product(dtype):
+    shape = [1536, 1536]
+    nodes = [helper.make_node("MatMul", ["a", "b"], ["c"])]
+    infos = [helper.make_tensor_value_info(name, dtype, shape) for name in "abc"]
+    graph = helper.make_graph(nodes, "g", infos[:2], infos[2:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+@pytest.mark.parametrize(
+    "dtype, precision, arch, counts",
+    [
+        # 64 x 32 of a warp are 4 x 4 products of 16 x 8, in two steps of 16 terms;
+        # four and two fragments a step; two copies of A and B each.
+        (TensorProto.FLOAT16, "fp32", "sm_80", {"mma.sync": 32, "ldmatrix": 12, "cp.async.cg": 4}),
+        (TensorProto.FLOAT16, "fp32", "sm_90a", {"mma.sync": 32, "ldmatrix": 12, "cp.async.cg": 4}),
+        (TensorProto.FLOAT16, "fp32", "sm_75", {"mma.sync": 64, "ldmatrix": 12}),
+        (TensorProto.FLOAT16, "fp32", "sm_70", {"mma.sync": 64, "ldmatrix": 0}),
+        # Columns of four bytes are no work for ldmatrix.
+        (TensorProto.FLOAT, "tf32", "sm_80", {"mma.sync": 32, "ldmatrix": 8, "cp.async.cg": 4}),
+        (TensorProto.FLOAT, "fp16", "sm_80", {"mma.sync": 32, "ldmatrix": 12, "cp.async.cg": 0,
+                                              "ld.global.nc.v4|ld.global.v4": 8}),
+        (TensorProto.FLOAT, "fp32", "sm_80", {"mma.sync": 0, "fma.rn.f32": 512}),
+    ],
+)  # fmt: skip
+def test_inner_loop(dtype, precision, arch, counts, tmp_path):
+    onnx.save(make_product(dtype), tmp_path / "x.onnx")
+    path = tmp_path / "x.ptx"
+    command = ["dlc", tmp_path / "x.onnx", f"--gpu={arch}", f"--precision={precision}"]
+    subprocess.run([*command, "--emit=ptx", "-o", path], check=True)
+    loop = ptx.find_loop(path.read_text())
+    found = {name: len(re.findall(name, loop)) for name in counts}
+    assert found == counts
+    assert all(spilled == 0 for _, spilled in assemble(path, arch).values())

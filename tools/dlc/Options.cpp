@@ -48,6 +48,11 @@ static cl::opt<std::string>
     convForm("conv", cl::init("auto"),
              cl::desc("Form of convolutions: auto (default), direct, winograd"),
              cl::value_desc("form"), cl::cat(generalCategory));
+static cl::opt<std::string> precision(
+    "precision", cl::init("fp32"),
+    cl::desc("What contractions of float32 round their operands to: fp32 "
+             "(default, exact), tf32, bf16, fp16"),
+    cl::value_desc("type"), cl::cat(generalCategory));
 /// Registered when LLVM's own option of that name is gone.
 static cl::opt<unsigned> *threads;
 static void registerThreads() {
@@ -103,6 +108,12 @@ static cl::opt<bool>
                 cl::desc("Keep the model for the CPU in the object, too, for "
                          "machines without a GPU"),
                 cl::cat(targetCategory));
+static cl::opt<std::string>
+    embed("embed", cl::init("ptx"),
+          cl::desc("Code for GPUs in the object: ptx (default), or cubin, "
+                   "machine code that NVIDIA's ptxas makes, and PTX of the "
+                   "lowest architecture"),
+          cl::value_desc("kind"), cl::cat(targetCategory));
 cl::opt<bool> tool::printTargetsFlag("print-targets",
                                      cl::desc("List the targets"),
                                      cl::cat(targetCategory));
@@ -309,6 +320,7 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   options.features = features;
   options.gpus = gpus;
   options.gpuFallback = gpuFallback;
+  options.embed = embed;
   if (gpus.getNumOccurrences() && gpus.empty())
     return wrong("expected an architecture for --gpu, found ''");
   options.name = modelName;
@@ -319,6 +331,7 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
     return wrong("expected --conv=auto, direct or winograd, found '" +
                  convForm + "'");
+  options.precision = precision;
   options.threads = *threads;
   if (threads->getNumOccurrences() &&
       (options.threads < 1 || options.threads > kMaxThreads))

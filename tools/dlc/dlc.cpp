@@ -159,6 +159,7 @@ LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;
   codegen.debugInfo = debugInfo;
+  codegen.cubins = options.embed == "cubin";
   bool isList = isa_and_nonnull<ArrayAttr>(module->getAttr("dlc.weights"));
   if (failed(isList ? collectWeights(module, weights)
                     : readWeightsAttribute(module, weights)) ||

@@ -55,7 +55,9 @@ struct dlc_rt_desc {
   int32_t (*main)(struct dlc_rt_ctx *);
   /* Calls main() where there is a GPU to prepare; NULL: nothing is. */
   int32_t (*enter)(struct dlc_rt_ctx *);
-  const struct dlc_rt_cuda_desc *cuda; /* for enter() */
+  const struct dlc_rt_cuda_desc *cuda; /* for enter() and the next two */
+  int32_t (*synchronize)(struct dlc_rt_ctx *);
+  int32_t (*release)(struct dlc_rt_ctx *);
   /* From the flat sizes of inputs those of outputs that are dynamic, -1 where
    * they depend on data; NULL: nothing is known. */
   void (*sizes)(const int64_t *inputs, int64_t *outputs);
@@ -199,6 +201,9 @@ int dlc_rt_shapes(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
 int dlc_rt_shapes_typed(const struct dlc_rt_desc *desc, const void *inputs,
                         void *outputs, const dlc_options *options);
 int dlc_rt_init(const struct dlc_rt_desc *desc, const dlc_options *options);
+int dlc_rt_synchronize(const struct dlc_rt_desc *desc,
+                       const dlc_options *options);
+int dlc_rt_release(const struct dlc_rt_desc *desc, const dlc_options *options);
 const char *dlc_rt_status_string(int status);
 
 /* For the descriptor: what begin_threads and end_threads are. */

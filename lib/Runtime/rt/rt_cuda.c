@@ -2,7 +2,7 @@
 #include "rt_cuda.h"
 
 /* What the driver allocates begins at such addresses anyway. */
-enum { granularity = 512, max_blocks = 0x7fffffff };
+enum { granularity = 512, max_blocks = 0x7fffffff, not_ready = 600 };
 
 static void lock(struct dlc_rt_ctx *ctx) {
   pthread_mutex_lock(ctx->desc->cuda->state->mutex);
@@ -12,82 +12,262 @@ static void unlock(struct dlc_rt_ctx *ctx) {
   pthread_mutex_unlock(ctx->desc->cuda->state->mutex);
 }
 
+/* Whether a run that was not waited for has ended. */
+static int has_ended(struct dlc_rt_ctx *ctx,
+                     struct dlc_rt_cuda_session *session) {
+  struct dlc_rt_cuda_driver *driver = &session->model->driver;
+  cu_result result = driver->event_query(session->event);
+  return result != not_ready &&
+         !dlc_rt_cuda_failed(ctx, driver, "cuEventQuery", result);
+}
+
+/* Takes a session that no run needs any more out of the model's lists, or one
+ * whose run comes before this one in the caller's stream. */
+static struct dlc_rt_cuda_session *take_session(struct dlc_rt_ctx *ctx,
+                                                struct dlc_rt_cuda_model *model,
+                                                cu_handle stream) {
+  struct dlc_rt_cuda_session **link = &model->pending_sessions, *session;
+  while (stream && *link && (*link)->stream != stream)
+    link = &(*link)->next;
+  if (!stream || !*link) {
+    link = &model->free_sessions;
+    if (!*link)
+      for (link = &model->pending_sessions; *link; link = &(*link)->next)
+        if (has_ended(ctx, *link))
+          break;
+  }
+  session = *link;
+  if (session)
+    *link = session->next;
+  return session;
+}
+
+/* The model on the device of the options, if it is open. */
+static struct dlc_rt_cuda_model *find_model(struct dlc_rt_ctx *ctx) {
+  struct dlc_rt_cuda_model *model = ctx->desc->cuda->state->models;
+  while (model && model->ordinal != ctx->options->device)
+    model = model->next;
+  return model;
+}
+
+static void pop_context(struct dlc_rt_ctx *ctx,
+                        struct dlc_rt_cuda_model *model) {
+  cu_handle context;
+  dlc_rt_cuda_failed(ctx, &model->driver, "cuCtxPopCurrent",
+                     model->driver.context_pop(&context));
+}
+
 /* Opens the model if that is still to do, and takes a session that no other
  * run has. The model's context is current afterwards, unless this fails. */
 static struct dlc_rt_cuda_session *begin(struct dlc_rt_ctx *ctx) {
   struct dlc_rt_cuda_state *state = ctx->desc->cuda->state;
   struct dlc_rt_cuda_session *session = NULL;
-  cu_handle context;
+  cu_handle stream = ctx->options->stream;
   lock(ctx);
-  struct dlc_rt_cuda_model *model = state->model;
+  struct dlc_rt_cuda_model *model = find_model(ctx);
   if (!model) {
-    model = state->model = dlc_rt_cuda_open(ctx);
+    model = dlc_rt_cuda_open(ctx);
+    if (model) {
+      model->next = state->models;
+      state->models = model;
+    }
   } else if (dlc_rt_cuda_failed(ctx, &model->driver, "cuCtxPushCurrent",
                                 model->driver.context_push(model->context))) {
     model = NULL;
   }
-  if (model && model->free_sessions) {
-    session = model->free_sessions;
-    model->free_sessions = session->next;
-  }
+  int capturing = 0;
+  if (model && stream &&
+      !dlc_rt_cuda_failed(
+          ctx, &model->driver, "cuStreamIsCapturing",
+          model->driver.stream_is_capturing(stream, &capturing)) &&
+      capturing)
+    dlc_rt_fail(ctx, DLC_ERROR_OPTIONS,
+                "expected a stream that is not captured: the model makes "
+                "graphs of its own");
+  if (model && ctx->status == DLC_OK)
+    session = take_session(ctx, model, stream);
   unlock(ctx);
   if (!model)
     return NULL;
-  if (!session)
+  if (!session && ctx->status == DLC_OK)
     session = dlc_rt_cuda_open_session(ctx, model);
-  if (!session)
-    model->driver.context_pop(&context);
+  if (!session) {
+    pop_context(ctx, model);
+    return NULL;
+  }
+  session->stream = stream ? stream : session->own_stream;
+  session->is_capturing = 0;
+  session->num_launches = 0;
   return session;
 }
 
-/* Copies the outputs, waits, and leaves the session to other runs. */
+/* Has the outputs copied to the caller's memory. */
+static void copy_outputs(struct dlc_rt_ctx *ctx,
+                         struct dlc_rt_cuda_session *session) {
+  struct dlc_rt_cuda_driver *driver = &session->model->driver;
+  const dlc_model *info = ctx->desc->model;
+  for (int32_t i = 0; i < info->num_outputs && ctx->status == DLC_OK; ++i) {
+    struct dlc_rt_cuda_tensor *tensor = &session->tensors[info->num_inputs + i];
+    size_t bytes = (size_t)tensor->bytes;
+    if (bytes == 0 || tensor->used == 0 || tensor->used == tensor->given)
+      continue;
+    if (tensor->given)
+      dlc_rt_cuda_failed(ctx, driver, "cuMemcpyDtoDAsync",
+                         driver->copy_on_device(tensor->given, tensor->used,
+                                                bytes, session->stream));
+    else
+      dlc_rt_cuda_failed(ctx, driver, "cuMemcpyDtoHAsync",
+                         driver->copy_to_host(ctx->out[i].data, tensor->used,
+                                              bytes, session->stream));
+  }
+}
+
+/* Copies the outputs, waits unless the run is asynchronous, and leaves the
+ * session to other runs. */
 static void end(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_session *session) {
   struct dlc_rt_cuda_model *model = session->model;
   struct dlc_rt_cuda_driver *driver = &model->driver;
-  for (int32_t i = 0; i < session->num_copies && ctx->status == DLC_OK; ++i) {
-    struct dlc_rt_cuda_copy *copy = &session->copies[i];
-    dlc_rt_cuda_failed(ctx, driver, "cuMemcpyDtoHAsync",
-                       driver->copy_to_host(copy->to, copy->from,
-                                            (size_t)copy->bytes,
-                                            session->stream));
+  struct dlc_rt_cuda_session **list = &model->pending_sessions;
+  copy_outputs(ctx, session);
+  int waits = !ctx->options->asynchronous || ctx->status != DLC_OK;
+  if (!waits)
+    /* Whoever frees memory or takes the session waits for this. */
+    waits = dlc_rt_cuda_failed(
+        ctx, driver, "cuEventRecord",
+        driver->event_record(session->event, session->stream));
+  cu_result result = 0;
+  if (waits) {
+    /* Also where something failed: no copy may go on behind the run. */
+    result = driver->stream_synchronize(session->stream);
+    dlc_rt_cuda_failed(ctx, driver, "cuStreamSynchronize", result);
+    list = &model->free_sessions;
   }
-  /* Also where something failed: no copy may go on behind the run. */
-  cu_result result = driver->stream_synchronize(session->stream);
-  dlc_rt_cuda_failed(ctx, driver, "cuStreamSynchronize", result);
   for (struct dlc_rt_cuda_block *b = session->blocks; b; b = b->next)
     b->is_used = 0;
-  session->num_copies = 0;
   if (result == 0) {
     lock(ctx);
-    session->next = model->free_sessions;
-    model->free_sessions = session;
+    session->next = *list;
+    *list = session;
     unlock(ctx);
   } else {
     dlc_rt_cuda_close_session(session);
   }
-  cu_handle context;
-  driver->context_pop(&context);
+  pop_context(ctx, model);
+}
+
+/* Runs the model for the CPU where no GPU can: unless the caller's tensors or
+ * stream are a GPU's. */
+static int32_t fall_back(struct dlc_rt_ctx *ctx) {
+  const struct dlc_rt_cuda_desc *desc = ctx->desc->cuda;
+  struct dlc_rt_cuda_driver driver;
+  if (!desc->fallback || ctx->status != DLC_ERROR_NO_DEVICE ||
+      ctx->options->stream)
+    return ctx->status;
+  static const dlc_options no_message;
+  const dlc_options *options = ctx->options;
+  ctx->status = DLC_OK;
+  ctx->options = &no_message;
+  int is_here = dlc_rt_cuda_open_driver(ctx, &driver) ||
+                !dlc_rt_cuda_has_device_tensor(ctx, &driver);
+  ctx->options = options;
+  if (!is_here)
+    return ctx->status = DLC_ERROR_NO_DEVICE;
+  ctx->status = DLC_OK;
+  dlc_rt_text_open(options); /* takes the message back */
+  int32_t status = dlc_rt_find_arena(ctx);
+  return status == DLC_OK ? dlc_rt_run_on_cpu(ctx, desc->fallback) : status;
 }
 
 int32_t dlc_rt_cuda_run(struct dlc_rt_ctx *ctx) {
-  const struct dlc_rt_cuda_desc *desc = ctx->desc->cuda;
   struct dlc_rt_cuda_session *session = begin(ctx);
-  if (!session) {
-    if (!desc->fallback || ctx->status != DLC_ERROR_NO_DEVICE)
-      return ctx->status;
-    ctx->status = DLC_OK;
-    dlc_rt_text_open(ctx->options); /* takes the message back */
-    int32_t status = dlc_rt_find_arena(ctx);
-    return status == DLC_OK ? dlc_rt_run_on_cpu(ctx, desc->fallback) : status;
-  }
+  if (!session)
+    return fall_back(ctx);
   ctx->session = session;
   ctx->device_arena = (char *)session->arena;
   ctx->device_weights = (char *)session->model->weights;
-  int32_t status = ctx->desc->main(ctx);
+  dlc_rt_cuda_find_tensors(ctx);
+  int32_t status = ctx->status;
+  if (status == DLC_OK)
+    status = dlc_rt_cuda_run_main(ctx);
   /* What ended the run without a call of the runtime. */
   if (ctx->status == DLC_OK)
     ctx->status = status;
   end(ctx, session);
+  return ctx->status;
+}
+
+/* Takes all sessions of `list` whose runs are in `stream`, or all for NULL. */
+static struct dlc_rt_cuda_session *take_all(struct dlc_rt_cuda_session **list,
+                                            cu_handle stream) {
+  struct dlc_rt_cuda_session *taken = NULL;
+  while (*list) {
+    struct dlc_rt_cuda_session *session = *list;
+    if (stream && session->stream != stream) {
+      list = &session->next;
+      continue;
+    }
+    *list = session->next;
+    session->next = taken;
+    taken = session;
+  }
+  return taken;
+}
+
+int32_t dlc_rt_cuda_synchronize(struct dlc_rt_ctx *ctx) {
+  lock(ctx);
+  struct dlc_rt_cuda_model *model = find_model(ctx);
+  struct dlc_rt_cuda_session *session = NULL;
+  if (model && !dlc_rt_cuda_failed(ctx, &model->driver, "cuCtxPushCurrent",
+                                   model->driver.context_push(model->context)))
+    session = take_all(&model->pending_sessions, ctx->options->stream);
+  else
+    model = NULL;
+  unlock(ctx);
+  if (!model)
+    return ctx->status;
+  while (session) {
+    struct dlc_rt_cuda_session *next = session->next;
+    cu_result result = model->driver.event_synchronize(session->event);
+    if (dlc_rt_cuda_failed(ctx, &model->driver, "cuEventSynchronize", result)) {
+      dlc_rt_cuda_close_session(session);
+    } else {
+      lock(ctx);
+      session->next = model->free_sessions;
+      model->free_sessions = session;
+      unlock(ctx);
+    }
+    session = next;
+  }
+  pop_context(ctx, model);
+  return ctx->status;
+}
+
+int32_t dlc_rt_cuda_release(struct dlc_rt_ctx *ctx) {
+  struct dlc_rt_cuda_state *state = ctx->desc->cuda->state;
+  lock(ctx);
+  while (state->models) {
+    struct dlc_rt_cuda_model *model = state->models;
+    struct dlc_rt_cuda_driver *driver = &model->driver;
+    if (dlc_rt_cuda_failed(ctx, driver, "cuCtxPushCurrent",
+                           driver->context_push(model->context)))
+      break;
+    state->models = model->next;
+    for (struct dlc_rt_cuda_session *s = model->pending_sessions; s;
+         s = s->next)
+      dlc_rt_cuda_failed(ctx, driver, "cuEventSynchronize",
+                         driver->event_synchronize(s->event));
+    struct dlc_rt_cuda_session *lists[] = {
+        take_all(&model->pending_sessions, NULL),
+        take_all(&model->free_sessions, NULL)};
+    for (int i = 0; i < 2; ++i)
+      while (lists[i]) {
+        struct dlc_rt_cuda_session *session = lists[i];
+        lists[i] = session->next;
+        dlc_rt_cuda_close_session(session);
+      }
+    dlc_rt_cuda_close(ctx, model);
+  }
+  unlock(ctx);
   return ctx->status;
 }
 
@@ -102,10 +282,16 @@ static struct dlc_rt_cuda_block *find_block(struct dlc_rt_cuda_session *session,
   return best;
 }
 
-/* Gives all free blocks back to the driver; returns whether there were any. */
+/* Gives all free blocks back to the driver; returns whether there were any.
+ * Graphs would go on to use them. */
 static int release_blocks(struct dlc_rt_cuda_session *session) {
   struct dlc_rt_cuda_block **link = &session->blocks;
   int released = 0;
+  if (session->is_capturing)
+    return 0;
+  if (session->model->driver.stream_synchronize(session->stream) != 0)
+    return 0;
+  dlc_rt_cuda_drop_graphs(session);
   while (*link) {
     struct dlc_rt_cuda_block *block = *link;
     if (block->is_used) {
@@ -163,25 +349,6 @@ void dlc_rt_cuda_free(struct dlc_rt_ctx *ctx, void *data) {
       b->is_used = 0;
 }
 
-void *dlc_rt_cuda_input(struct dlc_rt_ctx *ctx, int32_t index, int64_t bytes) {
-  void *data = dlc_rt_cuda_alloc(ctx, bytes);
-  if (data && bytes)
-    dlc_rt_cuda_write(ctx, data, ctx->inputs[index], bytes);
-  return ctx->status == DLC_OK ? data : NULL;
-}
-
-void *dlc_rt_cuda_output(struct dlc_rt_ctx *ctx, void *data, int64_t bytes) {
-  struct dlc_rt_cuda_session *session = ctx->session;
-  void *here = dlc_rt_cuda_alloc(ctx, bytes);
-  if (here && bytes) {
-    struct dlc_rt_cuda_copy *copy = &session->copies[session->num_copies++];
-    copy->to = data;
-    copy->from = (cu_address)here;
-    copy->bytes = bytes;
-  }
-  return here;
-}
-
 void dlc_rt_cuda_launch(struct dlc_rt_ctx *ctx, int32_t kernel, int64_t blocks,
                         int32_t threads, void **parameters) {
   struct dlc_rt_cuda_session *session = ctx->session;
@@ -192,11 +359,14 @@ void dlc_rt_cuda_launch(struct dlc_rt_ctx *ctx, int32_t kernel, int64_t blocks,
     dlc_rt_fail(ctx, DLC_ERROR_DEVICE, "a tensor is too large for a launch");
     return;
   }
-  dlc_rt_cuda_failed(ctx, &model->driver, "cuLaunchKernel",
-                     model->driver.launch(model->functions[kernel],
-                                          (unsigned)blocks, 1, 1,
-                                          (unsigned)threads, 1, 1, 0,
-                                          session->stream, parameters, NULL));
+  ++session->num_launches;
+  dlc_rt_cuda_failed(
+      ctx, &model->driver, "cuLaunchKernel",
+      model->driver.launch(model->functions[kernel], (unsigned)blocks, 1, 1,
+                           (unsigned)threads, 1, 1, 0,
+                           session->is_capturing ? session->own_stream
+                                                 : session->stream,
+                           parameters, NULL));
 }
 
 int32_t dlc_rt_cuda_read(struct dlc_rt_ctx *ctx, void *to, void *from,

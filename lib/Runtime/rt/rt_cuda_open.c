@@ -1,4 +1,4 @@
-/* Opens the driver, a device and a model on it, once for all runs. Whatever
+/* Opens the driver, and a device and a model on it, once for all runs. Whatever
  * fails, everything before it is given back, and the next run tries again. */
 #include "rt_cuda.h"
 
@@ -10,7 +10,8 @@ enum {
   minor_attribute = 76,
   jit_error_log = 5,
   jit_error_log_size = 6,
-  non_blocking = 1
+  non_blocking = 1,
+  no_timing = 2
 };
 
 /* Ends the run with a message in three parts. */
@@ -55,9 +56,8 @@ int dlc_rt_cuda_failed(struct dlc_rt_ctx *ctx,
   return 1;
 }
 
-/* Finds the driver's functions; 0 if they are all there. */
-static int open_driver(struct dlc_rt_ctx *ctx,
-                       struct dlc_rt_cuda_driver *driver) {
+int dlc_rt_cuda_open_driver(struct dlc_rt_ctx *ctx,
+                            struct dlc_rt_cuda_driver *driver) {
   /* It stays open: other code of the process may use it, too. */
   void *library = dlopen("libcuda.so.1", now);
   if (!library) {
@@ -74,10 +74,16 @@ static int open_driver(struct dlc_rt_ctx *ctx,
   }
   DLC_CUDA_FUNCTIONS(FIND)
 #undef FIND
+  driver->has_graphs = 1;
+#define FIND(member, symbol, parameters)                                       \
+  *(void **)&driver->member = dlsym(library, symbol);                          \
+  driver->has_graphs &= driver->member != NULL;
+  DLC_CUDA_GRAPH_FUNCTIONS(FIND)
+#undef FIND
   return 0;
 }
 
-/* Takes the first device; 0 if there is one. */
+/* Takes the device that the options name; 0 if there is one. */
 static int open_device(struct dlc_rt_ctx *ctx,
                        struct dlc_rt_cuda_model *model) {
   struct dlc_rt_cuda_driver *driver = &model->driver;
@@ -93,11 +99,21 @@ static int open_device(struct dlc_rt_ctx *ctx,
     fail(ctx, DLC_ERROR_NO_DEVICE, "the NVIDIA driver finds no GPU", "", "");
     return 1;
   }
+  if (model->ordinal >= count) {
+    struct dlc_rt_text text = dlc_rt_text_open(ctx->options);
+    dlc_rt_text_add(&text, ctx->desc->model->name);
+    dlc_rt_text_add(&text, ": expected a device below ");
+    dlc_rt_text_add_int(&text, count);
+    dlc_rt_text_add(&text, ", the number of GPUs, found ");
+    dlc_rt_text_add_int(&text, model->ordinal);
+    ctx->status = DLC_ERROR_OPTIONS;
+    return 1;
+  }
   return dlc_rt_cuda_failed(ctx, driver, "cuDeviceGet",
-                            driver->device_get(&model->device, 0));
+                            driver->device_get(&model->device, model->ordinal));
 }
 
-/* The image with the highest capability that the device can run. */
+/* The best image that the device can run. */
 static const struct dlc_rt_cuda_image *
 choose_image(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model) {
   const struct dlc_rt_cuda_desc *desc = ctx->desc->cuda;
@@ -113,8 +129,10 @@ choose_image(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model) {
   int32_t found = major * 10 + minor;
   for (int32_t i = 0; i < desc->num_images; ++i) {
     const struct dlc_rt_cuda_image *image = &desc->images[i];
-    if (image->specific ? image->capability == found
-                        : image->capability <= found)
+    if (image->capability == found ||
+        (image->capability < found && (image->fits == dlc_rt_fits_later ||
+                                       (image->fits == dlc_rt_fits_generation &&
+                                        image->capability / 10 == major))))
       best = image;
   }
   if (best)
@@ -140,7 +158,7 @@ static int load_code(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model) {
   int options[] = {jit_error_log, jit_error_log_size};
   void *values[] = {log, (void *)(uintptr_t)sizeof log};
   cu_result result =
-      driver->module_load(&model->module, image->ptx, 2, options, values);
+      driver->module_load(&model->module, image->code, 2, options, values);
   if (result != 0) {
     model->module = NULL;
     dlc_rt_cuda_failed(ctx, driver, "cuModuleLoadDataEx", result);
@@ -174,17 +192,23 @@ static int load_weights(struct dlc_rt_ctx *ctx,
                             driver->stream_synchronize(NULL));
 }
 
-/* Gives back what `dlc_rt_cuda_open` made, as far as it came. */
-static void close_model(struct dlc_rt_cuda_model *model) {
+/* Gives back what `dlc_rt_cuda_open` made, as far as it came. Its context is
+ * current before, and not afterwards. */
+void dlc_rt_cuda_close(struct dlc_rt_ctx *ctx,
+                       struct dlc_rt_cuda_model *model) {
   struct dlc_rt_cuda_driver *driver = &model->driver;
   cu_handle context;
   if (model->context) {
     if (model->weights)
-      driver->free(model->weights);
+      dlc_rt_cuda_failed(ctx, driver, "cuMemFree",
+                         driver->free(model->weights));
     if (model->module)
-      driver->module_unload(model->module);
-    driver->context_pop(&context);
-    driver->context_release(model->device);
+      dlc_rt_cuda_failed(ctx, driver, "cuModuleUnload",
+                         driver->module_unload(model->module));
+    dlc_rt_cuda_failed(ctx, driver, "cuCtxPopCurrent",
+                       driver->context_pop(&context));
+    dlc_rt_cuda_failed(ctx, driver, "cuDevicePrimaryCtxRelease",
+                       driver->context_release(model->device));
   }
   free(model);
 }
@@ -199,11 +223,13 @@ struct dlc_rt_cuda_model *dlc_rt_cuda_open(struct dlc_rt_ctx *ctx) {
     dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory");
     return NULL;
   }
+  model->next = NULL;
+  model->ordinal = ctx->options->device;
   model->context = model->module = NULL;
   model->weights = 0;
-  model->free_sessions = NULL;
+  model->free_sessions = model->pending_sessions = NULL;
   struct dlc_rt_cuda_driver *driver = &model->driver;
-  int failed = open_driver(ctx, driver) || open_device(ctx, model);
+  int failed = dlc_rt_cuda_open_driver(ctx, driver) || open_device(ctx, model);
   if (!failed) {
     failed = dlc_rt_cuda_failed(
         ctx, driver, "cuDevicePrimaryCtxRetain",
@@ -220,7 +246,7 @@ struct dlc_rt_cuda_model *dlc_rt_cuda_open(struct dlc_rt_ctx *ctx) {
     }
   }
   if (failed || load_code(ctx, model) || load_weights(ctx, model)) {
-    close_model(model);
+    dlc_rt_cuda_close(ctx, model);
     return NULL;
   }
   return model;
@@ -230,22 +256,28 @@ struct dlc_rt_cuda_session *
 dlc_rt_cuda_open_session(struct dlc_rt_ctx *ctx,
                          struct dlc_rt_cuda_model *model) {
   struct dlc_rt_cuda_driver *driver = &model->driver;
-  size_t copies = (size_t)ctx->desc->model->num_outputs;
-  struct dlc_rt_cuda_session *session = malloc(
-      sizeof(struct dlc_rt_cuda_session) + copies * sizeof session->copies[0]);
+  const dlc_model *info = ctx->desc->model;
+  size_t tensors = (size_t)info->num_inputs + (size_t)info->num_outputs;
+  struct dlc_rt_cuda_session *session =
+      malloc(sizeof(struct dlc_rt_cuda_session) +
+             tensors * sizeof session->tensors[0]);
   if (!session) {
     dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory");
     return NULL;
   }
   session->next = NULL;
   session->model = model;
-  session->stream = NULL;
+  session->own_stream = session->event = NULL;
   session->arena = 0;
   session->blocks = NULL;
-  session->num_copies = 0;
-  if (dlc_rt_cuda_failed(ctx, driver, "cuStreamCreate",
-                         driver->stream_create(&session->stream, non_blocking)))
-    session->stream = NULL;
+  session->graphs = NULL;
+  if (dlc_rt_cuda_failed(
+          ctx, driver, "cuStreamCreate",
+          driver->stream_create(&session->own_stream, non_blocking)))
+    session->own_stream = NULL;
+  else if (dlc_rt_cuda_failed(ctx, driver, "cuEventCreate",
+                              driver->event_create(&session->event, no_timing)))
+    session->event = NULL;
   else if (ctx->desc->cuda->arena_size &&
            dlc_rt_cuda_failed(
                ctx, driver, "cuMemAlloc",
@@ -260,6 +292,7 @@ dlc_rt_cuda_open_session(struct dlc_rt_ctx *ctx,
 
 void dlc_rt_cuda_close_session(struct dlc_rt_cuda_session *session) {
   struct dlc_rt_cuda_driver *driver = &session->model->driver;
+  dlc_rt_cuda_drop_graphs(session);
   while (session->blocks) {
     struct dlc_rt_cuda_block *block = session->blocks;
     session->blocks = block->next;
@@ -268,7 +301,9 @@ void dlc_rt_cuda_close_session(struct dlc_rt_cuda_session *session) {
   }
   if (session->arena)
     driver->free(session->arena);
-  if (session->stream)
-    driver->stream_destroy(session->stream);
+  if (session->event)
+    driver->event_destroy(session->event);
+  if (session->own_stream)
+    driver->stream_destroy(session->own_stream);
   free(session);
 }

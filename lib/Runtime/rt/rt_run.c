@@ -86,9 +86,9 @@ static int fail(const struct dlc_rt_desc *desc, const dlc_options *options,
 }
 
 /* The sizes that dlc_options had in earlier versions, and has. */
-static const size_t options_sizes[] = {offsetof(dlc_options, threads),
-                                       offsetof(dlc_options, state),
-                                       sizeof(dlc_options)};
+static const size_t options_sizes[] = {
+    offsetof(dlc_options, threads), offsetof(dlc_options, state),
+    offsetof(dlc_options, device), sizeof(dlc_options)};
 
 /* Copies the caller's options to `known`; what an older version did not have
  * is zero. */
@@ -114,6 +114,9 @@ static int read_options(const struct dlc_rt_desc *desc,
   if (known->threads < 0)
     return fail(desc, known, NULL, NULL, DLC_ERROR_OPTIONS,
                 "expected 0 or more threads");
+  if (known->device < 0)
+    return fail(desc, known, NULL, NULL, DLC_ERROR_OPTIONS,
+                "expected a device of 0 or more");
   return DLC_OK;
 }
 
@@ -425,6 +428,18 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   return status;
 }
 
+/* A context for what is done outside of a run. */
+static struct dlc_rt_ctx make_ctx(const struct dlc_rt_desc *desc,
+                                  const dlc_options *options) {
+  static const struct dlc_rt_ctx none; /* so that nothing calls memset */
+  struct dlc_rt_ctx ctx = none;
+  ctx.options = options;
+  ctx.desc = desc;
+  ctx.status = DLC_OK;
+  ctx.threads = 1;
+  return ctx;
+}
+
 int dlc_rt_init(const struct dlc_rt_desc *desc, const dlc_options *given) {
   dlc_options options;
   int status = read_options(desc, given, &options);
@@ -432,26 +447,32 @@ int dlc_rt_init(const struct dlc_rt_desc *desc, const dlc_options *given) {
     status = check_cpu(desc, &options);
   if (status != DLC_OK || !desc->find_state)
     return status;
-  struct dlc_rt_ctx ctx;
-  ctx.inputs = NULL;
-  ctx.input_shapes = NULL;
-  ctx.outputs = NULL;
-  ctx.arena = NULL;
-  ctx.state = NULL;
-  ctx.options = &options;
-  ctx.desc = desc;
-  ctx.out = NULL;
-  ctx.blocks = NULL;
-  ctx.allocated = NULL;
-  ctx.status = DLC_OK;
-  ctx.threads = 1;
-  ctx.in_pool = 0;
-  ctx.own_scratch = NULL;
+  struct dlc_rt_ctx ctx = make_ctx(desc, &options);
   status = desc->find_state(&ctx, /*fill=*/1);
   if (ctx.status != DLC_OK)
     status = ctx.status;
   dlc_rt_free_all(&ctx);
   return status;
+}
+
+/* Calls one of the functions for a GPU. */
+static int call_device(const struct dlc_rt_desc *desc, const dlc_options *given,
+                       int32_t (*function)(struct dlc_rt_ctx *)) {
+  dlc_options options;
+  int status = read_options(desc, given, &options);
+  if (status != DLC_OK)
+    return status;
+  struct dlc_rt_ctx ctx = make_ctx(desc, &options);
+  return function(&ctx);
+}
+
+int dlc_rt_synchronize(const struct dlc_rt_desc *desc,
+                       const dlc_options *options) {
+  return call_device(desc, options, desc->synchronize);
+}
+
+int dlc_rt_release(const struct dlc_rt_desc *desc, const dlc_options *options) {
+  return call_device(desc, options, desc->release);
 }
 
 int dlc_rt_shapes(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,

@@ -1,0 +1,119 @@
+// Several linalg ops on the same rows, a row a block: what one op writes of a
+// row the next one reads from the caches, and there is one launch.
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Gpu/Kernel.h"
+#include "passes/Gpu/Rows.h"
+
+using namespace mlir;
+using namespace dlc;
+
+bool dlc::isRowOp(linalg::LinalgOp op, unsigned dims) {
+  if (op.hasIndexSemantics())
+    return false;
+  if (op.getNumReductionLoops() == 0)
+    return true;
+  if (!findCombiner(op))
+    return false;
+  // One sum a row.
+  AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
+  SmallVector<utils::IteratorType> kinds = op.getIteratorTypesArray();
+  for (unsigned dim = dims; dim < sizes.size(); ++dim) {
+    bool isReduced = kinds[dim] == utils::IteratorType::reduction;
+    if (isReduced ? map.isFunctionOfDim(dim) : sizes[dim] != 1)
+      return false;
+  }
+  return true;
+}
+
+/// The threads share a row of `op`; `at` has the coordinates of the row.
+static void emitRow(Kernel &kernel, linalg::LinalgOp op, unsigned dims,
+                    Value row, Value memory) {
+  LoopNest nest(kernel, op);
+  ImplicitLocOpBuilder &b = kernel.b;
+  SmallVector<unsigned> rowDims, inner;
+  for (unsigned dim = 0; dim < op.getNumLoops(); ++dim)
+    (dim < dims ? rowDims : inner).push_back(dim);
+  SmallVector<Value> at(op.getNumLoops(), kernel.index(0));
+  for (auto [dim, value] :
+       llvm::zip(rowDims, kernel.coordinates(row, nest.extentsOf(rowDims))))
+    at[dim] = value;
+  auto place = [&](Value position) {
+    for (auto [dim, value] :
+         llvm::zip(inner, kernel.coordinates(position, nest.extentsOf(inner))))
+      at[dim] = value;
+  };
+  Value thread = kernel.thread();
+  Value count = kernel.product(nest.extentsOf(inner));
+  if (op.getNumReductionLoops() == 0) {
+    kernel.loop(thread, count, kernel.grid.threads, {},
+                [&](Value i, ValueRange) -> SmallVector<Value> {
+                  place(i);
+                  SmallVector<Value> outputs;
+                  for (int64_t o = 0; o < op.getNumDpsInits(); ++o)
+                    outputs.push_back(
+                        nest.readsOutput(o) ? nest.loadOutput(o, at) : Value());
+                  nest.storeOutputs(
+                      nest.inlineBody(nest.loadInputs(at), outputs, at), at);
+                  return {};
+                });
+    return;
+  }
+  Operation *combiner = findCombiner(op);
+  Value neutral =
+      arith::ConstantOp::create(b, *arith::getNeutralElement(combiner));
+  Value sum =
+      kernel.loop(thread, count, kernel.grid.threads, neutral,
+                  [&](Value i, ValueRange sums) -> SmallVector<Value> {
+                    place(i);
+                    return nest.inlineBody(nest.loadInputs(at), sums, at);
+                  })[0];
+  for (unsigned dim : inner)
+    at[dim] = kernel.index(0);
+  emitCombination(kernel, combiner, sum, memory);
+  kernel.when(b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, thread,
+                                            kernel.index(0)),
+              [&] {
+                Value start = nest.loadOutput(0, at);
+                Value total = memref::LoadOp::create(b, memory, thread);
+                OperationState state(b.getLoc(), combiner->getName(),
+                                     {start, total}, {start.getType()},
+                                     combiner->getAttrs());
+                nest.storeOutputs(b.create(state)->getResult(0), at);
+              });
+}
+
+void dlc::emitRows(Kernel &kernel, ArrayRef<linalg::LinalgOp> ops,
+                   int64_t rows) {
+  int64_t longest = 1;
+  for (linalg::LinalgOp op : ops) {
+    int64_t elements = 1;
+    for (int64_t size : op.getStaticLoopRanges())
+      elements *= size;
+    longest = std::max(longest, elements / rows);
+  }
+  // At least two elements a thread.
+  kernel.grid.threads = 256;
+  while (kernel.grid.threads > 32 && kernel.grid.threads * 2 > longest)
+    kernel.grid.threads /= 2;
+  kernel.grid.factors = {{{kernel.fixedExtent(rows)}, 1}};
+  kernel.description = llvm::formatv("{0} steps on a row a block", ops.size());
+  Value row = kernel.block();
+  DenseMap<Type, Value> memories;
+  for (auto [i, step] : llvm::enumerate(ops)) {
+    linalg::LinalgOp op = step;
+    // What the step before wrote is there for all threads.
+    if (i)
+      kernel.barrier();
+    Value memory;
+    if (op.getNumReductionLoops()) {
+      Type type = findCombiner(op)->getResult(0).getType();
+      Value &known = memories[type];
+      if (!known)
+        known = kernel.shared({kernel.grid.threads}, type);
+      memory = known;
+    }
+    emitRow(kernel, op, *findRowDims(op, rows), row, memory);
+  }
+}

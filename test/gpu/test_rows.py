@@ -1,0 +1,66 @@
+"""Softmax and normalisations as one kernel, a row a block, emulated."""
+
+import re
+import subprocess
+
+import emulated
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+random = np.random.default_rng(11)
+
+
+def make(nodes, shape, constants=()):
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    constants = [numpy_helper.from_array(value, name) for name, value in constants]
+    graph = helper.make_graph(nodes, "g", [x], [y], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return onnx.shape_inference.infer_shapes(model)
+
+
+def node(op, inputs, output, **attributes):
+    return helper.make_node(op, inputs.split(), [output], **attributes)
+
+
+SCALE = ("s", random.standard_normal(96).astype(np.float32))
+BIAS = ("t", random.standard_normal(96).astype(np.float32))
+NETWORKS = {
+    "softmax": make([node("Softmax", "x", "y")], [3, 40, 96]),
+    "few terms": make([node("Softmax", "x", "y")], [300, 5]),
+    "log softmax": make([node("LogSoftmax", "x", "y")], [128, 1000]),
+    "layer norm": make([node("LayerNormalization", "x s t", "y")], [2, 64, 96], [SCALE, BIAS]),
+    "both": make([node("Softmax", "x", "a"), node("LayerNormalization", "a s t", "b"),
+                  node("Softmax", "b", "y")], [70, 96], [SCALE, BIAS]),
+    "l2": make([node("LpNormalization", "x", "y", axis=-1, p=2)], [100, 33]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rows(name, driver, tmp_path):
+    model = NETWORKS[name]
+    network, kernels = emulated.compile(model, tmp_path, driver)
+    driver.reset(kernels)
+    x = random.standard_normal(network.inputs[0].shape).astype(np.float32) * 3
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (wanted,) = session.run(None, {"x": x})
+    for _ in range(2):
+        (found,) = network.run([x])
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert driver.error == ""
+    launches = [call for call in driver.calls if "Launch" in call]
+    # Where a step would overwrite sums of other rows, it is a kernel of its own.
+    assert "rows_0" in launches[0]
+    assert len(launches) == 2 if name != "both" else len(launches) <= 7
+
+
+def test_one_remark(tmp_path):
+    onnx.save(NETWORKS["softmax"], tmp_path / "x.onnx")
+    command = ["dlc", tmp_path / "x.onnx", "--gpu=sm_80", "--emit=ptx", "-o", tmp_path / "x.ptx"]
+    done = subprocess.run([*command, "--remarks=rows"], capture_output=True, text=True, check=True)
+    assert re.search(r"remark: 6 kernels on rows became one \[dlc-fuse-rows\]", done.stderr)
