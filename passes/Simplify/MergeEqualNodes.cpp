@@ -16,6 +16,19 @@ namespace dlc {
 using namespace dlc;
 using namespace dlc::simplify;
 
+/// A hash of some of the bytes; those of weights are many.
+static uint64_t hashSome(StringRef bytes) {
+  constexpr size_t part = 256, parts = 16;
+  if (bytes.size() <= part * parts)
+    return llvm::xxh3_64bits(bytes);
+  uint64_t hash = bytes.size();
+  for (size_t i = 0; i < parts; ++i)
+    hash = llvm::hash_combine(
+        hash, llvm::xxh3_64bits(
+                  bytes.substr((bytes.size() - part) / parts * i, part)));
+  return hash;
+}
+
 static StringRef bytesOf(DenseResourceElementsAttr value) {
   ArrayRef<char> data = value.getData();
   return StringRef(data.data(), data.size());
@@ -31,7 +44,7 @@ struct ByValue : llvm::DenseMapInfo<Operation *> {
           dyn_cast<DenseResourceElementsAttr>(initializer.getValue());
       if (!resource)
         return unsigned(hash_value(initializer.getValue()));
-      return unsigned(llvm::hash_combine(llvm::xxh3_64bits(bytesOf(resource)),
+      return unsigned(llvm::hash_combine(hashSome(bytesOf(resource)),
                                          resource.getType()));
     }
     auto node = cast<onnx::NodeOp>(op);
@@ -39,7 +52,8 @@ struct ByValue : llvm::DenseMapInfo<Operation *> {
         node.getOpTypeAttr(), node.getDomainAttr(), node.getOnnxAttributes(),
         llvm::hash_combine_range(node->operand_begin(), node->operand_end())));
   }
-  static bool isEqual(const Operation *a, const Operation *b) {
+  static bool isEqual(const Operation *lhs, const Operation *rhs) {
+    auto *a = const_cast<Operation *>(lhs), *b = const_cast<Operation *>(rhs);
     if (a == b)
       return true;
     auto isNoOp = [](const Operation *op) {

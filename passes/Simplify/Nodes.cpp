@@ -63,6 +63,13 @@ ElementsAttr simplify::constantOf(Value value) {
   return initializer ? initializer.getElements() : ElementsAttr();
 }
 
+bool simplify::isConstantTree(Value value) {
+  if (constantOf(value))
+    return true;
+  Operation *op = value ? value.getDefiningOp() : nullptr;
+  return op && op->hasAttr(kConstantAttr);
+}
+
 std::optional<SmallVector<double>> simplify::numbersOf(Value value) {
   ElementsAttr constant = constantOf(value);
   if (!constant || constant.getNumElements() > kFewElements)

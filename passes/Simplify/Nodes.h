@@ -33,6 +33,10 @@ mlir::ElementsAttr constantOf(mlir::Value value);
 /// only looked for among few.
 std::optional<double> numberOf(mlir::Value value);
 bool isNumber(mlir::Value value, double number);
+/// Marks nodes that passes make of constants, for FoldConstants.
+inline constexpr llvm::StringLiteral kConstantAttr = "dlc.constant";
+/// Whether a value is an initializer, or made of some by marked nodes.
+bool isConstantTree(mlir::Value value);
 /// The elements of a small constant of floats or integers.
 std::optional<llvm::SmallVector<double>> numbersOf(mlir::Value value);
 std::optional<llvm::SmallVector<int64_t>> intsOf(mlir::Value value);

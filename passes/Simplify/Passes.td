@@ -62,4 +62,116 @@ def MergeEqualNodes : Simplify_Pass<"dlc-merge-equal-nodes"> {
   }];
 }
 
+def FoldShapes : Simplify_Pass<"dlc-fold-shapes"> {
+  let summary = "Compute what nodes make of sizes";
+  let description = [{
+    Integer tensors of up to 64 elements are followed through the graph, with
+    elements that are numbers, or the size of a dimension of some tensor. Sizes
+    with one name are equal.
+
+    ```mlir
+    %s = onnx.node "Shape"(%x) : (tensor<?x5x8xf32>) -> ("s" : tensor<3xi64>)
+    %n = onnx.node "Gather"(%s, %zero) : (tensor<3xi64>, tensor<1xi64>) -> ("n" : tensor<1xi64>)
+    %t = onnx.node "Concat"(%n, %forty) {axis = 0 : i64} : ... -> ("t" : tensor<2xi64>)
+    %y = onnx.node "Reshape"(%x, %t) : ...
+    ```
+    becomes
+    ```mlir
+    %t = onnx.initializer "t" = dense<[0, 40]> : tensor<2xi64>
+    %y = onnx.node "Reshape"(%x, %t) : ...
+    ```
+    An Expand to the sizes that a tensor has goes away. A shape of two unknown
+    sizes that are not those of the reshaped tensor, in place, stays.
+  }];
+}
+
+def FoldConstants : Simplify_Pass<"dlc-fold-constants"> {
+  let summary = "Evaluate nodes on constants";
+  let description = [{
+    The nodes are compiled for this machine, all together, and run. A result of
+    more than 64 KB that is over twice as large as its operands stays a node.
+
+    ```mlir
+    %t = onnx.node "Transpose"(%w) {perm = array<i64: 1, 0>} : (tensor<8x4xf32>) -> ("t" : tensor<4x8xf32>)
+    ```
+    becomes, for an initializer %w,
+    ```mlir
+    %t = onnx.initializer "t" = dense_resource<folded> : tensor<4x8xf32>
+    ```
+  }];
+}
+
+def FoldAffine : Simplify_Pass<"dlc-fold-affine"> {
+  let summary = "Fold scales and shifts, such as batch normalisation, into weights";
+  let description = [{
+    BatchNormalization, Mul, Div, Add and Sub by constants along the channels,
+    behind Conv, ConvTranspose, Gemm and MatMul, or in front of Conv.
+
+    ```mlir
+    %a = onnx.node "Conv"(%x, %w) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>) -> ("a" : tensor<1x4x6x6xf32>)
+    %y = onnx.node "BatchNormalization"(%a, %s, %b, %m, %v) : ...
+    ```
+    becomes, with nodes on constants that FoldConstants evaluates,
+    ```mlir
+    %y = onnx.node "Conv"(%x, %w1, %b1) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>, tensor<4xf32>) -> ("y" : tensor<1x4x6x6xf32>)
+    ```
+    In front of a padded Conv only a scale is folded: the padding is 0, and a
+    shift would make something else of it. The sum of a product of two matrices
+    and a bias becomes Gemm.
+  }];
+}
+
+class ForOpset : Option<"opset", "opset", "int64_t", /*default=*/"28",
+                        "Operator set whose operators may be used">;
+
+def RecognizeActivations : Simplify_Pass<"dlc-recognize-activations"> {
+  let summary = "Find activations that exporters write as several nodes";
+  let description = [{
+    Gelu (with erf, with tanh of either form, in any order of the factors),
+    HardSigmoid, HardSwish, Mish, Softplus, Sigmoid, Relu, and from operator
+    set 24 on Swish.
+
+    ```mlir
+    %a = onnx.node "Div"(%x, %sqrt2) : ...
+    %b = onnx.node "Erf"(%a) : ...
+    %c = onnx.node "Add"(%b, %one) : ...
+    %d = onnx.node "Mul"(%x, %c) : ...
+    %y = onnx.node "Mul"(%d, %half) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Gelu"(%x) : ...
+    ```
+    Constants must be those of the formula, as far as the type can tell.
+  }];
+  let options = [ForOpset<>];
+}
+
+def RecognizeNormalizations : Simplify_Pass<"dlc-recognize-normalizations"> {
+  let summary = "Find normalisations that exporters write as several nodes";
+  let description = [{
+    LayerNormalization and InstanceNormalization with scale and bias,
+    GroupNormalization as torch writes it, and from operator set 23 on
+    RMSNormalization.
+
+    ```mlir
+    %m = onnx.node "ReduceMean"(%x, %last) : ...
+    %d = onnx.node "Sub"(%x, %m) : ...
+    %q = onnx.node "Pow"(%d, %two) : ...
+    %v = onnx.node "ReduceMean"(%q, %last) : ...
+    %e = onnx.node "Add"(%v, %epsilon) : ...
+    %s = onnx.node "Sqrt"(%e) : ...
+    %n = onnx.node "Div"(%d, %s) : ...
+    %g = onnx.node "Mul"(%n, %scale) : ...
+    %y = onnx.node "Add"(%g, %bias) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "LayerNormalization"(%x, %scale, %bias) {axis = -1 : i64, epsilon = 1.0e-5 : f32} : ...
+    ```
+    Means over axes that are not the last ones stay.
+  }];
+  let options = [ForOpset<>];
+}
+
 #endif

@@ -5,10 +5,27 @@
 
 using namespace mlir;
 
+/// What every step leaves behind for the next one.
+static void cleanUp(OpPassManager &pm) {
+  pm.addPass(dlc::createRemoveIdentities());
+  pm.addPass(dlc::createMergeEqualNodes());
+}
+
 void dlc::buildSimplifyPipeline(OpPassManager &pm,
                                 const SimplifyOptions &options) {
   // One kind of constant, and no node that does nothing, for all that follows.
   pm.addPass(createConstantsToInitializers());
-  pm.addPass(createRemoveIdentities());
-  pm.addPass(createMergeEqualNodes());
+  cleanUp(pm);
+  // Shapes as numbers, which patterns read.
+  pm.addPass(createFoldShapes());
+  pm.addPass(createFoldConstants());
+  cleanUp(pm);
+  // What is one operator, before its parts are taken for something else.
+  int64_t opset = options.opset ? options.opset : 28;
+  pm.addPass(createRecognizeNormalizations({opset}));
+  pm.addPass(createRecognizeActivations({opset}));
+  pm.addPass(createFoldAffine());
+  // The weights that were made above.
+  pm.addPass(createFoldConstants());
+  cleanUp(pm);
 }
