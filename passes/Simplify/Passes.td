@@ -174,4 +174,133 @@ def RecognizeNormalizations : Simplify_Pass<"dlc-recognize-normalizations"> {
   let options = [ForOpset<>];
 }
 
+def RecognizeAttention : Simplify_Pass<"dlc-recognize-attention"> {
+  let summary = "Find attention as exporters write it";
+  let description = [{
+    From operator set 23 on. Scales may stand at the queries, the keys or the
+    scores; a mask is added to these. Where heads are split from, and joined
+    to, a tensor of rank 3, that goes into the operator as well.
+
+    ```mlir
+    %s = onnx.node "MatMul"(%q, %kt) : ...
+    %t = onnx.node "Div"(%s, %eight) : ...
+    %m = onnx.node "Add"(%t, %mask) : ...
+    %p = onnx.node "Softmax"(%m) : ...
+    %y = onnx.node "MatMul"(%p, %v) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Attention"(%q, %k, %v, %mask) {scale = 1.25e-1 : f32} : ...
+    ```
+    A mask whose last two sizes are not those of the scores stays.
+  }];
+  let options = [ForOpset<>];
+}
+
+def ReduceStrength : Simplify_Pass<"dlc-reduce-strength"> {
+  let summary = "Write what nodes compute with cheaper nodes, or fewer";
+  let description = [{
+    Powers of 2, 0.5 and -1, products and sums with two numbers, a transpose of
+    a transpose or of sizes of 1, and
+
+    ```mlir
+    %a = onnx.node "GlobalAveragePool"(%x) : (tensor<1x8x7x7xf32>) -> ("a" : tensor<1x8x1x1xf32>)
+    %y = onnx.node "Flatten"(%a) : (tensor<1x8x1x1xf32>) -> ("y" : tensor<1x8xf32>)
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "ReduceMean"(%x, %axes) {keepdims = 0 : i64} : ...
+    ```
+  }];
+}
+
+def MergeParallel : Simplify_Pass<"dlc-merge-parallel"> {
+  let summary = "Make one product, or convolution, of several that share their input";
+  let description = [{
+    MatMul, Gemm and Conv with constant weights, with the bias and the
+    activation behind them where these are alike, if that makes fewer nodes.
+
+    ```mlir
+    %q = onnx.node "MatMul"(%x, %wq) : ...
+    %k = onnx.node "MatMul"(%x, %wk) : ...
+    %v = onnx.node "MatMul"(%x, %wv) : ...
+    ```
+    becomes
+    ```mlir
+    %w = onnx.node "Concat"(%wq, %wk, %wv) {axis = 1 : i64} : ...
+    %j = onnx.node "MatMul"(%x, %w) : ...
+    %q, %k, %v = onnx.node "Split"(%j, %sizes) {axis = 2 : i64} : ...
+    ```
+    Convolutions of other kernels, strides or pads stay apart.
+  }];
+}
+
+def MergeSums : Simplify_Pass<"dlc-merge-sums"> {
+  let summary = "Make one convolution of a sum of branches";
+  let description = [{
+    Convolutions of one input whose windows fit into each other, and the input
+    itself or its batch normalisation (RepVGG).
+
+    ```mlir
+    %a = onnx.node "Conv"(%x, %w3) {pads = array<i64: 1, 1, 1, 1>} : ...
+    %b = onnx.node "Conv"(%x, %w1) : ...
+    %y = onnx.node "Add"(%a, %b) : ...
+    ```
+    becomes, with nodes on constants that FoldConstants evaluates,
+    ```mlir
+    %y = onnx.node "Conv"(%x, %w) {pads = array<i64: 1, 1, 1, 1>} : ...
+    ```
+    Windows that look at other elements stay: their sum is no convolution of the
+    larger window.
+  }];
+}
+
+def FoldPads : Simplify_Pass<"dlc-fold-pads"> {
+  let summary = "Make pads of zeros the pads of a convolution or pool";
+  let description = [{
+    ```mlir
+    %p = onnx.node "Pad"(%x, %amounts) : ...
+    %y = onnx.node "Conv"(%p, %w) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Conv"(%x, %w) {pads = array<i64: 1, 1, 1, 1>} : ...
+    ```
+    A pad of batch or channels stays, one of other numbers, and one in front of
+    a mean that does not count its padding.
+  }];
+}
+
+def MergeSlices : Simplify_Pass<"dlc-merge-slices"> {
+  let summary = "Make one Split of slices, and remove Splits that are joined again";
+  let description = [{
+    ```mlir
+    %a = onnx.node "Slice"(%x, %c0, %c4, %axis) : (tensor<2x8xf32>, ...) -> ("a" : tensor<2x4xf32>)
+    %b = onnx.node "Slice"(%x, %c4, %c8, %axis) : (tensor<2x8xf32>, ...) -> ("b" : tensor<2x4xf32>)
+    ```
+    becomes
+    ```mlir
+    %a, %b = onnx.node "Split"(%x, %sizes) {axis = 1 : i64} : ...
+    ```
+    Slices that overlap, or leave something out, stay. A Concat of all parts of a
+    Split is what was split; a Concat in a Concat becomes a part of it.
+  }];
+}
+
+def SinkNodeTransposes : Simplify_Pass<"dlc-sink-node-transposes"> {
+  let summary = "Move transposes behind elementwise nodes, where they cancel";
+  let description = [{
+    ```mlir
+    %t = onnx.node "Transpose"(%x) {perm = array<i64: 0, 2, 3, 1>} : ...
+    %y = onnx.node "Relu"(%t) : ...
+    ```
+    becomes
+    ```mlir
+    %r = onnx.node "Relu"(%x) : ...
+    %y = onnx.node "Transpose"(%r) {perm = array<i64: 0, 2, 3, 1>} : ...
+    ```
+    A transpose that something else uses, too, stays.
+  }];
+}
+
 #endif

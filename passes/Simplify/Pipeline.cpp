@@ -24,7 +24,17 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   int64_t opset = options.opset ? options.opset : 28;
   pm.addPass(createRecognizeNormalizations({opset}));
   pm.addPass(createRecognizeActivations({opset}));
+  pm.addPass(createRecognizeAttention({opset}));
+  // What stands beside contractions goes into them; sums of branches become
+  // one once their normalisations are gone.
+  pm.addPass(createFoldPads());
+  pm.addPass(createMergeSums());
   pm.addPass(createFoldAffine());
+  pm.addPass(createMergeSums());
+  pm.addPass(createMergeSlices());
+  pm.addPass(createMergeParallel());
+  pm.addPass(createSinkNodeTransposes());
+  pm.addPass(createReduceStrength());
   // The weights that were made above.
   pm.addPass(createFoldConstants());
   cleanUp(pm);

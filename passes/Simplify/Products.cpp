@@ -10,7 +10,7 @@ using namespace dlc::simplify;
 static constexpr size_t kMostFactors = 8;
 
 bool Product::isOf(std::initializer_list<Value> values) const {
-  SmallVector<Value> rest(factors);
+  SmallVector<Value> rest(factors.begin(), factors.end());
   for (Value value : values) {
     auto it = llvm::find(rest, value);
     if (it == rest.end())
