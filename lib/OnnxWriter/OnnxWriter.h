@@ -30,6 +30,9 @@ DLC_API mlir::LogicalResult writeOnnx(mlir::ModuleOp module,
                                       llvm::StringRef path,
                                       const WriteOptions &options = {});
 
+/// Gives the results of nodes types that know more, as ONNX infers them.
+DLC_API mlir::LogicalResult inferTypes(mlir::ModuleOp module);
+
 } // namespace dlc
 
 #endif

@@ -61,34 +61,40 @@ private:
 
 } // namespace
 
-/// A constant that varies along `axis` of `rank` dimensions only, as a vector;
-/// null otherwise.
-static Value toVector(Weights &make, Value constant, int64_t rank, int64_t axis,
-                      int64_t size) {
-  if (!isConstantTree(constant))
-    return {};
+/// Whether a constant varies along `axis` of `rank` dimensions only.
+static bool isVector(Value constant, int64_t rank, int64_t axis, int64_t size) {
   RankedTensorType type = tensorOf(constant);
-  if (!type || !type.hasStaticShape() || type.getRank() > rank)
-    return {};
+  if (!isConstantTree(constant) || !type || !type.hasStaticShape() ||
+      type.getRank() > rank)
+    return false;
   for (auto [i, found] : llvm::enumerate(type.getShape())) {
     int64_t at = int64_t(i) + rank - type.getRank();
     if (found != 1 && (at != axis || found != size))
-      return {};
+      return false;
   }
-  return make.reshape(constant, {type.getNumElements()});
+  return true;
 }
 
-/// The scale and shift that BatchNormalization is, for constant statistics.
-static std::optional<Affine> readBatchNorm(Weights &make, onnx::NodeOp node) {
+static Value toVector(Weights &make, Value constant) {
+  return make.reshape(
+      constant, {cast<RankedTensorType>(constant.getType()).getNumElements()});
+}
+
+static bool isConstantBatchNorm(onnx::NodeOp node) {
   if (node.getNumOperands() != 5 || node.getInt("training_mode", 0) ||
       llvm::any_of(node->getResults().drop_front(),
                    [](Value v) { return !v.use_empty(); }))
-    return std::nullopt;
+    return false;
   for (unsigned i = 1; i < 5; ++i)
     if (!isConstantTree(node.getOperand(i)) || !sizesOf(node.getOperand(i)) ||
         getElementTypeOrSelf(node.getOperand(i).getType()) !=
             getElementTypeOrSelf(node.getOperand(0).getType()))
-      return std::nullopt;
+      return false;
+  return true;
+}
+
+/// The scale and shift that BatchNormalization is, for constant statistics.
+static Affine readBatchNorm(Weights &make, onnx::NodeOp node) {
   Value variance = node.getOperand(4);
   Value epsilon = make.number(node.getFloat("epsilon", 1e-5),
                               getElementTypeOrSelf(variance.getType()),
@@ -113,19 +119,23 @@ static Value variableOf(onnx::NodeOp node) {
   return isConstantTree(a) && !isConstantTree(b) && !isOrdered ? b : Value();
 }
 
-/// Reads Mul, Div, Add, Sub and BatchNormalization along `axis` of `size`.
-static std::optional<Affine> readAffine(Weights &make, onnx::NodeOp node,
-                                        int64_t axis, int64_t size) {
+/// Whether a node is Mul, Div, Add, Sub or BatchNormalization by constants
+/// along `axis` of `size`. Patterns ask before they build anything.
+static bool isAffine(onnx::NodeOp node, int64_t axis, int64_t size) {
   if (node.isOp("BatchNormalization"))
-    return axis == 1 ? readBatchNorm(make, node) : std::nullopt;
+    return axis == 1 && isConstantBatchNorm(node);
   Value x = variableOf(node);
   RankedTensorType type = tensorOf(x);
-  if (!type || node.getResult(0).getType() != type)
-    return std::nullopt;
-  Value vector =
-      toVector(make, otherOperand(node, x), type.getRank(), axis, size);
-  if (!vector)
-    return std::nullopt;
+  return type && node.getResult(0).getType() == type &&
+         isVector(otherOperand(node, x), type.getRank(), axis, size);
+}
+
+/// Reads what isAffine().
+static Affine readAffine(Weights &make, onnx::NodeOp node) {
+  if (node.isOp("BatchNormalization"))
+    return readBatchNorm(make, node);
+  Value x = variableOf(node);
+  Value vector = toVector(make, otherOperand(node, x));
   if (node.isOp("Mul"))
     return Affine{x, vector, {}};
   if (node.isOp("Div"))
@@ -165,20 +175,20 @@ static LogicalResult behindConv(onnx::NodeOp node, onnx::NodeOp conv,
     return rewriter.notifyMatchFailure(node, "weights are not constant");
   int64_t group = conv.getInt("group", 1);
   int64_t size = isTransposed ? (*shape)[1] * group : (*shape)[0];
-  Weights make(rewriter, node);
-  std::optional<Affine> affine = readAffine(make, node, 1, size);
-  if (!affine)
+  if (!isAffine(node, 1, size))
     return failure();
-  if (affine->scale) {
+  if (isTransposed && group != 1 && !node.isOp("Add") && !node.isOp("Sub"))
+    return rewriter.notifyMatchFailure(node, "a scale of groups");
+  Weights make(rewriter, node);
+  Affine affine = readAffine(make, node);
+  if (affine.scale) {
     SmallVector<int64_t> along(shape->size(), 1);
-    int64_t count = tensorOf(affine->scale).getNumElements();
-    if (isTransposed && group != 1 && count != 1)
-      return rewriter.notifyMatchFailure(node, "a scale of groups");
+    int64_t count = tensorOf(affine.scale).getNumElements();
     along[isTransposed ? 1 : 0] = count;
-    weights = make.binary("Mul", weights, make.reshape(affine->scale, along));
+    weights = make.binary("Mul", weights, make.reshape(affine.scale, along));
   }
   SmallVector<Value> operands = {conv.getOperand(0), weights};
-  if (Value folded = foldBias(make, bias, *affine, size))
+  if (Value folded = foldBias(make, bias, affine, size))
     operands.push_back(folded);
   remarkDone(node.getLoc(), kPass)
       << "folded into the weights of '" << getNodeName(conv.getLoc()) << "'";
@@ -200,20 +210,22 @@ static LogicalResult behindGemm(onnx::NodeOp node, onnx::NodeOp gemm,
     return rewriter.notifyMatchFailure(node, "weights are not constant");
   bool isTransposed = gemm.getInt("transB", 0);
   int64_t size = (*shape)[isTransposed ? 0 : 1];
-  Weights make(rewriter, node);
-  if (bias && !(bias = toVector(make, bias, 2, 1, size)))
+  if (bias && !isVector(bias, 2, 1, size))
     return rewriter.notifyMatchFailure(node, "a bias of rows");
-  std::optional<Affine> affine = readAffine(make, node, 1, size);
-  if (!affine)
+  if (!isAffine(node, 1, size))
     return failure();
-  if (affine->scale) {
-    int64_t count = tensorOf(affine->scale).getNumElements();
+  Weights make(rewriter, node);
+  if (bias)
+    bias = toVector(make, bias);
+  Affine affine = readAffine(make, node);
+  if (affine.scale) {
+    int64_t count = tensorOf(affine.scale).getNumElements();
     SmallVector<int64_t> along = {1, 1};
     along[isTransposed ? 0 : 1] = count;
-    weights = make.binary("Mul", weights, make.reshape(affine->scale, along));
+    weights = make.binary("Mul", weights, make.reshape(affine.scale, along));
   }
   SmallVector<Value> operands = {gemm.getOperand(0), weights};
-  if (Value folded = foldBias(make, bias, *affine, size))
+  if (Value folded = foldBias(make, bias, affine, size))
     operands.push_back(folded);
   remarkDone(node.getLoc(), kPass)
       << "folded into the weights of '" << getNodeName(gemm.getLoc()) << "'";
@@ -234,12 +246,10 @@ static LogicalResult behindMatMul(onnx::NodeOp node, onnx::NodeOp matmul,
     return failure();
   if (!node.isOp("Mul") && !node.isOp("Div"))
     return rewriter.notifyMatchFailure(node, "no place for a shift");
-  Weights make(rewriter, node);
-  std::optional<Affine> affine = readAffine(
-      make, node, rankOf(matmul.getResult(0)) - 1, (*shape)[1]);
-  if (!affine)
+  if (!isAffine(node, rankOf(matmul.getResult(0)) - 1, (*shape)[1]))
     return failure();
-  weights = make.binary("Mul", weights, affine->scale);
+  Weights make(rewriter, node);
+  weights = make.binary("Mul", weights, readAffine(make, node).scale);
   remarkDone(node.getLoc(), kPass)
       << "folded into the weights of '" << getNodeName(matmul.getLoc()) << "'";
   Location loc = matmul.getLoc();
@@ -260,6 +270,58 @@ static LogicalResult foldBehind(onnx::NodeOp node, PatternRewriter &rewriter) {
   if (auto matmul = soleProducerOf(x, "MatMul"))
     return behindMatMul(node, matmul, rewriter);
   return failure();
+}
+
+//===----------------------------------------------------------------------===//
+// Behind another one
+//===----------------------------------------------------------------------===//
+
+/// Affine(Affine(x)) as one BatchNormalization of mean 0 and variance 1: the
+/// form of what is trained as that and exported as scale and shift.
+static LogicalResult mergeAffines(onnx::NodeOp node,
+                                  PatternRewriter &rewriter) {
+  Value middle = variableOf(node);
+  RankedTensorType type = tensorOf(middle);
+  if (!type || type.getRank() < 3 || type.isDynamicDim(1) ||
+      !isFloat(middle) || !middle.hasOneUse())
+    return failure();
+  auto inner = middle.getDefiningOp<onnx::NodeOp>();
+  if (!inner || !inner.getDomain().empty() || inner.getResult(0) != middle ||
+      !llvm::is_contained({"Mul", "Div", "Add", "Sub", "BatchNormalization"},
+                          inner.getOpType()) ||
+      !variableOf(inner))
+    return failure();
+  // Two numbers are merged elsewhere, and are no normalisation.
+  auto isOverChannels = [](onnx::NodeOp op) {
+    if (op.isOp("BatchNormalization"))
+      return true;
+    Value constant = otherOperand(op, variableOf(op));
+    auto shape = sizesOf(constant);
+    return shape && ShapedType::getNumElements(*shape) > 1;
+  };
+  if (!isOverChannels(node) && !isOverChannels(inner))
+    return failure();
+  int64_t size = type.getDimSize(1);
+  if (!isAffine(inner, 1, size) || !isAffine(node, 1, size))
+    return failure();
+  Weights make(rewriter, node);
+  Affine first = readAffine(make, inner), second = readAffine(make, node);
+  Type element = type.getElementType();
+  auto full = [&](double value) {
+    return make.number(value, element, "full", {size});
+  };
+  Value scale = full(1);
+  for (const Affine *affine : {&first, &second})
+    if (affine->scale)
+      scale = make.binary("Mul", scale, affine->scale);
+  Value shift = foldBias(make, full(0), first, size);
+  shift = foldBias(make, shift, second, size);
+  Value x = first.x;
+  remarkDone(node.getLoc(), kPass)
+      << "joined with '" << getNodeName(inner.getLoc()) << "'";
+  make.replace("BatchNormalization", {x, scale, shift, full(0), full(1)},
+               make.attr("epsilon", 0.0));
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -291,17 +353,17 @@ static LogicalResult foldInFront(onnx::NodeOp conv, PatternRewriter &rewriter) {
   if (hasShift && isPadded(conv))
     return rewriter.notifyMatchFailure(conv, "padding is not shifted");
   int64_t channels = (*shape)[1], size = (*shape)[0];
-  Weights make(rewriter, conv);
-  std::optional<Affine> affine = readAffine(make, node, 1, channels);
-  if (!affine)
+  if (!isAffine(node, 1, channels))
     return failure();
+  Weights make(rewriter, conv);
+  Affine affine = readAffine(make, node);
   auto along = [&](Value vector) {
     SmallVector<int64_t> sizes(shape->size(), 1);
     sizes[1] = tensorOf(vector).getNumElements();
     return make.reshape(vector, sizes);
   };
-  if (affine->shift) {
-    Value shifted = make.binary("Mul", weights, along(affine->shift));
+  if (affine.shift) {
+    Value shifted = make.binary("Mul", weights, along(affine.shift));
     SmallVector<int64_t> axes;
     for (size_t i = 1; i < shape->size(); ++i)
       axes.push_back(i);
@@ -312,9 +374,9 @@ static LogicalResult foldInFront(onnx::NodeOp conv, PatternRewriter &rewriter) {
     sum.getDefiningOp()->setAttr(kConstantAttr, rewriter.getUnitAttr());
     bias = bias ? make.binary("Add", bias, sum) : sum;
   }
-  if (affine->scale)
-    weights = make.binary("Mul", weights, along(affine->scale));
-  SmallVector<Value> operands = {affine->x, weights};
+  if (affine.scale)
+    weights = make.binary("Mul", weights, along(affine.scale));
+  SmallVector<Value> operands = {affine.x, weights};
   if (bias)
     operands.push_back(bias);
   remarkDone(node.getLoc(), kPass)
@@ -352,9 +414,11 @@ struct FoldAffinePass : dlc::impl::FoldAffineBase<FoldAffinePass> {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
     for (StringRef op : {"Mul", "Div", "Add", "Sub", "BatchNormalization"})
-      patterns.add<FunctionPattern<foldBehind>>(context, op, 2);
-    patterns.add<FunctionPattern<foldInFront>>(context, "Conv");
-    patterns.add<FunctionPattern<makeGemm>>(context, "Add");
+      patterns.add<FunctionPattern<foldBehind>>(context, op, 3);
+    for (StringRef op : {"Mul", "Div", "Add", "Sub", "BatchNormalization"})
+      patterns.add<FunctionPattern<mergeAffines>>(context, op, 1);
+    patterns.add<FunctionPattern<foldInFront>>(context, "Conv", 2);
+    patterns.add<FunctionPattern<makeGemm>>(context, "Add", 2);
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -85,6 +85,23 @@ def FoldShapes : Simplify_Pass<"dlc-fold-shapes"> {
   }];
 }
 
+def InferTypes : Simplify_Pass<"dlc-infer-types"> {
+  let summary = "Infer types of values from shapes that have become known";
+  let description = [{
+    ONNX's own inference, on a copy without large tensors. A size that is known
+    stays as it is.
+
+    ```mlir
+    %s = onnx.initializer "s" = dense<[2, -1]> : tensor<2xi64>
+    %y = onnx.node "Reshape"(%x, %s) : (tensor<2x3x4xf32>, tensor<2xi64>) -> ("y" : tensor<?x?xf32>)
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Reshape"(%x, %s) : (tensor<2x3x4xf32>, tensor<2xi64>) -> ("y" : tensor<2x12xf32>)
+    ```
+  }];
+}
+
 def FoldConstants : Simplify_Pass<"dlc-fold-constants"> {
   let summary = "Evaluate nodes on constants";
   let description = [{
@@ -105,7 +122,8 @@ def FoldAffine : Simplify_Pass<"dlc-fold-affine"> {
   let summary = "Fold scales and shifts, such as batch normalisation, into weights";
   let description = [{
     BatchNormalization, Mul, Div, Add and Sub by constants along the channels,
-    behind Conv, ConvTranspose, Gemm and MatMul, or in front of Conv.
+    behind Conv, ConvTranspose, Gemm and MatMul, or in front of Conv. Two of them
+    where there is neither become one BatchNormalization.
 
     ```mlir
     %a = onnx.node "Conv"(%x, %w) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>) -> ("a" : tensor<1x4x6x6xf32>)

@@ -18,6 +18,8 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   cleanUp(pm);
   // Shapes as numbers, which patterns read.
   pm.addPass(createFoldShapes());
+  pm.addPass(createInferTypes());
+  pm.addPass(createFoldShapes());
   pm.addPass(createFoldConstants());
   cleanUp(pm);
   // What is one operator, before its parts are taken for something else.

@@ -152,6 +152,18 @@ static bool isMask(Value mask, RankedTensorType scores) {
   return true;
 }
 
+/// Whether a Reshape joins heads and flattens the rest: [b, s, h, d] to
+/// [b * s, h * d].
+static bool joinsToMatrix(onnx::NodeOp reshape) {
+  RankedTensorType from = tensorOf(reshape.getOperand(0)),
+                   to = tensorOf(reshape.getResult(0));
+  auto sizes = intsOf(reshape.getOperand(1));
+  return from && to && from.getRank() == 4 && to.getRank() == 2 && sizes &&
+         !llvm::is_contained(*sizes, 0) && !from.isDynamicDim(2) &&
+         !from.isDynamicDim(3) &&
+         to.getDimSize(1) == from.getDimSize(2) * from.getDimSize(3);
+}
+
 /// Before:
 ///   y = MatMul(Softmax(MatMul(q, k^T) * scale + mask), v)
 /// with the transposes and reshapes that split heads around it; after:
@@ -198,13 +210,17 @@ static LogicalResult makeAttention(onnx::NodeOp product,
                   keys->heads == queries.heads &&
                   values.heads == queries.heads;
   // The result is joined again, or the operator cannot have it packed.
-  onnx::NodeOp joined, transposed;
+  onnx::NodeOp joined, transposed, flattened;
   if (isPacked && product.getResult(0).hasOneUse()) {
     transposed = dyn_cast<onnx::NodeOp>(*product->user_begin());
     if (transposed && transposed.isOp("Transpose") &&
         transposed.getResult(0).hasOneUse() &&
         transposed.getInts("perm") == SmallVector<int64_t>{0, 2, 1, 3}) {
       joined = dyn_cast<onnx::NodeOp>(*transposed->user_begin());
+      if (joined && joined.isOp("Reshape") &&
+          joined.getOperand(0) == transposed.getResult(0) &&
+          joinsToMatrix(joined))
+        flattened = std::exchange(joined, {});
       if (joined && (!joined.isOp("Reshape") ||
                      joined.getOperand(0) != transposed.getResult(0) ||
                      !splitsLast(joined.getResult(0),
@@ -223,6 +239,25 @@ static LogicalResult makeAttention(onnx::NodeOp product,
   if (values.factor != 1)
     return rewriter.notifyMatchFailure(product, "scaled values");
   auto headsOf = [](Value value) { return tensorOf(value).getDimSize(1); };
+  if (flattened) {
+    // The operator does not flatten.
+    RankedTensorType split = tensorOf(transposed.getResult(0));
+    auto packed = split.clone(
+        {split.getDimSize(0), split.getDimSize(1),
+         split.getDimSize(2) * split.getDimSize(3)});
+    NodeBuilder make(rewriter, flattened);
+    SmallVector<Value> operands = {queries.packed, keys->packed, values.packed};
+    if (mask)
+      operands.push_back(mask);
+    Value attention =
+        make.make("Attention", operands, packed, "attention",
+                  {make.attr("q_num_heads", queries.heads),
+                   make.attr("kv_num_heads", queries.heads),
+                   make.attr("scale", scale)});
+    remarkDone(product.getLoc(), kPass) << "is Attention";
+    make.replace("Reshape", {attention, flattened.getOperand(1)});
+    return success();
+  }
   if (joined) {
     NodeBuilder make(rewriter, joined);
     SmallVector<Value> operands = {queries.packed, keys->packed, values.packed};
