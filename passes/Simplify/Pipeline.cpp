@@ -30,9 +30,10 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   // What stands beside contractions goes into them; sums of branches become
   // one once their normalisations are gone.
   pm.addPass(createFoldPads());
-  pm.addPass(createMergeSums());
-  pm.addPass(createFoldAffine());
-  pm.addPass(createMergeSums());
+  for (int i = 0; i < 2; ++i) {
+    pm.addPass(createFoldAffine());
+    pm.addPass(createMergeSums());
+  }
   pm.addPass(createMergeSlices());
   pm.addPass(createMergeParallel());
   pm.addPass(createSinkNodeTransposes());
