@@ -164,7 +164,7 @@ def test_report(model):
     status, out, err = run(model, "--report", "--conv=direct", "-o", os.devnull, "--to=tensor")
     assert (status, out) == (0, "")
     report = read_report(err)
-    assert list(report["operations"]) == ["onnx", "import", "graph", "tensor"]
+    assert list(report["operations"]) == ["onnx", "simplify", "import", "graph", "tensor"]
     assert report["operations"]["onnx"] == 7
     # Two convolutions of 8 to 8 channels, and a product.
     macs = 2 * 16 * 16 * 8 * 8 * 9 + 80
