@@ -62,6 +62,9 @@ private:
 
 bool FoldConstantsPass::isConstant(
     onnx::NodeOp node, const llvm::SetVector<Operation *> &constants) {
+  // Quantized weights stay what they are.
+  if (node.isOp("DequantizeLinear"))
+    return false;
   if (node.getNumRegions() || isRandom(node) || node.getNumOperands() == 0 ||
       !findOpRow(getContext(), node.getDomain(), node.getOpType()))
     return false;

@@ -62,6 +62,30 @@ def MergeEqualNodes : Simplify_Pass<"dlc-merge-equal-nodes"> {
   }];
 }
 
+def HoistInvariants : Simplify_Pass<"dlc-hoist-invariants"> {
+  let summary = "Take out of subgraphs what does not depend on them";
+  let description = [{
+    Constants, and what is made of constants only, out of every subgraph; any
+    node that uses nothing of it out of the body of a Loop or Scan. An If with a
+    constant condition becomes the branch that it chooses.
+
+    ```mlir
+    %y = onnx.node "If"(%c) : (tensor<i1>) -> ("y" : tensor<4xf32>)
+      graph then_branch = "t" () -> ("a") {
+        %w = onnx.initializer "w" = dense<1.0> : tensor<4xf32>
+        %a = onnx.node "Add"(%x, %w) : ...
+    ```
+    becomes
+    ```mlir
+    %w = onnx.initializer "w" = dense<1.0> : tensor<4xf32>
+    %y = onnx.node "If"(%c) : (tensor<i1>) -> ("y" : tensor<4xf32>)
+      graph then_branch = "t" () -> ("a") {
+        %a = onnx.node "Add"(%x, %w) : ...
+    ```
+    The sum stays: without the branch nobody may want it.
+  }];
+}
+
 def FoldShapes : Simplify_Pass<"dlc-fold-shapes"> {
   let summary = "Compute what nodes make of sizes";
   let description = [{

@@ -15,6 +15,8 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
                                 const SimplifyOptions &options) {
   // One kind of constant, and no node that does nothing, for all that follows.
   pm.addPass(createConstantsToInitializers());
+  // Constants of all graphs are together where they are evaluated.
+  pm.addPass(createHoistInvariants());
   cleanUp(pm);
   // Shapes as numbers, which patterns read.
   pm.addPass(createFoldShapes());

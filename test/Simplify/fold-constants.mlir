@@ -26,3 +26,18 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<1024x1024xf32>
   }
 }
+
+// -----
+
+// Quantized weights stay integers.
+// CHECK-LABEL: onnx.graph
+// CHECK: "DequantizeLinear"(%w, %s)
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<2x2xf32>) -> ("y") {
+    %w = onnx.initializer "w" = dense<[[1, 2], [3, 4]]> : tensor<2x2xi8>
+    %s = onnx.initializer "s" = dense<0.5> : tensor<f32>
+    %d = onnx.node "DequantizeLinear"(%w, %s) : (tensor<2x2xi8>, tensor<f32>) -> ("d" : tensor<2x2xf32>)
+    %y = onnx.node "MatMul"(%x, %d) : (tensor<2x2xf32>, tensor<2x2xf32>) -> ("y" : tensor<2x2xf32>)
+    onnx.return %y : tensor<2x2xf32>
+  }
+}
