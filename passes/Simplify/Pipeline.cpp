@@ -28,7 +28,9 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   int64_t opset = options.opset ? options.opset : 28;
   pm.addPass(createRecognizeNormalizations({opset}));
   pm.addPass(createRecognizeActivations({opset}));
-  pm.addPass(createRecognizeAttention({opset}));
+  // The import has no row for attention, and would need its parts again.
+  if (options.opset)
+    pm.addPass(createRecognizeAttention({opset}));
   // What stands beside contractions goes into them; sums of branches become
   // one once their normalisations are gone.
   pm.addPass(createFoldPads());
