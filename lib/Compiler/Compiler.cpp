@@ -26,8 +26,7 @@ using namespace mlir;
 using namespace dlc;
 
 static constexpr StringLiteral kPhaseNames[] = {
-    "onnx",   "simplify", "import", "graph",
-    "tensor", "buffer",   "llvm",   "obj"};
+    "onnx", "simplify", "import", "graph", "tensor", "buffer", "llvm", "obj"};
 
 std::optional<Phase> dlc::parsePhase(StringRef name) {
   for (auto [i, known] : llvm::enumerate(kPhaseNames))

@@ -60,17 +60,18 @@ static void moveDefaultedInputs(Model &model) {
 /// Whether the bodies of all functions mean in operator set `opset` what they
 /// mean in their own.
 static bool areSameIn(const pb::ModelProto &proto, int64_t opset) {
-  return llvm::all_of(proto.functions(), [&](const pb::FunctionProto &function) {
-    int64_t own = 0;
-    for (const pb::OperatorSetIdProto &import : function.opset_import())
-      if (import.domain().empty())
-        own = import.version();
-    return llvm::all_of(function.node(), [&](const pb::NodeProto &node) {
-      return !node.domain().empty() ||
-             dlc::getSinceVersion("", node.op_type(), int(own)) ==
-                 dlc::getSinceVersion("", node.op_type(), int(opset));
-    });
-  });
+  return llvm::all_of(
+      proto.functions(), [&](const pb::FunctionProto &function) {
+        int64_t own = 0;
+        for (const pb::OperatorSetIdProto &import : function.opset_import())
+          if (import.domain().empty())
+            own = import.version();
+        return llvm::all_of(function.node(), [&](const pb::NodeProto &node) {
+          return !node.domain().empty() ||
+                 dlc::getSinceVersion("", node.op_type(), int(own)) ==
+                     dlc::getSinceVersion("", node.op_type(), int(opset));
+        });
+      });
 }
 
 LogicalResult dlc::reader::raiseModel(Model &model,

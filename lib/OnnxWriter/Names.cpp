@@ -42,10 +42,10 @@ void Names::addBlock(Block &block, ArrayAttr inputs, ArrayAttr outputs,
   Scope scope;
   scope.outer = outer;
   for (BlockArgument argument : block.getArguments())
-    names[argument] =
-        scope.add(ir::entryName(inputs, argument.getArgNumber()));
+    names[argument] = scope.add(ir::entryName(inputs, argument.getArgNumber()));
   // What a graph calls its outputs is not for others.
-  for (auto [i, value] : llvm::enumerate(block.getTerminator()->getOperands())) {
+  for (auto [i, value] :
+       llvm::enumerate(block.getTerminator()->getOperands())) {
     StringRef name = ir::entryName(outputs, i);
     if (value.getParentBlock() == &block && value.getDefiningOp() &&
         !names.contains(value) && !scope.isTaken(name))

@@ -25,11 +25,16 @@ struct NewMeaning {
 } // namespace
 
 static constexpr NewMeaning kNewMeanings[] = {
-    {"BatchNormalization", 9}, {"Flatten", 11},
-    {"GroupNormalization", 21}, {"Hardmax", 13},
-    {"LogSoftmax", 13},        {"PRelu", 7},
-    {"Resize", 11},            {"Scan", 9},
-    {"Softmax", 13},           {"TopK", 11},
+    {"BatchNormalization", 9},
+    {"Flatten", 11},
+    {"GroupNormalization", 21},
+    {"Hardmax", 13},
+    {"LogSoftmax", 13},
+    {"PRelu", 7},
+    {"Resize", 11},
+    {"Scan", 9},
+    {"Softmax", 13},
+    {"TopK", 11},
     {"Upsample", 9},
 };
 
@@ -37,8 +42,7 @@ namespace {
 
 class Converter {
 public:
-  Converter(pb::ModelProto &model, int from, int to)
-      : from(from), to(to) {
+  Converter(pb::ModelProto &model, int from, int to) : from(from), to(to) {
     collect(model.graph());
   }
 
@@ -57,7 +61,8 @@ private:
 } // namespace
 
 void Converter::collect(const pb::GraphProto &graph) {
-  for (const auto *list : {&graph.input(), &graph.output(), &graph.value_info()})
+  for (const auto *list :
+       {&graph.input(), &graph.output(), &graph.value_info()})
     for (const pb::ValueInfoProto &value : *list)
       types[value.name()] = value.type();
   for (const pb::TensorProto &tensor : graph.initializer())
@@ -121,8 +126,9 @@ std::string Converter::convert(pb::NodeProto &node) {
     bool isGiven = llvm::any_of(node.attribute(), [&, &name = name](auto &a) {
       return a.name() == name;
     });
-    if (isGiven || (isEqual(attribute.default_value, it->second.default_value) &&
-                    attribute.required == it->second.required))
+    if (isGiven ||
+        (isEqual(attribute.default_value, it->second.default_value) &&
+         attribute.required == it->second.required))
       continue;
     if (!attribute.default_value.has_name())
       return "without the attribute '" + name + "'";
@@ -313,7 +319,8 @@ struct IrVersions {
   }
   void graph(const pb::GraphProto &proto) {
     metadata(proto);
-    for (const auto *list : {&proto.input(), &proto.output(), &proto.value_info()})
+    for (const auto *list :
+         {&proto.input(), &proto.output(), &proto.value_info()})
       for (const pb::ValueInfoProto &item : *list)
         value(item);
     llvm::StringMap<bool> inputs;

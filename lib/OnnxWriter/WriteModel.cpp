@@ -1,7 +1,7 @@
 /// \file
 /// Makes the protobuf message of a module.
-#include "lib/OnnxWriter/Writer.h"
 #include "google/protobuf/text_format.h"
+#include "lib/OnnxWriter/Writer.h"
 #include "mlir/IR/Builders.h"
 
 using namespace mlir;
@@ -265,8 +265,7 @@ void ModelWriter::writeGraph(pb::GraphProto &proto, Block &block,
     else if (auto initializer = dyn_cast<ir::InitializerOp>(op))
       writeInitializer(proto, initializer, defaulted);
   }
-  llvm::sort(defaulted,
-             [](auto &a, auto &b) { return a.first < b.first; });
+  llvm::sort(defaulted, [](auto &a, auto &b) { return a.first < b.first; });
   for (auto &[position, value] : defaulted) {
     *proto.add_input() = std::move(value);
     for (int i = proto.input_size() - 1; i > position; --i)
@@ -303,9 +302,9 @@ void ModelWriter::writeGraph(pb::GraphProto &proto, Block &block,
   writeExtras(proto, extras);
 }
 
-static void writeImports(
-    google::protobuf::RepeatedPtrField<pb::OperatorSetIdProto> &proto,
-    DictionaryAttr imports) {
+static void
+writeImports(google::protobuf::RepeatedPtrField<pb::OperatorSetIdProto> &proto,
+             DictionaryAttr imports) {
   for (NamedAttribute item : imports) {
     auto *import = proto.Add();
     import->set_domain(item.getName() == "ai.onnx" ? "" : item.getName().str());
@@ -372,9 +371,8 @@ void ModelWriter::write(ModuleOp module) {
     model.set_model_version(version.getInt());
   Builder b(module.getContext());
   if (Attribute metadata = module->getAttr("onnx.metadata"))
-    writeMetadata(
-        *model.mutable_metadata_props(),
-        b.getDictionaryAttr(b.getNamedAttr("metadata", metadata)));
+    writeMetadata(*model.mutable_metadata_props(),
+                  b.getDictionaryAttr(b.getNamedAttr("metadata", metadata)));
   if (auto devices =
           module->getAttrOfType<ArrayAttr>("onnx.device_configurations"))
     for (Attribute device : devices)

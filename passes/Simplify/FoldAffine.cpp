@@ -33,8 +33,7 @@ public:
     auto type = cast<RankedTensorType>(value.getType());
     if (type.getShape() == shape)
       return value;
-    return fold("Reshape", {value, ints(shape, "shape")},
-                type.clone(shape));
+    return fold("Reshape", {value, ints(shape, "shape")}, type.clone(shape));
   }
   Value binary(StringRef op, Value a, Value b) {
     auto x = cast<RankedTensorType>(a.getType()),
@@ -96,15 +95,13 @@ static bool isConstantBatchNorm(onnx::NodeOp node) {
 /// The scale and shift that BatchNormalization is, for constant statistics.
 static Affine readBatchNorm(Weights &make, onnx::NodeOp node) {
   Value variance = node.getOperand(4);
-  Value epsilon = make.number(node.getFloat("epsilon", 1e-5),
-                              getElementTypeOrSelf(variance.getType()),
-                              "epsilon");
-  Value deviation =
-      make.unary("Sqrt", make.binary("Add", variance, epsilon));
+  Value epsilon =
+      make.number(node.getFloat("epsilon", 1e-5),
+                  getElementTypeOrSelf(variance.getType()), "epsilon");
+  Value deviation = make.unary("Sqrt", make.binary("Add", variance, epsilon));
   Value scale = make.binary("Div", node.getOperand(1), deviation);
-  Value shift =
-      make.binary("Sub", node.getOperand(2),
-                  make.binary("Mul", node.getOperand(3), scale));
+  Value shift = make.binary("Sub", node.getOperand(2),
+                            make.binary("Mul", node.getOperand(3), scale));
   return Affine{node.getOperand(0), scale, shift};
 }
 
@@ -156,8 +153,7 @@ static Value foldBias(Weights &make, Value bias, const Affine &affine,
   auto type = result ? tensorOf(result) : RankedTensorType();
   if (result && type.getNumElements() != size)
     result = make.binary(
-        "Add", result,
-        make.number(0, type.getElementType(), "zeros", {size}));
+        "Add", result, make.number(0, type.getElementType(), "zeros", {size}));
   return result;
 }
 
@@ -194,8 +190,8 @@ static LogicalResult behindConv(onnx::NodeOp node, onnx::NodeOp conv,
       << "folded into the weights of '" << getNodeName(conv.getLoc()) << "'";
   // The name of the convolution tells more than that of what follows.
   Location loc = conv.getLoc();
-  onnx::NodeOp folded = make.replace(
-      conv.getOpType(), operands, withAttributes(conv, {}));
+  onnx::NodeOp folded =
+      make.replace(conv.getOpType(), operands, withAttributes(conv, {}));
   folded->setLoc(loc);
   return success();
 }
@@ -282,8 +278,8 @@ static LogicalResult mergeAffines(onnx::NodeOp node,
                                   PatternRewriter &rewriter) {
   Value middle = variableOf(node);
   RankedTensorType type = tensorOf(middle);
-  if (!type || type.getRank() < 3 || type.isDynamicDim(1) ||
-      !isFloat(middle) || !middle.hasOneUse())
+  if (!type || type.getRank() < 3 || type.isDynamicDim(1) || !isFloat(middle) ||
+      !middle.hasOneUse())
     return failure();
   auto inner = middle.getDefiningOp<onnx::NodeOp>();
   if (!inner || !inner.getDomain().empty() || inner.getResult(0) != middle ||

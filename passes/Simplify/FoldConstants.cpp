@@ -115,16 +115,16 @@ FoldConstantsPass::evaluate(ArrayRef<Value> roots) {
   }
   ModuleOp module = getOperation();
   OwningOpRef<ModuleOp> model = ModuleOp::create(module.getLoc());
-  (*model)->setAttr("onnx.opset_imports", module->getAttr("onnx.opset_imports"));
+  (*model)->setAttr("onnx.opset_imports",
+                    module->getAttr("onnx.opset_imports"));
   (*model)->setAttr("dlc.name", StringAttr::get(&getContext(), "constants"));
   OpBuilder b(model->getBodyRegion());
   SmallVector<Attribute> outputs;
   for (size_t i = 0; i < roots.size(); ++i)
     outputs.push_back(b.getDictionaryAttr(b.getNamedAttr(
         "name", b.getStringAttr("constant" + std::to_string(i)))));
-  auto graph =
-      onnx::GraphOp::create(b, module.getLoc(), "main", b.getArrayAttr({}),
-                            b.getArrayAttr(outputs));
+  auto graph = onnx::GraphOp::create(
+      b, module.getLoc(), "main", b.getArrayAttr({}), b.getArrayAttr(outputs));
   b.setInsertionPointToStart(&graph.getBody().emplaceBlock());
   IRMapping mapping;
   for (Operation &op : *Value(roots.front()).getParentBlock())
@@ -158,9 +158,9 @@ FoldConstantsPass::evaluate(ArrayRef<Value> roots) {
     auto type = cast<RankedTensorType>(root.getType());
     auto found = dyn_cast<RankedTensorType>(value.getType());
     bool fits = constant && found && found.getShape() == type.getShape();
-    values.push_back(fits ? TypedAttr(toElements(type, constant.getValue(),
-                                                 "folded"))
-                          : TypedAttr());
+    values.push_back(
+        fits ? TypedAttr(toElements(type, constant.getValue(), "folded"))
+             : TypedAttr());
   }
   return values;
 }
@@ -203,9 +203,8 @@ void FoldConstantsPass::fold(Block &block) {
     if (!value)
       continue;
     OpBuilder b(root.getDefiningOp());
-    StringRef name =
-        cast<onnx::NodeOp>(root.getDefiningOp())
-            .getOutputName(cast<OpResult>(root).getResultNumber());
+    StringRef name = cast<onnx::NodeOp>(root.getDefiningOp())
+                         .getOutputName(cast<OpResult>(root).getResultNumber());
     root.replaceAllUsesWith(onnx::InitializerOp::create(
         b, root.getLoc(), root.getType(), name, value, IntegerAttr()));
     remarkDone(root.getLoc(), "dlc-fold-constants") << "evaluated";

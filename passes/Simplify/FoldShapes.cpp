@@ -81,8 +81,7 @@ ArrayAttr ShapeFolder::dimNames(Value value) {
   auto infos = op->getAttrOfType<ArrayAttr>("output_infos");
   if (!infos)
     return {};
-  return cast<DictionaryAttr>(
-             infos[cast<OpResult>(value).getResultNumber()])
+  return cast<DictionaryAttr>(infos[cast<OpResult>(value).getResultNumber()])
       .getAs<ArrayAttr>("dim_names");
 }
 
@@ -98,10 +97,27 @@ Element ShapeFolder::trace(Value value, int64_t axis) {
     return llvm::is_contained(ops, node.getOpType());
   };
   if (x && rankOf(x) == rank &&
-      isOneOf({"Relu", "Sigmoid", "Tanh", "Erf", "Sqrt", "Cast", "Softmax",
-               "LayerNormalization", "BatchNormalization", "Gelu", "Clip",
-               "Identity", "Exp", "Neg", "Abs", "LeakyRelu", "HardSwish",
-               "HardSigmoid", "RMSNormalization", "Not", "Dropout"}))
+      isOneOf({"Relu",
+               "Sigmoid",
+               "Tanh",
+               "Erf",
+               "Sqrt",
+               "Cast",
+               "Softmax",
+               "LayerNormalization",
+               "BatchNormalization",
+               "Gelu",
+               "Clip",
+               "Identity",
+               "Exp",
+               "Neg",
+               "Abs",
+               "LeakyRelu",
+               "HardSwish",
+               "HardSigmoid",
+               "RMSNormalization",
+               "Not",
+               "Dropout"}))
     return sizeOf(x, axis);
   if (node.isOp("Transpose") && x && rankOf(x) == rank) {
     auto permutation = node.getInts("perm");
@@ -192,9 +208,8 @@ static Element combine(StringRef op, Element a, Element b) {
     return overflows ? Element() : Element::of(result);
   }
   if (op == "Equal") {
-    bool isNever =
-        (a.isNumber() && a.number < 0 && b.kind == Element::Size) ||
-        (b.isNumber() && b.number < 0 && a.kind == Element::Size);
+    bool isNever = (a.isNumber() && a.number < 0 && b.kind == Element::Size) ||
+                   (b.isNumber() && b.number < 0 && a.kind == Element::Size);
     return isNever ? Element::of(0) : a == b ? Element::of(1) : Element();
   }
   if ((op == "Mul" || op == "Div") && b == Element::of(1))
@@ -228,8 +243,8 @@ std::optional<Elements> ShapeFolder::evaluate(onnx::NodeOp node) {
       return std::nullopt;
     if (op == "Size") {
       auto shape = sizesOf(x);
-      return shape ? std::optional(Elements{Element::of(
-                         ShapedType::getNumElements(*shape))})
+      return shape ? std::optional(Elements{
+                         Element::of(ShapedType::getNumElements(*shape))})
                    : std::nullopt;
     }
     auto clamp = [&](int64_t i) {
@@ -279,10 +294,10 @@ std::optional<Elements> ShapeFolder::evaluate(onnx::NodeOp node) {
     if (!count || *count < 0 || *count > kMostElements || type.getRank() != 1 ||
         (value && !isa<DenseElementsAttr>(value)))
       return std::nullopt;
-    int64_t number =
-        value ? cast<DenseElementsAttr>(value).getValues<APInt>()[0]
-                    .getSExtValue()
-              : 0;
+    int64_t number = value ? cast<DenseElementsAttr>(value)
+                                 .getValues<APInt>()[0]
+                                 .getSExtValue()
+                           : 0;
     return Elements(*count, Element::of(number));
   }
   if (!has(0))
@@ -339,10 +354,9 @@ std::optional<Elements> ShapeFolder::evaluate(onnx::NodeOp node) {
     }
     return result;
   }
-  bool isBinary = llvm::is_contained(
-      {"Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Equal", "Less",
-       "Greater"},
-      op);
+  bool isBinary = llvm::is_contained({"Add", "Sub", "Mul", "Div", "Mod", "Min",
+                                      "Max", "Equal", "Less", "Greater"},
+                                     op);
   if (isBinary && has(1) && inputs.size() == 2 && !node.getInt("fmod", 0)) {
     Elements result;
     size_t n = std::max(first.size(), copies[1].size());
@@ -438,8 +452,7 @@ void ShapeFolder::rewriteReshape(onnx::NodeOp node) {
   OpBuilder b(node);
   auto type = RankedTensorType::get({int64_t(sizes.size())}, b.getI64Type());
   auto shape = onnx::InitializerOp::create(
-      b, node.getLoc(), type,
-      b.getStringAttr(node.getOutputName(0) + "/shape"),
+      b, node.getLoc(), type, b.getStringAttr(node.getOutputName(0) + "/shape"),
       DenseElementsAttr::get(type, ArrayRef(sizes)), IntegerAttr());
   node.setOperand(1, shape);
   remarkDone(node.getLoc(), "dlc-fold-shapes") << "knows its shape";

@@ -62,8 +62,8 @@ struct HoistInvariantsPass
       if (node.isOp("If") && takeBranch(node))
         continue;
       for (Region &region : node.getBodies())
-        for (Operation &inner : llvm::make_early_inc_range(
-                 region.front().without_terminator()))
+        for (Operation &inner :
+             llvm::make_early_inc_range(region.front().without_terminator()))
           if (isInvariant(inner, region.front()) &&
               mayRunOutside(inner, node)) {
             if (isa<onnx::NodeOp>(inner))
@@ -77,10 +77,9 @@ struct HoistInvariantsPass
   /// Puts the branch of an If whose condition is a constant in its place.
   static bool takeBranch(onnx::NodeOp node) {
     std::optional<double> condition = numberOf(node.getOperand(0));
-    Region *branch =
-        condition
-            ? node.getGraph(*condition != 0 ? "then_branch" : "else_branch")
-            : nullptr;
+    Region *branch = condition ? node.getGraph(*condition != 0 ? "then_branch"
+                                                               : "else_branch")
+                               : nullptr;
     if (!branch || branch->front().getTerminator()->getNumOperands() !=
                        node.getNumResults())
       return false;

@@ -1,8 +1,8 @@
 // Computes once what several nodes compute, and keeps equal weights once.
 
+#include "mlir/IR/DialectResourceBlobManager.h"
 #include "passes/Simplify/Nodes.h"
 #include "passes/Simplify/Passes.h"
-#include "mlir/IR/DialectResourceBlobManager.h"
 #include "llvm/ADT/ScopedHashTable.h"
 #include "llvm/Support/xxhash.h"
 
@@ -23,9 +23,9 @@ static uint64_t hashSome(StringRef bytes) {
     return llvm::xxh3_64bits(bytes);
   uint64_t hash = bytes.size();
   for (size_t i = 0; i < parts; ++i)
-    hash = llvm::hash_combine(
-        hash, llvm::xxh3_64bits(
-                  bytes.substr((bytes.size() - part) / parts * i, part)));
+    hash =
+        llvm::hash_combine(hash, llvm::xxh3_64bits(bytes.substr(
+                                     (bytes.size() - part) / parts * i, part)));
   return hash;
 }
 
@@ -44,8 +44,8 @@ struct ByValue : llvm::DenseMapInfo<Operation *> {
           dyn_cast<DenseResourceElementsAttr>(initializer.getValue());
       if (!resource)
         return unsigned(hash_value(initializer.getValue()));
-      return unsigned(llvm::hash_combine(hashSome(bytesOf(resource)),
-                                         resource.getType()));
+      return unsigned(
+          llvm::hash_combine(hashSome(bytesOf(resource)), resource.getType()));
     }
     auto node = cast<onnx::NodeOp>(op);
     return unsigned(llvm::hash_combine(
@@ -66,8 +66,7 @@ struct ByValue : llvm::DenseMapInfo<Operation *> {
       auto v = dyn_cast<DenseResourceElementsAttr>(x.getValue()),
            w = dyn_cast<DenseResourceElementsAttr>(y.getValue());
       return x.getValue() == y.getValue() ||
-             (v && w && v.getType() == w.getType() &&
-              bytesOf(v) == bytesOf(w));
+             (v && w && v.getType() == w.getType() && bytesOf(v) == bytesOf(w));
     }
     auto x = cast<onnx::NodeOp>(a), y = cast<onnx::NodeOp>(b);
     return x.getOpTypeAttr() == y.getOpTypeAttr() &&

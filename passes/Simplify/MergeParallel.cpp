@@ -35,9 +35,7 @@ public:
 private:
   onnx::NodeOp front() { return branches.front().first; }
   bool isConv() { return front().isOp("Conv"); }
-  int64_t getAxis() {
-    return isConv() ? 1 : rankOf(front().getResult(0)) - 1;
-  }
+  int64_t getAxis() { return isConv() ? 1 : rankOf(front().getResult(0)) - 1; }
   Type joinedType(Type type);
   Value concat(NodeBuilder &make, ArrayRef<Value> parts, int64_t axis);
   std::optional<SmallVector<Value>> collectBiases(NodeBuilder *make);
@@ -88,8 +86,7 @@ onnx::NodeOp Merger::findNext(Branch branch) {
 
 /// The Adds of constant vectors behind all branches, and these vectors; empty
 /// where one has none.
-SmallVector<Value>
-Merger::findAddedBiases(SmallVector<onnx::NodeOp> &adds) {
+SmallVector<Value> Merger::findAddedBiases(SmallVector<onnx::NodeOp> &adds) {
   SmallVector<Value> biases;
   for (Branch &branch : branches) {
     onnx::NodeOp add = findNext(branch);
@@ -130,12 +127,13 @@ bool Merger::run() {
     for (Branch &branch : branches)
       next.push_back(findNext(branch));
     onnx::NodeOp model = next.front();
-    bool isSame = model && isPointwise(model) && llvm::all_of(next, [&](auto n) {
-      return n && n.getOpTypeAttr() == model.getOpTypeAttr() &&
-             n.getOnnxAttributes() == model.getOnnxAttributes() &&
-             n.getOperands().drop_front() ==
-                 model.getOperands().drop_front();
-    });
+    bool isSame =
+        model && isPointwise(model) && llvm::all_of(next, [&](auto n) {
+          return n && n.getOpTypeAttr() == model.getOpTypeAttr() &&
+                 n.getOnnxAttributes() == model.getOnnxAttributes() &&
+                 n.getOperands().drop_front() ==
+                     model.getOperands().drop_front();
+        });
     if (!isSame)
       break;
     for (auto [branch, node] : llvm::zip(branches, next))
@@ -149,13 +147,14 @@ bool Merger::run() {
   // In front of all that use the results; operands of chains are constants.
   onnx::NodeOp place = front();
   NodeBuilder make(rewriter, place);
-  int64_t weightAxis = isConv()                             ? 0
+  int64_t weightAxis = isConv()                                          ? 0
                        : place.isOp("Gemm") && place.getInt("transB", 0) ? 0
-                                                            : 1;
+                                                                         : 1;
   // Constants may stand behind: they are moved.
   auto moveUp = [&](Value value) {
     if (Operation *op = value.getDefiningOp();
-        op && op->getBlock() == place->getBlock() && !op->isBeforeInBlock(place)) {
+        op && op->getBlock() == place->getBlock() &&
+        !op->isBeforeInBlock(place)) {
       SmallVector<Operation *> pending = {op};
       SmallVector<Operation *> order;
       while (!pending.empty()) {

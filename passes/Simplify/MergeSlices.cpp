@@ -80,7 +80,8 @@ struct MergeSlicesPass : dlc::impl::MergeSlicesBase<MergeSlicesPass> {
     auto begins = intsOf(node.getInput(1)), ends = intsOf(node.getInput(2)),
          axes = intsOf(node.getInput(3)), steps = intsOf(node.getInput(4));
     if (!type || !begins || !ends || !axes || begins->size() != 1 ||
-        axes->size() != 1 || (node.getInput(4) && (!steps || *steps != SmallVector<int64_t>{1})))
+        axes->size() != 1 ||
+        (node.getInput(4) && (!steps || *steps != SmallVector<int64_t>{1})))
       return std::nullopt;
     int64_t axis = toAxis(axes->front(), type.getRank());
     if (axis < 0 || type.isDynamicDim(axis))
@@ -132,8 +133,7 @@ struct MergeSlicesPass : dlc::impl::MergeSlicesBase<MergeSlicesPass> {
           make.makeMany("Split", {x, make.ints(sizes, "sizes")}, types, "split",
                         make.attr("axis", axis));
       split.setOutputNamesAttr(rewriter.getArrayAttr(names));
-      remarkDone(place.getLoc(), kPass)
-          << "is a part of a split";
+      remarkDone(place.getLoc(), kPass) << "is a part of a split";
       for (auto [part, result] : llvm::zip(parts, split.getResults()))
         rewriter.replaceOp(part.node, result);
     }

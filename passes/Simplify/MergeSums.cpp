@@ -1,9 +1,9 @@
 // Makes one convolution of a sum of branches: what is trained apart and need
 // not run apart.
 
+#include "mlir/IR/DialectResourceBlobManager.h"
 #include "passes/Simplify/Nodes.h"
 #include "passes/Simplify/Passes.h"
-#include "mlir/IR/DialectResourceBlobManager.h"
 
 using namespace mlir;
 
@@ -37,8 +37,7 @@ static std::optional<Window> readWindow(onnx::NodeOp conv) {
   size_t n = shape->size() - 2;
   Window window;
   window.kernel.assign(shape->begin() + 2, shape->end());
-  window.strides =
-      conv.getInts("strides").value_or(SmallVector<int64_t>(n, 1));
+  window.strides = conv.getInts("strides").value_or(SmallVector<int64_t>(n, 1));
   window.dilations =
       conv.getInts("dilations").value_or(SmallVector<int64_t>(n, 1));
   window.pads = conv.getInts("pads").value_or(SmallVector<int64_t>(2 * n, 0));
@@ -159,10 +158,10 @@ static LogicalResult convolveIdentity(onnx::NodeOp add,
     size_t n = window->kernel.size();
     bool isCentred = true;
     for (size_t k = 0; k < n; ++k)
-      isCentred &= window->kernel[k] % 2 == 1 && window->strides[k] == 1 &&
-                   window->pads[k] ==
-                       window->kernel[k] / 2 * window->dilations[k] &&
-                   window->pads[n + k] == window->pads[k];
+      isCentred &=
+          window->kernel[k] % 2 == 1 && window->strides[k] == 1 &&
+          window->pads[k] == window->kernel[k] / 2 * window->dilations[k] &&
+          window->pads[n + k] == window->pads[k];
     if (!isCentred)
       continue;
     NodeBuilder make(rewriter, isNorm ? norm : add);

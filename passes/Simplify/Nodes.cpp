@@ -226,8 +226,8 @@ onnx::NodeOp NodeBuilder::makeMany(StringRef op, ValueRange operands,
   onnx::NodeOp node =
       create(op, operands, types, b.getArrayAttr(names), attributes);
   // Nodes have names of their own.
-  node->setLoc(NameLoc::get(b.getStringAttr(nameFor(root, word)),
-                            root.getLoc()));
+  node->setLoc(
+      NameLoc::get(b.getStringAttr(nameFor(root, word)), root.getLoc()));
   return node;
 }
 

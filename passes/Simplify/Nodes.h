@@ -147,8 +147,8 @@ struct FunctionPattern : NodePattern {
 };
 
 /// Applies patterns to all graphs of the module until none changes anything,
-/// and erases nodes that are used no more. A model of operators older than those
-/// that passes know is left alone. The statistic counts the rewrites.
+/// and erases nodes that are used no more. A model of operators older than
+/// those that passes know is left alone. The statistic counts the rewrites.
 mlir::LogicalResult applyNodePatterns(mlir::ModuleOp module,
                                       mlir::RewritePatternSet patterns);
 

@@ -35,8 +35,7 @@ static Value readErfGate(Value gate) {
   if (!erf)
     return {};
   Product scaled = readProduct(erf.getOperand(0), /*isRoot=*/true);
-  return scaled.factors.size() == 1 &&
-                 isNear(scaled.number, M_SQRT1_2, gate)
+  return scaled.factors.size() == 1 && isNear(scaled.number, M_SQRT1_2, gate)
              ? scaled.factors[0]
              : Value();
 }
@@ -72,7 +71,8 @@ static bool isTanhGate(Value gate, Value x) {
 
 static LogicalResult makeGelu(onnx::NodeOp node, PatternRewriter &rewriter) {
   Product product = readProduct(node.getResult(0), /*isRoot=*/true);
-  if (product.factors.size() != 2 || !isNear(product.number, 0.5, node.getResult(0)))
+  if (product.factors.size() != 2 ||
+      !isNear(product.number, 0.5, node.getResult(0)))
     return failure();
   for (unsigned i : {0, 1}) {
     Value x = product.factors[i], gate = product.factors[1 - i];
@@ -209,8 +209,7 @@ static LogicalResult makeSigmoid(onnx::NodeOp node, PatternRewriter &rewriter) {
 static LogicalResult makeRelu(onnx::NodeOp node, PatternRewriter &rewriter) {
   Value x = node.getOperand(0);
   if (node.isOp("Clip")) {
-    if (node.getInput(2) || !node.getInput(1) ||
-        !isNumber(node.getInput(1), 0))
+    if (node.getInput(2) || !node.getInput(1) || !isNumber(node.getInput(1), 0))
       return failure();
   } else {
     if (node.getNumOperands() != 2)

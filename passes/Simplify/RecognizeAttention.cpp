@@ -57,8 +57,8 @@ static Value readFactor(Value value, double &factor) {
 /// Whether a Reshape splits [b, s, h * d] into [b, s, h, d], or joins it back.
 static bool splitsLast(Value from, Value to) {
   RankedTensorType a = tensorOf(from), b = tensorOf(to);
-  if (!a || !b || a.getRank() != 3 || b.getRank() != 4 ||
-      a.isDynamicDim(2) || b.isDynamicDim(2) || b.isDynamicDim(3) ||
+  if (!a || !b || a.getRank() != 3 || b.getRank() != 4 || a.isDynamicDim(2) ||
+      b.isDynamicDim(2) || b.isDynamicDim(3) ||
       a.getDimSize(2) != b.getDimSize(2) * b.getDimSize(3))
     return false;
   for (int64_t i : {0, 1})
@@ -112,8 +112,7 @@ static std::optional<Heads> readKeys(Value value) {
   if (!transpose || rankOf(value) != 4)
     return std::nullopt;
   auto permutation = transpose.getInts("perm");
-  if (!permutation ||
-      ArrayRef(*permutation) != ArrayRef<int64_t>({0, 1, 3, 2}))
+  if (!permutation || ArrayRef(*permutation) != ArrayRef<int64_t>({0, 1, 3, 2}))
     return std::nullopt;
   if (auto heads = readHeads(transpose.getOperand(0), {0, 2, 1, 3})) {
     heads->factor *= keys.factor;
@@ -185,7 +184,8 @@ static LogicalResult makeAttention(onnx::NodeOp product,
     for (unsigned i : {0, 1}) {
       double ignored = 1;
       Value inner = readFactor(add.getOperand(i), ignored);
-      if (producerOf(inner, "MatMul") && isMask(add.getOperand(1 - i), scoreType)) {
+      if (producerOf(inner, "MatMul") &&
+          isMask(add.getOperand(1 - i), scoreType)) {
         mask = add.getOperand(1 - i);
         scores = add.getOperand(i);
         break;
@@ -207,8 +207,7 @@ static LogicalResult makeAttention(onnx::NodeOp product,
   if (scale <= 0)
     return failure();
   bool isPacked = keys->packed && queries.packed && values.packed &&
-                  keys->heads == queries.heads &&
-                  values.heads == queries.heads;
+                  keys->heads == queries.heads && values.heads == queries.heads;
   // The result is joined again, or the operator cannot have it packed.
   onnx::NodeOp joined, transposed, flattened;
   if (isPacked && product.getResult(0).hasOneUse()) {
@@ -223,8 +222,7 @@ static LogicalResult makeAttention(onnx::NodeOp product,
         flattened = std::exchange(joined, {});
       if (joined && (!joined.isOp("Reshape") ||
                      joined.getOperand(0) != transposed.getResult(0) ||
-                     !splitsLast(joined.getResult(0),
-                                 transposed.getResult(0))))
+                     !splitsLast(joined.getResult(0), transposed.getResult(0))))
         joined = {};
       if (joined) {
         RankedTensorType from = tensorOf(transposed.getResult(0)),
@@ -242,18 +240,16 @@ static LogicalResult makeAttention(onnx::NodeOp product,
   if (flattened) {
     // The operator does not flatten.
     RankedTensorType split = tensorOf(transposed.getResult(0));
-    auto packed = split.clone(
-        {split.getDimSize(0), split.getDimSize(1),
-         split.getDimSize(2) * split.getDimSize(3)});
+    auto packed = split.clone({split.getDimSize(0), split.getDimSize(1),
+                               split.getDimSize(2) * split.getDimSize(3)});
     NodeBuilder make(rewriter, flattened);
     SmallVector<Value> operands = {queries.packed, keys->packed, values.packed};
     if (mask)
       operands.push_back(mask);
-    Value attention =
-        make.make("Attention", operands, packed, "attention",
-                  {make.attr("q_num_heads", queries.heads),
-                   make.attr("kv_num_heads", queries.heads),
-                   make.attr("scale", scale)});
+    Value attention = make.make("Attention", operands, packed, "attention",
+                                {make.attr("q_num_heads", queries.heads),
+                                 make.attr("kv_num_heads", queries.heads),
+                                 make.attr("scale", scale)});
     remarkDone(product.getLoc(), kPass) << "is Attention";
     make.replace("Reshape", {attention, flattened.getOperand(1)});
     return success();
@@ -285,8 +281,8 @@ static LogicalResult makeAttention(onnx::NodeOp product,
     double ignored = 1;
     onnx::NodeOp transpose =
         producerOf(readFactor(matmul.getOperand(1), ignored), "Transpose");
-    if (!transpose || transpose.getInts("perm") !=
-                          SmallVector<int64_t>{0, 1, 3, 2})
+    if (!transpose ||
+        transpose.getInts("perm") != SmallVector<int64_t>{0, 1, 3, 2})
       return rewriter.notifyMatchFailure(product, "keys of another layout");
     k = readFactor(transpose.getOperand(0), ignored);
   }

@@ -153,8 +153,7 @@ struct MakeNormalization : NodePattern {
                         PatternRewriter &rewriter) const override {
     std::optional<Normalized> found = readNormalized(node);
     RankedTensorType type = tensorOf(node.getResult(0));
-    if (!found || !type || !isFloat(found->x) ||
-        found->x.getType() != type)
+    if (!found || !type || !isFloat(found->x) || found->x.getType() != type)
       return failure();
     Type element = type.getElementType();
     // Centred around the mean?
@@ -171,9 +170,9 @@ struct MakeNormalization : NodePattern {
     auto [scaled, scale] = findConstantUser(node, "Mul");
     onnx::NodeOp root = scaled ? scaled : node;
     auto [shifted, shift] = findConstantUser(root, "Add");
-    bool isInstance =
-        isCentred && found->axis == 2 && type.getRank() > 2 && scaled &&
-        isOverChannels(scale, type) && shifted && isOverChannels(shift, type);
+    bool isInstance = isCentred && found->axis == 2 && type.getRank() > 2 &&
+                      scaled && isOverChannels(scale, type) && shifted &&
+                      isOverChannels(shift, type);
     if (isInstance) {
       NodeBuilder make(rewriter, shifted);
       remarkDone(shifted.getLoc(), kPass) << "is InstanceNormalization";
@@ -246,11 +245,11 @@ static LogicalResult makeGroupNorm(onnx::NodeOp add,
     return failure();
   NodeBuilder make(rewriter, add);
   remarkDone(add.getLoc(), kPass) << "is GroupNormalization";
-  make.replace("GroupNormalization",
-               {split.getOperand(0), flatten(make, scale),
-                flatten(make, shift)},
-               {make.attr("num_groups", groups),
-                make.attr("epsilon", norm.getFloat("epsilon", 1e-5))});
+  make.replace(
+      "GroupNormalization",
+      {split.getOperand(0), flatten(make, scale), flatten(make, shift)},
+      {make.attr("num_groups", groups),
+       make.attr("epsilon", norm.getFloat("epsilon", 1e-5))});
   return success();
 }
 

@@ -113,17 +113,16 @@ static LogicalResult flattenMean(onnx::NodeOp node, PatternRewriter &rewriter) {
       (node.isOp("Flatten") && node.getInt("axis", 1) != 1 &&
        node.getInt("axis", 1) != 1 - to.getRank()))
     return failure();
-  bool keepsBatch = node.isOp("Flatten") ||
-                    (!type.isDynamicDim(1) && !from.isDynamicDim(1) &&
-                     type.getDimSize(1) == from.getDimSize(1));
+  bool keepsBatch =
+      node.isOp("Flatten") || (!type.isDynamicDim(1) && !from.isDynamicDim(1) &&
+                               type.getDimSize(1) == from.getDimSize(1));
   if (!keepsBatch)
     return failure();
   SmallVector<int64_t> axes;
   for (int64_t i = 2; i < from.getRank(); ++i)
     axes.push_back(i);
   NodeBuilder make(rewriter, node);
-  make.replace("ReduceMean",
-               {pool.getOperand(0), make.ints(axes, "axes")},
+  make.replace("ReduceMean", {pool.getOperand(0), make.ints(axes, "axes")},
                make.attr("keepdims", int64_t(0)));
   return success();
 }
@@ -214,16 +213,14 @@ static LogicalResult liftGemm(onnx::NodeOp node, PatternRewriter &rewriter) {
     make.replace("MatMul", {x, gemm.getOperand(1)});
     return success();
   }
-  Value product =
-      make.make("MatMul", {x, gemm.getOperand(1)}, to, "product");
+  Value product = make.make("MatMul", {x, gemm.getOperand(1)}, to, "product");
   make.replace("Add", {product, bias});
   return success();
 }
 
 namespace {
 
-struct ReduceStrengthPass
-    : dlc::impl::ReduceStrengthBase<ReduceStrengthPass> {
+struct ReduceStrengthPass : dlc::impl::ReduceStrengthBase<ReduceStrengthPass> {
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);

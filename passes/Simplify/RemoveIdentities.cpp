@@ -55,16 +55,14 @@ static bool isSameReshape(onnx::NodeOp node) {
   unsigned unknown = 0;
   for (auto [size, known] : llvm::zip(*sizes, from.getShape()))
     unknown += !(size == 0 || (size == known && size > 0));
-  return unknown == 0 ||
-         (unknown == 1 && llvm::is_contained(*sizes, -1));
+  return unknown == 0 || (unknown == 1 && llvm::is_contained(*sizes, -1));
 }
 
 static bool isWindowOfOne(onnx::NodeOp node) {
   auto kernel = node.getInts("kernel_shape");
   auto isAllOf = [&](StringRef name, int64_t number) {
     auto ints = node.getInts(name);
-    return !ints ||
-           llvm::all_of(*ints, [&](int64_t x) { return x == number; });
+    return !ints || llvm::all_of(*ints, [&](int64_t x) { return x == number; });
   };
   return kernel && isAllOf("kernel_shape", 1) && isAllOf("strides", 1) &&
          isAllOf("pads", 0) && isUnused(node, 1);
@@ -97,8 +95,7 @@ static Value findSame(onnx::NodeOp node) {
                 !isa<onnx::UnknownType>(x.getType()));
   if (op == "Reshape")
     return when(isSameReshape(node));
-  if (op == "Flatten" || op == "Expand" || op == "Squeeze" ||
-      op == "Unsqueeze")
+  if (op == "Flatten" || op == "Expand" || op == "Squeeze" || op == "Unsqueeze")
     return when(isStaticSame(node) ||
                 (op == "Expand" && rankOf(x) >= 0 && isAll(node, 1, 1) &&
                  rankOf(x) >= rankOf(node.getInput(1)) &&
@@ -220,8 +217,8 @@ LogicalResult mergeCasts(onnx::NodeOp node, PatternRewriter &rewriter) {
       (from.isInteger(1) && isa<Float32Type, Float64Type>(middle));
   if (!isLossless)
     return failure();
-  rewriter.modifyOpInPlace(
-      node, [&] { node.setOperand(0, inner.getOperand(0)); });
+  rewriter.modifyOpInPlace(node,
+                           [&] { node.setOperand(0, inner.getOperand(0)); });
   return success();
 }
 

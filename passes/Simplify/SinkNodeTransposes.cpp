@@ -14,11 +14,12 @@ using namespace dlc;
 using namespace dlc::simplify;
 
 static bool isUnary(onnx::NodeOp node) {
-  return llvm::is_contained({"Relu", "Sigmoid", "Tanh", "Erf", "Sqrt", "Exp",
-                             "Neg", "Abs", "Gelu", "HardSwish", "HardSigmoid",
-                             "LeakyRelu", "Clip", "Cast", "Swish", "Mish",
-                             "Softplus", "Elu", "Log", "Floor", "Not"},
-                            node.getOpType());
+  return llvm::is_contained(
+      {"Relu", "Sigmoid", "Tanh",  "Erf",       "Sqrt",        "Exp",
+       "Neg",  "Abs",     "Gelu",  "HardSwish", "HardSigmoid", "LeakyRelu",
+       "Clip", "Cast",    "Swish", "Mish",      "Softplus",    "Elu",
+       "Log",  "Floor",   "Not"},
+      node.getOpType());
 }
 
 static bool isBinary(onnx::NodeOp node) {
@@ -62,8 +63,8 @@ struct SinkTranspose : OpRewritePattern<onnx::NodeOp> {
         operand = transpose.getOperand(0);
       } else {
         RankedTensorType other = tensorOf(operand);
-        if (!other || !other.hasStaticShape() ||
-            other.getNumElements() != 1 || other.getRank() > type.getRank())
+        if (!other || !other.hasStaticShape() || other.getNumElements() != 1 ||
+            other.getRank() > type.getRank())
           return failure();
       }
     }
@@ -71,10 +72,9 @@ struct SinkTranspose : OpRewritePattern<onnx::NodeOp> {
     if (!permutation)
       return failure();
     NodeBuilder make(rewriter, node);
-    Value result =
-        make.make(node.getOpType(), operands,
-                  undo(type, permutation.asArrayRef()),
-                  node.getOpType().lower(), withAttributes(node, {}));
+    Value result = make.make(
+        node.getOpType(), operands, undo(type, permutation.asArrayRef()),
+        node.getOpType().lower(), withAttributes(node, {}));
     make.replace("Transpose", result, make.b.getNamedAttr("perm", permutation));
     return success();
   }

@@ -201,10 +201,9 @@ int tool::finishOutput() {
 static std::optional<Phase> getPhase(StringRef name) {
   std::optional<Phase> phase = parsePhase(name);
   if (!phase)
-    fail(
-        "expected one of the phases onnx, simplify, import, graph, tensor, "
-        "buffer, llvm, obj, found '" +
-        name + "'");
+    fail("expected one of the phases onnx, simplify, import, graph, tensor, "
+         "buffer, llvm, obj, found '" +
+         name + "'");
   return phase;
 }
 

@@ -151,8 +151,8 @@ LogicalResult Driver::printModule(ModuleOp module, StringRef path) {
   return success();
 }
 
-/// How the input is read. An ONNX file that no pass changes, in its own operator
-/// set, is written as it is.
+/// How the input is read. An ONNX file that no pass changes, in its own
+/// operator set, is written as it is.
 ReadMode Driver::getReadMode() const {
   if (!isOnnxOutput())
     return to == Phase::Onnx ? ReadMode::Plain : ReadMode::Raised;
@@ -174,8 +174,8 @@ void Driver::chooseOpset(ModuleOp module) {
   auto original = module->getAttrOfType<IntegerAttr>("onnx.original_opset");
   options.opset = current.getInt();
   if (original)
-    options.opset = std::min(
-        options.opset, std::max(original.getInt(), kOldestWrittenOpset));
+    options.opset = std::min(options.opset,
+                             std::max(original.getInt(), kOldestWrittenOpset));
 }
 
 LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
