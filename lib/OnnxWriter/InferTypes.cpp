@@ -3,7 +3,6 @@
 #include "lib/OnnxReader/Model.h"
 #include "lib/OnnxWriter/Writer.h"
 #include "mlir/IR/Builders.h"
-#include "onnx/shape_inference/implementation.h"
 
 using namespace mlir;
 using namespace dlc::writer;
@@ -39,12 +38,7 @@ LogicalResult dlc::inferTypes(ModuleOp module) {
   try {
     pb::ModelProto model = writeModel(module, data);
     model.set_ir_version(findIrVersion(model));
-    // Declared outputs may know less, and are kept.
-    pb::ShapeInferenceOptions options(/*check_type=*/false,
-                                      /*strict_mode=*/0,
-                                      /*data_prop=*/true);
-    pb::shape_inference::InferShapes(model, pb::OpSchemaRegistry::Instance(),
-                                     options);
+    (void)reader::inferShapes(model, /*strict=*/false, /*propagate=*/true);
     reader::collectTypes(model.graph(), types);
   } catch (const std::exception &) {
     // What contradicts itself is told where it is compiled.
