@@ -37,7 +37,7 @@ dlc_doc_part(onnx.md dialects/Onnx/Onnx.td -gen-dialect-doc -dialect=onnx)
 dlc_doc_page(Dialect ${doc_parts}/dlc.md ${doc_parts}/onnx.md)
 
 set(pass_parts "")
-foreach(phase Import Graph Tensor Buffer Cpu Gpu)
+foreach(phase Simplify Import Graph Tensor Buffer Cpu Gpu)
   dlc_doc_part(${phase}.md passes/${phase}/Passes.td -gen-pass-doc)
   list(APPEND pass_parts ${doc_parts}/${phase}.md)
 endforeach()

@@ -223,7 +223,7 @@ def Onnx_InitializerOp : Onnx_Op<"initializer", [Pure,
   }];
 }
 
-def Onnx_NodeOp : Onnx_Op<"node", [
+def Onnx_NodeOp : Onnx_Op<"node", [NoMemoryEffect,
     DeclareOpInterfaceMethods<OpAsmOpInterface,
         ["getAsmResultNames", "getAsmBlockArgumentNames"]>]> {
   let summary = "one node of an ONNX graph, of whatever operator";

@@ -28,11 +28,15 @@ class WeightTable;
 struct TargetSpec;
 
 /// The phases of a compilation, in order. `--to=` names them.
-enum class Phase { Onnx, Import, Graph, Tensor, Buffer, Llvm, Obj };
+enum class Phase { Onnx, Simplify, Import, Graph, Tensor, Buffer, Llvm, Obj };
 
 /// The phase of that name, if there is one.
 DLC_API std::optional<Phase> parsePhase(llvm::StringRef name);
 DLC_API llvm::StringRef getPhaseName(Phase phase);
+
+/// The oldest operator set that an ONNX file is written for unless one is asked
+/// for.
+constexpr int64_t kOldestWrittenOpset = 21;
 
 /// The most threads that a run can have.
 constexpr unsigned kMaxThreads = 256;
@@ -60,6 +64,8 @@ struct CompileOptions {
   /// Shapes of inputs by name (-1 is dynamic), sizes of named dimensions.
   llvm::StringMap<llvm::SmallVector<int64_t>> shapes;
   llvm::StringMap<int64_t> dims;
+  /// The operator set of the ONNX file that is written; 0: an object is.
+  int64_t opset = 0;
   /// 0 to 3.
   unsigned optLevel = 3;
   /// The form of convolutions: auto, direct or winograd.
@@ -117,8 +123,9 @@ DLC_API llvm::Error checkOptions(const CompileOptions &options,
                                  const TargetSpec &target);
 
 /// How a model is read: as the file has it, that with the types of all values
-/// as far as they can be inferred, or raised for the import.
-enum class ReadMode { Plain, Typed, Raised };
+/// as far as they can be inferred, or raised for the import; Newest: raised to
+/// the newest operator set only, for an ONNX file that is written.
+enum class ReadMode { Plain, Typed, Raised, Newest };
 
 /// Reads an ONNX file.
 DLC_API mlir::OwningOpRef<mlir::ModuleOp>

@@ -17,6 +17,7 @@
 #include "passes/Import/ExternOps.h"
 #include "passes/Import/OpTable.h"
 #include "passes/Import/Passes.h"
+#include "passes/Simplify/Passes.h"
 #include "passes/Tensor/Passes.h"
 #include "llvm/Support/Path.h"
 #include "llvm/TargetParser/Triple.h"
@@ -25,7 +26,7 @@ using namespace mlir;
 using namespace dlc;
 
 static constexpr StringLiteral kPhaseNames[] = {
-    "onnx", "import", "graph", "tensor", "buffer", "llvm", "obj"};
+    "onnx", "simplify", "import", "graph", "tensor", "buffer", "llvm", "obj"};
 
 std::optional<Phase> dlc::parsePhase(StringRef name) {
   for (auto [i, known] : llvm::enumerate(kPhaseNames))
@@ -112,9 +113,12 @@ toReadOptions(const CompileOptions &options, ReadMode mode,
   ReadOptions read;
   read.shapes = options.shapes;
   read.dims = options.dims;
-  read.raise = mode == ReadMode::Raised;
+  read.raise = mode == ReadMode::Raised || mode == ReadMode::Newest;
   read.inferTypes = mode == ReadMode::Typed;
-  read.hasRow = hasRow;
+  if (mode == ReadMode::Newest)
+    read.keptOpset = options.opset ? options.opset : kOldestWrittenOpset;
+  else
+    read.hasRow = hasRow;
   return read;
 }
 
@@ -173,6 +177,11 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
   case Phase::Onnx:
   case Phase::Obj:
     return;
+  case Phase::Simplify: {
+    SimplifyOptions simplify;
+    simplify.opset = options.opset;
+    return buildSimplifyPipeline(pm, simplify);
+  }
   case Phase::Import:
     buildImportPipeline(pm);
     return addPluginPasses(pm, PassPoint::AfterImport, options);

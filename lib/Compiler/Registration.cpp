@@ -14,6 +14,7 @@
 #include "passes/Gpu/Passes.h"
 #include "passes/Graph/Passes.h"
 #include "passes/Import/Passes.h"
+#include "passes/Simplify/Passes.h"
 #include "passes/Tensor/Passes.h"
 #include <mutex>
 
@@ -30,6 +31,7 @@ void dlc::registerPasses() {
   static std::once_flag once;
   std::call_once(once, [] {
     mlir::registerAllPasses();
+    registerDlcSimplifyPasses();
     registerDlcImportPasses();
     registerDlcGraphPasses();
     registerDlcTensorPasses();

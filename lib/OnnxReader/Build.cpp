@@ -18,6 +18,7 @@ using Entries = google::protobuf::RepeatedPtrField<pb::StringStringEntryProto>;
 struct Scope {
   llvm::StringMap<Value> values;
   llvm::StringMap<const pb::TypeProto *> types;
+  llvm::StringMap<const pb::ValueInfoProto *> infos; ///< of inner values
   const Scope *outer = nullptr;
   Value none;
 
@@ -61,6 +62,8 @@ private:
   Attribute attribute(const pb::AttributeProto &attribute, StringRef hint);
   Attribute sparse(const pb::SparseTensorProto &tensor, StringRef name);
   NamedAttrList graphExtras(const pb::GraphProto &graph);
+  void addNodeExtras(OperationState &state, const pb::NodeProto &node,
+                     const Scope &scope);
 
   const Model &model;
   OpBuilder builder;
@@ -99,6 +102,23 @@ void ModuleBuilder::addDims(NamedAttrList &list, const Shape &shape) {
     list.set("dim_denotations", builder.getArrayAttr(denotations));
 }
 
+/// Whether a type says what its MLIR type and `dim_names` cannot: sizes that
+/// are taken for unknown, names inside of a sequence.
+static bool saysMore(const pb::TypeProto &type, bool isInner) {
+  if (type.has_sequence_type())
+    return saysMore(type.sequence_type().elem_type(), true);
+  if (type.has_optional_type())
+    return saysMore(type.optional_type().elem_type(), true);
+  if (!type.has_tensor_type())
+    return isInner;
+  return (isInner && !type.denotation().empty()) ||
+         llvm::any_of(type.tensor_type().shape().dim(), [&](const auto &dim) {
+           return (dim.has_dim_value() && dim.dim_value() <= 0) ||
+                  (dim.has_dim_param() &&
+                   (isInner || isUnnamed(dim.dim_param())));
+         });
+}
+
 /// The dictionary of a graph's input or output, without an output's type.
 DictionaryAttr ModuleBuilder::entry(const pb::ValueInfoProto &value) {
   NamedAttrList list;
@@ -107,6 +127,8 @@ DictionaryAttr ModuleBuilder::entry(const pb::ValueInfoProto &value) {
     addDims(list, value.type().tensor_type().shape());
   else if (value.type().has_sparse_tensor_type())
     addDims(list, value.type().sparse_tensor_type().shape());
+  if (!model.raised && saysMore(value.type(), false))
+    list.set("type_proto", string(value.type().ShortDebugString()));
   addText(list, "doc_string", value.doc_string());
   addText(list, "denotation", value.type().denotation());
   addMetadata(list, "metadata", value.metadata_props());
@@ -248,6 +270,39 @@ Attribute ModuleBuilder::attribute(const pb::AttributeProto &attribute,
 // Graphs
 //===----------------------------------------------------------------------===//
 
+/// Adds what is neither in the types nor in the operands of a node: what a
+/// person wrote, names of tensors in attributes, and what value_infos say.
+void ModuleBuilder::addNodeExtras(OperationState &state,
+                                  const pb::NodeProto &node,
+                                  const Scope &scope) {
+  NamedAttrList extras, tensorNames;
+  if (const Origin *origin = model.originOf(node)) {
+    addText(extras, "doc_string", origin->doc);
+    addText(extras, "devices", origin->devices);
+    addMetadata(extras, "metadata", origin->metadata);
+  }
+  if (!model.raised && node.name().empty())
+    extras.set("unnamed", builder.getUnitAttr());
+  for (const pb::AttributeProto &item : node.attribute())
+    if (item.has_t())
+      addText(tensorNames, item.name(), item.t().name());
+  if (!tensorNames.empty())
+    extras.set("tensor_names", tensorNames.getDictionary(model.context));
+  SmallVector<Attribute> infos;
+  bool hasInfo = false;
+  for (const std::string &output : node.output()) {
+    NamedAttrList info;
+    if (const pb::ValueInfoProto *value = scope.infos.lookup(output))
+      info = NamedAttrList(entry(*value));
+    info.erase("name");
+    hasInfo |= !info.empty();
+    infos.push_back(info.getDictionary(model.context));
+  }
+  if (hasInfo)
+    extras.set("output_infos", builder.getArrayAttr(infos));
+  state.addAttributes(extras);
+}
+
 /// The value of an absent optional input, one a graph.
 Value ModuleBuilder::none(Scope &scope, Location loc) {
   if (!scope.none)
@@ -306,13 +361,7 @@ void ModuleBuilder::buildNode(const pb::NodeProto &node, Scope &scope) {
   state.addAttribute("onnx_attributes",
                      attributes.getDictionary(model.context));
   state.addAttribute("output_names", builder.getArrayAttr(names));
-  if (const Origin *origin = model.originOf(node)) {
-    NamedAttrList extras;
-    addText(extras, "doc_string", origin->doc);
-    addText(extras, "devices", origin->devices);
-    addMetadata(extras, "metadata", origin->metadata);
-    state.addAttributes(extras);
-  }
+  addNodeExtras(state, node, scope);
   for (unsigned i = 0; i < bodies.size(); ++i) {
     SmallVector<Attribute> inputs, outputs;
     Scope inner;
@@ -336,6 +385,7 @@ void ModuleBuilder::buildGraphBody(const pb::GraphProto &graph, Region &region,
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&region);
   llvm::StringMap<int> defaults; // initializers, and their position as inputs
+  llvm::StringMap<const pb::ValueInfoProto *> defaulted;
   for (const pb::TensorProto &tensor : graph.initializer())
     defaults[tensor.name()] = -1;
   for (const pb::SparseTensorProto &tensor : graph.sparse_initializer())
@@ -344,6 +394,7 @@ void ModuleBuilder::buildGraphBody(const pb::GraphProto &graph, Region &region,
     const pb::ValueInfoProto &input = graph.input(i);
     if (auto it = defaults.find(input.name()); it != defaults.end()) {
       it->second = i;
+      defaulted[input.name()] = &input;
       continue;
     }
     inputs.push_back(entry(input));
@@ -352,12 +403,17 @@ void ModuleBuilder::buildGraphBody(const pb::GraphProto &graph, Region &region,
   }
   if (&graph == &model.proto.graph())
     for (const auto &[position, input] : model.defaultedInputs)
-      defaults[input.name()] = position;
+      defaults[input.name()] = position, defaulted[input.name()] = &input;
   // An output's own type is the better one.
   for (const Values *list : {&graph.value_info(), &graph.output()})
     for (const pb::ValueInfoProto &value : *list)
       if (value.type().value_case() != pb::TypeProto::VALUE_NOT_SET)
         scope.types[value.name()] = &value.type();
+
+  for (const pb::ValueInfoProto &value : graph.value_info())
+    scope.infos[value.name()] = &value;
+  for (const pb::ValueInfoProto &value : graph.output())
+    scope.infos.erase(value.name());
 
   auto initializer = [&](StringRef name, Attribute value, Type type,
                          const pb::TensorProto &tensor) {
@@ -368,6 +424,12 @@ void ModuleBuilder::buildGraphBody(const pb::GraphProto &graph, Region &region,
     NamedAttrList extras;
     addText(extras, "doc_string", tensor.doc_string());
     addMetadata(extras, "metadata", tensor.metadata_props());
+    if (const pb::ValueInfoProto *input = defaulted.lookup(name)) {
+      NamedAttrList info(entry(*input));
+      info.erase("name");
+      if (!info.empty())
+        extras.set("input_info", info.getDictionary(model.context));
+    }
     for (NamedAttribute extra : extras)
       op->setAttr(extra.getName(), extra.getValue());
     scope.values[name] = op;
@@ -408,8 +470,10 @@ void ModuleBuilder::buildFunction(const pb::FunctionProto &function) {
   {
     OpBuilder::InsertionGuard guard(builder);
     Block *block = builder.createBlock(region.get());
-    for (const pb::ValueInfoProto &value : function.value_info())
+    for (const pb::ValueInfoProto &value : function.value_info()) {
       scope.types[value.name()] = &value.type();
+      scope.infos[value.name()] = &value;
+    }
     for (const std::string &input : function.input()) {
       pb::ValueInfoProto value;
       value.set_name(input);

@@ -29,6 +29,9 @@ struct ReadOptions {
   /// functions, convert to the newest operator set, expand function bodies of
   /// operators that `hasRow` rejects, infer types. Otherwise the file as it is.
   bool raise = false;
+  /// With `raise`: model-local functions stay where this operator set reads
+  /// them as theirs; 0: they are inlined.
+  int64_t keptOpset = 0;
   /// Without `raise`: infer the types of inner values where that is possible.
   bool inferTypes = false;
   /// Whether the import lowers that operator itself. The domain of ONNX's own

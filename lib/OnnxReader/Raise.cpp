@@ -57,6 +57,23 @@ static void moveDefaultedInputs(Model &model) {
   model.proto.set_ir_version(pb::IR_VERSION);
 }
 
+/// Whether the bodies of all functions mean in operator set `opset` what they
+/// mean in their own.
+static bool areSameIn(const pb::ModelProto &proto, int64_t opset) {
+  return llvm::all_of(
+      proto.functions(), [&](const pb::FunctionProto &function) {
+        int64_t own = 0;
+        for (const pb::OperatorSetIdProto &import : function.opset_import())
+          if (import.domain().empty())
+            own = import.version();
+        return llvm::all_of(function.node(), [&](const pb::NodeProto &node) {
+          return !node.domain().empty() ||
+                 dlc::getSinceVersion("", node.op_type(), int(own)) ==
+                     dlc::getSinceVersion("", node.op_type(), int(opset));
+        });
+      });
+}
+
 LogicalResult dlc::reader::raiseModel(Model &model,
                                       const ReadOptions &options) {
   model.raised = true;
@@ -70,7 +87,13 @@ LogicalResult dlc::reader::raiseModel(Model &model,
   if (failed(applyShapes(model, options)))
     return failure();
   // The converter loses functions.
-  if (failed(inlineFunctions(model)))
+  int64_t kept = std::max(options.keptOpset, model.originalOpset);
+  bool keepsFunctions = options.keptOpset && areSameIn(model.proto, kept);
+  if (options.keptOpset && !keepsFunctions)
+    model.notes.push_back("inlines the model's functions: operator set " +
+                          std::to_string(kept) +
+                          " has other versions of their operators");
+  if (!keepsFunctions && failed(inlineFunctions(model)))
     return failure();
   applyLengths(model);
   // Types before the expansion, which depends on them, and again after it.

@@ -72,7 +72,7 @@ def check_refused(folder, arguments, expected, **kwargs):
         (["--emit=obj,asm", "-o", "x.s"], "the object and the assembly would both be 'x.s'"),
         (["--emit=obj,obj"], "expected the object once, found it twice"),
         (["--emit=asm,asm"], "expected the assembly once, found it twice"),
-        (["--emit="], "expected --emit=obj, header, shared, asm, llvm-ir, ptx or emulation, found ''"),
+        (["--emit="], "expected --emit=obj, header, shared, asm, llvm-ir, ptx, emulation or onnx, found ''"),
         (["--emit=exe"], "found 'exe'"),
         (["--emit=obj,header", "-o", "-"], "expected one kind of output for -o -, found 2"),
         (["--emit=shared", "-o", "-"], "expected a regular file for the shared library"),

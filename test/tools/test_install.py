@@ -109,7 +109,7 @@ def test_pages(prefix):
     dialect = (folder / "Dialect.md").read_text()
     assert "#### `dlc.conv`" in dialect and "## 'onnx' Dialect" in dialect
     passes = (folder / "Passes.md").read_text()
-    for phase in ["import", "graph", "tensor", "buffer", "llvm"]:
+    for phase in ["simplify", "import", "graph", "tensor", "buffer", "llvm"]:
         assert f"## The phase {phase}\n" in passes
     assert "### `-dlc-fuse-epilogue`" in passes
     operators = (folder / "OnnxOperators.md").read_text()

@@ -70,7 +70,7 @@ def model(tmp_path):
 def test_the_printed_pipeline_gives_the_same_object(model, tmp_path):
     out = run("--print-pipeline")[1]
     flags = [f"--pass-pipeline={line.replace(': ', ':', 1)}" for line in out.splitlines()]
-    assert len(flags) == 5
+    assert len(flags) == 6
     assert run(model, "-o", tmp_path / "a.o") == (0, "", "")
     assert run(model, *flags, "-o", tmp_path / "b.o") == (0, "", "")
     assert (tmp_path / "a.o").read_bytes() == (tmp_path / "b.o").read_bytes()
@@ -164,7 +164,7 @@ def test_report(model):
     status, out, err = run(model, "--report", "--conv=direct", "-o", os.devnull, "--to=tensor")
     assert (status, out) == (0, "")
     report = read_report(err)
-    assert list(report["operations"]) == ["onnx", "import", "graph", "tensor"]
+    assert list(report["operations"]) == ["onnx", "simplify", "import", "graph", "tensor"]
     assert report["operations"]["onnx"] == 7
     # Two convolutions of 8 to 8 channels, and a product.
     macs = 2 * 16 * 16 * 8 * 8 * 9 + 80

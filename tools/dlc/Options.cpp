@@ -4,6 +4,7 @@
 #include "lib/Codegen/OutputFiles.h"
 #include "lib/Draw/Draw.h"
 #include "lib/OnnxReader/OnnxReader.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
 
@@ -38,8 +39,19 @@ cl::opt<std::string>
 static cl::list<std::string>
     emitted("emit", cl::CommaSeparated,
             cl::desc("What to write: obj, header, shared, asm, llvm-ir, ptx, "
-                     "emulation (default: obj,header)"),
+                     "emulation (default: obj,header); or onnx, the model "
+                     "itself, simplified"),
             cl::value_desc("kind,..."), cl::cat(generalCategory));
+static cl::opt<int> opset(
+    "opset",
+    cl::desc("The operator set of --emit=onnx (default: the model's own, or "
+             "21 if that is older)"),
+    cl::value_desc("n"), cl::cat(generalCategory));
+static cl::opt<bool> externalDataFlag(
+    "external-data",
+    cl::desc("With --emit=onnx: the tensors in a file of their own, as they "
+             "are beyond 2 GB"),
+    cl::cat(generalCategory));
 static cl::opt<std::string> optLevel("O", cl::Prefix, cl::init("3"),
                                      cl::desc("Optimisation level, 0 to 3"),
                                      cl::value_desc("level"),
@@ -142,8 +154,8 @@ static cl::list<std::string> externOps(
     cl::cat(modelCategory), inPlain, inInfo);
 static cl::opt<std::string>
     toPhase("to",
-            cl::desc("Stop after a phase and print the IR: onnx, import, "
-                     "graph, tensor, buffer, llvm"),
+            cl::desc("Stop after a phase and print the IR: onnx, "
+                     "simplify, import, graph, tensor, buffer, llvm"),
             cl::value_desc("phase"), cl::cat(developerCategory));
 static cl::opt<std::string>
     fromPhase("from", cl::desc("The input is IR as --to=phase printed it"),
@@ -202,10 +214,9 @@ int tool::finishOutput() {
 static std::optional<Phase> getPhase(StringRef name) {
   std::optional<Phase> phase = parsePhase(name);
   if (!phase)
-    fail(
-        "expected one of the phases onnx, import, graph, tensor, buffer, llvm, "
-        "obj, found '" +
-        name + "'");
+    fail("expected one of the phases onnx, simplify, import, graph, tensor, "
+         "buffer, llvm, obj, found '" +
+         name + "'");
   return phase;
 }
 
@@ -327,6 +338,15 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   if (StringRef(optLevel).getAsInteger(10, options.optLevel) ||
       options.optLevel > 3)
     return wrong("expected -O0 to -O3, found -O" + optLevel);
+  options.opset = opset;
+  if (int newest = int(getNewestOpset(""));
+      opset.getNumOccurrences() && (opset < 1 || opset > newest))
+    return wrong("expected --opset=1 to " + Twine(newest) + ", found " +
+                 Twine(opset));
+  for (const cl::Option *given : std::initializer_list<const cl::Option *>{
+           std::addressof(opset), std::addressof(externalDataFlag)})
+    if (given->getNumOccurrences() && !isOnnxOutput())
+      return wrong("expected --emit=onnx for --" + given->ArgStr);
   options.conv = convForm;
   if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
     return wrong("expected --conv=auto, direct or winograd, found '" +
@@ -441,9 +461,15 @@ bool tool::isTextInput() {
   return StringRef(inputPath).ends_with(".mlir") || !fromPhase.empty();
 }
 
+bool tool::isOnnxOutput() { return llvm::is_contained(emitted, "onnx"); }
+
+bool tool::hasExternalData() { return externalDataFlag; }
+
 std::optional<std::pair<Phase, Phase>> tool::getPhases() {
   // A module as text is in the phase llvm unless --from says otherwise.
   Phase from = isTextInput() ? Phase::Llvm : Phase::Onnx, to = Phase::Obj;
+  if (isOnnxOutput())
+    to = Phase::Simplify;
   for (auto [flag, phase] : {std::pair(&fromPhase, &from), {&toPhase, &to}}) {
     if (flag->empty())
       continue;
@@ -484,6 +510,19 @@ std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
     }
     return outputs;
   };
+  if (isOnnxOutput()) {
+    if (kinds.size() > 1 || toPhase.getNumOccurrences()) {
+      fail(kinds.size() > 1
+               ? "expected --emit=onnx alone, found " + llvm::join(kinds, ",")
+               : "expected --emit=onnx or --to=" + toPhase + ", found both");
+      return std::nullopt;
+    }
+    if (base.empty()) {
+      fail("expected an output file, -o, for --emit=onnx");
+      return std::nullopt;
+    }
+    return checked({{OutputKind::LLVMIR, base}});
+  }
   if (to != Phase::Obj) {
     if (emitted.getNumOccurrences()) {
       fail("expected --emit or --to=" + getPhaseName(to) + ", found both");
@@ -525,8 +564,8 @@ std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
     const Known *found =
         llvm::find_if(known, [&](const Known &k) { return k.name == kind; });
     if (found == std::end(known)) {
-      fail("expected --emit=obj, header, shared, asm, llvm-ir, ptx or "
-           "emulation, found '" +
+      fail("expected --emit=obj, header, shared, asm, llvm-ir, ptx, "
+           "emulation or onnx, found '" +
            kind + "'");
       return std::nullopt;
     }

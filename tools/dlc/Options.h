@@ -48,6 +48,11 @@ bool getGraphDump(std::optional<GraphDump> &dump, Phase from, Phase to);
 /// Whether the input is IR as text.
 bool isTextInput();
 
+/// Whether the output is an ONNX file, and whether its tensors go to a file of
+/// their own.
+bool isOnnxOutput();
+bool hasExternalData();
+
 /// The files to write for --emit and -o, or for a `to` before Obj the one for
 /// the IR; none after an error. Checks what can be known before the work.
 std::optional<std::vector<Output>> getOutputs(Phase to);

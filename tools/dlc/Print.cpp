@@ -33,7 +33,7 @@ static void printSupportedOps(llvm::raw_ostream &os,
 static void printPipeline(llvm::raw_ostream &os, const TargetSpec &spec,
                           const CompileOptions &options) {
   MLIRContext context;
-  for (int i = int(Phase::Import); i <= int(Phase::Llvm); ++i) {
+  for (int i = int(Phase::Simplify); i <= int(Phase::Llvm); ++i) {
     PassManager pm(&context, ModuleOp::getOperationName());
     buildPhase(pm, Phase(i), spec, options);
     os << getPhaseName(Phase(i)) << ": ";

@@ -9,6 +9,7 @@
 #include "lib/Compiler/Plugin.h"
 #include "lib/Compiler/Statistics.h"
 #include "lib/Draw/Draw.h"
+#include "lib/OnnxWriter/OnnxWriter.h"
 #include "lib/Target/Target.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/Parser/Parser.h"
@@ -45,6 +46,8 @@ public:
   int run();
 
 private:
+  ReadMode getReadMode() const;
+  void chooseOpset(ModuleOp module);
   LogicalResult compile(ModuleOp module, ArrayRef<Output> outputs);
   LogicalResult printModule(ModuleOp module, StringRef path);
   void configurePasses(TimingScope &timing);
@@ -148,10 +151,46 @@ LogicalResult Driver::printModule(ModuleOp module, StringRef path) {
   return success();
 }
 
+/// How the input is read. An ONNX file that no pass changes, in its own
+/// operator set, is written as it is.
+ReadMode Driver::getReadMode() const {
+  if (!isOnnxOutput())
+    return to == Phase::Onnx ? ReadMode::Plain : ReadMode::Raised;
+  bool isEmpty = llvm::all_of(options.replacedPasses, [](auto &entry) {
+    return StringRef(entry.second).trim().empty();
+  });
+  return !options.replacedPasses.empty() && isEmpty && !options.opset
+             ? ReadMode::Plain
+             : ReadMode::Newest;
+}
+
+/// Without --opset a model stays at its own operator set, if passes may write
+/// for that.
+void Driver::chooseOpset(ModuleOp module) {
+  auto imports = module->getAttrOfType<DictionaryAttr>("onnx.opset_imports");
+  auto current = imports ? imports.getAs<IntegerAttr>("ai.onnx") : nullptr;
+  if (!isOnnxOutput() || options.opset || !current)
+    return;
+  auto original = module->getAttrOfType<IntegerAttr>("onnx.original_opset");
+  options.opset = current.getInt();
+  if (original)
+    options.opset = std::min(options.opset,
+                             std::max(original.getInt(), kOldestWrittenOpset));
+}
+
 LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
   if (failed(runPhases(module, from, to, options, spec)) || hasFailed)
     return failure();
   say("ran the passes");
+  if (isOnnxOutput()) {
+    WriteOptions write;
+    write.opset = options.opset;
+    write.externalData = hasExternalData();
+    if (failed(writeOnnx(module, outputs.front().path, write)))
+      return failure();
+    say("wrote " + outputs.front().path);
+    return success();
+  }
   if (to != Phase::Obj)
     return printModule(module, outputs.front().path);
   enterPhase("machine code");
@@ -237,10 +276,10 @@ int Driver::run() {
   if (isTextInput())
     module = parseSourceFile<ModuleOp>(inputPath, context.get());
   else
-    module = readModel(inputPath, *context, options,
-                       to == Phase::Onnx ? ReadMode::Plain : ReadMode::Raised);
+    module = readModel(inputPath, *context, options, getReadMode());
   if (!module)
     return 1;
+  chooseOpset(*module);
   if (to == Phase::Onnx && !isTextInput() && (dump || report)) {
     // What is printed is the file as it is; what is seen has shapes.
     OwningOpRef<ModuleOp> typed =

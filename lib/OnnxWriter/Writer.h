@@ -1,0 +1,76 @@
+/// \file
+/// The steps of writing a model.
+#ifndef DLC_LIB_ONNXWRITER_WRITER_H
+#define DLC_LIB_ONNXWRITER_WRITER_H
+
+#include "dialects/Onnx/Onnx.h"
+#include "lib/OnnxWriter/OnnxWriter.h"
+#include "onnx/onnx_pb.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace dlc::onnx {}
+
+namespace dlc::writer {
+
+namespace pb = ::onnx;
+namespace ir = dlc::onnx;
+
+/// Where large tensors go: into the message, or, with a stream, behind each
+/// other into a file of that name.
+struct DataFile {
+  llvm::raw_ostream *stream = nullptr;
+  std::string name;
+  uint64_t offset = 0;
+};
+
+/// Tensors of at least so many bytes go to the data file.
+constexpr size_t kExternalBytes = 1024;
+
+/// The TensorProto::DataType of an element type; UNDEFINED when it has none.
+int32_t toDataType(mlir::Type element);
+
+/// Fills a message of a type; nothing where the type is unknown. `entry`, which
+/// may be null, has the names of dimensions and what else belongs to a value.
+void writeType(pb::TypeProto &proto, mlir::Type type,
+               mlir::DictionaryAttr entry);
+
+/// Fills a message of a tensor.
+void writeTensor(pb::TensorProto &proto, mlir::ElementsAttr value,
+                 DataFile &data);
+
+/// The names of all values of a graph or function and the graphs in it.
+///
+/// A result has the name that the node gives it, a graph's output the name that
+/// the graph gives it. Where a name is taken, in the graph or around it, a
+/// number is put behind it.
+class Names {
+public:
+  explicit Names(mlir::Operation *graph);
+
+  /// The name; "" of an absent value.
+  std::string get(mlir::Value value) const { return names.lookup(value); }
+
+private:
+  struct Scope;
+  void addBlock(mlir::Block &block, mlir::ArrayAttr inputs,
+                mlir::ArrayAttr outputs, const Scope *outer);
+
+  llvm::DenseMap<mlir::Value, std::string> names;
+};
+
+/// Makes the message of a module.
+pb::ModelProto writeModel(mlir::ModuleOp module, DataFile &data);
+
+/// Turns the nodes of the model, that import one operator set, into those of
+/// another. Fails with one error that names all operators that cannot be
+/// expressed there.
+mlir::LogicalResult convertOpset(pb::ModelProto &model, int64_t opset,
+                                 mlir::Location loc);
+
+/// The lowest IR version that knows all of the message.
+int64_t findIrVersion(const pb::ModelProto &model);
+
+} // namespace dlc::writer
+
+#endif

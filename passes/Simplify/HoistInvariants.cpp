@@ -1,0 +1,97 @@
+// Takes out of subgraphs what does not depend on them, and takes the branch
+// that a constant chooses.
+
+#include "passes/Simplify/Nodes.h"
+#include "passes/Simplify/Passes.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_HOISTINVARIANTS
+#include "passes/Simplify/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+using namespace dlc::simplify;
+
+static constexpr StringLiteral kPass = "dlc-hoist-invariants";
+
+/// Whether `op`, of the graph `block`, uses nothing of it.
+static bool isInvariant(Operation &op, Block &block) {
+  return llvm::none_of(op.getOperands(), [&](Value operand) {
+    return operand.getParentBlock() == &block;
+  });
+}
+
+/// Whether `op` may run though its graph does not. In a branch that is only
+/// what is evaluated at compile time; what a loop repeats may run once.
+static bool mayRunOutside(Operation &op, onnx::NodeOp parent) {
+  if (isa<onnx::InitializerOp, onnx::NoneOp>(op))
+    return true;
+  auto node = dyn_cast<onnx::NodeOp>(op);
+  if (!node || node.getNumRegions() || isRandom(node))
+    return false;
+  if (parent.isOp("Loop") || parent.isOp("Scan"))
+    return true;
+  return node.getNumOperands() > 0 &&
+         llvm::all_of(node.getOperands(), [](Value operand) {
+           return constantOf(operand) || isa<NoneType>(operand.getType());
+         });
+}
+
+namespace {
+
+struct HoistInvariantsPass
+    : dlc::impl::HoistInvariantsBase<HoistInvariantsPass> {
+  void runOnOperation() override {
+    if (!isKnownOpset(getOperation()))
+      return;
+    for (auto graph : getOperation().getOps<onnx::GraphOp>())
+      visit(*graph.getBodyBlock());
+  }
+
+  void visit(Block &block) {
+    for (Operation &op : llvm::make_early_inc_range(block)) {
+      auto node = dyn_cast<onnx::NodeOp>(op);
+      if (!node || node.getNumRegions() == 0)
+        continue;
+      for (Region &region : node.getBodies())
+        visit(region.front());
+      if (!node.getDomain().empty())
+        continue;
+      if (node.isOp("If") && takeBranch(node))
+        continue;
+      for (Region &region : node.getBodies())
+        for (Operation &inner :
+             llvm::make_early_inc_range(region.front().without_terminator()))
+          if (isInvariant(inner, region.front()) &&
+              mayRunOutside(inner, node)) {
+            if (isa<onnx::NodeOp>(inner))
+              remarkDone(inner.getLoc(), kPass)
+                  << "moved out of '" << getNodeName(node.getLoc()) << "'";
+            inner.moveBefore(node);
+          }
+    }
+  }
+
+  /// Puts the branch of an If whose condition is a constant in its place.
+  static bool takeBranch(onnx::NodeOp node) {
+    std::optional<double> condition = numberOf(node.getOperand(0));
+    Region *branch = condition ? node.getGraph(*condition != 0 ? "then_branch"
+                                                               : "else_branch")
+                               : nullptr;
+    if (!branch || branch->front().getTerminator()->getNumOperands() !=
+                       node.getNumResults())
+      return false;
+    remarkDone(node.getLoc(), kPass) << "has a constant condition";
+    Block &block = branch->front();
+    for (Operation &inner :
+         llvm::make_early_inc_range(block.without_terminator()))
+      inner.moveBefore(node);
+    node->replaceAllUsesWith(block.getTerminator()->getOperands());
+    node.erase();
+    return true;
+  }
+};
+
+} // namespace

@@ -1,0 +1,348 @@
+// The passes of the phase `simplify`: from nodes of ONNX to fewer of them.
+#ifndef DLC_PASSES_SIMPLIFY
+#define DLC_PASSES_SIMPLIFY
+
+include "mlir/Pass/PassBase.td"
+
+class Simplify_Pass<string name> : Pass<name, "::mlir::ModuleOp"> {
+  let dependentDialects = ["::dlc::onnx::OnnxDialect"];
+}
+
+def ConstantsToInitializers : Simplify_Pass<"dlc-constants-to-initializers"> {
+  let summary = "Make initializers of Constant nodes";
+  let description = [{
+    ```mlir
+    %c = onnx.node "Constant"() {value_float = 2.0 : f32} : () -> ("c" : tensor<f32>)
+    ```
+    becomes
+    ```mlir
+    %c = onnx.initializer "c" = dense<2.0> : tensor<f32>
+    ```
+    Sparse constants stay.
+  }];
+}
+
+def RemoveIdentities : Simplify_Pass<"dlc-remove-identities"> {
+  let summary = "Remove nodes that give back their input, and merge reshapes and casts";
+  let description = [{
+    Identity, Dropout, a Cast to the same type, a Reshape, Expand, Slice, Pad,
+    Transpose or Tile that changes nothing, a window of one element, x * 1,
+    x + 0, x / 1 ... where the shape stays.
+
+    ```mlir
+    %a = onnx.node "Reshape"(%x, %s) : (tensor<2x12xf32>, tensor<3xi64>) -> ("a" : tensor<2x3x4xf32>)
+    %b = onnx.node "Flatten"(%a) : (tensor<2x3x4xf32>) -> ("b" : tensor<2x12xf32>)
+    %y = onnx.node "Relu"(%b) : (tensor<2x12xf32>) -> ("y" : tensor<2x12xf32>)
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Relu"(%x) : (tensor<2x12xf32>) -> ("y" : tensor<2x12xf32>)
+    ```
+  }];
+}
+
+def MergeEqualNodes : Simplify_Pass<"dlc-merge-equal-nodes"> {
+  let summary = "Compute equal nodes once, and keep equal weights once";
+  let description = [{
+    Nodes of one operator with equal attributes and inputs, and initializers
+    of equal bytes, become one; a node in a subgraph also takes what the graph
+    around it has computed before.
+
+    ```mlir
+    %a = onnx.node "Relu"(%x) : (tensor<4xf32>) -> ("a" : tensor<4xf32>)
+    %b = onnx.node "Relu"(%x) : (tensor<4xf32>) -> ("b" : tensor<4xf32>)
+    %y = onnx.node "Add"(%a, %b) : ...
+    ```
+    becomes
+    ```mlir
+    %a = onnx.node "Relu"(%x) : (tensor<4xf32>) -> ("a" : tensor<4xf32>)
+    %y = onnx.node "Add"(%a, %a) : ...
+    ```
+    Random numbers, and operators of other domains, stay as they are.
+  }];
+}
+
+def HoistInvariants : Simplify_Pass<"dlc-hoist-invariants"> {
+  let summary = "Take out of subgraphs what does not depend on them";
+  let description = [{
+    Constants, and what is made of constants only, out of every subgraph; any
+    node that uses nothing of it out of the body of a Loop or Scan. An If with a
+    constant condition becomes the branch that it chooses.
+
+    ```mlir
+    %y = onnx.node "If"(%c) : (tensor<i1>) -> ("y" : tensor<4xf32>)
+      graph then_branch = "t" () -> ("a") {
+        %w = onnx.initializer "w" = dense<1.0> : tensor<4xf32>
+        %a = onnx.node "Add"(%x, %w) : ...
+    ```
+    becomes
+    ```mlir
+    %w = onnx.initializer "w" = dense<1.0> : tensor<4xf32>
+    %y = onnx.node "If"(%c) : (tensor<i1>) -> ("y" : tensor<4xf32>)
+      graph then_branch = "t" () -> ("a") {
+        %a = onnx.node "Add"(%x, %w) : ...
+    ```
+    The sum stays: without the branch nobody may want it.
+  }];
+}
+
+def FoldShapes : Simplify_Pass<"dlc-fold-shapes"> {
+  let summary = "Compute what nodes make of sizes";
+  let description = [{
+    Integer tensors of up to 64 elements are followed through the graph, with
+    elements that are numbers, or the size of a dimension of some tensor. Sizes
+    with one name are equal.
+
+    ```mlir
+    %s = onnx.node "Shape"(%x) : (tensor<?x5x8xf32>) -> ("s" : tensor<3xi64>)
+    %n = onnx.node "Gather"(%s, %zero) : (tensor<3xi64>, tensor<1xi64>) -> ("n" : tensor<1xi64>)
+    %t = onnx.node "Concat"(%n, %forty) {axis = 0 : i64} : ... -> ("t" : tensor<2xi64>)
+    %y = onnx.node "Reshape"(%x, %t) : ...
+    ```
+    becomes
+    ```mlir
+    %t = onnx.initializer "t" = dense<[0, 40]> : tensor<2xi64>
+    %y = onnx.node "Reshape"(%x, %t) : ...
+    ```
+    An Expand to the sizes that a tensor has goes away. A shape of two unknown
+    sizes that are not those of the reshaped tensor, in place, stays.
+  }];
+}
+
+def InferTypes : Simplify_Pass<"dlc-infer-types"> {
+  let summary = "Infer types of values from shapes that have become known";
+  let description = [{
+    ONNX's own inference, on a copy without large tensors. A size that is known
+    stays as it is.
+
+    ```mlir
+    %s = onnx.initializer "s" = dense<[2, -1]> : tensor<2xi64>
+    %y = onnx.node "Reshape"(%x, %s) : (tensor<2x3x4xf32>, tensor<2xi64>) -> ("y" : tensor<?x?xf32>)
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Reshape"(%x, %s) : (tensor<2x3x4xf32>, tensor<2xi64>) -> ("y" : tensor<2x12xf32>)
+    ```
+  }];
+}
+
+def FoldConstants : Simplify_Pass<"dlc-fold-constants"> {
+  let summary = "Evaluate nodes on constants";
+  let description = [{
+    The nodes are compiled for this machine, all together, and run. A result of
+    more than 64 KB that is over twice as large as its operands stays a node.
+
+    ```mlir
+    %t = onnx.node "Transpose"(%w) {perm = array<i64: 1, 0>} : (tensor<8x4xf32>) -> ("t" : tensor<4x8xf32>)
+    ```
+    becomes, for an initializer %w,
+    ```mlir
+    %t = onnx.initializer "t" = dense_resource<folded> : tensor<4x8xf32>
+    ```
+  }];
+}
+
+def FoldAffine : Simplify_Pass<"dlc-fold-affine"> {
+  let summary = "Fold scales and shifts, such as batch normalisation, into weights";
+  let description = [{
+    BatchNormalization, Mul, Div, Add and Sub by constants along the channels,
+    behind Conv, ConvTranspose, Gemm and MatMul, or in front of Conv. Two of them
+    where there is neither become one BatchNormalization.
+
+    ```mlir
+    %a = onnx.node "Conv"(%x, %w) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>) -> ("a" : tensor<1x4x6x6xf32>)
+    %y = onnx.node "BatchNormalization"(%a, %s, %b, %m, %v) : ...
+    ```
+    becomes, with nodes on constants that FoldConstants evaluates,
+    ```mlir
+    %y = onnx.node "Conv"(%x, %w1, %b1) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>, tensor<4xf32>) -> ("y" : tensor<1x4x6x6xf32>)
+    ```
+    In front of a padded Conv only a scale is folded: the padding is 0, and a
+    shift would make something else of it. The sum of a product of two matrices
+    and a bias becomes Gemm.
+  }];
+}
+
+class ForOpset : Option<"opset", "opset", "int64_t", /*default=*/"28",
+                        "Operator set whose operators may be used">;
+
+def RecognizeActivations : Simplify_Pass<"dlc-recognize-activations"> {
+  let summary = "Find activations that exporters write as several nodes";
+  let description = [{
+    Gelu (with erf, with tanh of either form, in any order of the factors),
+    HardSigmoid, HardSwish, Mish, Softplus, Sigmoid, Relu, and from operator
+    set 24 on Swish.
+
+    ```mlir
+    %a = onnx.node "Div"(%x, %sqrt2) : ...
+    %b = onnx.node "Erf"(%a) : ...
+    %c = onnx.node "Add"(%b, %one) : ...
+    %d = onnx.node "Mul"(%x, %c) : ...
+    %y = onnx.node "Mul"(%d, %half) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Gelu"(%x) : ...
+    ```
+    Constants must be those of the formula, as far as the type can tell.
+  }];
+  let options = [ForOpset<>];
+}
+
+def RecognizeNormalizations : Simplify_Pass<"dlc-recognize-normalizations"> {
+  let summary = "Find normalisations that exporters write as several nodes";
+  let description = [{
+    LayerNormalization and InstanceNormalization with scale and bias,
+    GroupNormalization as torch writes it, and from operator set 23 on
+    RMSNormalization.
+
+    ```mlir
+    %m = onnx.node "ReduceMean"(%x, %last) : ...
+    %d = onnx.node "Sub"(%x, %m) : ...
+    %q = onnx.node "Pow"(%d, %two) : ...
+    %v = onnx.node "ReduceMean"(%q, %last) : ...
+    %e = onnx.node "Add"(%v, %epsilon) : ...
+    %s = onnx.node "Sqrt"(%e) : ...
+    %n = onnx.node "Div"(%d, %s) : ...
+    %g = onnx.node "Mul"(%n, %scale) : ...
+    %y = onnx.node "Add"(%g, %bias) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "LayerNormalization"(%x, %scale, %bias) {axis = -1 : i64, epsilon = 1.0e-5 : f32} : ...
+    ```
+    Means over axes that are not the last ones stay.
+  }];
+  let options = [ForOpset<>];
+}
+
+def RecognizeAttention : Simplify_Pass<"dlc-recognize-attention"> {
+  let summary = "Find attention as exporters write it";
+  let description = [{
+    From operator set 23 on. Scales may stand at the queries, the keys or the
+    scores; a mask is added to these. Where heads are split from, and joined
+    to, a tensor of rank 3, that goes into the operator as well.
+
+    ```mlir
+    %s = onnx.node "MatMul"(%q, %kt) : ...
+    %t = onnx.node "Div"(%s, %eight) : ...
+    %m = onnx.node "Add"(%t, %mask) : ...
+    %p = onnx.node "Softmax"(%m) : ...
+    %y = onnx.node "MatMul"(%p, %v) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Attention"(%q, %k, %v, %mask) {scale = 1.25e-1 : f32} : ...
+    ```
+    A mask whose last two sizes are not those of the scores stays.
+  }];
+  let options = [ForOpset<>];
+}
+
+def ReduceStrength : Simplify_Pass<"dlc-reduce-strength"> {
+  let summary = "Write what nodes compute with cheaper nodes, or fewer";
+  let description = [{
+    Powers of 2, 0.5 and -1, products and sums with two numbers, a transpose of
+    a transpose or of sizes of 1, and
+
+    ```mlir
+    %a = onnx.node "GlobalAveragePool"(%x) : (tensor<1x8x7x7xf32>) -> ("a" : tensor<1x8x1x1xf32>)
+    %y = onnx.node "Flatten"(%a) : (tensor<1x8x1x1xf32>) -> ("y" : tensor<1x8xf32>)
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "ReduceMean"(%x, %axes) {keepdims = 0 : i64} : ...
+    ```
+  }];
+}
+
+def MergeParallel : Simplify_Pass<"dlc-merge-parallel"> {
+  let summary = "Make one product, or convolution, of several that share their input";
+  let description = [{
+    MatMul, Gemm and Conv with constant weights, with the bias and the
+    activation behind them where these are alike, if that makes fewer nodes.
+
+    ```mlir
+    %q = onnx.node "MatMul"(%x, %wq) : ...
+    %k = onnx.node "MatMul"(%x, %wk) : ...
+    %v = onnx.node "MatMul"(%x, %wv) : ...
+    ```
+    becomes
+    ```mlir
+    %w = onnx.node "Concat"(%wq, %wk, %wv) {axis = 1 : i64} : ...
+    %j = onnx.node "MatMul"(%x, %w) : ...
+    %q, %k, %v = onnx.node "Split"(%j, %sizes) {axis = 2 : i64} : ...
+    ```
+    Convolutions of other kernels, strides or pads stay apart.
+  }];
+}
+
+def MergeSums : Simplify_Pass<"dlc-merge-sums"> {
+  let summary = "Make one convolution of a sum of branches";
+  let description = [{
+    Convolutions of one input whose windows fit into each other, and the input
+    itself or its batch normalisation (RepVGG).
+
+    ```mlir
+    %a = onnx.node "Conv"(%x, %w3) {pads = array<i64: 1, 1, 1, 1>} : ...
+    %b = onnx.node "Conv"(%x, %w1) : ...
+    %y = onnx.node "Add"(%a, %b) : ...
+    ```
+    becomes, with nodes on constants that FoldConstants evaluates,
+    ```mlir
+    %y = onnx.node "Conv"(%x, %w) {pads = array<i64: 1, 1, 1, 1>} : ...
+    ```
+    Windows that look at other elements stay: their sum is no convolution of the
+    larger window.
+  }];
+}
+
+def FoldPads : Simplify_Pass<"dlc-fold-pads"> {
+  let summary = "Make pads of zeros the pads of a convolution or pool";
+  let description = [{
+    ```mlir
+    %p = onnx.node "Pad"(%x, %amounts) : ...
+    %y = onnx.node "Conv"(%p, %w) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Conv"(%x, %w) {pads = array<i64: 1, 1, 1, 1>} : ...
+    ```
+    A pad of batch or channels stays, one of other numbers, and one in front of
+    a mean that does not count its padding.
+  }];
+}
+
+def MergeSlices : Simplify_Pass<"dlc-merge-slices"> {
+  let summary = "Make one Split of slices, and remove Splits that are joined again";
+  let description = [{
+    ```mlir
+    %a = onnx.node "Slice"(%x, %c0, %c4, %axis) : (tensor<2x8xf32>, ...) -> ("a" : tensor<2x4xf32>)
+    %b = onnx.node "Slice"(%x, %c4, %c8, %axis) : (tensor<2x8xf32>, ...) -> ("b" : tensor<2x4xf32>)
+    ```
+    becomes
+    ```mlir
+    %a, %b = onnx.node "Split"(%x, %sizes) {axis = 1 : i64} : ...
+    ```
+    Slices that overlap, or leave something out, stay. A Concat of all parts of a
+    Split is what was split; a Concat in a Concat becomes a part of it.
+  }];
+}
+
+def SinkNodeTransposes : Simplify_Pass<"dlc-sink-node-transposes"> {
+  let summary = "Move transposes behind elementwise nodes, where they cancel";
+  let description = [{
+    ```mlir
+    %t = onnx.node "Transpose"(%x) {perm = array<i64: 0, 2, 3, 1>} : ...
+    %y = onnx.node "Relu"(%t) : ...
+    ```
+    becomes
+    ```mlir
+    %r = onnx.node "Relu"(%x) : ...
+    %y = onnx.node "Transpose"(%r) {perm = array<i64: 0, 2, 3, 1>} : ...
+    ```
+    A transpose that something else uses, too, stays.
+  }];
+}
+
+#endif

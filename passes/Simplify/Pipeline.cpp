@@ -1,0 +1,48 @@
+// The phase `simplify`, in order.
+
+#include "mlir/Pass/PassManager.h"
+#include "passes/Simplify/Passes.h"
+
+using namespace mlir;
+
+/// What every step leaves behind for the next one.
+static void cleanUp(OpPassManager &pm) {
+  pm.addPass(dlc::createRemoveIdentities());
+  pm.addPass(dlc::createMergeEqualNodes());
+}
+
+void dlc::buildSimplifyPipeline(OpPassManager &pm,
+                                const SimplifyOptions &options) {
+  // One kind of constant, and no node that does nothing, for all that follows.
+  pm.addPass(createConstantsToInitializers());
+  // Constants of all graphs are together where they are evaluated.
+  pm.addPass(createHoistInvariants());
+  cleanUp(pm);
+  // Shapes as numbers, which patterns read.
+  pm.addPass(createFoldShapes());
+  pm.addPass(createInferTypes());
+  pm.addPass(createFoldShapes());
+  pm.addPass(createFoldConstants());
+  cleanUp(pm);
+  // What is one operator, before its parts are taken for something else.
+  int64_t opset = options.opset ? options.opset : 28;
+  pm.addPass(createRecognizeNormalizations({opset}));
+  pm.addPass(createRecognizeActivations({opset}));
+  // The import has no row for attention, and would need its parts again.
+  if (options.opset)
+    pm.addPass(createRecognizeAttention({opset}));
+  // What stands beside contractions goes into them; sums of branches become
+  // one once their normalisations are gone.
+  pm.addPass(createFoldPads());
+  for (int i = 0; i < 2; ++i) {
+    pm.addPass(createFoldAffine());
+    pm.addPass(createMergeSums());
+  }
+  pm.addPass(createMergeSlices());
+  pm.addPass(createMergeParallel());
+  pm.addPass(createSinkNodeTransposes());
+  pm.addPass(createReduceStrength());
+  // The weights that were made above.
+  pm.addPass(createFoldConstants());
+  cleanUp(pm);
+}

@@ -1,0 +1,266 @@
+// Finds activations that exporters write as several nodes.
+
+#include "passes/Simplify/Passes.h"
+#include "passes/Simplify/Products.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_RECOGNIZEACTIVATIONS
+#include "passes/Simplify/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+using namespace dlc::simplify;
+
+static constexpr StringLiteral kPass = "dlc-recognize-activations";
+
+static void tell(onnx::NodeOp node, StringRef what) {
+  remarkDone(node.getLoc(), kPass) << "is " << what;
+}
+
+/// Whether replacing `node` by a function of `x` keeps its type.
+static bool hasTypeOf(onnx::NodeOp node, Value x) {
+  return x && tensorOf(x) && node.getResult(0).getType() == x.getType() &&
+         isFloat(x);
+}
+
+//===----------------------------------------------------------------------===//
+// GELU
+//===----------------------------------------------------------------------===//
+
+/// x of 1 + erf(x / sqrt(2)).
+static Value readErfGate(Value gate) {
+  onnx::NodeOp erf = producerOf(readSum(gate, 1), "Erf");
+  if (!erf)
+    return {};
+  Product scaled = readProduct(erf.getOperand(0), /*isRoot=*/true);
+  return scaled.factors.size() == 1 && isNear(scaled.number, M_SQRT1_2, gate)
+             ? scaled.factors[0]
+             : Value();
+}
+
+/// Whether `value` is 0.044715 times so many x.
+static bool isCubicTerm(Value value, Value x, unsigned count) {
+  Product term = readProduct(value, /*isRoot=*/true);
+  return term.factors.size() == count && isNear(term.number, 0.044715, x) &&
+         llvm::all_of(term.factors, [&](Value f) { return f == x; });
+}
+
+/// Whether `gate` is 1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)), or has
+/// x * (1 + 0.044715 x^2) in it.
+static bool isTanhGate(Value gate, Value x) {
+  onnx::NodeOp tanh = producerOf(readSum(gate, 1), "Tanh");
+  if (!tanh)
+    return false;
+  Product inner = readProduct(tanh.getOperand(0), /*isRoot=*/true);
+  if (!isNear(inner.number, std::sqrt(M_2_PI), x))
+    return false;
+  if (Value sum = inner.beside(x)) {
+    Value term = readSum(sum, 1);
+    return term && isCubicTerm(term, x, 2);
+  }
+  if (inner.factors.size() != 1)
+    return false;
+  onnx::NodeOp add = producerOf(inner.factors[0], "Add");
+  if (!add)
+    return false;
+  return (add.getOperand(0) == x && isCubicTerm(add.getOperand(1), x, 3)) ||
+         (add.getOperand(1) == x && isCubicTerm(add.getOperand(0), x, 3));
+}
+
+static LogicalResult makeGelu(onnx::NodeOp node, PatternRewriter &rewriter) {
+  Product product = readProduct(node.getResult(0), /*isRoot=*/true);
+  if (product.factors.size() != 2 ||
+      !isNear(product.number, 0.5, node.getResult(0)))
+    return failure();
+  for (unsigned i : {0, 1}) {
+    Value x = product.factors[i], gate = product.factors[1 - i];
+    bool isErf = readErfGate(gate) == x;
+    if (!hasTypeOf(node, x) || (!isErf && !isTanhGate(gate, x)))
+      continue;
+    tell(node, "Gelu");
+    NodeBuilder make(rewriter, node);
+    SmallVector<NamedAttribute> attributes;
+    if (!isErf)
+      attributes.push_back(make.attr("approximate", StringRef("tanh")));
+    make.replace("Gelu", x, attributes);
+    return success();
+  }
+  return failure();
+}
+
+//===----------------------------------------------------------------------===//
+// Gates of sigmoids
+//===----------------------------------------------------------------------===//
+
+/// Whether `value` is the lower and upper bound of a Clip.
+static bool isClip(onnx::NodeOp clip, double low, double high) {
+  return clip && clip.getInput(1) && isNumber(clip.getInput(1), low) &&
+         clip.getInput(2) && isNumber(clip.getInput(2), high);
+}
+
+/// x of min(max(x + 3, 0), 6).
+static Value readRelu6(Value value) {
+  onnx::NodeOp clip = producerOf(value, "Clip");
+  return isClip(clip, 0, 6) ? readSum(clip.getOperand(0), 3) : Value();
+}
+
+namespace {
+
+struct MakeGates : NodePattern {
+  MakeGates(MLIRContext *context, StringRef op, int64_t opset)
+      : NodePattern(context, op), opset(opset) {}
+
+  LogicalResult rewrite(onnx::NodeOp node,
+                        PatternRewriter &rewriter) const override {
+    Product product = readProduct(node.getResult(0), /*isRoot=*/true);
+    NodeBuilder make(rewriter, node);
+    if (product.factors.size() == 1 &&
+        isNear(product.number, 1. / 6, node.getResult(0)))
+      if (Value x = readRelu6(product.factors[0]); hasTypeOf(node, x)) {
+        tell(node, "HardSigmoid");
+        make.replace("HardSigmoid", x,
+                     {make.attr("alpha", 1. / 6), make.attr("beta", 0.5)});
+        return success();
+      }
+    if (product.factors.size() != 2)
+      return failure();
+    for (unsigned i : {0, 1}) {
+      Value x = product.factors[i], gate = product.factors[1 - i];
+      if (!hasTypeOf(node, x))
+        continue;
+      if (product.number == 1)
+        if (auto hard = producerOf(gate, "HardSigmoid");
+            hard && hard.getOperand(0) == x &&
+            isNear(hard.getFloat("alpha", 0.2), 1. / 6, x) &&
+            isNear(hard.getFloat("beta", 0.5), 0.5, x)) {
+          tell(node, "HardSwish");
+          make.replace("HardSwish", x);
+          return success();
+        }
+      if (isNear(product.number, 1. / 6, x) && readRelu6(gate) == x) {
+        tell(node, "HardSwish");
+        make.replace("HardSwish", x);
+        return success();
+      }
+      if (product.number != 1)
+        continue;
+      if (auto tanh = producerOf(gate, "Tanh"))
+        if (auto plus = producerOf(tanh.getOperand(0), "Softplus");
+            plus && plus.getOperand(0) == x) {
+          tell(node, "Mish");
+          make.replace("Mish", x);
+          return success();
+        }
+      if (auto sigmoid = producerOf(gate, "Sigmoid"); sigmoid && opset >= 24) {
+        Product inner = readProduct(sigmoid.getOperand(0), /*isRoot=*/false);
+        double alpha = sigmoid.getOperand(0) == x ? 1
+                       : inner.isOf({x})          ? inner.number
+                                                  : 0;
+        if (alpha == 0)
+          continue;
+        tell(node, "Swish");
+        make.replace("Swish", x, make.attr("alpha", alpha));
+        return success();
+      }
+    }
+    return failure();
+  }
+
+  int64_t opset;
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Softplus, Sigmoid, Relu
+//===----------------------------------------------------------------------===//
+
+/// log(exp(x) + 1).
+static LogicalResult makeSoftplus(onnx::NodeOp node,
+                                  PatternRewriter &rewriter) {
+  onnx::NodeOp exp = producerOf(readSum(node.getOperand(0), 1), "Exp");
+  if (!exp || !hasTypeOf(node, exp.getOperand(0)))
+    return failure();
+  tell(node, "Softplus");
+  NodeBuilder(rewriter, node).replace("Softplus", exp.getOperand(0));
+  return success();
+}
+
+/// 1 / (1 + exp(-x)).
+static LogicalResult makeSigmoid(onnx::NodeOp node, PatternRewriter &rewriter) {
+  Value divisor = node.getOperand(0);
+  if (node.isOp("Div")) {
+    if (!isNumber(node.getOperand(0), 1))
+      return failure();
+    divisor = node.getOperand(1);
+  }
+  onnx::NodeOp exp = producerOf(readSum(divisor, 1), "Exp");
+  onnx::NodeOp neg = exp ? producerOf(exp.getOperand(0), "Neg") : exp;
+  if (!neg || !hasTypeOf(node, neg.getOperand(0)))
+    return failure();
+  tell(node, "Sigmoid");
+  NodeBuilder(rewriter, node).replace("Sigmoid", neg.getOperand(0));
+  return success();
+}
+
+/// Clip from 0, and the maximum with 0.
+static LogicalResult makeRelu(onnx::NodeOp node, PatternRewriter &rewriter) {
+  Value x = node.getOperand(0);
+  if (node.isOp("Clip")) {
+    if (node.getInput(2) || !node.getInput(1) || !isNumber(node.getInput(1), 0))
+      return failure();
+  } else {
+    if (node.getNumOperands() != 2)
+      return failure();
+    if (isNumber(x, 0))
+      x = node.getOperand(1);
+    else if (!isNumber(node.getOperand(1), 0))
+      return failure();
+  }
+  if (!hasTypeOf(node, x))
+    return failure();
+  tell(node, "Relu");
+  NodeBuilder(rewriter, node).replace("Relu", x);
+  return success();
+}
+
+/// Relu of what is not negative.
+static LogicalResult dropRelu(onnx::NodeOp node, PatternRewriter &rewriter) {
+  auto inner = node.getOperand(0).getDefiningOp<onnx::NodeOp>();
+  if (!inner || !inner.getDomain().empty() ||
+      !llvm::is_contained({"Relu", "Sigmoid", "Softmax", "Exp", "Abs",
+                           "HardSigmoid", "Softplus"},
+                          inner.getOpType()))
+    return failure();
+  rewriter.replaceOp(node, node.getOperand(0));
+  return success();
+}
+
+namespace {
+
+struct RecognizeActivationsPass
+    : dlc::impl::RecognizeActivationsBase<RecognizeActivationsPass> {
+  using RecognizeActivationsBase::RecognizeActivationsBase;
+
+  void runOnOperation() override {
+    MLIRContext *context = &getContext();
+    RewritePatternSet patterns(context);
+    for (StringRef op : {"Mul", "Div"}) {
+      if (opset >= 20)
+        patterns.add<FunctionPattern<makeGelu>>(context, op, 2);
+      patterns.add<MakeGates>(context, op, opset);
+    }
+    patterns.add<FunctionPattern<makeSigmoid>>(context, "Div");
+    patterns.add<FunctionPattern<makeSigmoid>>(context, "Reciprocal");
+    patterns.add<FunctionPattern<makeSoftplus>>(context, "Log");
+    patterns.add<FunctionPattern<makeRelu>>(context, "Clip");
+    patterns.add<FunctionPattern<makeRelu>>(context, "Max");
+    patterns.add<FunctionPattern<dropRelu>>(context, "Relu");
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace

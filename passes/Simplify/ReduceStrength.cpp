@@ -1,0 +1,241 @@
+// Writes what nodes compute with cheaper nodes, or fewer.
+
+#include "passes/Simplify/Passes.h"
+#include "passes/Simplify/Products.h"
+
+using namespace mlir;
+
+namespace dlc {
+#define GEN_PASS_DEF_REDUCESTRENGTH
+#include "passes/Simplify/Passes.h.inc"
+} // namespace dlc
+
+using namespace dlc;
+using namespace dlc::simplify;
+
+/// x^2 as x * x, x^0.5 as a root, x^-1 as a reciprocal.
+static LogicalResult rewritePow(onnx::NodeOp node, PatternRewriter &rewriter) {
+  Value x = node.getOperand(0);
+  auto power = numberOf(node.getOperand(1));
+  if (!power || !isFloat(x) || x.getType() != node.getResult(0).getType())
+    return failure();
+  NodeBuilder make(rewriter, node);
+  if (*power == 2)
+    make.replace("Mul", {x, x});
+  else if (*power == 0.5)
+    make.replace("Sqrt", x);
+  else if (*power == -1)
+    make.replace("Reciprocal", x);
+  else
+    return failure();
+  return success();
+}
+
+/// 1 / x as Reciprocal(x).
+static LogicalResult rewriteDiv(onnx::NodeOp node, PatternRewriter &rewriter) {
+  Value x = node.getOperand(1);
+  if (!isFloat(x) || constantOf(x) || !isNumber(node.getOperand(0), 1) ||
+      x.getType() != node.getResult(0).getType())
+    return failure();
+  NodeBuilder(rewriter, node).replace("Reciprocal", x);
+  return success();
+}
+
+/// Two factors or summands that are numbers as one.
+static LogicalResult mergeNumbers(onnx::NodeOp node,
+                                  PatternRewriter &rewriter) {
+  bool isSum = node.isOp("Add") || node.isOp("Sub");
+  auto read = [&](onnx::NodeOp op) -> std::pair<Value, double> {
+    if (op.getNumOperands() != 2 || !isFloat(op.getOperand(0)) ||
+        !isFloat(op.getOperand(1)))
+      return {};
+    bool isInverse = op.isOp("Sub") || op.isOp("Div");
+    for (unsigned i : {1, 0}) {
+      if (i == 0 && isInverse)
+        break;
+      auto number = numberOf(op.getOperand(i));
+      Value rest = op.getOperand(1 - i);
+      if (!number || rest.getType() != op.getResult(0).getType() ||
+          (op.isOp("Div") && *number == 0))
+        continue;
+      double value = !isInverse ? *number : isSum ? -*number : 1 / *number;
+      return {rest, value};
+    }
+    return {};
+  };
+  auto [middle, outer] = read(node);
+  if (!middle || !middle.hasOneUse())
+    return failure();
+  auto inner = middle.getDefiningOp<onnx::NodeOp>();
+  if (!inner || !inner.getDomain().empty() ||
+      !(isSum ? inner.isOp("Add") || inner.isOp("Sub")
+              : inner.isOp("Mul") || inner.isOp("Div")))
+    return failure();
+  auto [x, first] = read(inner);
+  if (!x)
+    return failure();
+  NodeBuilder make(rewriter, node);
+  Type element = getElementTypeOrSelf(x.getType());
+  double number = isSum ? outer + first : outer * first;
+  make.replace(isSum ? "Add" : "Mul",
+               {x, make.number(number, element, isSum ? "sum" : "product")});
+  return success();
+}
+
+/// Flatten(GlobalAveragePool(x)), or a Reshape of it to a matrix, as a mean
+/// that does not keep the axes.
+static LogicalResult flattenMean(onnx::NodeOp node, PatternRewriter &rewriter) {
+  RankedTensorType type = tensorOf(node.getResult(0));
+  Value pooled = node.getOperand(0);
+  if (!type || type.getRank() != 2 || !pooled.hasOneUse())
+    return failure();
+  auto pool = pooled.getDefiningOp<onnx::NodeOp>();
+  if (!pool || !pool.getDomain().empty())
+    return failure();
+  RankedTensorType from = tensorOf(pool.getOperand(0)), to = tensorOf(pooled);
+  if (!from || !to || from.getRank() < 3 || from.getRank() != to.getRank())
+    return failure();
+  bool isGlobal = pool.isOp("GlobalAveragePool");
+  auto kernel = pool.getInts("kernel_shape");
+  auto pads = pool.getInts("pads");
+  if (pool.isOp("AveragePool") && kernel && from.hasStaticShape())
+    isGlobal = ArrayRef(*kernel) == from.getShape().drop_front(2) &&
+               (!pads || llvm::all_of(*pads, [](auto p) { return p == 0; })) &&
+               pool.getString("auto_pad", "NOTSET") == "NOTSET";
+  if (pool.isOp("ReduceMean") && pool.getInt("keepdims", 1)) {
+    auto axes = intsOf(pool.getInput(1));
+    isGlobal = axes && int64_t(axes->size()) == from.getRank() - 2;
+    for (int64_t &axis : axes ? *axes : SmallVector<int64_t>())
+      isGlobal &= toAxis(axis, from.getRank()) >= 2;
+  }
+  // [N, C, 1, 1] to [N, C].
+  if (!isGlobal || from.isDynamicDim(1) ||
+      (node.isOp("Flatten") && node.getInt("axis", 1) != 1 &&
+       node.getInt("axis", 1) != 1 - to.getRank()))
+    return failure();
+  bool keepsBatch =
+      node.isOp("Flatten") || (!type.isDynamicDim(1) && !from.isDynamicDim(1) &&
+                               type.getDimSize(1) == from.getDimSize(1));
+  if (!keepsBatch)
+    return failure();
+  SmallVector<int64_t> axes;
+  for (int64_t i = 2; i < from.getRank(); ++i)
+    axes.push_back(i);
+  NodeBuilder make(rewriter, node);
+  make.replace("ReduceMean", {pool.getOperand(0), make.ints(axes, "axes")},
+               make.attr("keepdims", int64_t(0)));
+  return success();
+}
+
+/// A Transpose of a Transpose as one.
+static LogicalResult mergeTransposes(onnx::NodeOp node,
+                                     PatternRewriter &rewriter) {
+  onnx::NodeOp inner = producerOf(node.getOperand(0), "Transpose");
+  int64_t rank = rankOf(node.getOperand(0));
+  if (!inner || rank < 0)
+    return failure();
+  auto read = [&](onnx::NodeOp op) {
+    if (auto permutation = op.getInts("perm"))
+      return *permutation;
+    SmallVector<int64_t> turned;
+    for (int64_t i = rank; i-- > 0;)
+      turned.push_back(i);
+    return turned;
+  };
+  SmallVector<int64_t> merged;
+  SmallVector<int64_t> first = read(inner);
+  for (int64_t axis : read(node))
+    merged.push_back(first[axis]);
+  NodeBuilder make(rewriter, node);
+  make.replace("Transpose", inner.getOperand(0),
+               make.attr("perm", ArrayRef(merged)));
+  return success();
+}
+
+/// A Transpose that moves sizes of 1 only is a reshape.
+static bool movesOnlyOnes(onnx::NodeOp node) {
+  RankedTensorType type = tensorOf(node.getOperand(0));
+  auto permutation = node.getInts("perm");
+  if (!type || !permutation || !type.hasStaticShape())
+    return false;
+  SmallVector<int64_t> others;
+  for (int64_t axis : *permutation)
+    if (type.getDimSize(axis) != 1)
+      others.push_back(axis);
+  return llvm::is_sorted(others);
+}
+
+static LogicalResult reshapeTranspose(onnx::NodeOp node,
+                                      PatternRewriter &rewriter) {
+  // Only beside a reshape, with which it merges.
+  auto isReshape = [](Operation *op) {
+    auto other = dyn_cast_or_null<onnx::NodeOp>(op);
+    return other && other.getDomain().empty() &&
+           llvm::is_contained({"Reshape", "Flatten", "Squeeze", "Unsqueeze"},
+                              other.getOpType());
+  };
+  if (!movesOnlyOnes(node) ||
+      (!isReshape(node.getOperand(0).getDefiningOp()) &&
+       !(node->hasOneUse() && isReshape(*node->user_begin()))))
+    return failure();
+  NodeBuilder make(rewriter, node);
+  auto sizes = tensorOf(node.getResult(0)).getShape();
+  make.replace("Reshape", {node.getOperand(0), make.ints(sizes, "shape")});
+  return success();
+}
+
+/// Reshape(Gemm(Reshape(x, [-1, K]), w, b), [.., N]) as MatMul(x, w) + b, which
+/// takes tensors of any rank.
+static LogicalResult liftGemm(onnx::NodeOp node, PatternRewriter &rewriter) {
+  onnx::NodeOp gemm = soleProducerOf(node.getOperand(0), "Gemm");
+  onnx::NodeOp flat =
+      gemm ? soleProducerOf(gemm.getOperand(0), "Reshape") : onnx::NodeOp();
+  if (!flat || gemm.getInt("transA", 0) || gemm.getInt("transB", 0) ||
+      gemm.getFloat("alpha", 1) != 1 || gemm.getFloat("beta", 1) != 1)
+    return failure();
+  Value x = flat.getOperand(0), bias = gemm.getInput(2);
+  RankedTensorType from = tensorOf(x), to = tensorOf(node.getResult(0)),
+                   weights = tensorOf(gemm.getOperand(1));
+  if (!from || !to || !weights || from.getRank() != to.getRank() ||
+      from.getRank() < 3 || weights.isDynamicDim(0) ||
+      from.getShape().back() != weights.getDimSize(0) ||
+      to.getShape().back() != weights.getDimSize(1) ||
+      (bias && rankOf(bias) > 1))
+    return failure();
+  // All but the last size stay: of those that are not known, one at most, or
+  // those that the reshape takes over.
+  auto sizes = node.isOp("Reshape") ? intsOf(node.getOperand(1)) : std::nullopt;
+  if (!sizes || from.getShape().drop_back() != to.getShape().drop_back() ||
+      to.getNumDynamicDims() > 1)
+    return failure();
+  NodeBuilder make(rewriter, node);
+  if (!bias) {
+    make.replace("MatMul", {x, gemm.getOperand(1)});
+    return success();
+  }
+  Value product = make.make("MatMul", {x, gemm.getOperand(1)}, to, "product");
+  make.replace("Add", {product, bias});
+  return success();
+}
+
+namespace {
+
+struct ReduceStrengthPass : dlc::impl::ReduceStrengthBase<ReduceStrengthPass> {
+  void runOnOperation() override {
+    MLIRContext *context = &getContext();
+    RewritePatternSet patterns(context);
+    patterns.add<FunctionPattern<rewritePow>>(context, "Pow");
+    patterns.add<FunctionPattern<rewriteDiv>>(context, "Div");
+    for (StringRef op : {"Add", "Sub", "Mul", "Div"})
+      patterns.add<FunctionPattern<mergeNumbers>>(context, op);
+    for (StringRef op : {"Flatten", "Reshape", "Squeeze"})
+      patterns.add<FunctionPattern<flattenMean>>(context, op);
+    patterns.add<FunctionPattern<liftGemm>>(context, "Reshape", 2);
+    patterns.add<FunctionPattern<mergeTransposes>>(context, "Transpose");
+    patterns.add<FunctionPattern<reshapeTranspose>>(context, "Transpose");
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace

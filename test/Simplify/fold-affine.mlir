@@ -1,0 +1,66 @@
+// RUN: dlc-opt --split-input-file --dlc-fold-affine %s | FileCheck %s
+
+// CHECK-LABEL: onnx.graph
+// CHECK-NOT: "BatchNormalization"
+// CHECK: %[[Y:.*]] = onnx.node "Conv"(%x, %{{.*}}, %{{.*}}) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>, tensor<4xf32>)
+// CHECK: onnx.return %[[Y]]
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<1x3x8x8xf32>) -> ("y") {
+    %w = onnx.initializer "w" = dense<1.0> : tensor<4x3x3x3xf32>
+    %s = onnx.initializer "s" = dense<2.0> : tensor<4xf32>
+    %b = onnx.initializer "b" = dense<1.0> : tensor<4xf32>
+    %m = onnx.initializer "m" = dense<0.5> : tensor<4xf32>
+    %v = onnx.initializer "v" = dense<4.0> : tensor<4xf32>
+    %a = onnx.node "Conv"(%x, %w) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>) -> ("a" : tensor<1x4x6x6xf32>)
+    %y = onnx.node "BatchNormalization"(%a, %s, %b, %m, %v) : (tensor<1x4x6x6xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> ("y" : tensor<1x4x6x6xf32>)
+    onnx.return %y : tensor<1x4x6x6xf32>
+  }
+}
+
+// -----
+
+// The convolution is used otherwise, too.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Conv"(%x, %w)
+// CHECK: "Mul"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<1x3x8x8xf32>) -> ("a", "y") {
+    %w = onnx.initializer "w" = dense<1.0> : tensor<4x3x3x3xf32>
+    %s = onnx.initializer "s" = dense<2.0> : tensor<4x1x1xf32>
+    %a = onnx.node "Conv"(%x, %w) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>) -> ("a" : tensor<1x4x6x6xf32>)
+    %y = onnx.node "Mul"(%a, %s) : (tensor<1x4x6x6xf32>, tensor<4x1x1xf32>) -> ("y" : tensor<1x4x6x6xf32>)
+    onnx.return %a, %y : tensor<1x4x6x6xf32>, tensor<1x4x6x6xf32>
+  }
+}
+
+// -----
+
+// Padding is 0, not what a shift makes of 0.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Add"(%x, %s)
+// CHECK: "Conv"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<1x3x8x8xf32>) -> ("y") {
+    %w = onnx.initializer "w" = dense<1.0> : tensor<4x3x3x3xf32>
+    %s = onnx.initializer "s" = dense<2.0> : tensor<3x1x1xf32>
+    %a = onnx.node "Add"(%x, %s) : (tensor<1x3x8x8xf32>, tensor<3x1x1xf32>) -> ("a" : tensor<1x3x8x8xf32>)
+    %y = onnx.node "Conv"(%a, %w) {pads = array<i64: 1, 1, 1, 1>} : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>) -> ("y" : tensor<1x4x8x8xf32>)
+    onnx.return %y : tensor<1x4x8x8xf32>
+  }
+}
+
+// -----
+
+// A scale along rows is none of channels.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Conv"(%x, %w)
+// CHECK: "Mul"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<1x3x8x8xf32>) -> ("y") {
+    %w = onnx.initializer "w" = dense<1.0> : tensor<4x3x3x3xf32>
+    %s = onnx.initializer "s" = dense<2.0> : tensor<6x1xf32>
+    %a = onnx.node "Conv"(%x, %w) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>) -> ("a" : tensor<1x4x6x6xf32>)
+    %y = onnx.node "Mul"(%a, %s) : (tensor<1x4x6x6xf32>, tensor<6x1xf32>) -> ("y" : tensor<1x4x6x6xf32>)
+    onnx.return %y : tensor<1x4x6x6xf32>
+  }
+}

@@ -1,0 +1,50 @@
+// RUN: dlc-opt --split-input-file --dlc-recognize-normalizations %s | FileCheck %s
+
+// CHECK-LABEL: onnx.graph
+// CHECK: %[[Y:.*]] = onnx.node "LayerNormalization"(%x, %g, %bb) {axis = -1 : i64, epsilon = {{.*}} : f32}
+// CHECK-NEXT: onnx.return %[[Y]]
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<2x4xf32>) -> ("y") {
+    %ax = onnx.initializer "ax" = dense<[-1]> : tensor<1xi64>
+    %two = onnx.initializer "two" = dense<2.0> : tensor<f32>
+    %e = onnx.initializer "e" = dense<1.0e-5> : tensor<f32>
+    %g = onnx.initializer "g" = dense<2.0> : tensor<4xf32>
+    %bb = onnx.initializer "bb" = dense<1.0> : tensor<4xf32>
+    %m = onnx.node "ReduceMean"(%x, %ax) : (tensor<2x4xf32>, tensor<1xi64>) -> ("m" : tensor<2x1xf32>)
+    %d = onnx.node "Sub"(%x, %m) : (tensor<2x4xf32>, tensor<2x1xf32>) -> ("d" : tensor<2x4xf32>)
+    %q = onnx.node "Pow"(%d, %two) : (tensor<2x4xf32>, tensor<f32>) -> ("q" : tensor<2x4xf32>)
+    %v = onnx.node "ReduceMean"(%q, %ax) : (tensor<2x4xf32>, tensor<1xi64>) -> ("v" : tensor<2x1xf32>)
+    %w = onnx.node "Add"(%v, %e) : (tensor<2x1xf32>, tensor<f32>) -> ("w" : tensor<2x1xf32>)
+    %s = onnx.node "Sqrt"(%w) : (tensor<2x1xf32>) -> ("s" : tensor<2x1xf32>)
+    %n = onnx.node "Div"(%d, %s) : (tensor<2x4xf32>, tensor<2x1xf32>) -> ("n" : tensor<2x4xf32>)
+    %k = onnx.node "Mul"(%n, %g) : (tensor<2x4xf32>, tensor<4xf32>) -> ("k" : tensor<2x4xf32>)
+    %y = onnx.node "Add"(%k, %bb) : (tensor<2x4xf32>, tensor<4xf32>) -> ("y" : tensor<2x4xf32>)
+    onnx.return %y : tensor<2x4xf32>
+  }
+}
+
+// -----
+
+// A mean over other axes than the last.
+// CHECK-LABEL: onnx.graph
+// CHECK-NOT: "LayerNormalization"
+// CHECK: "Div"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<2x4xf32>) -> ("y") {
+    %ax = onnx.initializer "ax" = dense<[0]> : tensor<1xi64>
+    %two = onnx.initializer "two" = dense<2.0> : tensor<f32>
+    %e = onnx.initializer "e" = dense<1.0e-5> : tensor<f32>
+    %g = onnx.initializer "g" = dense<2.0> : tensor<4xf32>
+    %bb = onnx.initializer "bb" = dense<1.0> : tensor<4xf32>
+    %m = onnx.node "ReduceMean"(%x, %ax) : (tensor<2x4xf32>, tensor<1xi64>) -> ("m" : tensor<1x4xf32>)
+    %d = onnx.node "Sub"(%x, %m) : (tensor<2x4xf32>, tensor<1x4xf32>) -> ("d" : tensor<2x4xf32>)
+    %q = onnx.node "Pow"(%d, %two) : (tensor<2x4xf32>, tensor<f32>) -> ("q" : tensor<2x4xf32>)
+    %v = onnx.node "ReduceMean"(%q, %ax) : (tensor<2x4xf32>, tensor<1xi64>) -> ("v" : tensor<1x4xf32>)
+    %w = onnx.node "Add"(%v, %e) : (tensor<1x4xf32>, tensor<f32>) -> ("w" : tensor<1x4xf32>)
+    %s = onnx.node "Sqrt"(%w) : (tensor<1x4xf32>) -> ("s" : tensor<1x4xf32>)
+    %n = onnx.node "Div"(%d, %s) : (tensor<2x4xf32>, tensor<1x4xf32>) -> ("n" : tensor<2x4xf32>)
+    %k = onnx.node "Mul"(%n, %g) : (tensor<2x4xf32>, tensor<4xf32>) -> ("k" : tensor<2x4xf32>)
+    %y = onnx.node "Add"(%k, %bb) : (tensor<2x4xf32>, tensor<4xf32>) -> ("y" : tensor<2x4xf32>)
+    onnx.return %y : tensor<2x4xf32>
+  }
+}

@@ -1,0 +1,246 @@
+"""What exporters scatter collapses to one operator, with the same values: a
+table of the forms."""
+
+import math
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+from onnx import helper
+
+sys.path.append(str(pathlib.Path(__file__).parent))
+
+from emit_common import check_same, count, emit, make_model  # noqa: E402
+
+node = helper.make_node
+F = np.float32
+
+
+def weights(*shape, seed=0):
+    return (np.random.default_rng(seed + sum(shape)).standard_normal(shape) * 0.3).astype(F)
+
+
+def scalars(**values):
+    return {name: F(value) for name, value in values.items()}
+
+
+def gelu_erf(order):
+    """x / 2 * (1 + erf(x / sqrt 2)) in three orders, and with a product."""
+    constants = scalars(root=math.sqrt(2), half=0.5, one=1, inverse=1 / math.sqrt(2))
+    scaled = node("Mul" if order == "product" else "Div",
+                  ["x", "inverse" if order == "product" else "root"], ["a"])  # fmt: skip
+    gate = [scaled, node("Erf", ["a"], ["b"]), node("Add", ["b", "one"], ["c"])]
+    last = {
+        "half first": [node("Mul", ["x", "half"], ["d"]), node("Mul", ["d", "c"], ["y"])],
+        "half last": [node("Mul", ["x", "c"], ["d"]), node("Mul", ["d", "half"], ["y"])],
+        "half in gate": [node("Mul", ["half", "c"], ["d"]), node("Mul", ["x", "d"], ["y"])],
+        "product": [node("Mul", ["x", "c"], ["d"]), node("Mul", ["d", "half"], ["y"])],
+    }
+    return gate + last[order], constants
+
+
+def gelu_tanh(form):
+    constants = scalars(k=0.044715, s=math.sqrt(2 / math.pi), half=0.5, one=1, three=3)
+    if form == "power":
+        inner = [node("Pow", ["x", "three"], ["a"]), node("Mul", ["a", "k"], ["b"]),
+                 node("Add", ["x", "b"], ["c"]), node("Mul", ["c", "s"], ["d"])]  # fmt: skip
+    else:
+        inner = [node("Mul", ["x", "x"], ["a"]), node("Mul", ["a", "k"], ["b"]),
+                 node("Add", ["b", "one"], ["c"]), node("Mul", ["x", "c"], ["e"]),
+                 node("Mul", ["e", "s"], ["d"])]  # fmt: skip
+    rest = [node("Tanh", ["d"], ["f"]), node("Add", ["f", "one"], ["g"]),
+            node("Mul", ["x", "g"], ["h"]), node("Mul", ["h", "half"], ["y"])]  # fmt: skip
+    return inner + rest, constants
+
+
+def relu6_gate(hard):
+    constants = scalars(three=3, zero=0, six=6)
+    nodes = [node("Add", ["x", "three"], ["a"]), node("Clip", ["a", "zero", "six"], ["b"])]
+    if hard == "HardSigmoid":
+        return [*nodes, node("Div", ["b", "six"], ["y"])], constants
+    return [*nodes, node("Mul", ["x", "b"], ["c"]), node("Div", ["c", "six"], ["y"])], constants
+
+
+ACTIVATIONS = {
+    "gelu, half first": ("Gelu", gelu_erf("half first")),
+    "gelu, half last": ("Gelu", gelu_erf("half last")),
+    "gelu, half in the gate": ("Gelu", gelu_erf("half in gate")),
+    "gelu, a product": ("Gelu", gelu_erf("product")),
+    "gelu, tanh of a power": ("Gelu", gelu_tanh("power")),
+    "gelu, tanh of products": ("Gelu", gelu_tanh("products")),
+    "hard swish": ("HardSwish", relu6_gate("HardSwish")),
+    "hard sigmoid": ("HardSigmoid", relu6_gate("HardSigmoid")),
+    "mish": ("Mish", ([node("Softplus", ["x"], ["a"]), node("Tanh", ["a"], ["b"]),
+                       node("Mul", ["x", "b"], ["y"])], {})),
+    "softplus": ("Softplus", ([node("Exp", ["x"], ["a"]), node("Add", ["a", "one"], ["b"]),
+                               node("Log", ["b"], ["y"])], scalars(one=1))),
+    "swish": ("Swish", ([node("Sigmoid", ["x"], ["a"]), node("Mul", ["x", "a"], ["y"])], {})),
+    "sigmoid": ("Sigmoid", ([node("Neg", ["x"], ["a"]), node("Exp", ["a"], ["b"]),
+                             node("Add", ["b", "one"], ["c"]), node("Div", ["one", "c"], ["y"])],
+                            scalars(one=1))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation(name, tmp_path):
+    expected, (nodes, constants) = ACTIVATIONS[name]
+    model = make_model(nodes, {"x": [2, 5]}, {"y": [2, 5]}, constants)
+    opset = 24 if expected == "Swish" else 21
+    after = emit(model, tmp_path, f"--opset={opset}")
+    assert count(after) == {expected: 1}
+    check_same(model, after)
+
+
+def centred(axes, shape, *, power=True):
+    constants = {"ax": np.array(axes), **scalars(two=2, e=1e-5)}
+    square = node("Pow", ["d", "two"], ["q"]) if power else node("Mul", ["d", "d"], ["q"])
+    nodes = [node("ReduceMean", ["x", "ax"], ["m"]), node("Sub", ["x", "m"], ["d"]), square,
+             node("ReduceMean", ["q", "ax"], ["v"]), node("Add", ["v", "e"], ["w"]),
+             node("Sqrt", ["w"], ["s"]), node("Div", ["d", "s"], ["n"])]  # fmt: skip
+    return nodes, constants
+
+
+@pytest.mark.parametrize("power", [True, False])
+def test_layer_normalization(power, tmp_path):
+    nodes, constants = centred([-1], (2, 3, 8), power=power)
+    nodes += [node("Mul", ["n", "g"], ["k"]), node("Add", ["k", "b"], ["y"])]
+    constants |= {"g": weights(8), "b": weights(8, seed=1)}
+    model = make_model(nodes, {"x": [2, 3, 8]}, {"y": [2, 3, 8]}, constants, opset=18)
+    after = emit(model, tmp_path)
+    assert count(after) == {"LayerNormalization": 1}
+    check_same(model, after)
+
+
+def test_instance_normalization(tmp_path):
+    nodes, constants = centred([2, 3], (2, 3, 4, 5))
+    nodes += [node("Mul", ["n", "g"], ["k"]), node("Add", ["k", "b"], ["y"])]
+    constants |= {"g": weights(3, 1, 1), "b": weights(3, 1, 1, seed=1)}
+    model = make_model(nodes, {"x": [2, 3, 4, 5]}, {"y": [2, 3, 4, 5]}, constants, opset=18)
+    after = emit(model, tmp_path)
+    assert count(after) == {"InstanceNormalization": 1}
+    check_same(model, after)
+
+
+def test_rms_normalization(tmp_path):
+    nodes = [node("Pow", ["x", "two"], ["q"]), node("ReduceMean", ["q", "ax"], ["v"]),
+             node("Add", ["v", "e"], ["w"]), node("Sqrt", ["w"], ["s"]),
+             node("Reciprocal", ["s"], ["r"]), node("Mul", ["x", "r"], ["n"]),
+             node("Mul", ["g", "n"], ["y"])]  # fmt: skip
+    constants = {"ax": np.array([-1]), "g": weights(8), **scalars(two=2, e=1e-6)}
+    model = make_model(nodes, {"x": [2, 3, 8]}, {"y": [2, 3, 8]}, constants, opset=18)
+    after = emit(model, tmp_path, "--opset=23")
+    assert count(after) == {"RMSNormalization": 1}
+    check_same(model, after)
+    # The operator is newer than what is asked for.
+    assert "RMSNormalization" not in count(emit(model, tmp_path, "--opset=21"))
+
+
+def test_group_normalization(tmp_path):
+    nodes = [node("Reshape", ["x", "split"], ["a"]),
+             node("InstanceNormalization", ["a", "ones", "zeros"], ["b"], epsilon=1e-5),
+             node("Reshape", ["b", "whole"], ["c"]), node("Mul", ["c", "g"], ["d"]),
+             node("Add", ["d", "h"], ["y"])]  # fmt: skip
+    constants = {"split": np.array([0, 2, -1]), "whole": np.array([2, 4, 3, 3]),
+                 "ones": np.ones(2, F), "zeros": np.zeros(2, F),
+                 "g": weights(4, 1, 1), "h": weights(4, 1, 1, seed=1)}  # fmt: skip
+    model = make_model(nodes, {"x": [2, 4, 3, 3]}, {"y": [2, 4, 3, 3]}, constants)
+    after = emit(model, tmp_path)
+    assert count(after) == {"GroupNormalization": 1}
+    check_same(model, after)
+
+
+def test_scattered_batch_normalization(tmp_path):
+    """Of a convolution it becomes a part; alone it is the operator."""
+    nodes = [node("Sub", ["c", "m"], ["d"]), node("Div", ["d", "s"], ["e"]),
+             node("Mul", ["e", "g"], ["f"]), node("Add", ["f", "b"], ["y"])]  # fmt: skip
+    constants = {n: weights(4, 1, 1, seed=i) for i, n in enumerate("mgb")}
+    constants["s"] = np.abs(weights(4, 1, 1, seed=9)) + F(1)
+    alone = make_model(nodes, {"c": [2, 4, 6, 6]}, {"y": [2, 4, 6, 6]}, constants)
+    after = emit(alone, tmp_path)
+    assert count(after) == {"BatchNormalization": 1}
+    check_same(alone, after)
+    conv = node("Conv", ["x", "w"], ["c"], pads=[1] * 4)
+    model = make_model([conv, *nodes], {"x": [2, 3, 6, 6]}, {"y": [2, 4, 6, 6]},
+                       {**constants, "w": weights(4, 3, 3, 3)})  # fmt: skip
+    after = emit(model, tmp_path)
+    assert count(after) == {"Conv": 1}
+    check_same(model, after)
+
+
+def batch_norm(x, y, channels, constants):
+    names = [f"{y}.{part}" for part in ("scale", "bias", "mean", "var")]
+    for i, name in enumerate(names):
+        constants[name] = weights(channels, seed=i)
+    constants[names[3]] = np.abs(constants[names[3]]) + F(0.5)
+    return node("BatchNormalization", [x, *names], [y])
+
+
+def test_repvgg(tmp_path):
+    """A window, a smaller one and the identity, each normalised, are one."""
+    constants = {"w3": weights(4, 4, 3, 3), "w1": weights(4, 4, 1, 1)}
+    nodes = [node("Conv", ["x", "w3"], ["a"], pads=[1] * 4), batch_norm("a", "a1", 4, constants),
+             node("Conv", ["x", "w1"], ["b"]), batch_norm("b", "b1", 4, constants),
+             batch_norm("x", "c1", 4, constants), node("Add", ["a1", "b1"], ["d"]),
+             node("Add", ["d", "c1"], ["e"]), node("Relu", ["e"], ["y"])]  # fmt: skip
+    model = make_model(nodes, {"x": [1, 4, 8, 8]}, {"y": [1, 4, 8, 8]}, constants)
+    after = emit(model, tmp_path)
+    assert count(after) == {"Conv": 1, "Relu": 1}
+    check_same(model, after)
+
+
+B, S, H, D = 2, 5, 3, 4
+
+
+def split(x, y, perm, shape):
+    return [node("Reshape", [x, shape], [y + "r"]), node("Transpose", [y + "r"], [y], perm=perm)]
+
+
+def attention(origin):
+    """Between products for queries, keys and values and the one that follows,
+    as the exporters of five origins write it."""
+    constants = {n: weights(H * D, H * D, seed=i) for i, n in enumerate("abcd")}
+    constants |= {"s4": np.array([B, S, H, D]), "s3": np.array([B, S, H * D]),
+                  "s0": np.array([0, -1, H, D]), "s0j": np.array([0, 0, -1]),
+                  "sm": np.array([-1, H * D]), **scalars(root=2, inv=0.5, quarter=math.sqrt(0.5)),
+                  "mask": np.triu(np.full((1, 1, S, S), -1e4, F), 1)}  # fmt: skip
+    nodes = [node("MatMul", ["x", w], [p]) for w, p in zip("abc", ("q3", "k3", "v3"))]
+    shape = {"tf2onnx": "s4", "paddle2onnx": "s0"}.get(origin, "s4")
+    nodes += split("q3", "q", [0, 2, 1, 3], shape) + split("v3", "v", [0, 2, 1, 3], shape)
+    if origin in ("torch", "transformers"):
+        nodes += split("k3", "kt", [0, 2, 3, 1], shape)
+    else:
+        nodes += split("k3", "k", [0, 2, 1, 3], shape)
+        nodes += [node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2])]
+    if origin == "torch":  # half of the scale on either side
+        nodes += [node("Mul", ["q", "quarter"], ["qs"]), node("Mul", ["kt", "quarter"], ["ks"]),
+                  node("MatMul", ["qs", "ks"], ["sc"])]  # fmt: skip
+    elif origin == "paddle2onnx":  # queries
+        nodes += [node("Mul", ["q", "inv"], ["qs"]), node("MatMul", ["qs", "kt"], ["sc"])]
+    elif origin == "gpt2":
+        nodes += [node("MatMul", ["q", "kt"], ["s"]), node("Mul", ["s", "inv"], ["sc"])]
+    else:
+        nodes += [node("MatMul", ["q", "kt"], ["s"]), node("Div", ["s", "root"], ["sc"])]
+    masked = "sc"
+    if origin in ("transformers", "tf2onnx", "gpt2"):
+        nodes += [node("Add", ["sc", "mask"], ["ms"])]
+        masked = "ms"
+    nodes += [node("Softmax", [masked], ["p"], axis=-1), node("MatMul", ["p", "v"], ["o"]),
+              node("Transpose", ["o"], ["ot"], perm=[0, 2, 1, 3])]  # fmt: skip
+    if origin == "gpt2":  # the product that follows is one of matrices
+        nodes += [node("Reshape", ["ot", "sm"], ["j"]), node("Gemm", ["j", "d"], ["z"]),
+                  node("Reshape", ["z", "s3"], ["y"])]  # fmt: skip
+    else:
+        nodes += [node("Reshape", ["ot", "s0j" if origin == "paddle2onnx" else "s3"], ["j"]),
+                  node("MatMul", ["j", "d"], ["y"])]  # fmt: skip
+    return make_model(nodes, {"x": [B, S, H * D]}, {"y": [B, S, H * D]}, constants)
+
+
+@pytest.mark.parametrize("origin", ["torch", "transformers", "tf2onnx", "paddle2onnx", "gpt2"])
+def test_attention(origin, tmp_path):
+    model = attention(origin)
+    after = emit(model, tmp_path, "--opset=23")
+    # One product makes queries, keys and values.
+    assert count(after) == {"MatMul": 2, "Split": 1, "Attention": 1}
+    check_same(model, after)
+    assert "Attention" not in count(emit(model, tmp_path, "--opset=22"))
