@@ -120,6 +120,14 @@ LogicalResult InitializerOp::verify() {
 // NodeOp
 //===----------------------------------------------------------------------===//
 
+/// A node without results is there for what it checks.
+void NodeOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  if (!getNumResults())
+    effects.emplace_back(MemoryEffects::Write::get());
+}
+
 LogicalResult NodeOp::verify() {
   if (getOutputNames().size() != getNumResults())
     return emitOpError("expected ")

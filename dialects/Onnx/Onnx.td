@@ -223,7 +223,8 @@ def Onnx_InitializerOp : Onnx_Op<"initializer", [Pure,
   }];
 }
 
-def Onnx_NodeOp : Onnx_Op<"node", [NoMemoryEffect,
+def Onnx_NodeOp : Onnx_Op<"node", [
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
     DeclareOpInterfaceMethods<OpAsmOpInterface,
         ["getAsmResultNames", "getAsmBlockArgumentNames"]>]> {
   let summary = "one node of an ONNX graph, of whatever operator";

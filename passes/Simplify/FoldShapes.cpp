@@ -168,6 +168,14 @@ Element ShapeFolder::sizeOf(Value value, int64_t axis) {
 // Evaluation
 //===----------------------------------------------------------------------===//
 
+/// True if `type` holds `number`: what wraps around is left to the run.
+static bool holds(Type type, int64_t number) {
+  unsigned width = type.getIntOrFloatBitWidth();
+  if (type.isUnsignedInteger() || width == 1)
+    return number >= 0 && llvm::isUIntN(width, number);
+  return llvm::isIntN(width, number);
+}
+
 const Elements *ShapeFolder::find(Value value) {
   if (auto it = known.find(value); it != known.end())
     return &it->second;
@@ -176,7 +184,9 @@ const Elements *ShapeFolder::find(Value value) {
     return nullptr;
   Elements elements;
   for (int64_t number : *ints)
-    elements.push_back(Element::of(number));
+    elements.push_back(holds(getElementTypeOrSelf(value.getType()), number)
+                           ? Element::of(number)
+                           : Element());
   return &(known[value] = elements);
 }
 
@@ -493,6 +503,10 @@ void ShapeFolder::visit(Block &block) {
     std::optional<Elements> elements = evaluate(node);
     if (!elements)
       continue;
+    Type type = getElementTypeOrSelf(node.getResult(0).getType());
+    for (Element &element : *elements)
+      if (element.isNumber() && !holds(type, element.number))
+        element = Element();
     known[node.getResult(0)] = *elements;
     if (rewrite(node, *elements)) {
       known.erase(node.getResult(0));

@@ -292,7 +292,8 @@ void simplify::eraseDeadNodes(Block &block) {
     for (Region &region : op.getRegions())
       for (Block &inner : region)
         eraseDeadNodes(inner);
-    if (op.use_empty() && !op.hasTrait<OpTrait::IsTerminator>())
+    if (op.getNumResults() && op.use_empty() &&
+        !op.hasTrait<OpTrait::IsTerminator>())
       op.erase();
   }
 }

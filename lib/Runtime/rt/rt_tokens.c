@@ -65,7 +65,8 @@ static int64_t count_tokens(const struct pattern *pattern, int64_t least,
 }
 
 /* A dimension more, for the tokens of each text; where there are fewer, `pad`.
- * With `mark` a text begins with the byte 2 and ends with the byte 3. */
+ * With `mark` a text begins with the byte 2 and ends with the byte 3, unless
+ * there is no token at all, as in ONNX Runtime. */
 void dlc_rt_tokens(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
                    const struct dlc_rt_view *classes,
                    const struct dlc_rt_view *next,
@@ -75,14 +76,15 @@ void dlc_rt_tokens(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
   struct pattern pattern = {classes->data, accepts->data, next->data,
                             next->shape[1], dead};
   const intptr_t *from = x->data;
-  int64_t number = 1, width = 0, marks = mark ? 2 : 0;
+  int64_t number = 1, width = 0;
   for (int32_t d = 0; d < x->rank; ++d)
     number *= out->shape[d] = x->shape[d];
   for (int64_t i = 0; i < number; ++i) {
     int64_t count = count_tokens(&pattern, least, from[i]);
     width = count > width ? count : width;
   }
-  width += marks;
+  mark = mark && width;
+  width += mark ? 2 : 0;
   out->shape[x->rank] = width;
   size_t bytes = dlc_rt_bytes(sizeof(intptr_t), out->rank, out->shape);
   intptr_t *to =
