@@ -39,6 +39,32 @@ class Dlc:
         return Run(call, lambda: self.model.run(given))
 
 
+def make_session(path: pathlib.Path, threads: int = 1, optimize: bool = True) -> Any:
+    """A session of ONNX Runtime that says nothing."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def bind(session: Any, inputs: dict[str, np.ndarray]) -> Run:
+    """A run of ONNX Runtime without copies."""
+    binding = session.io_binding()
+    for name, value in inputs.items():
+        binding.bind_cpu_input(name, value)
+    for info in session.get_outputs():
+        binding.bind_output(info.name)
+    return Run(
+        lambda: session.run_with_iobinding(binding),
+        lambda: [np.asarray(value) for value in binding.copy_outputs_to_cpu()],
+    )
+
+
 class OnnxRuntime:
     name = "ONNX Runtime"
 
@@ -51,28 +77,8 @@ class OnnxRuntime:
 
         return onnxruntime.__version__
 
-    def make_session(self, threads: int) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        return onnxruntime.InferenceSession(
-            str(self.path), options, providers=["CPUExecutionProvider"]
-        )
-
     def prepare(self, inputs: dict[str, np.ndarray], threads: int) -> Run:
-        session = self.make_session(threads)
-        binding = session.io_binding()
-        for name, value in inputs.items():
-            binding.bind_cpu_input(name, value)
-        for info in session.get_outputs():
-            binding.bind_output(info.name)
-        return Run(
-            lambda: session.run_with_iobinding(binding),
-            lambda: [np.asarray(value) for value in binding.copy_outputs_to_cpu()],
-        )
+        return bind(make_session(self.path, threads), inputs)
 
 
 class OpenVino:

@@ -24,7 +24,7 @@ import objects
 import onnx
 import onnx.version_converter
 import subjects
-from verify import bind
+from engines import bind, make_session
 
 import dlc
 
@@ -81,17 +81,6 @@ def make_quantized(subject: subjects.Subject, form: str) -> pathlib.Path:
         )  # fmt: skip
         made.rename(path)
     return path
-
-
-def make_session(path: pathlib.Path, optimize: bool = True) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    if not optimize:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def time_all(runs: Sequence[Callable[[], None]]) -> list[float]:
@@ -153,7 +142,7 @@ def measure(
     ours, float_ours = (
         dlc.model.Call(model, given, threads=1, keep_workspace=True) for model in models
     )
-    times = time_all([ours, bind(session, inputs), float_ours])
+    times = time_all([ours, bind(session, inputs).call, float_ours])
     return [*(f"{seconds * 1e3:9.2f}" for seconds in times),
             f"{times[0] / times[1]:7.2f}", f"{times[0] / times[2]:7.2f}"]  # fmt: skip
 
@@ -276,7 +265,7 @@ def measure_kernels() -> None:
                 ).astype(np.int8 if signed else np.uint8)  # fmt: skip
                 same = (compiled.run([x])[0] == session.run(None, {"x": x})[0]).mean()
                 ours, theirs, least = time_all([
-                    dlc.model.Call(compiled, [x], threads=1, keep_workspace=True), bind(session, {"x": x}), peak,
+                    dlc.model.Call(compiled, [x], threads=1, keep_workspace=True), bind(session, {"x": x}).call, peak,
                 ])  # fmt: skip
                 share = products / ours / (peak_products / least)
                 print(f"{kind:5} {'s8s8' if signed else 'u8s8'}  dlc {ours * 1e3:7.2f} ms  "
@@ -317,7 +306,7 @@ def measure_blocks(size: int = 4096, block: int = 32) -> None:
                         w=random.standard_normal((size, size), np.float32))  # fmt: skip
             calls = [dlc.model.Call(compile_model(path, path.parent / "object"), [x], threads=1,
                                     keep_workspace=True) for path in (packed, real)]  # fmt: skip
-            ours, float_ours, theirs = time_all([*calls, bind(make_session(packed), {"x": x})])
+            ours, float_ours, theirs = time_all([*calls, bind(make_session(packed), {"x": x}).call])
             rate = size * (size * bits / 8 + blocks * 4) / ours / 1e9
             print(f"int{bits} {rows:3} x {size} x {size}  dlc {ours * 1e3:7.2f} ms  dlc f32 "
                   f"{float_ours * 1e3:7.2f} ms  ORT {theirs * 1e3:7.2f} ms  {rate:6.1f} GB/s of weights",

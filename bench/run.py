@@ -76,7 +76,7 @@ def work(name: str, threads: Sequence[int], rounds: int) -> list[dict[str, Any]]
                 made.append(engine(path, pathlib.Path(folder)))
             except ImportError:
                 print(f"{engine.name} is not installed", file=sys.stderr)
-        session = engines.OnnxRuntime(path, pathlib.Path(folder)).make_session(1)
+        session = engines.make_session(path)
         for sizes in subject.sizes:
             if subject.data:
                 values, expected = subject.data()

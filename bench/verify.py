@@ -23,21 +23,13 @@ from typing import Any
 import numpy as np
 import objects
 import subjects
+from engines import bind, make_session
 
 import dlc
 from dlc.verify import TOLERANCES, compare
 
 # Of a run of both engines in turns.
 SECONDS, ROUNDS = 4.0, 5
-
-
-def make_session(path: pathlib.Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def find_errors(found: Sequence[Any], expected: Sequence[Any]) -> dict[str, Any]:
@@ -83,16 +75,6 @@ def time_both(ours: Callable[[], None], theirs: Callable[[], None]) -> tuple[flo
     return least[0], least[1]
 
 
-def bind(session: Any, inputs: dict[str, np.ndarray]) -> Callable[[], None]:
-    """A run of ONNX Runtime without copies."""
-    binding = session.io_binding()
-    for name, value in inputs.items():
-        binding.bind_cpu_input(name, value)
-    for info in session.get_outputs():
-        binding.bind_output(info.name)
-    return lambda: session.run_with_iobinding(binding)
-
-
 def work(subject: subjects.Subject, target: str | None, timing: bool) -> list[dict[str, Any]]:
     """The rows of one model, one for each size of its inputs."""
     path = subject.find()
@@ -133,7 +115,7 @@ def measure(
     row = find_errors(model.run(given), expected)
     if timing:
         call = dlc.model.Call(model, given, threads=1, keep_workspace=True)
-        ours, theirs = time_both(call, bind(session, inputs))
+        ours, theirs = time_both(call, bind(session, inputs).call)
         row.update({"dlc_seconds": ours, "reference_seconds": theirs})
     return row
 

@@ -259,18 +259,6 @@ Value ContractEmitter::loadScalar(const ContractOperand &operand,
   return memref::LoadOp::create(b, operand.buffer, ValueRange{offset});
 }
 
-// Masks are made of arith ops: what vector has for them, the patterns that
-// convert vector to LLVM leave behind.
-
-/// A constant mask of the first `count` of `width` elements.
-static Value getConstantMask(ImplicitLocOpBuilder &b, int64_t count,
-                             int64_t width) {
-  SmallVector<bool> bits(width);
-  std::fill_n(bits.begin(), count, true);
-  auto type = VectorType::get({width}, b.getI1Type());
-  return arith::ConstantOp::create(b, DenseElementsAttr::get(type, bits));
-}
-
 Value ContractEmitter::getMask(TileColumn column) {
   if (column.count == column.width)
     return {};

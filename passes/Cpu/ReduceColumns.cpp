@@ -101,7 +101,6 @@ private:
   Value load(OpOperand &operand, Value column, TileColumn vector);
   void store(OpOperand &operand, Value value, Value column, TileColumn vector);
   SmallVector<Value> getIndices(OpOperand &operand, Value column);
-  Value getMask(TileColumn vector);
 
   ImplicitLocOpBuilder &b;
   IndexMath math;
@@ -244,13 +243,6 @@ SmallVector<Value> ColumnReduction::getIndices(OpOperand &operand,
   return indices;
 }
 
-Value ColumnReduction::getMask(TileColumn vector) {
-  SmallVector<bool> bits(vector.width);
-  std::fill_n(bits.begin(), vector.count, true);
-  auto type = VectorType::get({vector.width}, b.getI1Type());
-  return arith::ConstantOp::create(b, DenseElementsAttr::get(type, bits));
-}
-
 Value ColumnReduction::load(OpOperand &operand, Value column,
                             TileColumn vector) {
   Value buffer = operand.get();
@@ -268,8 +260,9 @@ Value ColumnReduction::load(OpOperand &operand, Value column,
   if (vector.count == vector.width)
     return vector::LoadOp::create(b, type, buffer, indices);
   Value pad = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  return vector::MaskedLoadOp::create(b, type, buffer, indices, getMask(vector),
-                                      pad);
+  return vector::MaskedLoadOp::create(
+      b, type, buffer, indices, getConstantMask(b, vector.count, vector.width),
+      pad);
 }
 
 void ColumnReduction::store(OpOperand &operand, Value value, Value column,
@@ -280,7 +273,9 @@ void ColumnReduction::store(OpOperand &operand, Value value, Value column,
   if (vector.count == vector.width)
     vector::StoreOp::create(b, value, buffer, indices);
   else
-    vector::MaskedStoreOp::create(b, buffer, indices, getMask(vector), value);
+    vector::MaskedStoreOp::create(
+        b, buffer, indices, getConstantMask(b, vector.count, vector.width),
+        value);
 }
 
 SmallVector<std::pair<Value, Value>> dlc::getLoopBounds(ImplicitLocOpBuilder &b,

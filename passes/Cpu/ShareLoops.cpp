@@ -126,14 +126,10 @@ struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
       return;
     ImplicitLocOpBuilder b(op.getLoc(), op);
     IndexMath math(b);
-    // The extent of each dimension, from an operand that has it.
+    SmallVector<std::pair<Value, Value>> all = getLoopBounds(b, op);
     SmallVector<Value> extents, counts;
     for (SplitDim dim : split) {
-      Value value;
-      unsigned position;
-      (void)op.mapIterationSpaceDimToOperandDim(dim.dim, value, position);
-      extents.push_back(
-          b.createOrFold<memref::DimOp>(value, int64_t(position)));
+      extents.push_back(all[dim.dim].second);
       counts.push_back(
           math.div(math.add(extents.back(), dim.size - 1), dim.size));
     }
@@ -148,7 +144,6 @@ struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
         bounds.push_back({first, math.min(math.add(first, dim.size), extent)});
       }
       if (isColumnReduction(op)) {
-        SmallVector<std::pair<Value, Value>> all = getLoopBounds(b, op);
         for (auto [dim, bound] : llvm::zip_equal(split, bounds))
           all[dim.dim] = bound;
         return emitColumnReduction(b, op, all, vectorBytes);

@@ -1,5 +1,6 @@
 // The body of an op on scalars, computed on vectors.
 #include "passes/Cpu/VectorBody.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
@@ -49,6 +50,16 @@ SmallVector<Value> dlc::emitVectorBody(ImplicitLocOpBuilder &b, Block &body,
     results.push_back(mapping.lookup(value));
   }
   return results;
+}
+
+// Masks are made of arith ops: what vector has for them, the patterns that
+// convert vector to LLVM leave behind.
+Value dlc::getConstantMask(ImplicitLocOpBuilder &b, int64_t count,
+                           int64_t width) {
+  SmallVector<bool> bits(width);
+  std::fill_n(bits.begin(), count, true);
+  auto type = VectorType::get({width}, b.getI1Type());
+  return arith::ConstantOp::create(b, DenseElementsAttr::get(type, bits));
 }
 
 void dlc::markVectorCode(Operation *op) {

@@ -17,6 +17,10 @@ llvm::SmallVector<mlir::Value>
 emitVectorBody(mlir::ImplicitLocOpBuilder &b, mlir::Block &body,
                llvm::ArrayRef<mlir::Value> arguments, int64_t width);
 
+/// A constant mask of the first `count` of `width` elements.
+mlir::Value getConstantMask(mlir::ImplicitLocOpBuilder &b, int64_t count,
+                            int64_t width);
+
 /// Tells LLVM that the loops of the function around `op` are vector code
 /// already: see lib/Codegen/Optimise.cpp.
 void markVectorCode(mlir::Operation *op);

@@ -78,6 +78,36 @@ Value ContractNest::zero() {
                                    kernel.b.getZeroAttr(op.getSumType()));
 }
 
+ContractNest::Place ContractNest::placeBlock(int64_t tileRows,
+                                             int64_t tileColumns) {
+  SmallVector<Extent> batchExtents = extentsOf(batch),
+                      rowExtents = extentsOf(rows),
+                      columnExtents = extentsOf(columns);
+  kernel.grid.factors = {
+      {batchExtents, 1}, {rowExtents, tileRows}, {columnExtents, tileColumns}};
+  Place place;
+  place.rowCount = kernel.product(rowExtents);
+  place.columnCount = kernel.product(columnExtents);
+  place.sumCount = kernel.product(extentsOf(sums));
+
+  // Blocks side by side share rows.
+  auto blocksOf = [&](ArrayRef<Extent> extents, Value count, int64_t size) {
+    int64_t fixed = fixedProduct(extents);
+    return ShapedType::isDynamic(fixed)
+               ? Extent{kernel.ceilDiv(count, size), ShapedType::kDynamic}
+               : kernel.fixedExtent(llvm::divideCeil(fixed, size));
+  };
+  SmallVector<Extent> blocks(batchExtents);
+  blocks.push_back(blocksOf(rowExtents, place.rowCount, tileRows));
+  blocks.push_back(blocksOf(columnExtents, place.columnCount, tileColumns));
+  place.batchAt = kernel.coordinates(kernel.block(), blocks);
+  place.firstColumn =
+      kernel.mul(place.batchAt.pop_back_val(), kernel.index(tileColumns));
+  place.firstRow =
+      kernel.mul(place.batchAt.pop_back_val(), kernel.index(tileRows));
+  return place;
+}
+
 Value ContractNest::offsetOf(unsigned operand, ArrayRef<Value> at) {
   Value buffer = op.getMapped()[operand];
   auto type = cast<MemRefType>(buffer.getType());

@@ -20,6 +20,14 @@ struct ContractNest {
   /// dimension; those of sums do not matter.
   void store(mlir::Value sum, llvm::ArrayRef<mlir::Value> at);
   mlir::Value zero();
+  /// The grid of blocks that compute tiles of `tileRows` by `tileColumns`, and
+  /// what the block of a thread computes.
+  struct Place {
+    llvm::SmallVector<mlir::Value> batchAt; ///< one a batch dimension
+    mlir::Value firstRow, firstColumn;
+    mlir::Value rowCount, columnCount, sumCount; ///< of the contraction
+  };
+  Place placeBlock(int64_t tileRows, int64_t tileColumns);
   /// The offset of an element from the start of the operand's buffer.
   /// Dimensions without a coordinate count as 0.
   mlir::Value offsetOf(unsigned operand, llvm::ArrayRef<mlir::Value> at);

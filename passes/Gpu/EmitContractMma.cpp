@@ -84,8 +84,8 @@ private:
   int64_t bytes; // of such an element
   int64_t chunk, depth;
   int64_t stages = 2;
-  SmallVector<Value> batchAt;
-  Value rowCount, columnCount, sumCount, lane, warpRow, warpColumn;
+  ContractNest::Place block;
+  Value lane, warpRow, warpColumn;
 };
 
 } // namespace
@@ -162,7 +162,7 @@ Source MmaEmitter::makeSource(unsigned operand, Value firstOuter,
   Value inner = kernel.mul(rem(thread, perRow), kernel.index(source.vector));
   Value other = div(thread, perRow);
   Value last =
-      kernel.add(operand == 0 ? rowCount : columnCount,
+      kernel.add(operand == 0 ? block.rowCount : block.columnCount,
                  kernel.index(source.isDepthFast ? -1 : -source.vector));
   bool isRagged = nest.isRagged(outerDims, source.width);
   Value known; // all copies of the thread may be at one row or column
@@ -181,7 +181,7 @@ Source MmaEmitter::makeSource(unsigned operand, Value firstOuter,
     if (isRagged)
       position = kernel.min(position, last);
     SmallVector<Value> at(op.getNumDims());
-    for (auto [dim, value] : llvm::zip(nest.batch, batchAt))
+    for (auto [dim, value] : llvm::zip(nest.batch, block.batchAt))
       at[dim] = value;
     for (auto [dim, value] :
          llvm::zip(outerDims,
@@ -207,12 +207,12 @@ SmallVector<Value> MmaEmitter::load(Source &source, unsigned operand,
                                     Value firstK) {
   SmallVector<Value> values;
   Value last = kernel.add(
-      sumCount, kernel.index(source.isDepthFast ? -source.vector : -1));
+      block.sumCount, kernel.index(source.isDepthFast ? -source.vector : -1));
   Value offset, isInside;
   for (auto [start, place] : llvm::zip(source.starts, source.k)) {
     if (!offset || !source.isDepthFast) {
       Value k = kernel.add(firstK, place);
-      isInside = kernel.isLess(k, sumCount);
+      isInside = kernel.isLess(k, block.sumCount);
       offset = offsetOfSum(operand, kernel.min(k, last));
     }
     Value at = kernel.add(start, offset), value;
@@ -274,7 +274,7 @@ void MmaEmitter::copy(Source &source, unsigned operand, Value firstK,
         Value at = kernel.add(firstK, k);
         // Nothing is read behind the end, and zeros are written.
         size = arith::SelectOp::create(
-            b, kernel.isLess(at, sumCount),
+            b, kernel.isLess(at, block.sumCount),
             arith::ConstantIntOp::create(b, kChunkBytes, 32),
             arith::ConstantIntOp::create(b, 0, 32));
         offset = offsetOfSum(operand, at);
@@ -351,7 +351,7 @@ void MmaEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
         column0 = call("dlc_mma_column", index, {}),
         columnStep = call("dlc_mma_column_step", index, {});
   SmallVector<Value> at(op.getNumDims(), kernel.index(0));
-  for (auto [dim, value] : llvm::zip(nest.batch, batchAt))
+  for (auto [dim, value] : llvm::zip(nest.batch, block.batchAt))
     at[dim] = value;
   auto place = [&](ArrayRef<unsigned> dims, Value position) {
     for (auto [dim, value] :
@@ -368,55 +368,35 @@ void MmaEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
       Value row = kernel.add(firstRow, kernel.index(i * kStep));
       if (half)
         row = kernel.add(row, rowStep);
-      kernel.when(raggedRows ? kernel.isLess(row, rowCount) : Value(), [&] {
-        place(nest.rows, row);
-        for (int64_t j = 0; j < across; ++j)
-          for (int64_t part = 0; part < 2; ++part) {
-            Value column = kernel.add(firstColumn, kernel.index(j * kStep));
-            if (part)
-              column = kernel.add(column, columnStep);
-            for (int64_t one = 0; one < 2; ++one) {
-              Value here = kernel.add(column, kernel.index(one));
-              kernel.when(
-                  raggedColumns ? kernel.isLess(here, columnCount) : Value(),
-                  [&] {
-                    place(nest.columns, here);
-                    nest.store(
-                        vector::ExtractOp::create(b, sums[i * across + j],
-                                                  4 * part + 2 * half + one),
-                        at);
-                  });
-            }
-          }
-      });
+      kernel.when(
+          raggedRows ? kernel.isLess(row, block.rowCount) : Value(), [&] {
+            place(nest.rows, row);
+            for (int64_t j = 0; j < across; ++j)
+              for (int64_t part = 0; part < 2; ++part) {
+                Value column = kernel.add(firstColumn, kernel.index(j * kStep));
+                if (part)
+                  column = kernel.add(column, columnStep);
+                for (int64_t one = 0; one < 2; ++one) {
+                  Value here = kernel.add(column, kernel.index(one));
+                  kernel.when(raggedColumns
+                                  ? kernel.isLess(here, block.columnCount)
+                                  : Value(),
+                              [&] {
+                                place(nest.columns, here);
+                                nest.store(vector::ExtractOp::create(
+                                               b, sums[i * across + j],
+                                               4 * part + 2 * half + one),
+                                           at);
+                              });
+                }
+              }
+          });
     }
 }
 
 void MmaEmitter::emit() {
-  SmallVector<Extent> batch = nest.extentsOf(nest.batch),
-                      rows = nest.extentsOf(nest.rows),
-                      columns = nest.extentsOf(nest.columns);
   kernel.grid.threads = kThreads;
-  kernel.grid.factors = {
-      {batch, 1}, {rows, tile.rows}, {columns, tile.columns}};
-  rowCount = kernel.product(rows);
-  columnCount = kernel.product(columns);
-  sumCount = kernel.product(nest.extentsOf(nest.sums));
-
-  // Blocks side by side share rows.
-  auto blocksOf = [&](ArrayRef<Extent> extents, Value count, int64_t size) {
-    int64_t fixed = fixedProduct(extents);
-    return ShapedType::isDynamic(fixed)
-               ? Extent{kernel.ceilDiv(count, size), ShapedType::kDynamic}
-               : kernel.fixedExtent(llvm::divideCeil(fixed, size));
-  };
-  SmallVector<Extent> blocks(batch);
-  blocks.push_back(blocksOf(rows, rowCount, tile.rows));
-  blocks.push_back(blocksOf(columns, columnCount, tile.columns));
-  batchAt = kernel.coordinates(kernel.block(), blocks);
-  Value firstColumn =
-      kernel.mul(batchAt.pop_back_val(), kernel.index(tile.columns));
-  Value firstRow = kernel.mul(batchAt.pop_back_val(), kernel.index(tile.rows));
+  block = nest.placeBlock(tile.rows, tile.columns);
   Value thread = kernel.thread();
   lane = rem(thread, kWarp);
   int64_t across = tile.columns / tile.warpColumns;
@@ -424,8 +404,8 @@ void MmaEmitter::emit() {
   warpRow = kernel.mul(div(warp, across), kernel.index(tile.warpRows));
   warpColumn = kernel.mul(rem(warp, across), kernel.index(tile.warpColumns));
 
-  Source a = makeSource(0, firstRow, nest.rows);
-  Source c = makeSource(1, firstColumn, nest.columns);
+  Source a = makeSource(0, block.firstRow, nest.rows);
+  Source c = makeSource(1, block.firstColumn, nest.columns);
   if (a.isAsync || c.isAsync)
     stages = 3;
   for (Source *source : {&a, &c}) {
@@ -454,7 +434,7 @@ void MmaEmitter::emit() {
     bool isDynamic =
         ShapedType::isDynamic(fixedProduct(nest.extentsOf(nest.sums)));
     // Without terms there is nothing to read.
-    kernel.when(isDynamic ? kernel.isLess(zero, sumCount) : Value(), [&] {
+    kernel.when(isDynamic ? kernel.isLess(zero, block.sumCount) : Value(), [&] {
       copy(a, 0, firstK, kernel.index(stage));
       copy(c, 1, firstK, kernel.index(stage));
     });
@@ -466,7 +446,7 @@ void MmaEmitter::emit() {
       arith::ConstantOp::create(b, b.getZeroAttr(sumType)));
   carried.push_back(zero); // the stage to multiply
   SmallVector<Value> results = kernel.loop(
-      zero, sumCount, depth, carried, [&](Value k, ValueRange values) {
+      zero, block.sumCount, depth, carried, [&](Value k, ValueRange values) {
         Value slot = values.back();
         Value isLast = b.createOrFold<arith::CmpIOp>(
             arith::CmpIPredicate::eq, slot, kernel.index(stages - 1));
@@ -498,7 +478,7 @@ void MmaEmitter::emit() {
         sums.push_back(next);
         return sums;
       });
-  store(firstRow, firstColumn, ValueRange(results).drop_back());
+  store(block.firstRow, block.firstColumn, ValueRange(results).drop_back());
 }
 
 bool dlc::emitContractMma(Kernel &kernel, ContractOp op) {

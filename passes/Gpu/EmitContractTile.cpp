@@ -55,8 +55,8 @@ private:
   ContractOp op;
   ContractNest nest;
   Tile tile;
-  SmallVector<Value> batchAt; // coordinates of the batch dimensions
-  Value rowCount, columnCount, sumCount, threadRow, threadColumn;
+  ContractNest::Place block;
+  Value threadRow, threadColumn;
 };
 
 } // namespace
@@ -91,7 +91,7 @@ Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
                  kernel.index(source.vector));
   Value other = b.createOrFold<arith::DivUIOp>(thread, kernel.index(fast));
   Value last =
-      kernel.add(operand == 0 ? rowCount : columnCount,
+      kernel.add(operand == 0 ? block.rowCount : block.columnCount,
                  kernel.index(source.isDepthFast ? -1 : -source.vector));
   bool isRaggedHere = nest.isRagged(outerDims, source.width);
   Value known; // all elements of the thread may be at one row or column
@@ -108,7 +108,7 @@ Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
     if (isRaggedHere)
       position = kernel.min(position, last);
     SmallVector<Value> at(op.getNumDims());
-    for (auto [dim, value] : llvm::zip(nest.batch, batchAt))
+    for (auto [dim, value] : llvm::zip(nest.batch, block.batchAt))
       at[dim] = value;
     for (auto [dim, value] :
          llvm::zip(outerDims,
@@ -126,12 +126,12 @@ SmallVector<Value> TileEmitter::load(Source &source, unsigned operand,
   SmallVector<Value> values;
   bool isRaggedHere = nest.isRagged(nest.sums, tile.depth);
   Value last = kernel.add(
-      sumCount, kernel.index(source.isDepthFast ? -source.vector : -1));
+      block.sumCount, kernel.index(source.isDepthFast ? -source.vector : -1));
   Value offset, isInside;
   for (auto [start, place] : llvm::zip(source.starts, source.k)) {
     if (!offset || !source.isDepthFast) {
       Value k = kernel.add(firstK, place);
-      isInside = kernel.isLess(k, sumCount);
+      isInside = kernel.isLess(k, block.sumCount);
       // Always: the last part is prefetched once more.
       k = kernel.min(k, last);
       SmallVector<Value> at(op.getNumDims());
@@ -199,7 +199,7 @@ SmallVector<Value> TileEmitter::multiply(Source &a, Source &c,
 
 void TileEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
   SmallVector<Value> at(op.getNumDims(), kernel.index(0));
-  for (auto [dim, value] : llvm::zip(nest.batch, batchAt))
+  for (auto [dim, value] : llvm::zip(nest.batch, block.batchAt))
     at[dim] = value;
   auto place = [&](ArrayRef<unsigned> dims, Value position) {
     for (auto [dim, value] :
@@ -209,7 +209,7 @@ void TileEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
   for (int64_t i = 0; i < tile.threadRows; ++i) {
     Value row = kernel.add(kernel.add(firstRow, threadRow), kernel.index(i));
     Value isRow = nest.isRagged(nest.rows, tile.rows)
-                      ? kernel.isLess(row, rowCount)
+                      ? kernel.isLess(row, block.rowCount)
                       : Value();
     kernel.when(isRow, [&] {
       place(nest.rows, row);
@@ -217,7 +217,7 @@ void TileEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
         Value column =
             kernel.add(kernel.add(firstColumn, threadColumn), kernel.index(j));
         Value isColumn = nest.isRagged(nest.columns, tile.columns)
-                             ? kernel.isLess(column, columnCount)
+                             ? kernel.isLess(column, block.columnCount)
                              : Value();
         kernel.when(isColumn, [&] {
           place(nest.columns, column);
@@ -229,30 +229,8 @@ void TileEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
 }
 
 void TileEmitter::emit() {
-  SmallVector<Extent> batch = nest.extentsOf(nest.batch),
-                      rows = nest.extentsOf(nest.rows),
-                      columns = nest.extentsOf(nest.columns);
   kernel.grid.threads = tile.threads();
-  kernel.grid.factors = {
-      {batch, 1}, {rows, tile.rows}, {columns, tile.columns}};
-  rowCount = kernel.product(rows);
-  columnCount = kernel.product(columns);
-  sumCount = kernel.product(nest.extentsOf(nest.sums));
-
-  // Blocks side by side share rows.
-  auto blocksOf = [&](ArrayRef<Extent> extents, Value count, int64_t size) {
-    int64_t fixed = fixedProduct(extents);
-    return ShapedType::isDynamic(fixed)
-               ? Extent{kernel.ceilDiv(count, size), ShapedType::kDynamic}
-               : kernel.fixedExtent(llvm::divideCeil(fixed, size));
-  };
-  SmallVector<Extent> blocks(batch);
-  blocks.push_back(blocksOf(rows, rowCount, tile.rows));
-  blocks.push_back(blocksOf(columns, columnCount, tile.columns));
-  batchAt = kernel.coordinates(kernel.block(), blocks);
-  Value firstColumn =
-      kernel.mul(batchAt.pop_back_val(), kernel.index(tile.columns));
-  Value firstRow = kernel.mul(batchAt.pop_back_val(), kernel.index(tile.rows));
+  block = nest.placeBlock(tile.rows, tile.columns);
   Value across = kernel.index(tile.columns / tile.threadColumns);
   Value thread = kernel.thread();
   threadRow = kernel.mul(b.createOrFold<arith::DivUIOp>(thread, across),
@@ -260,8 +238,8 @@ void TileEmitter::emit() {
   threadColumn = kernel.mul(b.createOrFold<arith::RemUIOp>(thread, across),
                             kernel.index(tile.threadColumns));
 
-  Source a = makeSource(0, firstRow, nest.rows);
-  Source c = makeSource(1, firstColumn, nest.columns);
+  Source a = makeSource(0, block.firstRow, nest.rows);
+  Source c = makeSource(1, block.firstColumn, nest.columns);
   Value zero = kernel.index(0);
   auto loadBoth = [&](Value firstK) {
     SmallVector<Value> values = load(a, 0, firstK);
@@ -273,8 +251,9 @@ void TileEmitter::emit() {
   if (ShapedType::isDynamic(fixedProduct(nest.extentsOf(nest.sums)))) {
     size_t count = a.starts.size() * a.vector + c.starts.size() * c.vector;
     SmallVector<Type> types(count, op.getSumType());
-    auto branch = scf::IfOp::create(b, types, kernel.isLess(zero, sumCount),
-                                    /*withElseRegion=*/true);
+    auto branch =
+        scf::IfOp::create(b, types, kernel.isLess(zero, block.sumCount),
+                          /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.elseBlock());
     scf::YieldOp::create(b, SmallVector<Value>(count, nest.zero()));
@@ -286,19 +265,21 @@ void TileEmitter::emit() {
   }
   size_t numA = a.starts.size() * a.vector, numLoaded = carried.size();
   carried.append(tile.threadRows * tile.threadColumns, nest.zero());
-  SmallVector<Value> results = kernel.loop(
-      zero, sumCount, tile.depth, carried, [&](Value k, ValueRange values) {
-        put(a, values.take_front(numA));
-        put(c, values.slice(numA, numLoaded - numA));
-        kernel.barrier();
-        // The next part is on its way while this one is multiplied.
-        SmallVector<Value> next =
-            loadBoth(kernel.add(k, kernel.index(tile.depth)));
-        next.append(multiply(a, c, values.drop_front(numLoaded)));
-        kernel.barrier();
-        return next;
-      });
-  store(firstRow, firstColumn, ValueRange(results).drop_front(numLoaded));
+  SmallVector<Value> results =
+      kernel.loop(zero, block.sumCount, tile.depth, carried,
+                  [&](Value k, ValueRange values) {
+                    put(a, values.take_front(numA));
+                    put(c, values.slice(numA, numLoaded - numA));
+                    kernel.barrier();
+                    // The next part is on its way while this one is multiplied.
+                    SmallVector<Value> next =
+                        loadBoth(kernel.add(k, kernel.index(tile.depth)));
+                    next.append(multiply(a, c, values.drop_front(numLoaded)));
+                    kernel.barrier();
+                    return next;
+                  });
+  store(block.firstRow, block.firstColumn,
+        ValueRange(results).drop_front(numLoaded));
 }
 
 bool dlc::emitContractTile(Kernel &kernel, ContractOp op) {
