@@ -1,5 +1,5 @@
-// dlc.contract and dlc.winograd_weights for one-shot bufferization: destination
-// style, except that the init is never read.
+// dlc.contract, dlc.attention and dlc.winograd_weights for one-shot
+// bufferization: destination style, except that the init is never read.
 #include "dialects/Dlc/ContractBufferization.h"
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
@@ -58,6 +58,42 @@ struct ContractModel
   }
 };
 
+struct AttentionModel
+    : DstBufferizableOpInterfaceExternalModel<AttentionModel,
+                                              dlc::AttentionOp> {
+  bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
+                              const AnalysisState &) const {
+    return !cast<dlc::AttentionOp>(op).isDpsInit(&operand);
+  }
+
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const BufferizationOptions &options,
+                          BufferizationState &state) const {
+    auto attention = cast<dlc::AttentionOp>(op);
+    if (!attention.hasTensors())
+      return success();
+    FailureOr<SmallVector<Value>> found =
+        getBuffers(op, rewriter, options, state);
+    if (failed(found))
+      return failure();
+    ValueRange buffers(*found);
+    unsigned scores = attention.getScoreExtras().size();
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPoint(op);
+    auto lowered = dlc::AttentionOp::create(
+        rewriter, op->getLoc(), /*result=*/Type(), buffers[0], buffers[1],
+        buffers[2], buffers.slice(3, scores),
+        buffers.slice(3 + scores, attention.getExtras().size()), buffers.back(),
+        attention.getIndexingMaps(), attention.getPrecisionAttr());
+    lowered->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+    for (auto [from, to] :
+         llvm::zip(attention->getRegions(), lowered->getRegions()))
+      rewriter.inlineRegionBefore(from, to, to.end());
+    replaceOpWithBufferizedValues(rewriter, op, buffers.back());
+    return success();
+  }
+};
+
 struct WinogradWeightsModel
     : DstBufferizableOpInterfaceExternalModel<WinogradWeightsModel,
                                               dlc::WinogradWeightsOp> {
@@ -89,6 +125,7 @@ struct WinogradWeightsModel
 
 void dlc::registerContractBufferization(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, DlcDialect *) {
+    AttentionOp::attachInterface<AttentionModel>(*context);
     ContractOp::attachInterface<ContractModel>(*context);
     WinogradWeightsOp::attachInterface<WinogradWeightsModel>(*context);
   });

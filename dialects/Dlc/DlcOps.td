@@ -263,6 +263,7 @@ def Dlc_PoolOp : Dlc_Op<"pool", [Pure]> {
   let hasVerifier = 1;
 }
 
+include "dialects/Dlc/DlcAttention.td"
 include "dialects/Dlc/DlcContract.td"
 include "dialects/Dlc/DlcExtern.td"
 include "dialects/Dlc/DlcMap.td"

@@ -66,6 +66,23 @@ static int64_t countContract(ContractOp op) {
   return macs;
 }
 
+/// Of both products, over all dimensions but columns and all but depth.
+static int64_t countAttention(AttentionOp op) {
+  int64_t macs = 0;
+  for (auto without :
+       {AttentionOp::DimKind::Column, AttentionOp::DimKind::Depth}) {
+    SmallVector<int64_t> sizes;
+    for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
+      if (op.getDimKind(dim) != without)
+        sizes.push_back(op.getStaticExtent(dim));
+    int64_t product = ::product(sizes);
+    if (product < 0)
+      return kUnknown;
+    macs += product;
+  }
+  return macs;
+}
+
 /// The multiply-accumulates of an op: -1 where they are not known, nothing for
 /// what is no contraction.
 static std::optional<int64_t> countMacsOf(Operation *op) {
@@ -79,6 +96,8 @@ static std::optional<int64_t> countMacsOf(Operation *op) {
                  product(shapeOf(matmul.getLhs()).take_back()));
   if (auto contract = dyn_cast<ContractOp>(op))
     return countContract(contract);
+  if (auto attention = dyn_cast<AttentionOp>(op))
+    return countAttention(attention);
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
   if (!linalgOp || !linalgOp.getNumReductionLoops())
     return std::nullopt;

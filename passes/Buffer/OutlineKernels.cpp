@@ -65,7 +65,8 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
     for (StringRef name : {"main", "init"})
       if (auto function = getOperation().lookupSymbol<func::FuncOp>(name))
         function.walk<WalkOrder::PreOrder>([&](Operation *op) {
-          if (!isa<linalg::LinalgOp, ContractOp, WinogradWeightsOp>(op))
+          if (!isa<linalg::LinalgOp, AttentionOp, ContractOp,
+                   WinogradWeightsOp>(op))
             return WalkResult::advance();
           kernels.push_back(op);
           return WalkResult::skip();

@@ -148,6 +148,33 @@ def FuseEpilogue : Pass<"dlc-fuse-epilogue"> {
   }];
 }
 
+def FuseAttention : Pass<"dlc-fuse-attention"> {
+  let summary = "make attention of two contractions with a softmax between them";
+  let description = [{
+    A contraction whose result only a softmax along one dimension reads, and a
+    contraction that sums over this dimension, become `dlc.attention`, whatever
+    else the first one's epilogue does to the scores: scale them, hide some,
+    bend them. What is done to whole rows behind the softmax (a row without any
+    key is 0) goes into the epilogue. A transposition of the keys is dropped.
+    Weights of fewer bits between the products are no longer rounded.
+
+    ```mlir
+    %s = dlc.contract %q, %kt ... outs %e [...] { ... }
+    %max = linalg.generic {maximumf} ins(%s) ...
+    %exp = linalg.generic {exp(s - max)} ins(%s, %max) ...
+    %sum = linalg.generic {addf} ins(%exp) ...
+    %p = linalg.generic {exp * (1 / sum)} ins(%exp, %sum) ...
+    %r = dlc.contract %p, %v outs %e2 [...] { ... }
+    ```
+    becomes
+    ```mlir
+    %r = dlc.attention %q, %k, %v outs %e2 [...] { ... }, { ... }
+    ```
+    It is for targets that have a kernel for it.
+  }];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
 def ChooseConvolution : Pass<"dlc-choose-convolution"> {
   let summary = "choose the form of convolutions: direct or Winograd's";
   let description = [{

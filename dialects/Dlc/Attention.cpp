@@ -1,0 +1,240 @@
+// dlc.attention: verifier, kinds of iteration dimensions, effects.
+#include "dialects/Dlc/Dlc.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace dlc;
+
+using DimKind = AttentionOp::DimKind;
+
+//===----------------------------------------------------------------------===//
+// Iteration space
+//===----------------------------------------------------------------------===//
+
+DimKind AttentionOp::getDimKind(unsigned dim) {
+  bool inQ = getQMap().isFunctionOfDim(dim);
+  bool inK = getKMap().isFunctionOfDim(dim);
+  bool inC = getCMap().isFunctionOfDim(dim);
+  if (!inC)
+    return inQ ? DimKind::Depth : DimKind::Key;
+  if (inQ)
+    return inK ? DimKind::Batch : DimKind::Row;
+  return DimKind::Column;
+}
+
+SmallVector<unsigned> AttentionOp::getDims(DimKind kind) {
+  SmallVector<unsigned> dims;
+  for (unsigned dim = 0, e = getNumDims(); dim < e; ++dim)
+    if (getDimKind(dim) == kind)
+      dims.push_back(dim);
+  return dims;
+}
+
+/// An operand and a position in its shape that hold the extent of `dim`, a
+/// static one where there is one.
+static std::pair<Value, unsigned> findExtent(AttentionOp op, unsigned dim) {
+  std::pair<Value, unsigned> found;
+  for (auto [operand, value] : llvm::enumerate(op->getOperands())) {
+    std::optional<unsigned> position = op.getMap(operand).getResultPosition(
+        getAffineDimExpr(dim, op.getContext()));
+    if (!position)
+      continue;
+    if (!cast<ShapedType>(value.getType()).isDynamicDim(*position))
+      return {value, *position};
+    if (!found.first)
+      found = {value, *position};
+  }
+  return found;
+}
+
+Value AttentionOp::createExtent(OpBuilder &builder, unsigned dim) {
+  auto [value, position] = findExtent(*this, dim);
+  if (isa<TensorType>(value.getType()))
+    return builder.createOrFold<tensor::DimOp>(getLoc(), value,
+                                               int64_t(position));
+  return builder.createOrFold<memref::DimOp>(getLoc(), value,
+                                             int64_t(position));
+}
+
+int64_t AttentionOp::getStaticExtent(unsigned dim) {
+  auto [value, position] = findExtent(*this, dim);
+  return cast<ShapedType>(value.getType()).getDimSize(position);
+}
+
+//===----------------------------------------------------------------------===//
+// Interfaces
+//===----------------------------------------------------------------------===//
+
+MutableOperandRange AttentionOp::getDpsInitsMutable() {
+  return getInitMutable();
+}
+
+void AttentionOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  for (OpOperand &operand : getOperation()->getOpOperands()) {
+    if (!isa<BaseMemRefType>(operand.get().getType()))
+      continue;
+    if (isDpsInit(&operand))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Verifier
+//===----------------------------------------------------------------------===//
+
+static std::string operandName(AttentionOp op, unsigned operand) {
+  unsigned scores = op.getScoreExtras().size();
+  if (operand < 3)
+    return std::string(1, "qkv"[operand]);
+  if (operand < 3 + scores)
+    return llvm::formatv("score extra {0}", operand - 3).str();
+  if (operand + 1 == op->getNumOperands())
+    return "init";
+  return llvm::formatv("extra {0}", operand - 3 - scores).str();
+}
+
+/// The kinds of dimensions that an operand's map may have.
+static bool mayHave(AttentionOp op, unsigned operand, DimKind kind) {
+  switch (kind) {
+  case DimKind::Batch:
+    return true;
+  case DimKind::Row:
+    return operand == 0 || operand > 2;
+  case DimKind::Key:
+    return operand == 1 || operand == 2 ||
+           (operand > 2 && operand < 3 + op.getScoreExtras().size());
+  case DimKind::Depth:
+    return operand < 2;
+  case DimKind::Column:
+    return operand == 2 || operand >= 3 + op.getScoreExtras().size();
+  }
+  llvm_unreachable("a kind");
+}
+
+static LogicalResult verifyMap(AttentionOp op, unsigned operand) {
+  AffineMap map = op.getMap(operand);
+  std::string name = operandName(op, operand);
+  auto type = cast<ShapedType>(op->getOperand(operand).getType());
+  if (map.getNumSymbols() || map.getNumDims() != op.getNumDims())
+    return op.emitOpError("expected all maps to have ")
+           << op.getNumDims() << " dimensions and no symbols, that of " << name
+           << " has " << map.getNumDims() << " and " << map.getNumSymbols();
+  if (!type.hasRank() || type.getRank() != map.getNumResults())
+    return op.emitOpError("expected ")
+           << name << " of rank " << map.getNumResults()
+           << " as its map has results, found " << type;
+  bool isExtra = operand > 2 && operand + 1 < op->getNumOperands();
+  bool isPlain =
+      isExtra ? llvm::all_of(map.getResults(),
+                             llvm::IsaPred<AffineDimExpr, AffineConstantExpr>)
+              : map.isProjectedPermutation();
+  if (!isPlain)
+    return op.emitOpError("expected the map of ")
+           << name
+           << (isExtra ? " to have dimensions and constants"
+                       : " to be a projected permutation")
+           << ", found " << AffineMapAttr::get(map);
+  for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
+    if (map.isFunctionOfDim(dim) && !mayHave(op, operand, op.getDimKind(dim)))
+      return op.emitOpError("expected no d")
+             << dim << " in the map of " << name;
+  return success();
+}
+
+/// Every static size must be that of its dimension.
+static LogicalResult verifyShapes(AttentionOp op) {
+  for (auto [operand, value] : llvm::enumerate(op->getOperands())) {
+    auto type = cast<ShapedType>(value.getType());
+    for (auto [i, expr] : llvm::enumerate(op.getMap(operand).getResults())) {
+      auto dim = dyn_cast<AffineDimExpr>(expr);
+      if (!dim || type.isDynamicDim(i))
+        continue;
+      int64_t extent = op.getStaticExtent(dim.getPosition());
+      if (extent != type.getDimSize(i))
+        return op.emitOpError("expected dimension ")
+               << i << " of " << operandName(op, operand) << " to be " << extent
+               << " as d" << dim.getPosition() << " is elsewhere, found "
+               << type.getDimSize(i);
+    }
+  }
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  unsigned count = getNumOperands();
+  if (getIndexingMaps().size() != count)
+    return emitOpError("expected ")
+           << count << " maps, found " << getIndexingMaps().size();
+  bool isTensor = isa<TensorType>(getInit().getType());
+  for (auto [i, operand] : llvm::enumerate(getOperands()))
+    if (isa<TensorType>(operand.getType()) != isTensor)
+      return emitOpError("expected all operands to be tensors or all memrefs, "
+                         "found ")
+             << operandName(*this, i) << " of " << operand.getType();
+  if (isTensor != hasTensors())
+    return emitOpError(isTensor ? "expected a result for tensors"
+                                : "expected no result for memrefs");
+  if (isTensor && getResult().getType() != getInit().getType())
+    return emitOpError("expected a result of init's type ")
+           << getInit().getType() << ", found " << getResult().getType();
+  for (unsigned operand = 0; operand < count; ++operand)
+    if (failed(verifyMap(*this, operand)))
+      return failure();
+  for (auto [kind, name] : {std::pair(DimKind::Key, "keys"),
+                            {DimKind::Depth, "depth"},
+                            {DimKind::Column, "columns"}})
+    if (getDims(kind).size() != 1)
+      return emitOpError("expected one dimension of ")
+             << name << ", found " << getDims(kind).size();
+  return verifyShapes(*this);
+}
+
+/// A region takes a sum and the extras' elements and yields one float.
+static LogicalResult verifyRegion(AttentionOp op, StringRef name,
+                                  Region &region, ValueRange extras,
+                                  Type yielded) {
+  Block &body = region.front();
+  if (body.getNumArguments() != 1 + extras.size())
+    return op.emitOpError("expected ")
+           << name << " of " << 1 + extras.size()
+           << " arguments (the sum, the extras), found "
+           << body.getNumArguments();
+  if (!isa<FloatType>(body.getArgument(0).getType()))
+    return op.emitOpError("expected ") << name << " of a float sum, found "
+                                       << body.getArgument(0).getType();
+  for (auto [i, extra] : llvm::enumerate(extras))
+    if (body.getArgument(1 + i).getType() !=
+        getElementTypeOrSelf(extra.getType()))
+      return op.emitOpError("expected argument ")
+             << 1 + i << " of " << name << " to have the type of extra " << i
+             << "'s elements";
+  auto yield = body.empty() ? YieldOp() : dyn_cast<YieldOp>(body.back());
+  if (!yield || yield.getNumOperands() != 1 ||
+      yield.getOperand(0).getType() != yielded)
+    return op.emitOpError("expected ") << name << " to yield one " << yielded;
+  for (Operation &inner : body)
+    if (!isMemoryEffectFree(&inner))
+      return op.emitOpError("expected no side effects in ")
+             << name << ", found '" << inner.getName() << "'";
+  return success();
+}
+
+LogicalResult AttentionOp::verifyRegions() {
+  for (Value operand : {getQ(), getK(), getV()})
+    if (!isa<FloatType>(getElementTypeOrSelf(operand.getType())))
+      return emitOpError("expected q, k and v of floats, found ")
+             << operand.getType();
+  Block &scores = getScores().front();
+  if (!scores.getNumArguments())
+    return emitOpError("expected scores of 1 or more arguments, found 0");
+  if (failed(verifyRegion(*this, "scores", getScores(), getScoreExtras(),
+                          scores.getArgument(0).getType())))
+    return failure();
+  return verifyRegion(*this, "epilogue", getEpilogue(), getExtras(),
+                      getElementTypeOrSelf(getInit().getType()));
+}

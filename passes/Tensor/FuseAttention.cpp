@@ -1,0 +1,360 @@
+// Two contractions with a softmax between them become dlc.attention, whose
+// kernel keeps the scores to itself.
+#include "dialects/Dlc/Dlc.h"
+#include "passes/Remarks.h"
+#include "passes/Tensor/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace dlc {
+#define GEN_PASS_DEF_FUSEATTENTION
+#include "passes/Tensor/Passes.h.inc"
+} // namespace dlc
+
+using namespace mlir;
+using namespace dlc;
+
+static constexpr StringLiteral kPass = "dlc-fuse-attention";
+
+/// The value behind conversions between floats.
+static Value stripCasts(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (!isa<arith::ExtFOp, arith::TruncFOp>(op))
+      break;
+    value = op->getOperand(0);
+  }
+  return value;
+}
+
+/// What the body of an op computes, behind conversions.
+static Value yieldedBy(linalg::LinalgOp op) {
+  return stripCasts(op.getBlock()->getTerminator()->getOperand(0));
+}
+
+/// The operand that `value`, behind conversions, is an element of; null for
+/// none.
+static OpOperand *operandOf(linalg::LinalgOp op, Value value) {
+  auto argument = dyn_cast<BlockArgument>(stripCasts(value));
+  if (!argument || argument.getOwner() != op.getBlock())
+    return nullptr;
+  return &op->getOpOperand(argument.getArgNumber());
+}
+
+/// The identity without dimension `axis`.
+static AffineMap rowMap(MLIRContext *context, unsigned rank, unsigned axis) {
+  return AffineMap::getMultiDimIdentityMap(rank, context).dropResult(axis);
+}
+
+namespace {
+
+/// A softmax along `axis` as LowerReductions and the fusion behind it leave it:
+/// maximum, exponentials, sum, quotient.
+struct Softmax {
+  Value scores;                    ///< what it is of
+  unsigned axis = 0;               ///< the dimension that it is along
+  linalg::LinalgOp max, exps, sum; ///< three of its passes
+  linalg::LinalgOp quotient;       ///< the last one, which may do more
+  OpOperand *weight = nullptr;     ///< the exponentials, in `quotient`
+  /// Puts 0 in rows without a key; null for none. Its condition is computed
+  /// from `rows`, operands of `quotient`, by `condition`.
+  arith::SelectOp hide;
+  SetVector<Operation *> condition;
+  SetVector<OpOperand *> rows;
+};
+
+/// Two contractions around a softmax.
+struct FuseIntoAttention : OpRewritePattern<ContractOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(ContractOp second,
+                                PatternRewriter &rewriter) const override {
+    auto missed = [&](StringRef why) {
+      return rewriter.notifyMatchFailure(second, why);
+    };
+    Softmax softmax;
+    if (StringRef why = findSoftmax(second, softmax); !why.empty())
+      return missed(why);
+    auto first = softmax.scores.getDefiningOp<ContractOp>();
+    if (!first || llvm::range_size(softmax.scores.getUses()) != 2)
+      return missed("others than a softmax read the scores");
+    if (StringRef why = findObstacle(first, second, softmax.axis); !why.empty())
+      return missed(why);
+    fuse(first, second, softmax, rewriter);
+    return success();
+  }
+
+private:
+  /// The reduction along `axis` of the identity by `Combiner`, which is the
+  /// producer of a row-wise operand.
+  template <typename Combiner>
+  static linalg::LinalgOp findReduction(linalg::LinalgOp reader,
+                                        OpOperand *operand, unsigned rank,
+                                        std::optional<unsigned> &axis) {
+    auto op = operand->get().getDefiningOp<linalg::LinalgOp>();
+    if (!op || op->getNumResults() != 1 || op.getNumDpsInputs() != 1 ||
+        op.getNumLoops() != rank || op.getNumReductionLoops() != 1)
+      return nullptr;
+    SmallVector<unsigned> reduced;
+    op.getReductionDims(reduced);
+    if (axis && *axis != reduced.front())
+      return nullptr;
+    axis = reduced.front();
+    AffineMap rows = rowMap(op.getContext(), rank, *axis);
+    if (!op.getMatchingIndexingMap(op.getDpsInputOperand(0)).isIdentity() ||
+        op.getMatchingIndexingMap(op.getDpsInitOperand(0)) != rows ||
+        reader.getMatchingIndexingMap(operand) != rows)
+      return nullptr;
+    auto combiner = yieldedBy(op).getDefiningOp<Combiner>();
+    if (!combiner || &op.getBlock()->front() == op.getBlock()->getTerminator())
+      return nullptr;
+    OpOperand *lhs = operandOf(op, combiner->getOperand(0));
+    OpOperand *rhs = operandOf(op, combiner->getOperand(1));
+    if (!lhs || !rhs || lhs == rhs)
+      return nullptr;
+    // One of them is what there is so far.
+    return op.isDpsInit(lhs) != op.isDpsInit(rhs) ? op : nullptr;
+  }
+
+  /// Finds what the condition of a select is computed from.
+  static StringRef readCondition(arith::SelectOp select, Softmax &softmax) {
+    softmax.hide = select;
+    SmallVector<Value> open{select.getCondition()};
+    while (!open.empty()) {
+      Value value = open.pop_back_val();
+      Operation *op = value.getDefiningOp();
+      if (op && (op->getBlock() == select->getBlock() ||
+                 op->hasTrait<OpTrait::ConstantLike>())) {
+        if (isa<linalg::IndexOp>(op) || op->getNumRegions())
+          return "the position hides weights";
+        softmax.condition.insert(op);
+        llvm::append_range(open, op->getOperands());
+        continue;
+      }
+      OpOperand *operand = operandOf(softmax.quotient, value);
+      if (!operand || softmax.quotient.isDpsInit(operand) ||
+          !llvm::all_of(
+              softmax.quotient.getMatchingIndexingMap(operand).getResults(),
+              llvm::IsaPred<AffineDimExpr, AffineConstantExpr>))
+        return "weights are hidden by what is no broadcast";
+      softmax.rows.insert(operand);
+    }
+    return "";
+  }
+
+  /// What keeps operand A of `second` from being a softmax; "" if it is one.
+  static StringRef findSoftmax(ContractOp second, Softmax &softmax) {
+    linalg::LinalgOp quotient = second.getA().getDefiningOp<linalg::LinalgOp>();
+    if (!quotient || !quotient->hasOneUse() ||
+        quotient.getNumParallelLoops() != quotient.getNumLoops() ||
+        !quotient.getMatchingIndexingMap(quotient.getDpsInitOperand(0))
+             .isIdentity())
+      return "no quotient of its own";
+    softmax.quotient = quotient;
+    unsigned rank = quotient.getNumLoops();
+    // Of the weight: e * (1 / s) or e / s, in a select with 0 or not.
+    Value value = yieldedBy(quotient);
+    if (auto select = value.getDefiningOp<arith::SelectOp>()) {
+      bool isFirst = matchPattern(select.getTrueValue(), m_AnyZeroFloat());
+      if (!isFirst && !matchPattern(select.getFalseValue(), m_AnyZeroFloat()))
+        return "a select without 0";
+      if (StringRef why = readCondition(select, softmax); !why.empty())
+        return why;
+      value =
+          stripCasts(isFirst ? select.getFalseValue() : select.getTrueValue());
+    }
+    Value weight, total;
+    if (auto multiply = value.getDefiningOp<arith::MulFOp>()) {
+      for (unsigned i : {0, 1})
+        if (auto inverse = stripCasts(multiply->getOperand(i))
+                               .getDefiningOp<arith::DivFOp>();
+            inverse && matchPattern(inverse.getLhs(), m_OneFloat())) {
+          weight = multiply->getOperand(1 - i);
+          total = inverse.getRhs();
+        }
+    } else if (auto divide = value.getDefiningOp<arith::DivFOp>()) {
+      weight = divide.getLhs();
+      total = divide.getRhs();
+    }
+    softmax.weight = weight ? operandOf(quotient, weight) : nullptr;
+    OpOperand *sums = total ? operandOf(quotient, total) : nullptr;
+    if (!softmax.weight || !sums)
+      return "no quotient of weights and their sum";
+    std::optional<unsigned> axis;
+    softmax.sum = findReduction<arith::AddFOp>(quotient, sums, rank, axis);
+    if (!softmax.sum || !softmax.sum->hasOneUse())
+      return "no sum along one dimension";
+    if (!quotient.getMatchingIndexingMap(softmax.weight).isIdentity())
+      return "weights in another layout";
+    linalg::LinalgOp exps =
+        softmax.weight->get().getDefiningOp<linalg::LinalgOp>();
+    if (!exps ||
+        softmax.sum.getDpsInputOperand(0)->get() != softmax.weight->get() ||
+        llvm::range_size(exps->getUses()) != 2)
+      return "another sum than that of the weights";
+    softmax.exps = exps;
+    auto exp = yieldedBy(exps).getDefiningOp<math::ExpOp>();
+    auto shifted =
+        exp ? stripCasts(exp.getOperand()).getDefiningOp<arith::SubFOp>()
+            : arith::SubFOp();
+    OpOperand *score = shifted ? operandOf(exps, shifted.getLhs()) : nullptr;
+    OpOperand *most = shifted ? operandOf(exps, shifted.getRhs()) : nullptr;
+    if (!score || !most || exps.getNumLoops() != rank ||
+        !exps.getMatchingIndexingMap(score).isIdentity() ||
+        !exps.getMatchingIndexingMap(exps.getDpsInitOperand(0)).isIdentity())
+      return "no exponentials of scores";
+    softmax.max = findReduction<arith::MaximumFOp>(exps, most, rank, axis);
+    if (!softmax.max || !softmax.max->hasOneUse() ||
+        softmax.max.getDpsInputOperand(0)->get() != score->get())
+      return "no maximum of the scores";
+    softmax.scores = score->get();
+    softmax.axis = *axis;
+    // What stands beside the weights is of whole rows.
+    for (OpOperand *operand : softmax.rows)
+      if (quotient.getMatchingIndexingMap(operand).isFunctionOfDim(
+              softmax.axis))
+        return "single weights are hidden";
+    return "";
+  }
+
+  /// What is against one op for both contractions; "" for nothing.
+  static StringRef findObstacle(ContractOp first, ContractOp second,
+                                unsigned axis) {
+    for (ContractOp op : {first, second})
+      if (!op.getAMap().isProjectedPermutation() ||
+          !op.getBMap().isProjectedPermutation() || op.getWinograd() ||
+          op.getDot() || !isa<FloatType>(op.getSumType()))
+        return "a contraction of another form";
+    if (first.getPrecision() != second.getPrecision())
+      return "two precisions";
+    using Kind = ContractOp::DimKind;
+    auto dimAt = [](AffineMap map, unsigned i) {
+      return cast<AffineDimExpr>(map.getResult(i)).getPosition();
+    };
+    if (first.getDims(Kind::Sum).size() != 1 ||
+        second.getDims(Kind::Sum).size() != 1 ||
+        second.getDims(Kind::Column).size() != 1 ||
+        first.getDimKind(dimAt(first.getCMap(), axis)) != Kind::Column ||
+        first.getDims(Kind::Column).size() != 1 ||
+        second.getDimKind(dimAt(second.getAMap(), axis)) != Kind::Sum)
+      return "the dimensions of the products aren't those of attention";
+    for (unsigned i = 0, e = first.getCMap().getNumResults(); i < e; ++i)
+      if (first.getDimKind(dimAt(first.getCMap(), i)) == Kind::Row &&
+          second.getDimKind(dimAt(second.getAMap(), i)) == Kind::Batch)
+        return "values of a row";
+    return "";
+  }
+
+  static void fuse(ContractOp first, ContractOp second, Softmax &softmax,
+                   PatternRewriter &rewriter) {
+    MLIRContext *context = rewriter.getContext();
+    unsigned dims = first.getNumDims() + 1, column = dims - 1;
+    // From the dimensions of each op to the new ones.
+    auto extend = [&](AffineMap map) {
+      return AffineMap::get(dims, 0, map.getResults(), context);
+    };
+    AffineMap scoreDims = extend(first.getCMap());
+    SmallVector<AffineExpr> ofSecond(second.getNumDims(),
+                                     getAffineDimExpr(column, context));
+    for (auto [i, expr] : llvm::enumerate(second.getAMap().getResults()))
+      ofSecond[cast<AffineDimExpr>(expr).getPosition()] =
+          scoreDims.getResult(i);
+    auto fromSecond = [&](AffineMap map) {
+      return map.replaceDimsAndSymbols(ofSecond, {}, dims, 0);
+    };
+    // The keys where they lie before a transposition.
+    Value keys = first.getB();
+    AffineMap keyMap = extend(first.getBMap());
+    if (auto transpose = keys.getDefiningOp<linalg::TransposeOp>()) {
+      SmallVector<AffineExpr> results(keyMap.getNumResults());
+      for (auto [to, from] : llvm::enumerate(transpose.getPermutation()))
+        results[from] = keyMap.getResult(to);
+      keys = transpose.getInput();
+      keyMap = AffineMap::get(dims, 0, results, context);
+    }
+    SmallVector<AffineMap> maps{extend(first.getAMap()), keyMap,
+                                fromSecond(second.getBMap())};
+    for (unsigned i = 0; i < first.getExtras().size(); ++i)
+      maps.push_back(extend(first.getExtraMap(i)));
+    // What hides rows, then the extras of the second contraction.
+    SmallVector<Value> extras;
+    for (OpOperand *operand : softmax.rows) {
+      extras.push_back(operand->get());
+      maps.push_back(
+          softmax.quotient.getMatchingIndexingMap(operand).compose(scoreDims));
+    }
+    for (auto [i, extra] : llvm::enumerate(second.getExtras())) {
+      extras.push_back(extra);
+      maps.push_back(fromSecond(second.getExtraMap(i)));
+    }
+    maps.push_back(fromSecond(second.getCMap()));
+
+    rewriter.setInsertionPoint(second);
+    auto fused = AttentionOp::create(
+        rewriter, rewriter.getFusedLoc({first.getLoc(), second.getLoc()}),
+        second.getResult().getType(), first.getA(), keys, second.getB(),
+        first.getExtras(), extras, second.getInit(),
+        rewriter.getAffineMapArrayAttr(maps), first.getPrecisionAttr());
+    fused->setDiscardableAttrs(second->getDiscardableAttrDictionary());
+
+    // Scores stay sums; others' conversions to what they were stored as go.
+    rewriter.cloneRegionBefore(first.getEpilogue(), fused.getScores(),
+                               fused.getScores().end());
+    Block &scores = fused.getScores().front();
+    auto yield = cast<YieldOp>(scores.getTerminator());
+    if (auto narrow = yield.getOperand(0).getDefiningOp<arith::TruncFOp>();
+        narrow && narrow.getIn().getType() == first.getSumType())
+      yield.setOperand(0, narrow.getIn());
+
+    Block *body = rewriter.createBlock(&fused.getEpilogue());
+    Value sum = body->addArgument(second.getSumType(), second.getLoc());
+    IRMapping mapping;
+    for (OpOperand *operand : softmax.rows)
+      mapping.map(softmax.quotient.getMatchingBlockArgument(operand),
+                  body->addArgument(getElementTypeOrSelf(operand->get()),
+                                    operand->get().getLoc()));
+    for (auto [argument, extra] : llvm::zip(
+             second.getBody()->getArguments().drop_front(), second.getExtras()))
+      mapping.map(argument,
+                  body->addArgument(argument.getType(), extra.getLoc()));
+    if (softmax.hide) {
+      Location loc = softmax.quotient.getLoc();
+      Block *from = softmax.hide->getBlock();
+      for (Operation *op : softmax.condition)
+        if (op->getBlock() != from)
+          rewriter.clone(*op, mapping);
+      for (Operation &op : *from)
+        if (softmax.condition.contains(&op))
+          rewriter.clone(op, mapping);
+      Value zero = arith::ConstantOp::create(
+          rewriter, loc, rewriter.getFloatAttr(sum.getType(), 0));
+      bool isFirst =
+          matchPattern(softmax.hide.getTrueValue(), m_AnyZeroFloat());
+      sum = arith::SelectOp::create(rewriter, loc,
+                                    mapping.lookup(softmax.hide.getCondition()),
+                                    isFirst ? zero : sum, isFirst ? sum : zero);
+    }
+    mapping.map(second.getBody()->getArgument(0), sum);
+    for (Operation &op : *second.getBody())
+      rewriter.clone(op, mapping);
+    remarkDone(second.getLoc(), kPass)
+        << "the scores of '" << getNodeName(first.getLoc())
+        << "' stay in its kernel";
+    rewriter.replaceOp(second, fused.getResult());
+  }
+};
+
+struct FuseAttentionPass : dlc::impl::FuseAttentionBase<FuseAttentionPass> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<FuseIntoAttention>(&getContext());
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace

@@ -1,0 +1,274 @@
+// RUN: dlc-opt %s -split-input-file -verify-diagnostics
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{'dlc.attention' op expected 4 maps, found 3}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: memref<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected all operands to be tensors or all memrefs, found k of 'memref<8x4xf32>'}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, memref<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected a result for tensors}}
+  dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected q of rank 1 as its map has results, found 'tensor<6x4xf32>'}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected all maps to have 4 dimensions and no symbols, that of k has 2 and 0}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(n, k) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected the map of k to be a projected permutation, found affine_map<(d0, d1, d2, d3) -> (d1 + 1, d2)>}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n + 1, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected the map of score extra 0 to have dimensions and constants, found affine_map<(d0, d1, d2, d3) -> (d0, d1 floordiv 2)>}}
+  %r = dlc.attention %q, %k, %v scores %e : tensor<6x8xf32> outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, n floordiv 2)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32, %x: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected no d1 in the map of extra 0}}
+  %r = dlc.attention %q, %k, %v extras %e : tensor<6x8xf32> outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, n)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32, %x: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<7x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected dimension 0 of v to be 7 as d1 is elsewhere, found 8}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<7x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected scores of 2 arguments (the sum, the extras), found 1}}
+  %r = dlc.attention %q, %k, %v scores %e : tensor<6x8xf32> outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, n)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected argument 1 of scores to have the type of extra 0's elements}}
+  %r = dlc.attention %q, %k, %v scores %e : tensor<6x8xf32> outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, n)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32, %x: f16):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected scores of a float sum, found 'i32'}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: i32):
+    dlc.yield %s : i32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected scores to yield one 'f32'}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    %0 = arith.truncf %s : f32 to f16
+    dlc.yield %0 : f16
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected epilogue to yield one 'f32'}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    %0 = arith.truncf %t : f32 to f16
+    dlc.yield %0 : f16
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xi32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected q, k and v of floats, found 'tensor<6x4xi32>'}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xi32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4x2xf32>, %k: tensor<8x4x2xf32>, %v: tensor<8x4xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected one dimension of depth, found 2}}
+  %r = dlc.attention %q, %k, %v outs %i
+      [affine_map<(m, n, k, l, c) -> (m, k, l)>, affine_map<(m, n, k, l, c) -> (n, k, l)>, affine_map<(m, n, k, l, c) -> (n, c)>, affine_map<(m, n, k, l, c) -> (m, c)>]
+      : tensor<6x4x2xf32>, tensor<8x4x2xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected no side effects in epilogue, found 'vector.print'}}
+  %r = dlc.attention %q, %k, %v  outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    vector.print %t : f32
+    dlc.yield %t : f32
+  }
+  return
+}
