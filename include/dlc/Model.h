@@ -95,6 +95,9 @@ typedef struct dlc_options {
   int32_t device;       /* which GPU, as the driver counts them */
   int32_t asynchronous; /* not 0: the run need not wait for the GPU */
   void *stream;         /* a CUstream; NULL: one of the run's own */
+  /* NULL, or where a run that succeeds says how many bytes `workspace` needs
+     to hold all memory of such a run. */
+  size_t *workspace_needed;
 } dlc_options;
 
 /* A tensor for dlc_model.run: dense, row-major. */

@@ -132,12 +132,13 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
     return llvm::alignTo(total, 64);
   }
 
-  /// memref.alloc -> dlc.alloc, freed behind the last use in its block. One
-  /// that leaves its block stays until the end of the run.
+  /// memref.alloc -> dlc.alloc right before the first use in its block, freed
+  /// behind the last one. One that leaves its block stays until the end of the
+  /// run.
   static void placeDynamic(memref::AllocOp op, BufferViewFlowAnalysis &flow) {
     OpBuilder b(op);
     Block *block = op->getBlock();
-    Operation *last = op;
+    Operation *first = nullptr, *last = op;
     bool escapes = false;
     for (Value alias : flow.resolve(op.getResult())) {
       if (alias.getParentBlock() != block)
@@ -151,10 +152,14 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
           continue;
         }
         escapes |= ancestor->hasTrait<OpTrait::IsTerminator>();
+        if (!first || ancestor->isBeforeInBlock(first))
+          first = ancestor;
         if (last->isBeforeInBlock(ancestor))
           last = ancestor;
       }
     }
+    if (first)
+      b.setInsertionPoint(first);
     Value buffer =
         AllocOp::create(b, op.getLoc(), op.getType(), op.getDynamicSizes());
     op.getResult().replaceAllUsesWith(buffer);

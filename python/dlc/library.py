@@ -77,6 +77,7 @@ class RunOptions(Structure):
         ("device", c_int32),
         ("asynchronous", c_int32),
         ("stream", c_void_p),
+        ("workspace_needed", POINTER(c_size_t)),
     ]
 
 

@@ -249,18 +249,28 @@ class Call:
             if operator.index(threads) < 1:
                 raise ValueError(f"expected at least 1 thread, found {threads}")
             self._options.threads = min(operator.index(threads), 2**31 - 1)
+        self._needed = ctypes.c_size_t(0)
         if keep_workspace:
-            size, alignment = model.workspace_size, library.WORKSPACE_ALIGNMENT
+            size = model.workspace_size
             if struct.size > library.Model.thread_workspace_size.offset:
                 size += ((threads or os.cpu_count() or 1) - 1) * struct.thread_workspace_size
-            self._workspace = np.empty(size + alignment, np.uint8)
-            self._options.workspace = -(-self._workspace.ctypes.data // alignment) * alignment
-            self._options.workspace_size = size
+            self._make_workspace(size)
+            if not all(isinstance(n, int) for info in model.inputs for n in info.shape):
+                self._options.workspace_needed = ctypes.pointer(self._needed)
         self._run = struct.run
         self._pointer = ctypes.byref(self._options)
 
+    def _make_workspace(self, size: int) -> None:
+        alignment = library.WORKSPACE_ALIGNMENT
+        self._workspace = np.empty(size + alignment, np.uint8)
+        self._options.workspace = -(-self._workspace.ctypes.data // alignment) * alignment
+        self._options.workspace_size = size
+
     def __call__(self) -> None:
         """Runs once."""
+        # Known since the last run, where shapes are dynamic.
+        if self._needed.value > self._options.workspace_size:
+            self._make_workspace(self._needed.value)
         for result, tensor in zip(self._results, self._taken):
             result.release()
             result.is_filled = False

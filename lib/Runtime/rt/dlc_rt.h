@@ -10,6 +10,18 @@
 
 #include "../../../include/dlc/Model.h"
 
+/* What the workspace holds behind its static part: blocks, which come and go.
+ * Where they lie follows from their sizes alone, and does not depend on how
+ * large the workspace is: a block beyond its end is from malloc. */
+struct dlc_rt_heap {
+  struct dlc_rt_block *first; /* by offset */
+  char *base;
+  size_t capacity; /* bytes at `base` */
+  size_t peak;     /* the highest end of a block so far */
+  int32_t count;   /* of blocks */
+  int32_t is_open;
+};
+
 /* The state of one run, as generated code sees it. passes/Cpu knows the first
  * seven fields by index; keep their order. */
 struct dlc_rt_ctx {
@@ -24,13 +36,15 @@ struct dlc_rt_ctx {
   const dlc_options *options;
   const struct dlc_rt_desc *desc;
   dlc_tensor *out;
-  struct dlc_rt_block *blocks; /* from dlc_rt_alloc, not yet freed */
+  struct dlc_rt_block *blocks; /* from malloc, not yet freed */
+  struct dlc_rt_heap heap;
   unsigned char *allocated;    /* for each output: data is from malloc */
   struct dlc_rt_cuda_session *session; /* of a run on a GPU */
   int32_t status;
   int32_t threads;   /* that may work on the run, the caller's among them */
   int32_t in_pool;   /* the run has entered the pool */
   char *own_scratch; /* thread_workspace_size bytes for each of the others */
+  size_t planned;    /* bytes of the arena and of all own_scratch */
 };
 
 /* One CPU feature that the object uses; see lib/Target for `where`. */
@@ -231,6 +245,8 @@ int32_t dlc_rt_run_on_cpu(struct dlc_rt_ctx *ctx,
 int dlc_rt_find_arena(struct dlc_rt_ctx *ctx);
 /* As dlc_rt_alloc, but NULL, and no failure of the run, without memory. */
 void *dlc_rt_try_alloc(struct dlc_rt_ctx *ctx, size_t bytes);
+/* From now on blocks may lie in the workspace. */
+void dlc_rt_open_heap(struct dlc_rt_ctx *ctx);
 
 /* The pool that the models of a program share; see rt_pool.c. A run enters it,
  * which tells how many CPUs the process may use, or 0: the run is to do without

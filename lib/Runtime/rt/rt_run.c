@@ -88,7 +88,8 @@ static int fail(const struct dlc_rt_desc *desc, const dlc_options *options,
 /* The sizes that dlc_options had in earlier versions, and has. */
 static const size_t options_sizes[] = {
     offsetof(dlc_options, threads), offsetof(dlc_options, state),
-    offsetof(dlc_options, device), sizeof(dlc_options)};
+    offsetof(dlc_options, device), offsetof(dlc_options, workspace_needed),
+    sizeof(dlc_options)};
 
 /* Copies the caller's options to `known`; what an older version did not have
  * is zero. */
@@ -347,6 +348,7 @@ int32_t dlc_rt_run_on_cpu(struct dlc_rt_ctx *ctx,
   const struct dlc_rt_desc *desc = ctx->desc;
   if (desc->begin_threads)
     desc->begin_threads(ctx);
+  dlc_rt_open_heap(ctx);
   int32_t status = main(ctx);
   if (desc->end_threads)
     desc->end_threads(ctx);
@@ -402,6 +404,9 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   ctx.threads = 1;
   ctx.in_pool = 0;
   ctx.own_scratch = NULL;
+  static const struct dlc_rt_heap no_heap;
+  ctx.heap = no_heap;
+  ctx.planned = model->workspace_size;
 
   if (desc->enter) {
     status = desc->enter(&ctx);
@@ -425,6 +430,8 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   if (status != DLC_OK)
     for (int32_t i = 0; i < model->num_outputs; ++i)
       drop_output(&ctx, i, i < owned);
+  else if (options->workspace_needed)
+    *options->workspace_needed = ctx.planned + ctx.heap.peak;
   return status;
 }
 

@@ -141,7 +141,9 @@ static void find_scratch(struct dlc_rt_ctx *ctx) {
     ctx->own_scratch = (char *)options->workspace + first;
   else
     ctx->own_scratch = (char *)dlc_rt_try_alloc(ctx, bytes);
-  if (!ctx->own_scratch)
+  if (ctx->own_scratch)
+    ctx->planned += bytes;
+  else
     ctx->threads = 1;
 }
 
