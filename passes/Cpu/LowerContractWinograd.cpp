@@ -33,8 +33,8 @@ namespace {
 class WinogradEmitter {
 public:
   explicit WinogradEmitter(ContractEmitter &emitter)
-      : e(emitter), loops(emitter.loops), math(emitter.math), b(emitter.b),
-        transforms{b, emitter.cpu.fma}, op(loops.op),
+      : e(emitter), loops(emitter.loops), math(emitter.math),
+        b(emitter.b), transforms{b, emitter.cpu.fma}, op(loops.op),
         form(op.getWinogradAttr()), conv(*op.getConvolution()),
         y(getWinogradForm(form.getHeight(), form.getWindowHeight())),
         x(getWinogradForm(form.getWidth(), form.getWindowWidth())),
@@ -50,17 +50,17 @@ private:
   using Offsets = ContractEmitter::Offsets;
 
   bool emitForThreads();
-  void emitImages(const Offsets &bases, int64_t images);
-  void emitBlock(const Offsets &bases, Value first, int64_t total);
+  void emitImages(const Offsets &bases, Value images);
+  void emitBlock(const Offsets &bases, Value first, Value total);
   void emitBlockInputs(const Offsets &bases, Value first, Value count);
   /// The tiles of the block from `first` on.
-  Value getBlockTiles(Value first, int64_t total);
+  Value getBlockTiles(Value first, Value total);
   /// The columns that are computed at a time.
   int64_t getColumnBlock();
   void emitColumnBlock(const Offsets &bases, Value first, Value count,
-                       int64_t total, Value column, int64_t width);
+                       Value total, Value column, int64_t width);
   void emitInputs(const Offsets &bases, Value tile, Value row);
-  void emitProducts(int64_t tiles, Value column, int64_t width);
+  void emitProducts(OpFoldResult tiles, Value column, int64_t width);
   void emitOutputs(const Offsets &bases, Value tile, Value row, Value column,
                    int64_t width);
 
@@ -70,7 +70,7 @@ private:
   };
   Position getPosition(Value tile);
   /// T * T planes of `rows` x `columns` elements of the scratch.
-  Value getPlanes(int64_t offset, int64_t plane, int64_t rows, int64_t row,
+  Value getPlanes(int64_t offset, int64_t plane, OpFoldResult rows, int64_t row,
                   int64_t columns);
   ContractOperand getScratch();
 
@@ -83,7 +83,10 @@ private:
   WinogradAttr form;
   ContractOp::Convolution conv;
   WinogradForm y, x;
-  int64_t height, width, channels, columns;
+  int64_t height, width; // perhaps ShapedType::kDynamic
+  int64_t channels, columns;
+  Value images, heightValue, widthValue;
+  Value down, across; // tiles of an image
   WinogradScratch layout;
   Value memory;       // the scratch
   int64_t blockTiles; // that go through the kernel at a time
@@ -102,15 +105,20 @@ ContractOperand WinogradEmitter::getScratch() {
   return scratch;
 }
 
-Value WinogradEmitter::getPlanes(int64_t offset, int64_t plane, int64_t rows,
-                                 int64_t row, int64_t columns) {
-  SmallVector<int64_t> sizes{y.tile(), x.tile(), rows, columns};
+Value WinogradEmitter::getPlanes(int64_t offset, int64_t plane,
+                                 OpFoldResult rows, int64_t row,
+                                 int64_t columns) {
+  int64_t staticRows = getConstantIntValue(rows).value_or(ShapedType::kDynamic);
   SmallVector<int64_t> strides{x.tile() * plane, plane, row, 1};
-  auto type =
-      MemRefType::get(sizes, op.getSumType(),
-                      StridedLayoutAttr::get(b.getContext(), offset, strides));
-  return memref::ReinterpretCastOp::create(b, type, memory, offset, sizes,
-                                           strides);
+  auto type = MemRefType::get(
+      {y.tile(), x.tile(), staticRows, columns}, op.getSumType(),
+      StridedLayoutAttr::get(b.getContext(), offset, strides));
+  SmallVector<OpFoldResult> sizes{b.getIndexAttr(y.tile()),
+                                  b.getIndexAttr(x.tile()), rows,
+                                  b.getIndexAttr(columns)};
+  return memref::ReinterpretCastOp::create(
+      b, type, memory, b.getIndexAttr(offset), sizes,
+      getAsIndexOpFoldResult(b.getContext(), strides));
 }
 
 //===----------------------------------------------------------------------===//
@@ -118,8 +126,6 @@ Value WinogradEmitter::getPlanes(int64_t offset, int64_t plane, int64_t rows,
 //===----------------------------------------------------------------------===//
 
 WinogradEmitter::Position WinogradEmitter::getPosition(Value tile) {
-  int64_t across = divideCeil(width, form.getWidth());
-  int64_t down = divideCeil(height, form.getHeight());
   Value line = math.div(tile, across);
   Value image = math.div(line, down);
   return {image, math.mul(math.rem(line, down), form.getHeight()),
@@ -132,9 +138,10 @@ void WinogradEmitter::emitInputs(const Offsets &bases, Value tile, Value row) {
   Position at = getPosition(tile);
   auto offsetsOf = [&](Value first, int64_t count, int64_t extent,
                        int64_t outputs, unsigned position, unsigned dim) {
-    int64_t last = (divideCeil(extent, outputs) - 1) * outputs + count - 1;
     int64_t size = cast<MemRefType>(op.getA().getType()).getDimSize(position);
-    bool inside = ShapedType::isStatic(size) && last < size;
+    bool inside =
+        ShapedType::isStatic(extent) && ShapedType::isStatic(size) &&
+        int64_t(divideCeil(extent, outputs) - 1) * outputs + count - 1 < size;
     Value end = math.add(
         b.createOrFold<memref::DimOp>(op.getA(), int64_t(position)), -1);
     SmallVector<Value> offsets;
@@ -180,7 +187,8 @@ void WinogradEmitter::emitInputs(const Offsets &bases, Value tile, Value row) {
 }
 
 /// M = V * B, by the kernel for batches of products.
-void WinogradEmitter::emitProducts(int64_t tiles, Value column, int64_t width) {
+void WinogradEmitter::emitProducts(OpFoldResult tiles, Value column,
+                                   int64_t width) {
   Value inputs =
       getPlanes(0, layout.inputPlane, tiles, layout.inputRow, channels);
   Value products = getPlanes(layout.productOffset, layout.productPlane, tiles,
@@ -235,14 +243,16 @@ void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
   Value rowOffset =
       math.add(math.mul(row, layout.productRow), layout.productOffset);
   Value one = math.constant(1);
-  /// Runs `body` if `first + i` lies before `extent`.
-  auto ifInside = [&](Value first, int64_t i, int64_t extent, int64_t outputs,
+  /// Runs `body` if `first + i` lies before the extent of `dim`; the first
+  /// output of a tile does.
+  auto ifInside = [&](Value first, int64_t i, unsigned dim, int64_t outputs,
                       llvm::function_ref<void()> body) {
-    if (i < (extent - 1) % outputs + 1)
+    int64_t extent = op.getStaticExtent(dim);
+    if (i == 0 ||
+        (ShapedType::isStatic(extent) && i < (extent - 1) % outputs + 1))
       return body();
-    Value inside =
-        arith::CmpIOp::create(b, arith::CmpIPredicate::slt, math.add(first, i),
-                              math.constant(extent));
+    Value inside = arith::CmpIOp::create(
+        b, arith::CmpIPredicate::slt, math.add(first, i), loops.extents[dim]);
     auto branch = scf::IfOp::create(b, inside, /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
@@ -270,9 +280,9 @@ void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
                                     operand.strides[conv.column])));
     }
     for (int64_t i = 0; i < form.getHeight(); ++i)
-      ifInside(at.y, i, height, form.getHeight(), [&] {
+      ifInside(at.y, i, conv.y, form.getHeight(), [&] {
         for (int64_t j = 0; j < form.getWidth(); ++j)
-          ifInside(at.x, j, width, form.getWidth(), [&] {
+          ifInside(at.x, j, conv.x, form.getWidth(), [&] {
             Offsets offsets;
             for (auto [operand, offset] :
                  llvm::zip_equal(loops.operands, corner))
@@ -294,30 +304,34 @@ void WinogradEmitter::emitOutputs(const Offsets &bases, Value tile, Value row,
 /// The transforms are long, so they are emitted once for blocks of any number
 /// of tiles; the products once for whole blocks and once for the last one.
 void WinogradEmitter::emitColumnBlock(const Offsets &bases, Value first,
-                                      Value count, int64_t total, Value column,
+                                      Value count, Value total, Value column,
                                       int64_t width) {
-  int64_t block = blockTiles, rest = total % block;
-  if (rest && total > block) {
+  OpFoldResult block = b.getIndexAttr(blockTiles), rest = count;
+  std::optional<int64_t> known = staticIndex(total);
+  if (known)
+    rest = b.getIndexAttr(*known % blockTiles);
+  if (known && (*known <= blockTiles || *known % blockTiles == 0)) {
+    emitProducts(*known < blockTiles ? rest : block, column, width);
+  } else {
     Value isWhole = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, count,
-                                          math.constant(block));
+                                          math.constant(blockTiles));
     auto branch = scf::IfOp::create(b, isWhole, /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
     emitProducts(block, column, width);
     b.setInsertionPointToStart(branch.elseBlock());
     emitProducts(rest, column, width);
-  } else {
-    emitProducts(std::min(block, total), column, width);
   }
   e.emitFor(math.constant(0), count, 1, [&](Value row) {
     emitOutputs(bases, math.add(first, row), row, column, width);
   });
 }
 
-Value WinogradEmitter::getBlockTiles(Value first, int64_t total) {
+Value WinogradEmitter::getBlockTiles(Value first, Value total) {
   Value count = math.constant(blockTiles);
-  if (total % blockTiles)
-    count = math.min(math.sub(math.constant(total), first), count);
+  std::optional<int64_t> known = staticIndex(total);
+  if (!known || *known % blockTiles)
+    count = math.min(math.sub(total, first), count);
   return count;
 }
 
@@ -333,7 +347,7 @@ void WinogradEmitter::emitBlockInputs(const Offsets &bases, Value first,
 }
 
 void WinogradEmitter::emitBlock(const Offsets &bases, Value first,
-                                int64_t total) {
+                                Value total) {
   Value count = getBlockTiles(first, total);
   emitBlockInputs(bases, first, count);
   int64_t block = getColumnBlock();
@@ -346,10 +360,9 @@ void WinogradEmitter::emitBlock(const Offsets &bases, Value first,
                     columns - whole);
 }
 
-void WinogradEmitter::emitImages(const Offsets &bases, int64_t images) {
-  int64_t total = images * divideCeil(height, form.getHeight()) *
-                  divideCeil(width, form.getWidth());
-  e.emitFor(math.constant(0), math.constant(total), blockTiles,
+void WinogradEmitter::emitImages(const Offsets &bases, Value images) {
+  Value total = math.mul(images, math.mul(down, across));
+  e.emitFor(math.constant(0), total, blockTiles,
             [&](Value first) { emitBlock(bases, first, total); });
 }
 
@@ -359,22 +372,25 @@ static constexpr int64_t kManyBlocks = 16;
 bool WinogradEmitter::emitForThreads() {
   if (!e.cpu.threads)
     return false;
-  int64_t images = op.getStaticExtent(conv.image);
-  bool isDynamic = ShapedType::isDynamic(images);
-  int64_t tiles = divideCeil(height, form.getHeight()) *
-                  divideCeil(width, form.getWidth()) * (isDynamic ? 1 : images);
+  bool isDynamic = !staticIndex(images);
+  Value tiles = math.mul(down, across);
+  if (!isDynamic)
+    tiles = math.mul(tiles, images);
+  std::optional<int64_t> known = staticIndex(tiles);
   // Blocks of like size, for threads that get one each.
-  blockTiles = divideCeil(tiles, divideCeil(tiles, form.getTiles()));
+  if (known)
+    blockTiles = divideCeil(*known, divideCeil(*known, form.getTiles()));
   int64_t block = getColumnBlock(), rest = columns % block;
-  SmallVector<Value> counts{isDynamic ? loops.extents[conv.image]
-                                      : math.constant(1),
-                            math.constant(divideCeil(tiles, blockTiles)),
-                            math.constant(divideCeil(columns, block))};
-  double products = double(y.tile()) * x.tile() * std::min(tiles, blockTiles) *
+  SmallVector<Value> counts{
+      isDynamic ? images : math.constant(1),
+      math.div(math.add(tiles, blockTiles - 1), blockTiles),
+      math.constant(divideCeil(columns, block))};
+  double products = double(y.tile()) * x.tile() *
+                    std::min(known.value_or(blockTiles), blockTiles) *
                     channels * std::min(block, columns);
   // A thread that does all columns of a block transforms its inputs once.
-  int64_t blocks = divideCeil(tiles, blockTiles);
-  int64_t group = blocks >= kManyBlocks ? divideCeil(columns, block) : 1;
+  bool hasMany = staticIndex(counts[1]).value_or(0) >= kManyBlocks;
+  int64_t group = hasMany ? divideCeil(columns, block) : 1;
   // The transforms take some 15 % beside the products.
   bool done = emitUnits(
       e.b, counts, 1.15 * e.getCycles(products, 0),
@@ -423,15 +439,26 @@ bool WinogradEmitter::emitForThreads() {
 }
 
 void WinogradEmitter::emit() {
+  auto countTiles = [&](Value extent, int64_t outputs) {
+    return math.div(math.add(extent, outputs - 1), outputs);
+  };
+  // Those of the loops may be of several dimensions together.
+  images = op.createExtent(b, conv.image);
+  heightValue = op.createExtent(b, conv.y);
+  widthValue = op.createExtent(b, conv.x);
+  down = countTiles(heightValue, form.getHeight());
+  across = countTiles(widthValue, form.getWidth());
   if (emitForThreads()) {
     e.description += ", shared by threads";
     return;
   }
-  int64_t images = op.getStaticExtent(conv.image);
-  if (ShapedType::isStatic(images))
+  // Tiles of one image at a time where their number is known then, and only
+  // then.
+  if (staticIndex(images) || !staticIndex(math.mul(down, across)))
     return emitImages(e.getBases(), images);
-  e.emitLoops(conv.image, e.getBases(),
-              [&](const Offsets &bases) { emitImages(bases, 1); });
+  e.emitLoops(conv.image, e.getBases(), [&](const Offsets &bases) {
+    emitImages(bases, math.constant(1));
+  });
 }
 
 bool dlc::emitWinograd(ContractEmitter &emitter) {

@@ -19,12 +19,18 @@ using namespace dlc;
 static constexpr StringLiteral kPass = "dlc-choose-convolution";
 using llvm::divideCeil;
 
+/// What a height or width that only the run knows counts as: many tiles, of
+/// which the last ones are not whole.
+static constexpr int64_t kUnknownSize = 42;
+
 namespace {
 
 /// The extents of a convolution, all static but the number of images, which
-/// counts as 1 where it isn't.
+/// counts as 1 where it isn't, and the height and width, which count as
+/// kUnknownSize.
 struct Sizes {
   int64_t images, height, width, channels, columns, windowHeight, windowWidth;
+  bool isMapKnown = true;
 
   int64_t windows() const { return windowHeight * windowWidth; }
 };
@@ -69,6 +75,11 @@ static std::optional<Sizes> getSizes(ContractOp op) {
       op.getStaticExtent(conv->windowX)};
   if (ShapedType::isDynamic(sizes.images))
     sizes.images = 1;
+  for (int64_t *size : {&sizes.height, &sizes.width})
+    if (ShapedType::isDynamic(*size)) {
+      *size = kUnknownSize;
+      sizes.isMapKnown = false;
+    }
   for (int64_t size : {sizes.height, sizes.width, sizes.channels, sizes.columns,
                        sizes.windowHeight, sizes.windowWidth})
     if (ShapedType::isDynamic(size) || size == 0)
@@ -135,8 +146,8 @@ WinogradAttr ChooseConvolutionPass::getForm(const Sizes &s, int64_t height,
       s.images * divideCeil(s.height, height) * divideCeil(s.width, width);
   int64_t most = kInputBytes / (products * (s.channels + 16) * 4);
   most = std::clamp<int64_t>(most / kRows * kRows, kRows, 4 * kRows);
-  int64_t tiles = total;
-  if (total > most)
+  int64_t tiles = s.isMapKnown ? total : most;
+  if (s.isMapKnown && total > most)
     tiles = llvm::alignTo(divideCeil(total, divideCeil(total, most)), kRows);
   return WinogradAttr::get(&getContext(), height, width, s.windowHeight,
                            s.windowWidth, tiles);

@@ -2,7 +2,6 @@
 // RUN: dlc-opt %s -dlc-choose-convolution="form=direct" -split-input-file | FileCheck %s --check-prefix=DIRECT
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 error=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=LARGE
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 lanes=16" -split-input-file | FileCheck %s --check-prefix=AUTO
-// RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 error=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=LARGE
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=DIRECT
 
 #a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
@@ -46,6 +45,29 @@ func.func @few(%x: tensor<1x58x58x1xf32>, %e: tensor<1x56x56x8xf32>) -> tensor<1
     dlc.yield %s : f32
   }
   return %0 : tensor<1x56x56x8xf32>
+}
+
+// -----
+
+// A map of unknown size counts as one of many tiles, which go through the
+// kernel in full blocks.
+#a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
+#b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>
+#c = affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>
+// CHECK-LABEL: @unknown_map
+// DIRECT-LABEL: @unknown_map
+// DIRECT-NOT: winograd
+// CHECK: dlc.winograd_weights %{{.*}} <height = 6, width = 6, windowHeight = 3, windowWidth = 3, tiles = 24>
+// AUTO-LABEL: @unknown_map
+// AUTO: dlc.winograd_weights %{{.*}} <height = 4, width = 4, windowHeight = 3, windowWidth = 3, tiles = 24>
+// AUTO: dlc.contract {{.*}}winograd = #dlc.winograd<
+func.func @unknown_map(%x: tensor<1x?x?x64xf32>, %e: tensor<1x?x?x64xf32>) -> tensor<1x?x?x64xf32> {
+  %w = arith.constant dense<1.0> : tensor<3x3x64x64xf32>
+  %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<1x?x?x64xf32>, tensor<3x3x64x64xf32>, tensor<1x?x?x64xf32> -> tensor<1x?x?x64xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return %0 : tensor<1x?x?x64xf32>
 }
 
 // -----

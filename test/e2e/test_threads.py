@@ -68,6 +68,18 @@ CASES = {
     "winograd-dynamic": (
         conv(("n", 32, 20, 20), weights(80, 32, 3, 3)), {"conv": "winograd"}, [1, 4]
     ),
+    "winograd-map": (
+        conv((2, 40, "n", "n"), weights(72, 40, 3, 3), pads=[1] * 4), {"conv": "winograd"},
+        [1, 2, 5, 16, 43],
+    ),
+    "winograd-width": (
+        conv((1, 96, 3, "n"), weights(130, 96, 3, 3), pads=[0, 1, 1, 0]), {"conv": "winograd"},
+        [2, 7, 90],
+    ),
+    "winograd-all": (
+        conv(("n", 33, "n", "n"), weights(70, 33, 5, 3), pads=[2, 1, 2, 1]),
+        {"conv": "winograd"}, [1, 6, 13],
+    ),
     "winograd-one-block": (
         conv((1, 96, 7, 7), weights(200, 96, 3, 3), pads=[1] * 4), {"conv": "winograd"}, []
     ),
