@@ -1,11 +1,13 @@
 """The engines that bench/run compares: each makes a function that runs a model
-once on given inputs, without copies, and one that gives its outputs."""
+once on given inputs, without copies, and one that gives its outputs. With
+`fixed` the engine is told the shapes of the inputs before it compiles the
+model; else what it has compiled takes any."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,26 +29,44 @@ class Dlc:
     name = "dlc"
 
     def __init__(self, path: pathlib.Path, folder: pathlib.Path):
-        self.model = dlc.load(objects.link_shared(objects.compile(path, folder)), name="network")
+        self.path = path
+        self.folder = folder
+        self.models: dict[tuple[str, ...], dlc.Model] = {}
 
     @staticmethod
     def version() -> str:
         return "this tree"
 
-    def prepare(self, inputs: dict[str, np.ndarray], threads: int) -> Run:
-        given = [inputs[info.name] for info in self.model.inputs]
-        call = dlc.model.Call(self.model, given, threads=threads, keep_workspace=True)
-        return Run(call, lambda: self.model.run(given))
+    def _load(self, flags: tuple[str, ...]) -> dlc.Model:
+        if flags not in self.models:
+            folder = self.folder / str(len(self.models))
+            folder.mkdir()
+            made = objects.compile(self.path, folder, flags=flags)
+            self.models[flags] = dlc.load(objects.link_shared(made), name="network")
+        return self.models[flags]
+
+    def prepare(self, inputs: dict[str, np.ndarray], threads: int, fixed: bool) -> Run:
+        flags = tuple(f"--shape={name}:{'x'.join(map(str, value.shape))}"
+                      for name, value in inputs.items()) if fixed else ()  # fmt: skip
+        model = self._load(flags)
+        given = [inputs[info.name] for info in model.inputs]
+        call = dlc.model.Call(model, given, threads=threads, keep_workspace=True)
+        return Run(call, lambda: model.run(given))
 
 
-def make_session(path: pathlib.Path, threads: int = 1, optimize: bool = True) -> Any:
-    """A session of ONNX Runtime that says nothing."""
+def make_session(
+    path: pathlib.Path, threads: int = 1, optimize: bool = True, sizes: Mapping[str, int] = {}
+) -> Any:
+    """A session of ONNX Runtime that says nothing. `sizes` are those of dynamic
+    dimensions by their names."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    for name, size in sizes.items():
+        options.add_free_dimension_override_by_name(name, size)
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -77,8 +97,15 @@ class OnnxRuntime:
 
         return onnxruntime.__version__
 
-    def prepare(self, inputs: dict[str, np.ndarray], threads: int) -> Run:
-        return bind(make_session(self.path, threads), inputs)
+    def prepare(self, inputs: dict[str, np.ndarray], threads: int, fixed: bool) -> Run:
+        found: dict[str, set[int]] = {}
+        for info in make_session(self.path).get_inputs() if fixed else ():
+            for name, size in zip(info.shape, inputs[info.name].shape):
+                if isinstance(name, str):
+                    found.setdefault(name, set()).add(size)
+        # Some files call every dimension that they do not know "?".
+        sizes = {name: size for name, (size, *others) in found.items() if not others}
+        return bind(make_session(self.path, threads, sizes=sizes), inputs)
 
 
 class OpenVino:
@@ -96,11 +123,12 @@ class OpenVino:
 
         return openvino.__version__.split("-")[0]
 
-    def prepare(self, inputs: dict[str, np.ndarray], threads: int) -> Run:
+    def prepare(self, inputs: dict[str, np.ndarray], threads: int, fixed: bool) -> Run:
         import openvino
 
         model = self.core.read_model(str(self.path))
-        model.reshape({name: list(value.shape) for name, value in inputs.items()})
+        if fixed:
+            model.reshape({name: list(value.shape) for name, value in inputs.items()})
         # It would compute in bf16 where the machine can.
         compiled = self.core.compile_model(
             model,

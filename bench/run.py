@@ -30,9 +30,20 @@ import table
 from dlc.verify import compare
 
 ROUNDS, SECONDS = 20, 3.0
-PAUSE = 0.02
-"""Seconds after which the idle threads of the engine before sleep; until then
-they spin, on CPUs that the next one has a right to."""
+PAUSE, MOST_PAUSES, IDLE = 0.02, 50, 0.02
+"""Seconds at a time that the engines' threads are given to fall asleep, how
+often, and the share of a CPU below which they do."""
+
+
+def settle() -> None:
+    """Waits until idle threads of the engine before have stopped to spin (those
+    of ONNX Runtime do for some 35 ms) on CPUs that the next one has a right
+    to."""
+    for _ in range(MOST_PAUSES):
+        before = time.process_time()
+        time.sleep(PAUSE)
+        if time.process_time() - before < IDLE * PAUSE:
+            return
 
 
 def time_in_turns(runs: Sequence[engines.Run], rounds: int) -> list[list[float]]:
@@ -44,7 +55,7 @@ def time_in_turns(runs: Sequence[engines.Run], rounds: int) -> list[list[float]]
     begin = time.monotonic()
     while len(seconds[0]) < rounds or time.monotonic() - begin < SECONDS:
         for run, found in zip(runs, seconds):
-            time.sleep(PAUSE)
+            settle()
             run.call()
             start = time.perf_counter()
             run.call()
@@ -65,7 +76,8 @@ def find_problem(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) 
 
 def work(name: str, threads: Sequence[int], rounds: int) -> list[dict[str, Any]]:
     """The rows of one model: one for each size of its inputs and number of
-    threads."""
+    threads. A model whose shapes are not known has two of each: engines that
+    were told the shapes, and such as take any."""
     subject = subjects.TABLE[name]
     path = subject.find()
     rows = []
@@ -84,18 +96,22 @@ def work(name: str, threads: Sequence[int], rounds: int) -> list[dict[str, Any]]
             else:
                 inputs = subject.make_inputs(session.get_inputs(), sizes)
                 expected = session.run(None, inputs)
-            for count in threads:
-                rows.append({"name": name, "sizes": dict(sizes), "threads": count,
-                             **measure(made, inputs, expected, count, rounds)})  # fmt: skip
+            dims = [size for info in session.get_inputs() for size in info.shape]
+            is_dynamic = not all(isinstance(size, int) for size in dims)
+            for fixed in (True, False) if is_dynamic else (False,):
+                given = {"shapes": "given" if fixed else "any"} if is_dynamic else {}
+                for count in threads:
+                    rows.append({"name": name, "sizes": {**sizes, **given}, "threads": count,
+                                 **measure(made, inputs, expected, count, rounds, fixed)})  # fmt: skip
     return rows
 
 
 def measure(made: Sequence[Any], inputs: dict[str, np.ndarray], expected: Sequence[np.ndarray],
-            threads: int, rounds: int) -> dict[str, Any]:  # fmt: skip
+            threads: int, rounds: int, fixed: bool) -> dict[str, Any]:  # fmt: skip
     runs, names, problems = [], [], {}
     for engine in made:
         try:
-            run = engine.prepare(inputs, threads)
+            run = engine.prepare(inputs, threads, fixed)
             run.call()
             problem = find_problem(run.outputs(), expected)
         except Exception as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 Row = dict[str, Any]
 PEERS = ("ONNX Runtime", "OpenVINO")
-COLUMNS = (("model", 20), ("sizes", 24), ("threads", 7), ("dlc ms", 9), ("ORT ms", 9),
+COLUMNS = (("model", 20), ("sizes", 32), ("threads", 7), ("dlc ms", 9), ("ORT ms", 9),
            ("OpenVINO ms", 11), ("dlc/best", 8), ("of minima", 9))  # fmt: skip
 
 
