@@ -203,6 +203,26 @@ Statistics dlc::countStatistics(ModuleOp module) {
   return result;
 }
 
+WorkingMemory dlc::getWorkingMemory(ModuleOp module) {
+  WorkingMemory memory;
+  if (auto arena = module->getAttrOfType<IntegerAttr>("dlc.workspace"))
+    memory.arena = arena.getInt();
+  auto bounds = module->getAttrOfType<DenseI64ArrayAttr>("dlc.live_bytes");
+  if (bounds && bounds.size() == 3) {
+    memory.live = bounds[0];
+    memory.borders = bounds[1];
+    memory.scratch = bounds[2];
+  }
+  return memory;
+}
+
+void dlc::printMemory(raw_ostream &os, const WorkingMemory &memory) {
+  os << llvm::formatv("working memory of {0:N0} bytes; at a time live {1:N0} "
+                      "of tensors, {2:N0} with borders, {3:N0} with scratch\n",
+                      memory.arena, memory.live, memory.borders,
+                      memory.scratch);
+}
+
 void dlc::printReport(raw_ostream &os,
                       ArrayRef<std::pair<StringRef, Statistics>> columns) {
   struct Row {

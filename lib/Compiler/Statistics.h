@@ -23,6 +23,18 @@ struct Statistics {
 /// Counts in a module in one of the phases onnx to tensor.
 DLC_API Statistics countStatistics(mlir::ModuleOp module);
 
+/// The memory that a run works in, in bytes.
+struct WorkingMemory {
+  int64_t arena = 0;   ///< of everything with a known size
+  int64_t live = 0;    ///< the largest sum of tensors that live at a time
+  int64_t borders = 0; ///< the same with borders of zeros around them
+  int64_t scratch = 0; ///< and with what kernels need beside
+};
+
+/// What a module behind the phase `buffer` says about it.
+DLC_API WorkingMemory getWorkingMemory(mlir::ModuleOp module);
+DLC_API void printMemory(llvm::raw_ostream &os, const WorkingMemory &memory);
+
 /// Prints the phases side by side, a row a number.
 DLC_API void
 printReport(llvm::raw_ostream &os,

@@ -122,6 +122,10 @@ def PlanMemory : Pass<"dlc-plan-memory", "::mlir::ModuleOp"> {
     size becomes `dlc.alloc` and, behind its last use, `dlc.free`. The size of
     the arena is the module's attribute `dlc.workspace`. In @init, which runs
     once, all are of the second kind.
+
+    The attribute `dlc.live_bytes` says what the least is: the largest sum of
+    tensors that live at a time, the same with the borders around them, the same
+    with the kernels' scratch, too.
   }];
   let dependentDialects = ["::dlc::DlcDialect"];
 }

@@ -179,6 +179,15 @@ def test_report(model):
     assert "dynamic" not in err
 
 
+def test_report_of_memory(model):
+    err = run(model, "--report", "-o", os.devnull)[2]
+    (line,) = [line for line in err.splitlines() if line.startswith("working memory of")]
+    arena, live, borders, scratch = [
+        int(word.replace(",", "")) for word in line.split() if word[0].isdigit()
+    ]
+    assert 0 < live <= borders <= scratch <= arena
+
+
 def test_report_of_winograd(model):
     report = read_report(run(model, "--report", "--conv=winograd", "-o", os.devnull, "--to=tensor")[2])
     # F(4, 3) multiplies 36 times for 16 results, instead of 144 times.

@@ -62,6 +62,7 @@ private:
   std::optional<GraphDump> dump;
   bool hasFailed = false; ///< to draw the graph
   std::vector<std::pair<StringRef, Statistics>> statistics;
+  std::optional<WorkingMemory> memory;
   Progress progress;
   std::unique_ptr<PassProgress> passes;
   std::string size; // "122 nodes"
@@ -120,6 +121,8 @@ void Driver::configurePasses(TimingScope &timing) {
 void Driver::look(Phase phase, ModuleOp module) {
   if (report && phase <= Phase::Tensor)
     statistics.emplace_back(getPhaseName(phase), countStatistics(module));
+  if (report && phase == Phase::Buffer)
+    memory = getWorkingMemory(module);
   if (!dump || dump->phase != phase)
     return;
   OutputFiles files;
@@ -294,8 +297,11 @@ int Driver::run() {
     size = llvm::formatv("{0} node{1}", nodes, nodes == 1 ? "" : "s");
   say("read " + inputPath + (nodes ? ": " + size : ""));
   LogicalResult done = compile(*module, *outputs);
-  if (report && succeeded(done))
+  if (report && succeeded(done)) {
     printReport(progress, statistics);
+    if (memory)
+      printMemory(progress, *memory);
+  }
   progress.finish();
   return failed(done);
 }
