@@ -52,6 +52,8 @@ class Object:
     """Processor time of dlc, which other work on the machine does not lengthen."""
     peak: int
     """Bytes that dlc held at most."""
+    messages: str
+    """What it printed."""
 
     @property
     def size(self) -> int:
@@ -84,7 +86,7 @@ def compile(
             text = f"takes longer than {timeout:g} s\n{text}"
         raise CompileFailure(f"status {done.returncode}: {text.strip()}")
     seconds, peak = json.loads(measured.read_text())
-    return Object(path, target, seconds, peak)
+    return Object(path, target, seconds, peak, done.stdout)
 
 
 def print_ir(model: pathlib.Path, phase: str) -> str:
