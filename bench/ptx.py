@@ -2,7 +2,7 @@
 its report and the code itself tell. bench/README.md is the manual.
 
 usage: bench/ptx [--gpu=sm_70,sm_80,...] [--precision=P] [--nodes[=PART]]
-                 [--kernels] [NAME...]
+                 [--kernels] [--keep=FILE] [NAME...]
 
 The status is 0 only if all assemble and no kernel of a contraction spills.
 """
@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import dataclasses
+import json
+import os
 import pathlib
 import re
 import subprocess
@@ -122,18 +124,24 @@ def compile_model(model, arch: str, folder: pathlib.Path, **options):
     return assemble(ptx, arch)
 
 
-def run_model(task):
-    name, model, arch, options, keep = task
+def run_model(task) -> dict:
+    """What is told of a model for an architecture, as a line of JSON has it."""
+    name, model, arch, options, describes = task
+    record = {"name": name, "arch": arch}
     with tempfile.TemporaryDirectory() as folder:
         try:
             kernels = compile_model(model, arch, pathlib.Path(folder), **options)
         except RuntimeError as error:
-            return name, arch, None, str(error)
-    if not keep:
-        for kernel in kernels:
-            # Only what the summary needs comes back from the process.
-            kernel.body = "fma.rn" * 16 if kernel.is_contraction else ""
-    return name, arch, kernels, ""
+            return {**record, "error": str(error)}
+    contractions = [kernel for kernel in kernels if kernel.is_contraction]
+    return {
+        **record,
+        "kernels": len(kernels),
+        "contractions": len(contractions),
+        "registers": max((kernel.registers for kernel in contractions), default=0),
+        "spills": {kernel.name: kernel.spills for kernel in contractions if kernel.spills},
+        "described": [describe_tile(kernel, arch) for kernel in contractions if describes],
+    }
 
 
 def list_nodes(part: str, options):
@@ -205,6 +213,8 @@ def main() -> int:
     parser.add_argument("--kernels", action="store_true",
                         help="describe each kernel of a contraction")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--keep", type=pathlib.Path, metavar="FILE",
+                        help="add results to this file, and do not run again what it has")  # fmt: skip
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     flags = {"precision": options.precision}
@@ -215,33 +225,50 @@ def main() -> int:
         models = [(s.name, str(s.find()), flags) for s in table]
     tasks = [(name, model, arch, flags, options.kernels)
              for name, model, flags in models for arch in options.gpu.split(",")]  # fmt: skip
-    failed, spilling, good, total = [], [], {}, {}
-    with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
-        for done, result in enumerate(pool.map(run_model, tasks, chunksize=1)):
-            name, arch, kernels, error = result
+    records = read_records(options.keep)
+    tasks = [task for task in tasks if (task[0], task[2]) not in records]
+    with (
+        concurrent.futures.ProcessPoolExecutor(options.jobs) as pool,
+        open(options.keep or os.devnull, "a") as keep,
+    ):
+        for done, record in enumerate(pool.map(run_model, tasks, chunksize=1)):
+            records[record["name"], record["arch"]] = record
+            print(json.dumps(record), file=keep, flush=True)
             if done % 100 == 0 and options.nodes is not None:
-                print(f"{done} of {len(tasks)}, {len(failed)} failed", file=sys.stderr, flush=True)
-            if kernels is None:
-                failed.append(f"{name} {arch}: {error}")
-                continue
-            good[arch] = good.get(arch, 0) + 1
-            total[arch] = total.get(arch, 0) + len(kernels)
-            contractions = [k for k in kernels if k.is_contraction]
-            spilling += [f"{name} {arch}: {k.name} spills {k.spills} bytes"
-                         for k in contractions if k.spills]  # fmt: skip
-            if options.nodes is None:
-                most = max((k.registers for k in contractions), default=0)
-                print(f"{name:24} {arch:7} {len(kernels):4} kernels, {len(contractions):3} of "
-                      f"contractions with at most {most} registers", flush=True)  # fmt: skip
-            if options.kernels:
-                for kernel in contractions:
-                    print("  " + describe_tile(kernel, arch))
-    for line in failed + spilling:
-        print(line)
-    for arch in options.gpu.split(","):
-        print(f"{arch}: {good.get(arch, 0)} of {len(models)} models assemble, "
-              f"{total.get(arch, 0)} kernels")  # fmt: skip
-    return int(bool(failed or spilling))
+                print(f"{done} of {len(tasks)}", file=sys.stderr, flush=True)
+            if "error" not in record and options.nodes is None:
+                print("{name:24} {arch:7} {kernels:4} kernels, {contractions:3} of contractions "
+                      "with at most {registers} registers".format(**record), flush=True)  # fmt: skip
+                for line in record["described"]:
+                    print("  " + line)
+    return summarise(records, [name for name, _, _ in models], options.gpu.split(","))
+
+
+def read_records(path: pathlib.Path | None) -> dict[tuple[str, str], dict]:
+    """What an earlier run kept, without its failures."""
+    if not path or not path.exists():
+        return {}
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    return {(r["name"], r["arch"]): r for r in records if "error" not in r}
+
+
+def summarise(records, names: list[str], archs: list[str]) -> int:
+    """Prints failures and totals; the exit status."""
+    failed = False
+    for arch in archs:
+        found = [records[name, arch] for name in names]
+        good = [record for record in found if "error" not in record]
+        for record in found:
+            if "error" in record:
+                print(f"{record['name']} {arch}: {record['error']}")
+            for kernel, spills in record.get("spills", {}).items():
+                print(f"{record['name']} {arch}: {kernel} spills {spills} bytes")
+        failed |= len(good) < len(found) or any(record["spills"] for record in good)
+        # What has no kernel shows nothing: all of it is the host's.
+        on_device = sum(record["kernels"] > 0 for record in good)
+        print(f"{arch}: {len(good)} of {len(found)} models assemble, {on_device} of them have "
+              f"kernels, {sum(record['kernels'] for record in good)} in all")  # fmt: skip
+    return int(failed)
 
 
 if __name__ == "__main__":
