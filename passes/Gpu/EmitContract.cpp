@@ -5,9 +5,13 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace dlc;
+
+/// Of the widest access.
+static constexpr int64_t kVectorBits = 128;
 
 ContractNest::ContractNest(Kernel &kernel, ContractOp op)
     : kernel(kernel), op(op) {
@@ -58,19 +62,100 @@ Value ContractNest::multiplyAdd(Value x, Value y, Value sum) {
                                sum);
 }
 
-void ContractNest::store(Value sum, ArrayRef<Value> at) {
+/// The epilogue of a sum.
+Value ContractNest::finish(Value sum, ValueRange extras) {
   IRMapping mapping;
   mapping.map(op.getBody()->getArgument(0), sum);
-  for (auto [i, extra] : llvm::enumerate(op.getExtras()))
-    mapping.map(op.getBody()->getArgument(1 + i),
-                memref::LoadOp::create(kernel.b, extra,
-                                       kernel.apply(op.getExtraMap(i), at)));
+  mapping.map(op.getBody()->getArguments().drop_front(), extras);
   for (Operation &inner : op.getBody()->without_terminator())
     kernel.b.clone(inner, mapping);
-  memref::StoreOp::create(
-      kernel.b,
-      mapping.lookupOrDefault(op.getBody()->getTerminator()->getOperand(0)),
-      op.getInit(), kernel.apply(op.getCMap(), at));
+  return mapping.lookupOrDefault(op.getBody()->getTerminator()->getOperand(0));
+}
+
+void ContractNest::store(Value sum, ArrayRef<Value> at) {
+  SmallVector<Value> extras;
+  for (auto [i, extra] : llvm::enumerate(op.getExtras()))
+    extras.push_back(memref::LoadOp::create(
+        kernel.b, extra, kernel.apply(op.getExtraMap(i), at)));
+  memref::StoreOp::create(kernel.b, finish(sum, extras), op.getInit(),
+                          kernel.apply(op.getCMap(), at));
+}
+
+SmallVector<Value> ContractNest::loadRun(Value buffer, Value offset,
+                                         int64_t width) {
+  Type element = cast<MemRefType>(buffer.getType()).getElementType();
+  if (width == 1)
+    return {memref::LoadOp::create(kernel.b, buffer, offset)};
+  int64_t bytes = width * element.getIntOrFloatBitWidth() / 8;
+  Value vector = vector::LoadOp::create(
+      kernel.b, VectorType::get({width}, element), buffer, ValueRange{offset},
+      /*nontemporal=*/false, llvm::MaybeAlign(std::min<int64_t>(bytes, 16)));
+  SmallVector<Value> values;
+  for (int64_t i = 0; i < width; ++i)
+    values.push_back(vector::ExtractOp::create(kernel.b, vector, i));
+  return values;
+}
+
+void ContractNest::storeWide(ValueRange sums, ArrayRef<Value> at,
+                             unsigned dim) {
+  int64_t width = sums.size();
+  SmallVector<SmallVector<Value>> extras(width);
+  for (auto [i, extra] : llvm::enumerate(op.getExtras())) {
+    unsigned operand = 2 + i;
+    SmallVector<Value> values;
+    if (!op.getMap(operand).isFunctionOfDim(dim)) {
+      values.assign(
+          width, memref::LoadOp::create(kernel.b, extra,
+                                        kernel.apply(op.getMap(operand), at)));
+    } else if (chooseVector(operand, dim, width) == width) {
+      values = loadRun(flatten(operand), offsetOf(operand, at), width);
+    } else {
+      SmallVector<Value> here(at);
+      for (int64_t j = 0; j < width; ++j) {
+        here[dim] = kernel.add(at[dim], kernel.index(j));
+        values.push_back(memref::LoadOp::create(
+            kernel.b, extra, kernel.apply(op.getMap(operand), here)));
+      }
+    }
+    for (int64_t j = 0; j < width; ++j)
+      extras[j].push_back(values[j]);
+  }
+  SmallVector<Value> results;
+  for (int64_t j = 0; j < width; ++j)
+    results.push_back(finish(sums[j], extras[j]));
+  unsigned c = op.getMapped().size() - 1;
+  Value vector = vector::FromElementsOp::create(
+      kernel.b, VectorType::get({width}, results.front().getType()), results);
+  int64_t bytes = width * results.front().getType().getIntOrFloatBitWidth() / 8;
+  vector::StoreOp::create(
+      kernel.b, vector, flatten(c), ValueRange{offsetOf(c, at)},
+      /*nontemporal=*/false, llvm::MaybeAlign(std::min<int64_t>(bytes, 16)));
+}
+
+void ContractNest::storeRun(ValueRange sums, SmallVector<Value> at,
+                            Value column, Value count) {
+  int64_t width = chooseStore(columns.back(), sums.size());
+  for (size_t i = 0; i < sums.size(); i += width) {
+    Value here = kernel.add(column, kernel.index(i));
+    kernel.when(count ? kernel.isLess(here, count) : Value(), [&] {
+      place(at, columns, here);
+      if (width == 1)
+        store(sums[i], at);
+      else
+        storeWide(sums.slice(i, width), at, columns.back());
+    });
+  }
+}
+
+void ContractNest::setCoordinates(SmallVectorImpl<Value> &at,
+                                  ArrayRef<unsigned> dims, ValueRange values) {
+  for (auto [dim, value] : llvm::zip(dims, values))
+    at[dim] = value;
+}
+
+void ContractNest::place(SmallVectorImpl<Value> &at, ArrayRef<unsigned> dims,
+                         Value position) {
+  setCoordinates(at, dims, kernel.coordinates(position, extentsOf(dims)));
 }
 
 Value ContractNest::zero() {
@@ -158,9 +243,16 @@ int64_t ContractNest::chooseVector(unsigned operand, unsigned dim,
                               LLVM::LLVMDialect::getAlignAttrName()))
     return 1;
   SmallVector<int64_t> strides = type.getStridesAndOffset().first;
-  if (strides.back() != 1 ||
-      !llvm::all_of(ArrayRef(strides).drop_back(), isMultiple))
+  if (strides.back() != 1)
     return 1;
+  // An aligned argument has no gaps.
+  int64_t known = 1;
+  for (size_t i = strides.size() - 1; i > 0; --i) {
+    if (int64_t size = type.getDimSize(i); !ShapedType::isDynamic(size))
+      known *= size;
+    if (!isMultiple(strides[i - 1]) && !isMultiple(known))
+      return 1;
+  }
   // `d`, or the parts `d floordiv 64` and `d mod 64` of a packed operand.
   AffineMap map = op.getMap(operand);
   AffineExpr expr = getAffineDimExpr(dim, op.getContext());
@@ -178,6 +270,15 @@ int64_t ContractNest::chooseVector(unsigned operand, unsigned dim,
     if (other.isFunctionOfDim(dim) && !isPart(other, AffineExprKind::FloorDiv))
       return 1;
   return width;
+}
+
+int64_t ContractNest::chooseStore(unsigned dim, int64_t width) {
+  auto type = cast<MemRefType>(op.getInit().getType());
+  if (!type.getElementType().isIntOrFloat())
+    return 1;
+  int64_t bits = std::max<int64_t>(8, type.getElementTypeBitWidth());
+  return chooseVector(op.getMapped().size() - 1, dim,
+                      std::min<int64_t>(width, kVectorBits / bits));
 }
 
 bool ContractNest::isDepthFast(unsigned operand) {
@@ -231,9 +332,7 @@ bool dlc::emitContractScalar(Kernel &kernel, ContractOp op) {
   Value thread = kernel.globalThread();
   kernel.when(kernel.isLess(thread, kernel.product(outer)), [&] {
     SmallVector<Value> at(op.getNumDims(), kernel.index(0));
-    for (auto [dim, value] :
-         llvm::zip(nest.outer, kernel.coordinates(thread, outer)))
-      at[dim] = value;
+    nest.place(at, nest.outer, thread);
     std::function<Value(ArrayRef<unsigned>, Value)> emit =
         [&](ArrayRef<unsigned> dims, Value sum) -> Value {
       if (dims.empty()) {

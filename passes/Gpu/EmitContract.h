@@ -19,7 +19,25 @@ struct ContractNest {
   /// Applies the epilogue to a sum and writes it. `at` has one coordinate a
   /// dimension; those of sums do not matter.
   void store(mlir::Value sum, llvm::ArrayRef<mlir::Value> at);
+  /// The same for sums side by side along the last of the columns, from the
+  /// position `column` of these on. Those from `count` on, if it is given, are
+  /// left out. Accesses have 16 bytes where the layout allows it.
+  void storeRun(mlir::ValueRange sums, llvm::SmallVector<mlir::Value> at,
+                mlir::Value column, mlir::Value count);
+  /// The same along the dimension `dim` of C, all inside; elements that lie
+  /// side by side in multiples of `sums.size()`.
+  void storeWide(mlir::ValueRange sums, llvm::ArrayRef<mlir::Value> at,
+                 unsigned dim);
+  /// `width` elements side by side, from `offset` of a flat buffer on.
+  llvm::SmallVector<mlir::Value> loadRun(mlir::Value buffer, mlir::Value offset,
+                                         int64_t width);
   mlir::Value zero();
+  /// Sets the coordinates of `dims`; those of the elements at a position
+  /// counted row by row.
+  void setCoordinates(llvm::SmallVectorImpl<mlir::Value> &at,
+                      llvm::ArrayRef<unsigned> dims, mlir::ValueRange values);
+  void place(llvm::SmallVectorImpl<mlir::Value> &at,
+             llvm::ArrayRef<unsigned> dims, mlir::Value position);
   /// The grid of blocks that compute tiles of `tileRows` by `tileColumns`, and
   /// what the block of a thread computes.
   struct Place {
@@ -36,11 +54,17 @@ struct ContractNest {
   /// How many elements along the dimension `dim` a load may take: `width` where
   /// they lie side by side and begin at a multiple of their size, else 1.
   int64_t chooseVector(unsigned operand, unsigned dim, int64_t width);
+  /// How many elements of C along `dim` a store may take, of `width`.
+  int64_t chooseStore(unsigned dim, int64_t width);
   /// Whether elements side by side in memory are terms of one sum.
   bool isDepthFast(unsigned operand);
   /// Whether tiles of that size may reach behind the end.
   bool isRagged(llvm::ArrayRef<unsigned> dims, int64_t tileSize);
 
+private:
+  mlir::Value finish(mlir::Value sum, mlir::ValueRange extras);
+
+public:
   Kernel &kernel;
   ContractOp op;
   llvm::SmallVector<Extent> extents; ///< one a dimension

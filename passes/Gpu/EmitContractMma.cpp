@@ -6,7 +6,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "passes/Gpu/EmitContract.h"
+#include "passes/Gpu/ContractSource.h"
 #include "passes/Gpu/Mma.h"
 
 using namespace mlir;
@@ -26,19 +26,15 @@ struct MmaTile {
 
 /// A part of A or B on its way to shared memory, where it is [width][depth] or
 /// [depth][width]: as in memory, but bytes are always [width][depth].
-struct Source {
-  Value buffer, pointer;       // one-dimensional, of one element
-  Type type;                   // of elements in memory
-  int64_t width;               // rows or columns of the tile
-  bool isDepthFast;            // memory has terms of a sum side by side
-  bool isDepthMajor;           // and shared memory
-  bool isAsync;                // copied without registers
-  bool isPartial;              // not all threads copy
-  int64_t vector;              // elements that are copied at once
-  Value memory, first;         // shared, of all stages; of one element
-  SmallVector<Value> starts;   // offsets without k, one a copy of the thread
-  SmallVector<Value> outer, k; // places of the copies' elements in the tile
-  SmallVector<Value> places;   // in a stage
+struct Source : ContractSource {
+  using ContractSource::ContractSource;
+  bool isDepthMajor;         // in shared memory
+  bool isAsync;              // copied without registers
+  Value pointer;             // to memory, of one element
+  Value memory, first;       // shared, of all stages; of one element
+  SmallVector<Value> places; // of the loads, in a stage
+
+  int64_t elements() const { return width * depth; }
 };
 
 class MmaEmitter {
@@ -51,29 +47,22 @@ public:
   void emit();
 
 private:
-  Source makeSource(unsigned operand, Value firstOuter,
-                    ArrayRef<unsigned> outerDims);
+  Source makeSource(unsigned operand);
+  void makeMemory(Source &source);
   Value placeOf(const Source &source, Value outer, Value k);
   Value swizzle(const Source &source, Value row, Value at);
-  SmallVector<Value> load(Source &source, unsigned operand, Value firstK);
-  void put(Source &source, ValueRange values, Value slot);
-  void copy(Source &source, unsigned operand, Value firstK, Value slot);
+  SmallVector<Value> load(const Source &source, Value firstK);
+  void put(const Source &source, ValueRange values, Value slot);
+  void copy(const Source &source, Value firstK, Value slot);
   Value fragment(const Source &source, Value slot, Value firstOuter,
                  int64_t firstK, bool isB);
   SmallVector<Value> multiply(Source &a, Source &c, Value slot,
                               ValueRange sums);
-  void store(Value firstRow, Value firstColumn, ValueRange sums);
-  Value offsetOfSum(unsigned operand, Value k);
+  void store(ValueRange sums);
   Value call(StringRef name, Type result, ValueRange operands);
-  Value rem(Value x, int64_t y) {
-    return b.createOrFold<arith::RemUIOp>(x, kernel.index(y));
-  }
-  Value div(Value x, int64_t y) {
-    return b.createOrFold<arith::DivUIOp>(x, kernel.index(y));
-  }
+  Value rem(Value x, int64_t y) { return kernel.rem(x, y); }
+  Value div(Value x, int64_t y) { return kernel.div(x, y); }
   Value bitXor(Value x, Value y) { return b.createOrFold<arith::XOrIOp>(x, y); }
-  /// Bytes of a stage of an operand.
-  int64_t elements(const Source &source) { return source.width * depth; }
 
   Kernel &kernel;
   ImplicitLocOpBuilder &b;
@@ -135,107 +124,61 @@ Value MmaEmitter::placeOf(const Source &source, Value outer, Value k) {
   return kernel.add(kernel.mul(row, kernel.index(length)), place);
 }
 
-Source MmaEmitter::makeSource(unsigned operand, Value firstOuter,
-                              ArrayRef<unsigned> outerDims) {
-  Source source;
-  source.type =
-      cast<MemRefType>(op.getMapped()[operand].getType()).getElementType();
-  source.width = operand == 0 ? tile.rows : tile.columns;
-  source.isDepthFast = nest.isDepthFast(operand);
+Source MmaEmitter::makeSource(unsigned operand) {
+  int64_t bits = cast<MemRefType>(op.getMapped()[operand].getType())
+                     .getElementTypeBitWidth();
+  Source source(nest, block, operand, operand == 0 ? tile.rows : tile.columns,
+                depth, kThreads, kChunkBytes * 8 / bits, /*isWhole=*/false);
   source.isDepthMajor = source.isDepthFast || bytes == 1;
-  source.buffer = nest.flatten(operand);
-  unsigned fastDim = source.isDepthFast ? nest.sums.back() : outerDims.back();
-  source.vector = nest.chooseVector(
-      operand, fastDim, kChunkBytes * 8 / source.type.getIntOrFloatBitWidth());
-  int64_t fast = source.isDepthFast ? depth : source.width;
   source.isAsync = source.type == type && source.vector == chunk &&
                    source.isDepthFast == source.isDepthMajor;
   source.pointer = memref::ReinterpretCastOp::create(
       b, MemRefType::get({1}, source.type), source.buffer, /*offset=*/0,
       ArrayRef<int64_t>{1}, ArrayRef<int64_t>{1});
-
-  int64_t total = elements(source) / source.vector;
-  int64_t perRow = fast / source.vector;
-  source.isPartial = total < kThreads;
-  int64_t count = llvm::divideCeil(total, kThreads);
-  Value thread = kernel.thread();
-  Value inner = kernel.mul(rem(thread, perRow), kernel.index(source.vector));
-  Value other = div(thread, perRow);
-  Value last =
-      kernel.add(operand == 0 ? block.rowCount : block.columnCount,
-                 kernel.index(source.isDepthFast ? -1 : -source.vector));
-  bool isRagged = nest.isRagged(outerDims, source.width);
-  Value known; // all copies of the thread may be at one row or column
-  for (int64_t i = 0; i < count; ++i) {
-    Value moved = kernel.add(other, kernel.index(i * (kThreads / perRow)));
-    source.outer.push_back(source.isDepthFast ? moved : inner);
-    source.k.push_back(source.isDepthFast ? inner : moved);
-    source.places.push_back(
-        placeOf(source, source.outer.back(), source.k.back()));
-    if (!source.isDepthFast && known) {
-      source.starts.push_back(known);
-      continue;
-    }
-    Value position = kernel.add(firstOuter, source.outer.back());
-    // What lies behind the end is read somewhere inside and never stored.
-    if (isRagged)
-      position = kernel.min(position, last);
-    SmallVector<Value> at(op.getNumDims());
-    for (auto [dim, value] : llvm::zip(nest.batch, block.batchAt))
-      at[dim] = value;
-    for (auto [dim, value] :
-         llvm::zip(outerDims,
-                   kernel.coordinates(position, nest.extentsOf(outerDims))))
-      at[dim] = value;
-    known = nest.offsetOf(operand, at);
-    source.starts.push_back(known);
-  }
+  for (auto [outer, k] : llvm::zip(source.outer, source.k))
+    source.places.push_back(placeOf(source, outer, k));
   return source;
 }
 
-Value MmaEmitter::offsetOfSum(unsigned operand, Value k) {
-  SmallVector<Value> at(op.getNumDims());
-  for (auto [dim, value] :
-       llvm::zip(nest.sums, kernel.coordinates(k, nest.extentsOf(nest.sums))))
-    at[dim] = value;
-  return nest.offsetOf(operand, at);
+/// The shared memory of all stages.
+void MmaEmitter::makeMemory(Source &source) {
+  source.memory = kernel.shared({stages * source.elements()}, type);
+  auto shared = cast<MemRefType>(source.memory.getType());
+  source.first = memref::ReinterpretCastOp::create(
+      b,
+      MemRefType::get({1}, type, MemRefLayoutAttrInterface(),
+                      shared.getMemorySpace()),
+      source.memory, /*offset=*/0, ArrayRef<int64_t>{1}, ArrayRef<int64_t>{1});
 }
 
 /// The thread's elements of the part that begins at `firstK`, as they are kept
-/// in shared memory; 0 behind the end. One value a copy.
-SmallVector<Value> MmaEmitter::load(Source &source, unsigned operand,
-                                    Value firstK) {
+/// in shared memory; 0 behind the end. One value a load.
+SmallVector<Value> MmaEmitter::load(const Source &source, Value firstK) {
   SmallVector<Value> values;
-  Value last = kernel.add(
-      block.sumCount, kernel.index(source.isDepthFast ? -source.vector : -1));
-  Value offset, isInside;
-  for (auto [start, place] : llvm::zip(source.starts, source.k)) {
-    if (!offset || !source.isDepthFast) {
-      Value k = kernel.add(firstK, place);
-      isInside = kernel.isLess(k, block.sumCount);
-      offset = offsetOfSum(operand, kernel.min(k, last));
-    }
-    Value at = kernel.add(start, offset), value;
-    Type kept = type;
-    if (source.vector == 1) {
-      value = memref::LoadOp::create(b, source.buffer, at);
-    } else {
-      value = vector::LoadOp::create(
-          b, VectorType::get({source.vector}, source.type), source.buffer,
-          ValueRange{at}, /*nontemporal=*/false, llvm::MaybeAlign(kChunkBytes));
-      kept = VectorType::get({source.vector}, type);
-    }
-    if (kept != value.getType())
-      value = arith::TruncFOp::create(b, kept, value);
-    // The last parts are loaded beyond the end, too.
-    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(kept));
-    values.push_back(arith::SelectOp::create(b, isInside, value, zero));
-  }
+  // The last parts are loaded beyond the end, too.
+  source.forEach(
+      firstK, /*staysInside=*/true, [&](size_t, Value at, Value isInside) {
+        Value value;
+        Type kept = type;
+        if (source.vector == 1) {
+          value = memref::LoadOp::create(b, source.buffer, at);
+        } else {
+          value = vector::LoadOp::create(
+              b, VectorType::get({source.vector}, source.type), source.buffer,
+              ValueRange{at}, /*nontemporal=*/false,
+              llvm::MaybeAlign(kChunkBytes));
+          kept = VectorType::get({source.vector}, type);
+        }
+        if (kept != value.getType())
+          value = arith::TruncFOp::create(b, kept, value);
+        Value zero = arith::ConstantOp::create(b, b.getZeroAttr(kept));
+        values.push_back(arith::SelectOp::create(b, isInside, value, zero));
+      });
   return values;
 }
 
-void MmaEmitter::put(Source &source, ValueRange values, Value slot) {
-  Value base = kernel.mul(slot, kernel.index(elements(source)));
+void MmaEmitter::put(const Source &source, ValueRange values, Value slot) {
+  Value base = kernel.mul(slot, kernel.index(source.elements()));
   for (auto [i, value] : llvm::enumerate(values)) {
     Value at = kernel.add(base, source.places[i]);
     if (source.vector > 1 && source.isDepthFast != source.isDepthMajor) {
@@ -257,32 +200,25 @@ void MmaEmitter::put(Source &source, ValueRange values, Value slot) {
 }
 
 /// Fills a stage: by copies that go on while the threads do, or at once.
-void MmaEmitter::copy(Source &source, unsigned operand, Value firstK,
-                      Value slot) {
+void MmaEmitter::copy(const Source &source, Value firstK, Value slot) {
   Value isBusy;
   if (source.isPartial)
     isBusy = kernel.isLess(kernel.thread(),
-                           kernel.index(elements(source) / source.vector));
+                           kernel.index(source.elements() / source.vector));
   kernel.when(isBusy, [&] {
     if (!source.isAsync)
-      return put(source, load(source, operand, firstK), slot);
-    Value base = kernel.mul(slot, kernel.index(elements(source)));
-    Value offset, size;
-    for (auto [start, place, k] :
-         llvm::zip(source.starts, source.places, source.k)) {
-      if (!offset || !source.isDepthFast) {
-        Value at = kernel.add(firstK, k);
-        // Nothing is read behind the end, and zeros are written.
-        size = arith::SelectOp::create(
-            b, kernel.isLess(at, block.sumCount),
-            arith::ConstantIntOp::create(b, kChunkBytes, 32),
-            arith::ConstantIntOp::create(b, 0, 32));
-        offset = offsetOfSum(operand, at);
-      }
-      call(("dlc_mma_copy" + Twine(bytes)).str(), {},
-           {source.first, kernel.add(base, place), source.pointer,
-            kernel.add(start, offset), size});
-    }
+      return put(source, load(source, firstK), slot);
+    Value base = kernel.mul(slot, kernel.index(source.elements()));
+    // Nothing is read behind the end, and zeros are written.
+    source.forEach(
+        firstK, /*staysInside=*/false, [&](size_t i, Value at, Value isInside) {
+          Value size = arith::SelectOp::create(
+              b, isInside, arith::ConstantIntOp::create(b, kChunkBytes, 32),
+              arith::ConstantIntOp::create(b, 0, 32));
+          call(("dlc_mma_copy" + Twine(bytes)).str(), {},
+               {source.first, kernel.add(base, source.places[i]),
+                source.pointer, at, size});
+        });
   });
 }
 
@@ -292,7 +228,7 @@ Value MmaEmitter::fragment(const Source &source, Value slot, Value firstOuter,
                            int64_t firstK, bool isB) {
   Value which = arith::ConstantIntOp::create(b, isB, 32);
   Type result = VectorType::get({8}, b.getI32Type());
-  Value base = kernel.mul(slot, kernel.index(source.width * depth));
+  Value base = kernel.mul(slot, kernel.index(source.elements()));
   Value low = rem(lane, 16), high = div(lane, 16);
   if (source.isDepthMajor) {
     Value place = placeOf(source, kernel.add(firstOuter, low),
@@ -344,54 +280,33 @@ SmallVector<Value> MmaEmitter::multiply(Source &a, Source &c, Value slot,
   return result;
 }
 
-void MmaEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
+void MmaEmitter::store(ValueRange sums) {
   Type index = b.getIndexType();
-  Value row0 = call("dlc_mma_row", index, {}),
-        rowStep = call("dlc_mma_row_step", index, {}),
-        column0 = call("dlc_mma_column", index, {}),
-        columnStep = call("dlc_mma_column_step", index, {});
+  Value firstRow = kernel.add(kernel.add(block.firstRow, warpRow),
+                              call("dlc_mma_row", index, {}));
+  Value firstColumn = kernel.add(kernel.add(block.firstColumn, warpColumn),
+                                 call("dlc_mma_column", index, {}));
   SmallVector<Value> at(op.getNumDims(), kernel.index(0));
-  for (auto [dim, value] : llvm::zip(nest.batch, block.batchAt))
-    at[dim] = value;
-  auto place = [&](ArrayRef<unsigned> dims, Value position) {
-    for (auto [dim, value] :
-         llvm::zip(dims, kernel.coordinates(position, nest.extentsOf(dims))))
-      at[dim] = value;
-  };
+  nest.setCoordinates(at, nest.batch, block.batchAt);
   bool raggedRows = nest.isRagged(nest.rows, tile.rows);
   bool raggedColumns = nest.isRagged(nest.columns, tile.columns);
-  firstRow = kernel.add(kernel.add(firstRow, warpRow), row0);
-  firstColumn = kernel.add(kernel.add(firstColumn, warpColumn), column0);
   int64_t across = tile.warpColumns / kStep;
-  for (int64_t i = 0; i < tile.warpRows / kStep; ++i)
-    for (int64_t half = 0; half < 2; ++half) {
-      Value row = kernel.add(firstRow, kernel.index(i * kStep));
-      if (half)
-        row = kernel.add(row, rowStep);
-      kernel.when(
-          raggedRows ? kernel.isLess(row, block.rowCount) : Value(), [&] {
-            place(nest.rows, row);
-            for (int64_t j = 0; j < across; ++j)
-              for (int64_t part = 0; part < 2; ++part) {
-                Value column = kernel.add(firstColumn, kernel.index(j * kStep));
-                if (part)
-                  column = kernel.add(column, columnStep);
-                for (int64_t one = 0; one < 2; ++one) {
-                  Value here = kernel.add(column, kernel.index(one));
-                  kernel.when(raggedColumns
-                                  ? kernel.isLess(here, block.columnCount)
-                                  : Value(),
-                              [&] {
-                                place(nest.columns, here);
-                                nest.store(vector::ExtractOp::create(
-                                               b, sums[i * across + j],
-                                               4 * part + 2 * half + one),
-                                           at);
-                              });
-                }
-              }
-          });
-    }
+  for (int64_t i = 0; i < tile.warpRows / kStep; ++i) {
+    SmallVector<Value> turned;
+    for (Value sum : sums.slice(i * across, across))
+      turned.push_back(call(getMmaTurn(op.getSumType()), sum.getType(), {sum}));
+    Value row = kernel.add(firstRow, kernel.index(i * kStep));
+    kernel.when(raggedRows ? kernel.isLess(row, block.rowCount) : Value(), [&] {
+      nest.place(at, nest.rows, row);
+      for (auto [j, sum] : llvm::enumerate(turned)) {
+        SmallVector<Value> run;
+        for (int64_t one = 0; one < 8; ++one)
+          run.push_back(vector::ExtractOp::create(b, sum, one));
+        nest.storeRun(run, at, kernel.add(firstColumn, kernel.index(j * kStep)),
+                      raggedColumns ? block.columnCount : Value());
+      }
+    });
+  }
 }
 
 void MmaEmitter::emit() {
@@ -404,20 +319,11 @@ void MmaEmitter::emit() {
   warpRow = kernel.mul(div(warp, across), kernel.index(tile.warpRows));
   warpColumn = kernel.mul(rem(warp, across), kernel.index(tile.warpColumns));
 
-  Source a = makeSource(0, block.firstRow, nest.rows);
-  Source c = makeSource(1, block.firstColumn, nest.columns);
+  Source a = makeSource(0), c = makeSource(1);
   if (a.isAsync || c.isAsync)
     stages = 3;
-  for (Source *source : {&a, &c}) {
-    source->memory = kernel.shared({stages * elements(*source)}, type);
-    auto shared = cast<MemRefType>(source->memory.getType());
-    source->first = memref::ReinterpretCastOp::create(
-        b,
-        MemRefType::get({1}, type, MemRefLayoutAttrInterface(),
-                        shared.getMemorySpace()),
-        source->memory, /*offset=*/0, ArrayRef<int64_t>{1},
-        ArrayRef<int64_t>{1});
-  }
+  makeMemory(a);
+  makeMemory(c);
   // A source that needs registers is loaded before the products and put into
   // shared memory behind them.
   auto isStaged = [](const Source &source) {
@@ -435,8 +341,8 @@ void MmaEmitter::emit() {
         ShapedType::isDynamic(fixedProduct(nest.extentsOf(nest.sums)));
     // Without terms there is nothing to read.
     kernel.when(isDynamic ? kernel.isLess(zero, block.sumCount) : Value(), [&] {
-      copy(a, 0, firstK, kernel.index(stage));
-      copy(c, 1, firstK, kernel.index(stage));
+      copy(a, firstK, kernel.index(stage));
+      copy(c, firstK, kernel.index(stage));
     });
     commit();
   }
@@ -464,13 +370,13 @@ void MmaEmitter::emit() {
         Value ahead = kernel.add(k, kernel.index((stages - 1) * depth));
         SmallVector<Value> fromA, fromC;
         if (isStaged(a))
-          fromA = load(a, 0, ahead);
+          fromA = load(a, ahead);
         else
-          copy(a, 0, ahead, free);
+          copy(a, ahead, free);
         if (isStaged(c))
-          fromC = load(c, 1, ahead);
+          fromC = load(c, ahead);
         else
-          copy(c, 1, ahead, free);
+          copy(c, ahead, free);
         commit();
         SmallVector<Value> sums = multiply(a, c, slot, values.drop_back());
         put(a, fromA, free);
@@ -478,7 +384,7 @@ void MmaEmitter::emit() {
         sums.push_back(next);
         return sums;
       });
-  store(block.firstRow, block.firstColumn, ValueRange(results).drop_back());
+  store(ValueRange(results).drop_back());
 }
 
 bool dlc::emitContractMma(Kernel &kernel, ContractOp op) {

@@ -70,6 +70,8 @@ public:
   /// The larger, or the smaller, of two signed numbers.
   mlir::Value max(mlir::Value x, mlir::Value y);
   mlir::Value min(mlir::Value x, mlir::Value y);
+  mlir::Value rem(mlir::Value x, int64_t divisor);
+  mlir::Value div(mlir::Value x, int64_t divisor);
   /// ceil(x / divisor)
   mlir::Value ceilDiv(mlir::Value x, int64_t divisor);
   mlir::Value product(llvm::ArrayRef<Extent> extents);
@@ -105,6 +107,7 @@ bool emitVectors(Kernel &kernel, mlir::linalg::LinalgOp op);
 bool emitLoops(Kernel &kernel, mlir::linalg::LinalgOp op);
 bool emitContractMma(Kernel &kernel, ContractOp op);
 bool emitContractTile(Kernel &kernel, ContractOp op);
+bool emitContractDepthwise(Kernel &kernel, ContractOp op);
 bool emitContractScalar(Kernel &kernel, ContractOp op);
 
 /// What the generators of linalg ops share.
