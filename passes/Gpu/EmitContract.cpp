@@ -242,8 +242,22 @@ int64_t ContractNest::chooseVector(unsigned operand, unsigned dim,
       !kernel.func.getArgAttr(argument.getArgNumber(),
                               LLVM::LLVMDialect::getAlignAttrName()))
     return 1;
+  // Without dimensions of one element, as those of a depthwise convolution's
+  // groups.
+  SmallVector<AffineExpr> dims;
+  for (auto [i, extent] : llvm::enumerate(extents))
+    dims.push_back(extent.fixed == 1 ? getAffineConstantExpr(0, op.getContext())
+                                     : getAffineDimExpr(i, op.getContext()));
+  SmallVector<AffineExpr> places;
+  for (AffineExpr place : op.getMap(operand).getResults())
+    places.push_back(place.replaceDimsAndSymbols(dims, {}));
   SmallVector<int64_t> strides = type.getStridesAndOffset().first;
-  if (strides.back() != 1)
+  while (!places.empty() && isa<AffineConstantExpr>(places.back()) &&
+         type.getDimSize(places.size() - 1) == 1) {
+    places.pop_back();
+    strides.pop_back();
+  }
+  if (places.empty() || strides.back() != 1)
     return 1;
   // An aligned argument has no gaps.
   int64_t known = 1;
@@ -254,7 +268,6 @@ int64_t ContractNest::chooseVector(unsigned operand, unsigned dim,
       return 1;
   }
   // `d`, or the parts `d floordiv 64` and `d mod 64` of a packed operand.
-  AffineMap map = op.getMap(operand);
   AffineExpr expr = getAffineDimExpr(dim, op.getContext());
   auto isPart = [&](AffineExpr part, AffineExprKind kind) {
     auto binary = dyn_cast<AffineBinaryOpExpr>(part);
@@ -263,10 +276,10 @@ int64_t ContractNest::chooseVector(unsigned operand, unsigned dim,
     return size && binary.getKind() == kind && binary.getLHS() == expr &&
            isMultiple(size.getValue());
   };
-  AffineExpr last = map.getResults().back();
+  AffineExpr last = places.pop_back_val();
   if (last != expr && !isPart(last, AffineExprKind::Mod))
     return 1;
-  for (AffineExpr other : map.getResults().drop_back())
+  for (AffineExpr other : places)
     if (other.isFunctionOfDim(dim) && !isPart(other, AffineExprKind::FloorDiv))
       return 1;
   return width;

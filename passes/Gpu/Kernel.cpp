@@ -29,6 +29,9 @@ Value Grid::emitBlocks(ImplicitLocOpBuilder &b, ValueRange operands) const {
       }
       Value size = b.createOrFold<memref::DimOp>(operands[extent.argument],
                                                  int64_t(extent.dim));
+      if (extent.each > 1)
+        size = b.createOrFold<arith::CeilDivUIOp>(
+            size, arith::ConstantIndexOp::create(b, extent.each));
       items = items ? b.createOrFold<arith::MulIOp>(items, size) : size;
     }
     Value number;

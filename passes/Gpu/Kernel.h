@@ -17,6 +17,7 @@ struct Extent {
   int64_t fixed;         ///< or ShapedType::kDynamic
   unsigned argument = 0; ///< if dynamic: whose dimension it is at a launch
   unsigned dim = 0;
+  int64_t each = 1; ///< if dynamic: of the dimension, for one of this extent
 
   bool isDynamic() const { return mlir::ShapedType::isDynamic(fixed); }
 };

@@ -25,7 +25,8 @@ using namespace dlc;
 static constexpr bool (*linalgGenerators[])(Kernel &, linalg::LinalgOp) = {
     emitReduction, emitVectors, emitLoops};
 static constexpr bool (*contractGenerators[])(Kernel &, ContractOp) = {
-    emitContractMma, emitContractTile, emitContractScalar};
+    emitContractMma, emitContractTile, emitContractDepthwise,
+    emitContractScalar};
 
 /// The type of a buffer inside of a kernel: its parameter points to the first
 /// element, so that there is no offset.
