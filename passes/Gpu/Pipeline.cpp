@@ -32,7 +32,8 @@ void dlc::buildGpuPipeline(OpPassManager &pm, bool fallback,
   device.addPass(createLowerAffinePass());
   device.addPass(createSCFToControlFlowPass());
   arith::ArithExpandOpsPassOptions expand;
-  expand.includeBf16 = true;
+  // From sm_80 on there is an instruction.
+  expand.includeBf16 = capability < 80;
   device.addPass(arith::createArithExpandOpsPass(expand));
   device.addPass(createCanonicalizerPass());
   device.addPass(createCSEPass());
