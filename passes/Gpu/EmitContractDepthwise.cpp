@@ -56,7 +56,8 @@ static std::optional<Window> findWindow(ContractOp op, ContractNest &nest) {
     if (nest.extents[column].fixed != 1)
       return std::nullopt;
   unsigned x = nest.rows.back();
-  for (auto [dim, expr] : llvm::enumerate(op.getAMap().getResults())) {
+  for (unsigned dim = 0; dim < op.getAMap().getNumResults(); ++dim) {
+    AffineExpr expr = op.getAMap().getResult(dim);
     if (!expr.isFunctionOfDim(x))
       continue;
     for (unsigned j : nest.sums) {
@@ -74,7 +75,7 @@ static std::optional<Window> findWindow(ContractOp op, ContractNest &nest) {
             dyn_cast<AffineConstantExpr>(expr.replaceDimsAndSymbols(dims, {}));
         return value ? value.getValue() : 0;
       };
-      Window window{x, j, unsigned(dim), slope(x), slope(j), size};
+      Window window{x, j, dim, slope(x), slope(j), size};
       if (window.stride > 0 && window.dilation > 0)
         return window;
     }

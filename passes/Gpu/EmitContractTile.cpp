@@ -3,7 +3,8 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "passes/Gpu/ContractSource.h"
+#include "passes/Gpu/EmitContract.h"
+#include "passes/Gpu/TileSource.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -20,8 +21,8 @@ struct Tile {
 };
 
 /// A part of A or B on its way to shared memory, [depth][width + padding].
-struct Source : ContractSource {
-  using ContractSource::ContractSource;
+struct Source : TileSource {
+  using TileSource::TileSource;
   Value memory;
   bool isUnsigned; // how elements are extended
 };
@@ -52,8 +53,11 @@ private:
 } // namespace
 
 Source TileEmitter::makeSource(unsigned operand) {
-  Source source(nest, block, operand, operand == 0 ? tile.rows : tile.columns,
-                tile.depth, tile.threads(), /*most=*/4, /*isWhole=*/true);
+  Source source(nest, operand, block.batchAt,
+                operand == 0 ? nest.rowsOf(block) : nest.columnsOf(block),
+                {nest.sums, block.sumCount, Value()},
+                operand == 0 ? tile.rows : tile.columns, tile.depth,
+                tile.threads(), /*most=*/4, /*isWhole=*/true);
   source.isUnsigned = operand == 0 ? op.getAUnsigned() : op.getBUnsigned();
   // The padding keeps the rows at 16 bytes and spreads them over the banks.
   source.memory =

@@ -1,22 +1,31 @@
 /// \file
-/// How the threads of a block take a part of A or B of a contraction from
-/// memory, for the tile that the block computes.
-#ifndef DLC_PASSES_GPU_CONTRACTSOURCE_H
-#define DLC_PASSES_GPU_CONTRACTSOURCE_H
+/// How the threads of a block take a part of an operand from memory, for the
+/// tile that the block computes.
+#ifndef DLC_PASSES_GPU_TILESOURCE_H
+#define DLC_PASSES_GPU_TILESOURCE_H
 
-#include "passes/Gpu/EmitContract.h"
+#include "passes/Gpu/TileSpace.h"
 
 namespace dlc {
+
+/// Dimensions of an operand that are counted together, row by row.
+struct TileRange {
+  llvm::ArrayRef<unsigned> dims;
+  mlir::Value count; ///< of all
+  mlir::Value first; ///< that the tile has
+};
 
 /// The loads of a thread: `width` rows of A (or columns of B) by `depth` terms
 /// are taken by `threads` threads, those side by side taking elements side by
 /// side.
-struct ContractSource {
-  /// `most`: elements that a load may take. With `isWhole` all threads load
-  /// equally many; otherwise some may have none (`isPartial`).
-  ContractSource(ContractNest &nest, const ContractNest::Place &block,
-                 unsigned operand, int64_t width, int64_t depth,
-                 int64_t threads, int64_t most, bool isWhole);
+struct TileSource {
+  /// `outer` tells of rows or columns, `sum` of terms. `most`: elements that a
+  /// load may take. With `isWhole` all threads load equally many; otherwise
+  /// some may have none (`isPartial`).
+  TileSource(TileSpace &space, unsigned operand,
+             llvm::ArrayRef<mlir::Value> batchAt, TileRange outer,
+             TileRange sum, int64_t width, int64_t depth, int64_t threads,
+             int64_t most, bool isWhole);
 
   /// The offset in the buffer of each load of the part that begins at the term
   /// `firstK`, and whether its terms are any of the sum's. With `staysInside`
@@ -27,9 +36,9 @@ struct ContractSource {
                    body) const;
   size_t count() const { return starts.size(); }
 
-  ContractNest &nest;
-  const ContractNest::Place &block;
+  TileSpace &space;
   unsigned operand;
+  TileRange sum;
   int64_t width, depth;
   mlir::Value buffer; ///< one-dimensional view
   mlir::Type type;    ///< of elements in memory
