@@ -69,6 +69,10 @@ public:
     for (StringRef name : {"dlc_mma_turn_f32", "dlc_mma_turn_i32"})
       if (begin(name))
         turn();
+    if (begin("dlc_mma_partner_f32"))
+      b.CreateRet(exchange(arg(0), isVolta() ? 8 : 1));
+    if (begin("dlc_mma_spread_f32"))
+      spread();
     definePlaces();
   }
 
@@ -367,6 +371,22 @@ private:
     for (auto &pair : pairs)
       sums.append({pair[0], pair[1]});
     b.CreateRet(makeFragment(sums));
+  }
+
+  /// Of a value for each row that `turn` gives a thread, those for the rows of
+  /// the sums as instructions have them.
+  void spread() {
+    Value *bits = b.CreateBitCast(arg(0), i32);
+    SmallVector<Value *> halves;
+    for (unsigned half = 0; half < 2; ++half) {
+      Value *thread = half ? b.CreateOr(lane(), b.getInt32(2))
+                           : b.CreateAnd(lane(), b.getInt32(~2u));
+      halves.push_back(b.CreateBitCast(shuffle(bits, thread), f32));
+    }
+    SmallVector<Value *> values;
+    for (unsigned i = 0; i < 8; ++i)
+      values.push_back(halves[i / 2 % 2]);
+    b.CreateRet(makeFragment(values));
   }
 
   /// Where the sums of a thread are that `turn` makes.

@@ -50,6 +50,9 @@ public:
   /// The least compute capability, times 10, of the GPUs to run on.
   unsigned capability;
   Grid grid;
+  /// Blocks that a multiprocessor is to have at once, which limits registers:
+  /// without it ptxas spills a few for the sake of one block more.
+  int64_t residentBlocks = 0;
   /// For remarks: what a generator chose.
   std::string description;
   /// The buffers that are arguments of a launch, by number.
@@ -110,6 +113,8 @@ bool emitContractMma(Kernel &kernel, ContractOp op);
 bool emitContractTile(Kernel &kernel, ContractOp op);
 bool emitContractDepthwise(Kernel &kernel, ContractOp op);
 bool emitContractScalar(Kernel &kernel, ContractOp op);
+bool emitAttentionMma(Kernel &kernel, AttentionOp op);
+bool emitAttentionTile(Kernel &kernel, AttentionOp op);
 
 /// What the generators of linalg ops share.
 struct LoopNest {
