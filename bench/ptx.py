@@ -1,7 +1,7 @@
 """Assembles PTX of networks and node tests with NVIDIA's ptxas, and says what
 its report and the code itself tell. bench/README.md is the manual.
 
-usage: bench/ptx [--gpu=sm_70,sm_80,...] [--precision=P] [--nodes[=PART]]
+usage: bench/ptx [--gpu=sm_70,sm_80,...] [--precision=P] [--nodes[=PART]] [--shapes]
                  [--kernels] [--keep=FILE] [NAME...]
 
 The status is 0 only if all assemble and no kernel of a contraction spills.
@@ -42,17 +42,20 @@ class Gpu:
     fp32: float  # TFLOP/s
     fp16: float
     tf32: float
+    int8: float
     bandwidth: float  # TB/s
+    processors: int
+    clock: float  # GHz
 
 
 GPUS = {
-    "sm_70": Gpu("V100", 2048, 32, 96 << 10, 15.7, 125, 15.7, 0.9),
-    "sm_75": Gpu("T4", 1024, 16, 64 << 10, 8.1, 65, 8.1, 0.32),
-    "sm_80": Gpu("A100", 2048, 32, 164 << 10, 19.5, 312, 156, 1.55),
-    "sm_86": Gpu("A10", 1536, 16, 100 << 10, 31.2, 125, 62.5, 0.6),
-    "sm_89": Gpu("L4", 1536, 24, 100 << 10, 30.3, 121, 60, 0.3),
-    "sm_90a": Gpu("H100", 2048, 32, 228 << 10, 66.9, 989, 494, 3.35),
-    "sm_100": Gpu("B200", 2048, 32, 228 << 10, 75, 2250, 1125, 8.0),
+    "sm_70": Gpu("V100", 2048, 32, 96 << 10, 15.7, 125, 15.7, 62, 0.9, 80, 1.53),
+    "sm_75": Gpu("T4", 1024, 16, 64 << 10, 8.1, 65, 8.1, 130, 0.32, 40, 1.59),
+    "sm_80": Gpu("A100", 2048, 32, 164 << 10, 19.5, 312, 156, 624, 1.55, 108, 1.41),
+    "sm_86": Gpu("A10", 1536, 16, 100 << 10, 31.2, 125, 62.5, 250, 0.6, 72, 1.7),
+    "sm_89": Gpu("L4", 1536, 24, 100 << 10, 30.3, 121, 60, 242, 0.3, 58, 2.04),
+    "sm_90a": Gpu("H100", 2048, 32, 228 << 10, 66.9, 989, 494, 1979, 3.35, 132, 1.83),
+    "sm_100": Gpu("B200", 2048, 32, 228 << 10, 75, 2250, 1125, 4500, 8.0, 148, 1.85),
 }
 REGISTERS = 65536  # of a multiprocessor, on all of them
 
@@ -148,7 +151,7 @@ def compile_object(model, archs: list[str], folder: pathlib.Path, **options):
     return found
 
 
-def describe(name: str, arch: str, kernels: list[Kernel], describes: bool) -> dict:
+def summarise_kernels(name: str, arch: str, kernels: list[Kernel], describes: bool) -> dict:
     contractions = [kernel for kernel in kernels if kernel.is_contraction]
     return {
         "name": name,
@@ -172,12 +175,12 @@ def run_model(task) -> list[dict]:
                 found = compile_object(model, archs, folder, **options)
             except RuntimeError as error:
                 return [{"name": name, "arch": arch, "error": str(error)} for arch in archs]
-            return [describe(name, arch, found.get(arch, []), describes) for arch in archs]
+            return [summarise_kernels(name, arch, found.get(arch, []), describes) for arch in archs]
         records = []
         for arch in archs:
             try:
                 kernels = compile_model(model, arch, folder, **options)
-                records.append(describe(name, arch, kernels, describes))
+                records.append(summarise_kernels(name, arch, kernels, describes))
             except RuntimeError as error:
                 records.append({"name": name, "arch": arch, "error": str(error)})
         return records
@@ -224,23 +227,73 @@ def describe_tile(kernel: Kernel, arch: str) -> str:
     )  # fmt: skip
     lines = sum(1 for line in body.splitlines() if line.strip().endswith(";"))
     occupancy = 100 * blocks * kernel.threads // gpu.threads
-    # Of a step of the loop: multiply-adds of a thread's share, bytes from L2.
-    mma = len(re.findall(r"mma\.sync", body))
-    shape = re.search(r"mma\.sync\.aligned\.m(\d+)n(\d+)k(\d+)", body)
-    estimate = ""
-    if mma and shape and blocks:
-        m, n, k = map(int, shape.groups())
-        each = m * n * k * (4 if (m, n, k) == (8, 8, 4) else 1)
-        flops = 2 * mma * each * kernel.threads // 32
-        stages = 3 if "cp.async" in body else 2
-        size = kernel.shared / stages
-        peak = gpu.tf32 if "tf32" in body else gpu.fp16
-        intensity = flops / size
-        bound = min(peak, intensity * gpu.bandwidth * 4)
-        estimate = f"{intensity:.0f} FLOP/byte, estimate {bound:.0f} of {peak:.0f} TFLOP/s"
     return (f"{kernel.name:14} {kernel.registers:4} registers, {kernel.shared:6} bytes shared, "
             f"{kernel.spills} spilled, {blocks} blocks ({occupancy} %); a step: {lines} "
-            f"instructions ({counts}); {estimate}")  # fmt: skip
+            f"instructions ({counts}); {estimate(body, lines, kernel, gpu)}")  # fmt: skip
+
+
+def estimate(body: str, lines: int, kernel: Kernel, gpu: Gpu) -> str:
+    """Of a step of the loop: its operations by the vendor's peak, by the bytes
+    that are brought to shared memory, which come from the second-level cache,
+    and by the instructions that the four schedulers issue. Latencies are not
+    in it."""
+    mma = re.findall(r"mma\.sync\.aligned\.m(\d+)n(\d+)k(\d+)", body)
+    flops = 2 * kernel.threads * len(re.findall(r"fma\.rn\.f32", body))
+    peak = gpu.fp32
+    if mma:
+        m, n, k = map(int, mma[0])
+        each = m * n * k * (4 if (m, n, k) == (8, 8, 4) else 1)
+        flops = 2 * len(mma) * each * kernel.threads // 32
+        peak = gpu.tf32 if "tf32" in body else gpu.int8 if re.search(r"mma\.sync.*\.s32", body) else gpu.fp16
+    words = sum(
+        int(vector or 1) * int(bits) // 8
+        for vector, bits in re.findall(r"ld\.global(?:\.\w+)*?(?:\.v(\d))?\.[bfsu](\d+)", body)
+    )
+    size = kernel.threads * (16 * len(re.findall(r"cp\.async\.c[ag]", body)) + words)
+    cycles = lines * kernel.threads / 32 / 4
+    bounds = {"peak": peak, "issue": flops / cycles * gpu.processors * gpu.clock / 1e3}
+    if size:
+        bounds["cache"] = flops / size * gpu.bandwidth * 4
+    by = min(bounds, key=bounds.get)
+    return f"estimate {bounds[by]:.0f} of {peak:.0f} TFLOP/s (by {by})"
+
+
+def list_shapes():
+    """Single products, convolutions and attentions, which the notes tell of."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    def make(op, inputs, constants=(), kind=TensorProto.FLOAT, **attributes):
+        infos = [helper.make_tensor_value_info(f"x{i}", kind, s) for i, s in enumerate(inputs)]
+        dtype = helper.tensor_dtype_to_np_dtype(kind)
+        weights = [numpy_helper.from_array(np.random.default_rng(0).random(s).astype(dtype), f"w{i}")
+                   for i, s in enumerate(constants)]  # fmt: skip
+        names = [x.name for x in (*infos, *weights)]
+        y = TensorProto.INT32 if op == "MatMulInteger" else kind
+        graph = helper.make_graph(
+            [helper.make_node(op, names, ["y"], **attributes)], "shape", infos,
+            [helper.make_tensor_value_info("y", y, None)], weights,
+        )  # fmt: skip
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=11)
+        return onnx.shape_inference.infer_shapes(model).SerializeToString()
+
+    half, large = TensorProto.FLOAT16, (4096, 4096)
+    product = make("MatMul", [large, large])
+    convolution = make("Conv", [(32, 256, 14, 14)], [(256, 256, 3, 3)], pads=[1, 1, 1, 1])
+    attention = make("Attention", [(8, 12, 512, 64)] * 3)
+    yield "product, float16", make("MatMul", [large, large], kind=half), {}
+    for precision in ("fp16", "bf16", "tf32", "fp32"):
+        yield f"product, {precision}", product, {"precision": precision}
+    yield "product, bytes", make("MatMulInteger", [large, large], kind=TensorProto.INT8), {}
+    yield "product of 32 rows, fp16", make("MatMul", [(32, 4096), large]), {"precision": "fp16"}
+    for precision in ("fp16", "tf32", "fp32"):
+        yield f"convolution, {precision}", convolution, {"precision": precision}
+    yield "depthwise", make("Conv", [(8, 96, 56, 56)], [(96, 1, 3, 3)], group=96,
+                            pads=[1, 1, 1, 1]), {}  # fmt: skip
+    yield "attention, float16", make("Attention", [(8, 12, 512, 64)] * 3, kind=half), {}
+    for precision in ("bf16", "tf32", "fp32"):
+        yield f"attention, {precision}", attention, {"precision": precision}
 
 
 def main() -> int:
@@ -249,6 +302,8 @@ def main() -> int:
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--nodes", nargs="?", const="", metavar="PART",
                         help="ONNX's node tests instead of networks")  # fmt: skip
+    parser.add_argument("--shapes", action="store_true",
+                        help="single products, convolutions and attentions instead")  # fmt: skip
     parser.add_argument("--kernels", action="store_true",
                         help="describe each kernel of a contraction")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=2)
@@ -259,12 +314,14 @@ def main() -> int:
     flags = {"precision": options.precision}
     if options.nodes is not None:
         models = list(list_nodes(options.nodes, flags))
+    elif options.shapes:
+        models = list(list_shapes())
     else:
         table = [s for s in subjects.TABLE.values() if not options.names or s.name in options.names]
         models = [(s.name, str(s.find()), flags) for s in table]
     archs, is_node = options.gpu.split(","), options.nodes is not None
     records = read_records(options.keep)
-    tasks = [(name, model, archs, is_node, flags, options.kernels) for name, model, flags in models
+    tasks = [(name, model, archs, is_node, flags, options.kernels or options.shapes) for name, model, flags in models
              if any((name, arch) not in records for arch in archs)]  # fmt: skip
     with (
         concurrent.futures.ProcessPoolExecutor(options.jobs) as pool,

@@ -71,6 +71,9 @@ public:
         turn();
     if (begin("dlc_mma_partner_f32"))
       b.CreateRet(exchange(arg(0), isVolta() ? 8 : 1));
+    if (begin("dlc_mma_exp2_f32"))
+      b.CreateRet(
+          b.CreateIntrinsic(Intrinsic::nvvm_ex2_approx_ftz, {f32}, {arg(0)}));
     if (begin("dlc_mma_spread_f32"))
       spread();
     definePlaces();

@@ -4,6 +4,7 @@
 // whenever a larger score is found. Copies of the next keys go on during the
 // second product, those of the next values during the first one.
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Gpu/EmitAttention.h"
 #include "passes/Gpu/MmaBuilder.h"
@@ -56,6 +57,14 @@ private:
   }
   Value partner(Value value) {
     return mma.call("dlc_mma_partner_f32", b.getF32Type(), value);
+  }
+  /// e^score of what `minusShift`, which is one of 2, makes smaller. The
+  /// instruction's two last bits are wrong; weights have fewer.
+  Value powerOf(Value score, Value minusShift) {
+    Value exponent = math::FmaOp::create(
+        b, score, nest.floatOf(b.getF32Type(), llvm::numbers::log2e),
+        minusShift);
+    return mma.call("dlc_mma_exp2_f32", b.getF32Type(), exponent);
   }
   Value turn(Value sums) {
     return mma.call(getMmaTurn(b.getF32Type()), sumType, sums);
@@ -142,7 +151,9 @@ Value AttentionMmaEmitter::weigh(Value firstKey, ValueRange sums,
   most = arith::MaximumFOp::create(b, most, partner(most));
   Value now = arith::MaximumFOp::create(b, largest, most);
   Value shift = nest.makeShift(now);
-  Value factor = nest.exp(arith::SubFOp::create(b, largest, shift));
+  Value minusShift = arith::MulFOp::create(
+      b, shift, nest.floatOf(b.getF32Type(), -llvm::numbers::log2e));
+  Value factor = powerOf(largest, minusShift);
   largest = now;
   // Of the thread's own keys; the partner's are added at the end.
   total = arith::MulFOp::create(b, total, factor);
@@ -150,7 +161,7 @@ Value AttentionMmaEmitter::weigh(Value firstKey, ValueRange sums,
   for (int64_t i = 0; i < int64_t(scores.size()); i += mma.chunk) {
     Values chunk;
     for (int64_t j = i; j < i + mma.chunk; ++j) {
-      chunk.push_back(nest.exp(arith::SubFOp::create(b, scores[j], shift)));
+      chunk.push_back(powerOf(scores[j], minusShift));
       total = arith::AddFOp::create(b, total, chunk.back());
     }
     Value vector = vector::FromElementsOp::create(b, chunkType, chunk);
