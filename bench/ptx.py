@@ -244,10 +244,13 @@ def estimate(body: str, lines: int, kernel: Kernel, gpu: Gpu) -> str:
         m, n, k = map(int, mma[0])
         each = m * n * k * (4 if (m, n, k) == (8, 8, 4) else 1)
         flops = 2 * len(mma) * each * kernel.threads // 32
-        peak = gpu.tf32 if "tf32" in body else gpu.int8 if re.search(r"mma\.sync.*\.s32", body) else gpu.fp16
+        is_int = re.search(r"mma\.sync.*\.s32", body)
+        peak = gpu.tf32 if "tf32" in body else gpu.int8 if is_int else gpu.fp16
     words = sum(
         int(vector or 1) * int(bits) // 8
-        for vector, bits in re.findall(r"ld\.global(?:\.\w+)*?(?:\.v(\d))?\.[bfsu](\d+)", body)
+        for vector, bits in re.findall(
+            r"ld\.global(?:\.\w+)*?(?:\.v(\d))?\.[bfsu](\d+)", body
+        )
     )
     size = kernel.threads * (16 * len(re.findall(r"cp\.async\.c[ag]", body)) + words)
     cycles = lines * kernel.threads / 32 / 4
@@ -267,7 +270,8 @@ def list_shapes():
     def make(op, inputs, constants=(), kind=TensorProto.FLOAT, **attributes):
         infos = [helper.make_tensor_value_info(f"x{i}", kind, s) for i, s in enumerate(inputs)]
         dtype = helper.tensor_dtype_to_np_dtype(kind)
-        weights = [numpy_helper.from_array(np.random.default_rng(0).random(s).astype(dtype), f"w{i}")
+        random = np.random.default_rng(0)
+        weights = [numpy_helper.from_array(random.random(s).astype(dtype), f"w{i}")
                    for i, s in enumerate(constants)]  # fmt: skip
         names = [x.name for x in (*infos, *weights)]
         y = TensorProto.INT32 if op == "MatMulInteger" else kind
@@ -321,7 +325,8 @@ def main() -> int:
         models = [(s.name, str(s.find()), flags) for s in table]
     archs, is_node = options.gpu.split(","), options.nodes is not None
     records = read_records(options.keep)
-    tasks = [(name, model, archs, is_node, flags, options.kernels or options.shapes) for name, model, flags in models
+    describes = options.kernels or options.shapes
+    tasks = [(name, model, archs, is_node, flags, describes) for name, model, flags in models
              if any((name, arch) not in records for arch in archs)]  # fmt: skip
     with (
         concurrent.futures.ProcessPoolExecutor(options.jobs) as pool,

@@ -110,7 +110,8 @@ SPLIT = {
 def test_split_sums(name, precision, driver, tmp_path):
     (rows, terms, columns), parts = SPLIT[name]
     nodes = [node("Gemm", "x w b", "p"), node("Relu", "p", "q"), node("Add", "q z", "y")]
-    constants = {"w": random.standard_normal((terms, columns)), "b": random.standard_normal(columns)}
+    constants = {"w": random.standard_normal((terms, columns)),
+                 "b": random.standard_normal(columns)}  # fmt: skip
     model = make(nodes, {"x": (rows, terms), "z": (rows, columns)}, constants)
     inputs = [random.standard_normal(shape).astype(np.float32)
               for shape in ((rows, terms), (rows, columns))]  # fmt: skip
