@@ -47,6 +47,7 @@ static StringRef findSubstitute(StringRef intrinsic) {
       .Case("llvm.nvvm.mma.m8n8k16.row.col.u8.s8",
             "dlc_emulated_mma_m8n8k16_us")
       .Case("llvm.nvvm.mma.m8n8k16.row.col.u8", "dlc_emulated_mma_m8n8k16_uu")
+      .Case("llvm.nvvm.ex2.approx.ftz.f32", "dlc_emulated_exp2")
       .Case("llvm.nvvm.f2tf32.rna", "dlc_emulated_round_tf32")
       .Case("llvm.nvvm.cp.async.cg.shared.global.16.s", "dlc_emulated_copy")
       .Case("llvm.nvvm.cp.async.commit.group", "dlc_emulated_commit")
@@ -108,6 +109,39 @@ static LogicalResult replaceIntrinsics(ModuleOp op, llvm::Module &module) {
   return success();
 }
 
+/// Rounds float to bfloat16 by integers, as the instruction of a GPU does: a
+/// CPU has none, or one that takes denormal numbers for 0.
+static void expandRounding(llvm::Module &module) {
+  SmallVector<llvm::FPTruncInst *> found;
+  for (Function &function : module)
+    for (llvm::BasicBlock &block : function)
+      for (llvm::Instruction &inst : block)
+        if (auto *round = dyn_cast<llvm::FPTruncInst>(&inst))
+          if (round->getType()->getScalarType()->isBFloatTy())
+            found.push_back(round);
+  for (llvm::FPTruncInst *round : found) {
+    llvm::IRBuilder<> builder(round);
+    llvm::Type *wide = round->getType()->getWithNewType(builder.getFloatTy());
+    llvm::Type *words = wide->getWithNewType(builder.getInt32Ty());
+    auto constant = [&](unsigned value) {
+      return llvm::ConstantInt::get(words, value);
+    };
+    llvm::Value *value = builder.CreateFPCast(round->getOperand(0), wide);
+    llvm::Value *bits = builder.CreateBitCast(value, words);
+    llvm::Value *isOdd =
+        builder.CreateAnd(builder.CreateLShr(bits, constant(16)), constant(1));
+    llvm::Value *rounded =
+        builder.CreateAdd(bits, builder.CreateAdd(isOdd, constant(0x7fff)));
+    llvm::Value *result = builder.CreateSelect(
+        builder.CreateFCmpUNO(value, value), constant(0x7fffu << 16), rounded);
+    llvm::Value *halves =
+        builder.CreateTrunc(builder.CreateLShr(result, constant(16)),
+                            words->getWithNewType(builder.getInt16Ty()));
+    round->replaceAllUsesWith(builder.CreateBitCast(halves, round->getType()));
+    round->eraseFromParent();
+  }
+}
+
 /// Makes `void NAME(void **parameters)` of a kernel. NAME_waits says whether
 /// threads wait for each other in it, NAME_parameters how many there are.
 static void wrapKernel(llvm::Module &module, Function &kernel) {
@@ -163,6 +197,7 @@ dlc::emulateDevice(ModuleOp op, const TargetSpec &spec, unsigned optLevel) {
   module.setPICLevel(llvm::PICLevel::BigPIC);
   if (failed(replaceIntrinsics(op, module)))
     return failure();
+  expandRounding(module);
   SmallVector<Function *> kernels;
   for (Function &function : module) {
     if (function.getCallingConv() == llvm::CallingConv::PTX_Kernel)

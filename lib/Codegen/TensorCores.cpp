@@ -66,6 +66,16 @@ public:
         b.CreateIntrinsic(Intrinsic::nvvm_cp_async_wait_group, {b.getInt32(1)});
       b.CreateRetVoid();
     }
+    for (StringRef name : {"dlc_mma_turn_f32", "dlc_mma_turn_i32"})
+      if (begin(name))
+        turn();
+    if (begin("dlc_mma_partner_f32"))
+      b.CreateRet(exchange(arg(0), isVolta() ? 8 : 1));
+    if (begin("dlc_mma_exp2_f32"))
+      b.CreateRet(
+          b.CreateIntrinsic(Intrinsic::nvvm_ex2_approx_ftz, {f32}, {arg(0)}));
+    if (begin("dlc_mma_spread_f32"))
+      spread();
     definePlaces();
   }
 
@@ -324,7 +334,65 @@ private:
     b.CreateRetVoid();
   }
 
-  /// Where the sums of a thread are.
+  /// What the thread whose number differs in one bit has of a value.
+  Value *exchange(Value *value, unsigned bit) {
+    Value *word = shuffle(b.CreateBitCast(value, i32),
+                          b.CreateXor(lane(), b.getInt32(bit)));
+    return b.CreateBitCast(word, value->getType());
+  }
+
+  /// Pairs x of threads without the bit and y of those with it stay; the
+  /// others change places.
+  void swapPairs(Value *(&x)[2], Value *(&y)[2], unsigned bit) {
+    Value *has = b.CreateICmpNE(b.CreateAnd(lane(), bit), b.getInt32(0));
+    for (unsigned one = 0; one < 2; ++one) {
+      Value *got = exchange(b.CreateSelect(has, x[one], y[one]), bit);
+      x[one] = b.CreateSelect(has, got, x[one]);
+      y[one] = b.CreateSelect(has, y[one], got);
+    }
+  }
+
+  /// Sum 4 * part + 2 * half + one of a thread is in its row number `half`;
+  /// four threads (two of Volta's, which have each other column pair) have
+  /// eight columns of these rows together.
+  void turn() {
+    Value *pairs[4][2]; // of part 0 and 1 of half 0, then of half 1
+    for (unsigned i = 0; i < 8; ++i)
+      pairs[i / 2 % 2 * 2 + i / 4][i % 2] =
+          b.CreateExtractElement(arg(0), uint64_t(i));
+    if (isVolta()) {
+      swapPairs(pairs[0], pairs[2], 2);
+      swapPairs(pairs[1], pairs[3], 2);
+      std::swap(pairs[1], pairs[2]);
+    } else {
+      swapPairs(pairs[0], pairs[1], 1);
+      swapPairs(pairs[2], pairs[3], 1);
+      swapPairs(pairs[0], pairs[2], 2);
+      swapPairs(pairs[1], pairs[3], 2);
+    }
+    SmallVector<Value *> sums;
+    for (auto &pair : pairs)
+      sums.append({pair[0], pair[1]});
+    b.CreateRet(makeFragment(sums));
+  }
+
+  /// Of a value for each row that `turn` gives a thread, those for the rows of
+  /// the sums as instructions have them.
+  void spread() {
+    Value *bits = b.CreateBitCast(arg(0), i32);
+    SmallVector<Value *> halves;
+    for (unsigned half = 0; half < 2; ++half) {
+      Value *thread = half ? b.CreateOr(lane(), b.getInt32(2))
+                           : b.CreateAnd(lane(), b.getInt32(~2u));
+      halves.push_back(b.CreateBitCast(shuffle(bits, thread), f32));
+    }
+    SmallVector<Value *> values;
+    for (unsigned i = 0; i < 8; ++i)
+      values.push_back(halves[i / 2 % 2]);
+    b.CreateRet(makeFragment(values));
+  }
+
+  /// Where the sums of a thread are that `turn` makes.
   void definePlaces() {
     auto define = [&](StringRef name, function_ref<Value *()> make) {
       if (begin(name))
@@ -334,17 +402,14 @@ private:
     auto bits = [&](unsigned mask) { return b.CreateAnd(lane(), mask); };
     define("dlc_mma_row", [&]() -> Value * {
       if (!volta)
-        return b.CreateLShr(lane(), 2);
-      return b.CreateOr(bits(1), b.CreateOr(b.CreateLShr(bits(16), 2),
-                                            b.CreateShl(bits(4), 1)));
+        return b.CreateOr(b.CreateLShr(lane(), 2), b.CreateShl(bits(2), 2));
+      return b.CreateOr(
+          b.CreateOr(bits(1), bits(2)),
+          b.CreateOr(b.CreateLShr(bits(16), 2), b.CreateShl(bits(4), 1)));
     });
-    define("dlc_mma_row_step", [&] { return b.getInt32(volta ? 2 : 8); });
     define("dlc_mma_column", [&]() -> Value * {
-      if (!volta)
-        return b.CreateShl(bits(3), 1);
-      return b.CreateOr(bits(2), bits(8));
+      return volta ? bits(8) : b.CreateShl(bits(1), 3);
     });
-    define("dlc_mma_column_step", [&] { return b.getInt32(volta ? 4 : 8); });
   }
 
   Module &module;

@@ -23,6 +23,8 @@ namespace dlc {
 namespace {
 
 struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
+  using ExpandMathBase::ExpandMathBase;
+
   void runOnOperation() override {
     SmallVector<Operation *> given;
     getOperation()->walk([&](Operation *op) {
@@ -40,7 +42,8 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
     populateMathPolynomialApproximationPatterns(expansions, chosen);
     arith::populateCeilFloorDivExpandOpsPatterns(expansions);
     // Few CPUs convert to bf16; the shifts and additions are vectorised.
-    arith::populateExpandBFloat16Patterns(expansions);
+    if (bf16)
+      arith::populateExpandBFloat16Patterns(expansions);
     if (failed(applyPatternsGreedily(getOperation(), std::move(expansions))))
       return signalPassFailure();
     // What every target has as an instruction, or LLVM expands well, stays.

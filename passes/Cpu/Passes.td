@@ -10,6 +10,9 @@ def ExpandMath : Pass<"dlc-expand-math"> {
     Inline polynomials let LLVM vectorise the loops around them. Functions of
     doubles, and those without an expansion, become calls of libm.
   }];
+  let options = [
+    Option<"bf16", "bf16", "bool", "true",
+           "convert from and to bfloat16 by operations on integers">];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::math::MathDialect",
                            "::mlir::vector::VectorDialect",

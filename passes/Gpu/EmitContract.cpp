@@ -1,16 +1,15 @@
 // Contractions: one element of C a thread. Slow where elements of A and B are
 // used again and again, and right for everything.
 #include "passes/Gpu/EmitContract.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 using namespace mlir;
 using namespace dlc;
 
 ContractNest::ContractNest(Kernel &kernel, ContractOp op)
-    : kernel(kernel), op(op) {
+    : TileSpace(kernel, op.getMapped(), op.getIndexingMaps(), op.getBody(),
+                /*firstExtra=*/2),
+      op(op) {
   for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim) {
     auto [value, position] = op.getExtent(dim);
     extents.push_back(kernel.extentOf(value, position));
@@ -34,163 +33,6 @@ ContractNest::ContractNest(Kernel &kernel, ContractOp op)
     }
   }
   sums = op.getDims(ContractOp::DimKind::Sum);
-}
-
-SmallVector<Extent> ContractNest::extentsOf(ArrayRef<unsigned> dims) const {
-  return llvm::map_to_vector(dims, [&](unsigned dim) { return extents[dim]; });
-}
-
-Value ContractNest::extend(Value value, bool isUnsigned) {
-  Type type = op.getSumType();
-  if (value.getType() == type)
-    return value;
-  if (isa<FloatType>(type))
-    return arith::ExtFOp::create(kernel.b, type, value);
-  if (isUnsigned)
-    return arith::ExtUIOp::create(kernel.b, type, value);
-  return arith::ExtSIOp::create(kernel.b, type, value);
-}
-
-Value ContractNest::multiplyAdd(Value x, Value y, Value sum) {
-  if (isa<FloatType>(op.getSumType()))
-    return math::FmaOp::create(kernel.b, x, y, sum);
-  return arith::AddIOp::create(kernel.b, arith::MulIOp::create(kernel.b, x, y),
-                               sum);
-}
-
-void ContractNest::store(Value sum, ArrayRef<Value> at) {
-  IRMapping mapping;
-  mapping.map(op.getBody()->getArgument(0), sum);
-  for (auto [i, extra] : llvm::enumerate(op.getExtras()))
-    mapping.map(op.getBody()->getArgument(1 + i),
-                memref::LoadOp::create(kernel.b, extra,
-                                       kernel.apply(op.getExtraMap(i), at)));
-  for (Operation &inner : op.getBody()->without_terminator())
-    kernel.b.clone(inner, mapping);
-  memref::StoreOp::create(
-      kernel.b,
-      mapping.lookupOrDefault(op.getBody()->getTerminator()->getOperand(0)),
-      op.getInit(), kernel.apply(op.getCMap(), at));
-}
-
-Value ContractNest::zero() {
-  return arith::ConstantOp::create(kernel.b,
-                                   kernel.b.getZeroAttr(op.getSumType()));
-}
-
-ContractNest::Place ContractNest::placeBlock(int64_t tileRows,
-                                             int64_t tileColumns) {
-  SmallVector<Extent> batchExtents = extentsOf(batch),
-                      rowExtents = extentsOf(rows),
-                      columnExtents = extentsOf(columns);
-  kernel.grid.factors = {
-      {batchExtents, 1}, {rowExtents, tileRows}, {columnExtents, tileColumns}};
-  Place place;
-  place.rowCount = kernel.product(rowExtents);
-  place.columnCount = kernel.product(columnExtents);
-  place.sumCount = kernel.product(extentsOf(sums));
-
-  // Blocks side by side share rows.
-  auto blocksOf = [&](ArrayRef<Extent> extents, Value count, int64_t size) {
-    int64_t fixed = fixedProduct(extents);
-    return ShapedType::isDynamic(fixed)
-               ? Extent{kernel.ceilDiv(count, size), ShapedType::kDynamic}
-               : kernel.fixedExtent(llvm::divideCeil(fixed, size));
-  };
-  SmallVector<Extent> blocks(batchExtents);
-  blocks.push_back(blocksOf(rowExtents, place.rowCount, tileRows));
-  blocks.push_back(blocksOf(columnExtents, place.columnCount, tileColumns));
-  place.batchAt = kernel.coordinates(kernel.block(), blocks);
-  place.firstColumn =
-      kernel.mul(place.batchAt.pop_back_val(), kernel.index(tileColumns));
-  place.firstRow =
-      kernel.mul(place.batchAt.pop_back_val(), kernel.index(tileRows));
-  return place;
-}
-
-Value ContractNest::offsetOf(unsigned operand, ArrayRef<Value> at) {
-  Value buffer = op.getMapped()[operand];
-  auto type = cast<MemRefType>(buffer.getType());
-  auto [strides, offset] = type.getStridesAndOffset();
-  SmallVector<Value> dims(at);
-  for (Value &dim : dims)
-    if (!dim)
-      dim = kernel.index(0);
-  memref::ExtractStridedMetadataOp metadata;
-  Value sum = kernel.index(0);
-  for (auto [i, value] :
-       llvm::enumerate(kernel.apply(op.getMap(operand), dims))) {
-    if (ShapedType::isDynamic(strides[i]) && !metadata)
-      metadata = memref::ExtractStridedMetadataOp::create(kernel.b, buffer);
-    Value stride = ShapedType::isDynamic(strides[i]) ? metadata.getStrides()[i]
-                                                     : kernel.index(strides[i]);
-    sum = kernel.add(sum, kernel.mul(value, stride));
-  }
-  return sum;
-}
-
-Value ContractNest::flatten(unsigned operand) {
-  OpBuilder &b = kernel.b;
-  Value buffer = op.getMapped()[operand];
-  Type element = cast<MemRefType>(buffer.getType()).getElementType();
-  auto flat = MemRefType::get({ShapedType::kDynamic}, element,
-                              StridedLayoutAttr::get(b.getContext(), 0, {1}));
-  return memref::ReinterpretCastOp::create(
-      kernel.b, flat, buffer, OpFoldResult(b.getIndexAttr(0)),
-      ArrayRef<OpFoldResult>{OpFoldResult(kernel.index(1))},
-      ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
-}
-
-int64_t ContractNest::chooseVector(unsigned operand, unsigned dim,
-                                   int64_t width) {
-  Value buffer = op.getMapped()[operand];
-  auto type = cast<MemRefType>(buffer.getType());
-  auto isMultiple = [=](int64_t number) {
-    return !ShapedType::isDynamic(number) && number % width == 0;
-  };
-  if (auto cast = buffer.getDefiningOp<memref::ReinterpretCastOp>())
-    buffer = cast.getSource();
-  auto argument = dyn_cast<BlockArgument>(buffer);
-  if (!argument || !isMultiple(extents[dim].fixed) ||
-      !type.getElementType().isIntOrFloat() ||
-      type.getElementTypeBitWidth() < 8 ||
-      !kernel.func.getArgAttr(argument.getArgNumber(),
-                              LLVM::LLVMDialect::getAlignAttrName()))
-    return 1;
-  SmallVector<int64_t> strides = type.getStridesAndOffset().first;
-  if (strides.back() != 1 ||
-      !llvm::all_of(ArrayRef(strides).drop_back(), isMultiple))
-    return 1;
-  // `d`, or the parts `d floordiv 64` and `d mod 64` of a packed operand.
-  AffineMap map = op.getMap(operand);
-  AffineExpr expr = getAffineDimExpr(dim, op.getContext());
-  auto isPart = [&](AffineExpr part, AffineExprKind kind) {
-    auto binary = dyn_cast<AffineBinaryOpExpr>(part);
-    auto size = binary ? dyn_cast<AffineConstantExpr>(binary.getRHS())
-                       : AffineConstantExpr();
-    return size && binary.getKind() == kind && binary.getLHS() == expr &&
-           isMultiple(size.getValue());
-  };
-  AffineExpr last = map.getResults().back();
-  if (last != expr && !isPart(last, AffineExprKind::Mod))
-    return 1;
-  for (AffineExpr other : map.getResults().drop_back())
-    if (other.isFunctionOfDim(dim) && !isPart(other, AffineExprKind::FloorDiv))
-      return 1;
-  return width;
-}
-
-bool ContractNest::isDepthFast(unsigned operand) {
-  AffineMap map = op.getMap(operand);
-  auto type = cast<MemRefType>(op.getMapped()[operand].getType());
-  return map.getNumResults() && !sums.empty() &&
-         map.getResults().back().isFunctionOfDim(sums.back()) &&
-         type.getStridesAndOffset().first.back() == 1;
-}
-
-bool ContractNest::isRagged(ArrayRef<unsigned> dims, int64_t tileSize) {
-  int64_t size = fixedProduct(extentsOf(dims));
-  return ShapedType::isDynamic(size) || size % tileSize;
 }
 
 bool dlc::isSeparable(ContractOp op, unsigned operand) {
@@ -231,9 +73,7 @@ bool dlc::emitContractScalar(Kernel &kernel, ContractOp op) {
   Value thread = kernel.globalThread();
   kernel.when(kernel.isLess(thread, kernel.product(outer)), [&] {
     SmallVector<Value> at(op.getNumDims(), kernel.index(0));
-    for (auto [dim, value] :
-         llvm::zip(nest.outer, kernel.coordinates(thread, outer)))
-      at[dim] = value;
+    nest.place(at, nest.outer, thread);
     std::function<Value(ArrayRef<unsigned>, Value)> emit =
         [&](ArrayRef<unsigned> dims, Value sum) -> Value {
       if (dims.empty()) {

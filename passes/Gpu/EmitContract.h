@@ -3,48 +3,22 @@
 #ifndef DLC_PASSES_GPU_EMITCONTRACT_H
 #define DLC_PASSES_GPU_EMITCONTRACT_H
 
-#include "passes/Gpu/Kernel.h"
+#include "passes/Gpu/TileSource.h"
 
 namespace dlc {
 
-/// The iteration space of a contraction, by kinds of dimensions, and the
-/// operations on its elements.
-struct ContractNest {
+/// The iteration space of a contraction.
+struct ContractNest : TileSpace {
   ContractNest(Kernel &kernel, ContractOp op);
 
-  llvm::SmallVector<Extent> extentsOf(llvm::ArrayRef<unsigned> dims) const;
-  /// An element of A or B as the type of the sum.
-  mlir::Value extend(mlir::Value value, bool isUnsigned);
-  mlir::Value multiplyAdd(mlir::Value x, mlir::Value y, mlir::Value sum);
-  /// Applies the epilogue to a sum and writes it. `at` has one coordinate a
-  /// dimension; those of sums do not matter.
-  void store(mlir::Value sum, llvm::ArrayRef<mlir::Value> at);
-  mlir::Value zero();
-  /// The grid of blocks that compute tiles of `tileRows` by `tileColumns`, and
-  /// what the block of a thread computes.
-  struct Place {
-    llvm::SmallVector<mlir::Value> batchAt; ///< one a batch dimension
-    mlir::Value firstRow, firstColumn;
-    mlir::Value rowCount, columnCount, sumCount; ///< of the contraction
-  };
-  Place placeBlock(int64_t tileRows, int64_t tileColumns);
-  /// The offset of an element from the start of the operand's buffer.
-  /// Dimensions without a coordinate count as 0.
-  mlir::Value offsetOf(unsigned operand, llvm::ArrayRef<mlir::Value> at);
-  /// The operand's buffer without its shape.
-  mlir::Value flatten(unsigned operand);
-  /// How many elements along the dimension `dim` a load may take: `width` where
-  /// they lie side by side and begin at a multiple of their size, else 1.
-  int64_t chooseVector(unsigned operand, unsigned dim, int64_t width);
-  /// Whether elements side by side in memory are terms of one sum.
-  bool isDepthFast(unsigned operand);
-  /// Whether tiles of that size may reach behind the end.
-  bool isRagged(llvm::ArrayRef<unsigned> dims, int64_t tileSize);
+  TileRange rowsOf(const Place &block) const {
+    return {rows, block.rowCount, block.firstRow};
+  }
+  TileRange columnsOf(const Place &block) const {
+    return {columns, block.columnCount, block.firstColumn};
+  }
 
-  Kernel &kernel;
   ContractOp op;
-  llvm::SmallVector<Extent> extents; ///< one a dimension
-  llvm::SmallVector<unsigned> batch, rows, columns, sums;
   llvm::SmallVector<unsigned> outer; ///< all but the sums, as C has them
 };
 

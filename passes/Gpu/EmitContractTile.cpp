@@ -1,11 +1,10 @@
 // Contractions: a tile of C a block, whose parts of A and B go through shared
 // memory, on the ordinary multiply-add units.
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Gpu/EmitContract.h"
+#include "passes/Gpu/TileSource.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -21,18 +20,11 @@ struct Tile {
   }
 };
 
-/// A part of A or B on its way to shared memory: an element is at `outer` (a
-/// row or column of the tile) and `k` (a term of the sum).
-struct Source {
-  Value buffer;                // one-dimensional view
-  Type type;                   // of elements
-  bool isUnsigned;             // how elements are extended
-  int64_t width;               // rows or columns of the tile
-  bool isDepthFast;            // elements side by side in memory differ in k
-  int64_t vector;              // elements that are loaded at once
-  Value memory;                // shared, [depth][width + padding]
-  SmallVector<Value> starts;   // offsets without k, one a load of the thread
-  SmallVector<Value> outer, k; // places of the loads' elements in the tile
+/// A part of A or B on its way to shared memory, [depth][width + padding].
+struct Source : TileSource {
+  using TileSource::TileSource;
+  Value memory;
+  bool isUnsigned; // how elements are extended
 };
 
 class TileEmitter {
@@ -43,12 +35,11 @@ public:
   void emit();
 
 private:
-  Source makeSource(unsigned operand, Value firstOuter,
-                    ArrayRef<unsigned> outerDims);
-  SmallVector<Value> load(Source &source, unsigned operand, Value firstK);
-  void put(Source &source, ValueRange values);
+  Source makeSource(unsigned operand);
+  SmallVector<Value> load(const Source &source, Value firstK);
+  void put(const Source &source, ValueRange values);
   SmallVector<Value> multiply(Source &a, Source &c, ValueRange sums);
-  void store(Value firstRow, Value firstColumn, ValueRange sums);
+  void store(ValueRange sums);
 
   Kernel &kernel;
   ImplicitLocOpBuilder &b;
@@ -61,109 +52,37 @@ private:
 
 } // namespace
 
-Source TileEmitter::makeSource(unsigned operand, Value firstOuter,
-                               ArrayRef<unsigned> outerDims) {
-  Source source;
-  Value buffer = op.getMapped()[operand];
-  auto type = cast<MemRefType>(buffer.getType());
-  source.type = type.getElementType();
+Source TileEmitter::makeSource(unsigned operand) {
+  Source source(nest, operand, block.batchAt,
+                operand == 0 ? nest.rowsOf(block) : nest.columnsOf(block),
+                {nest.sums, block.sumCount, Value()},
+                operand == 0 ? tile.rows : tile.columns, tile.depth,
+                tile.threads(), /*most=*/4, /*isWhole=*/true);
   source.isUnsigned = operand == 0 ? op.getAUnsigned() : op.getBUnsigned();
-  source.width = operand == 0 ? tile.rows : tile.columns;
-  source.isDepthFast = nest.isDepthFast(operand);
   // The padding keeps the rows at 16 bytes and spreads them over the banks.
   source.memory =
       kernel.shared({tile.depth, source.width + 4}, op.getSumType());
-  source.buffer = nest.flatten(operand);
-
-  // Threads side by side take elements side by side.
-  int64_t count = source.width * tile.depth / tile.threads();
-  unsigned fastDim = source.isDepthFast ? nest.sums.back() : outerDims.back();
-  source.vector = nest.chooseVector(operand, fastDim, 4);
-  if (count % source.vector)
-    source.vector = 1;
-  count /= source.vector;
-  int64_t fast =
-      (source.isDepthFast ? tile.depth : source.width) / source.vector;
-  int64_t step = tile.threads() / fast;
-  Value thread = kernel.thread();
-  Value inner =
-      kernel.mul(b.createOrFold<arith::RemUIOp>(thread, kernel.index(fast)),
-                 kernel.index(source.vector));
-  Value other = b.createOrFold<arith::DivUIOp>(thread, kernel.index(fast));
-  Value last =
-      kernel.add(operand == 0 ? block.rowCount : block.columnCount,
-                 kernel.index(source.isDepthFast ? -1 : -source.vector));
-  bool isRaggedHere = nest.isRagged(outerDims, source.width);
-  Value known; // all elements of the thread may be at one row or column
-  for (int64_t i = 0; i < count; ++i) {
-    Value moved = kernel.add(other, kernel.index(i * step));
-    source.outer.push_back(source.isDepthFast ? moved : inner);
-    source.k.push_back(source.isDepthFast ? inner : moved);
-    if (!source.isDepthFast && known) {
-      source.starts.push_back(known);
-      continue;
-    }
-    Value position = kernel.add(firstOuter, source.outer.back());
-    // What lies behind the end is read somewhere inside and never stored.
-    if (isRaggedHere)
-      position = kernel.min(position, last);
-    SmallVector<Value> at(op.getNumDims());
-    for (auto [dim, value] : llvm::zip(nest.batch, block.batchAt))
-      at[dim] = value;
-    for (auto [dim, value] :
-         llvm::zip(outerDims,
-                   kernel.coordinates(position, nest.extentsOf(outerDims))))
-      at[dim] = value;
-    known = nest.offsetOf(operand, at);
-    source.starts.push_back(known);
-  }
   return source;
 }
 
 /// The thread's elements of the part that begins at `firstK`; 0 behind the end.
-SmallVector<Value> TileEmitter::load(Source &source, unsigned operand,
-                                     Value firstK) {
+SmallVector<Value> TileEmitter::load(const Source &source, Value firstK) {
   SmallVector<Value> values;
-  bool isRaggedHere = nest.isRagged(nest.sums, tile.depth);
-  Value last = kernel.add(
-      block.sumCount, kernel.index(source.isDepthFast ? -source.vector : -1));
-  Value offset, isInside;
-  for (auto [start, place] : llvm::zip(source.starts, source.k)) {
-    if (!offset || !source.isDepthFast) {
-      Value k = kernel.add(firstK, place);
-      isInside = kernel.isLess(k, block.sumCount);
-      // Always: the last part is prefetched once more.
-      k = kernel.min(k, last);
-      SmallVector<Value> at(op.getNumDims());
-      for (auto [dim, value] : llvm::zip(
-               nest.sums, kernel.coordinates(k, nest.extentsOf(nest.sums))))
-        at[dim] = value;
-      offset = nest.offsetOf(operand, at);
-    }
-    Value at = kernel.add(start, offset);
-    SmallVector<Value> loaded;
-    if (source.vector == 1) {
-      loaded.push_back(memref::LoadOp::create(b, source.buffer, at));
-    } else {
-      auto type = VectorType::get({source.vector}, source.type);
-      uint64_t bytes = source.vector * source.type.getIntOrFloatBitWidth() / 8;
-      Value vector = vector::LoadOp::create(
-          b, type, source.buffer, ValueRange{at}, /*nontemporal=*/false,
-          llvm::MaybeAlign(std::min<uint64_t>(bytes, 16)));
-      for (int64_t i = 0; i < source.vector; ++i)
-        loaded.push_back(vector::ExtractOp::create(b, vector, i));
-    }
-    for (Value value : loaded) {
-      value = nest.extend(value, source.isUnsigned);
-      if (isRaggedHere)
-        value = arith::SelectOp::create(b, isInside, value, nest.zero());
-      values.push_back(value);
-    }
-  }
+  bool isRagged = nest.isRagged(nest.sums, tile.depth);
+  // Always inside: the last part is prefetched once more.
+  source.forEach(
+      firstK, /*staysInside=*/true, [&](size_t, Value at, Value isInside) {
+        for (Value value : nest.loadRun(source.buffer, at, source.vector)) {
+          value = nest.extend(value, source.isUnsigned);
+          if (isRagged)
+            value = arith::SelectOp::create(b, isInside, value, nest.zero());
+          values.push_back(value);
+        }
+      });
   return values;
 }
 
-void TileEmitter::put(Source &source, ValueRange values) {
+void TileEmitter::put(const Source &source, ValueRange values) {
   for (auto [i, value] : llvm::enumerate(values)) {
     Value outer = source.outer[i / source.vector];
     Value k = source.k[i / source.vector];
@@ -197,33 +116,20 @@ SmallVector<Value> TileEmitter::multiply(Source &a, Source &c,
   return result;
 }
 
-void TileEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
+void TileEmitter::store(ValueRange sums) {
   SmallVector<Value> at(op.getNumDims(), kernel.index(0));
-  for (auto [dim, value] : llvm::zip(nest.batch, block.batchAt))
-    at[dim] = value;
-  auto place = [&](ArrayRef<unsigned> dims, Value position) {
-    for (auto [dim, value] :
-         llvm::zip(dims, kernel.coordinates(position, nest.extentsOf(dims))))
-      at[dim] = value;
-  };
+  nest.setCoordinates(at, nest.batch, block.batchAt);
+  bool isRagged = nest.isRagged(nest.rows, tile.rows);
+  Value column = kernel.add(block.firstColumn, threadColumn);
   for (int64_t i = 0; i < tile.threadRows; ++i) {
-    Value row = kernel.add(kernel.add(firstRow, threadRow), kernel.index(i));
-    Value isRow = nest.isRagged(nest.rows, tile.rows)
-                      ? kernel.isLess(row, block.rowCount)
-                      : Value();
-    kernel.when(isRow, [&] {
-      place(nest.rows, row);
-      for (int64_t j = 0; j < tile.threadColumns; ++j) {
-        Value column =
-            kernel.add(kernel.add(firstColumn, threadColumn), kernel.index(j));
-        Value isColumn = nest.isRagged(nest.columns, tile.columns)
-                             ? kernel.isLess(column, block.columnCount)
-                             : Value();
-        kernel.when(isColumn, [&] {
-          place(nest.columns, column);
-          nest.store(sums[i * tile.threadColumns + j], at);
-        });
-      }
+    Value row =
+        kernel.add(kernel.add(block.firstRow, threadRow), kernel.index(i));
+    kernel.when(isRagged ? kernel.isLess(row, block.rowCount) : Value(), [&] {
+      nest.place(at, nest.rows, row);
+      nest.storeRun(
+          sums.slice(i * tile.threadColumns, tile.threadColumns), at, column,
+          nest.isRagged(nest.columns, tile.columns) ? block.columnCount
+                                                    : Value());
     });
   }
 }
@@ -231,25 +137,24 @@ void TileEmitter::store(Value firstRow, Value firstColumn, ValueRange sums) {
 void TileEmitter::emit() {
   kernel.grid.threads = tile.threads();
   block = nest.placeBlock(tile.rows, tile.columns);
-  Value across = kernel.index(tile.columns / tile.threadColumns);
+  int64_t across = tile.columns / tile.threadColumns;
   Value thread = kernel.thread();
-  threadRow = kernel.mul(b.createOrFold<arith::DivUIOp>(thread, across),
-                         kernel.index(tile.threadRows));
-  threadColumn = kernel.mul(b.createOrFold<arith::RemUIOp>(thread, across),
-                            kernel.index(tile.threadColumns));
+  threadRow =
+      kernel.mul(kernel.div(thread, across), kernel.index(tile.threadRows));
+  threadColumn =
+      kernel.mul(kernel.rem(thread, across), kernel.index(tile.threadColumns));
 
-  Source a = makeSource(0, block.firstRow, nest.rows);
-  Source c = makeSource(1, block.firstColumn, nest.columns);
+  Source a = makeSource(0), c = makeSource(1);
   Value zero = kernel.index(0);
   auto loadBoth = [&](Value firstK) {
-    SmallVector<Value> values = load(a, 0, firstK);
-    values.append(load(c, 1, firstK));
+    SmallVector<Value> values = load(a, firstK);
+    values.append(load(c, firstK));
     return values;
   };
   // Without terms there is nothing to read.
   SmallVector<Value> carried;
   if (ShapedType::isDynamic(fixedProduct(nest.extentsOf(nest.sums)))) {
-    size_t count = a.starts.size() * a.vector + c.starts.size() * c.vector;
+    size_t count = a.count() * a.vector + c.count() * c.vector;
     SmallVector<Type> types(count, op.getSumType());
     auto branch =
         scf::IfOp::create(b, types, kernel.isLess(zero, block.sumCount),
@@ -263,7 +168,7 @@ void TileEmitter::emit() {
   } else {
     carried = loadBoth(zero);
   }
-  size_t numA = a.starts.size() * a.vector, numLoaded = carried.size();
+  size_t numA = a.count() * a.vector, numLoaded = carried.size();
   carried.append(tile.threadRows * tile.threadColumns, nest.zero());
   SmallVector<Value> results =
       kernel.loop(zero, block.sumCount, tile.depth, carried,
@@ -278,8 +183,7 @@ void TileEmitter::emit() {
                     kernel.barrier();
                     return next;
                   });
-  store(block.firstRow, block.firstColumn,
-        ValueRange(results).drop_front(numLoaded));
+  store(ValueRange(results).drop_front(numLoaded));
 }
 
 bool dlc::emitContractTile(Kernel &kernel, ContractOp op) {

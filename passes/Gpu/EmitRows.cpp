@@ -85,19 +85,25 @@ static void emitRow(Kernel &kernel, linalg::LinalgOp op, unsigned dims,
 }
 
 void dlc::emitRows(Kernel &kernel, ArrayRef<linalg::LinalgOp> ops,
-                   int64_t rows) {
+                   ArrayRef<int64_t> rowDims) {
+  // Elements of a row; one that is not known is thought to be long.
   int64_t longest = 1;
-  for (linalg::LinalgOp op : ops) {
+  for (auto [op, dims] : llvm::zip(ops, rowDims)) {
     int64_t elements = 1;
-    for (int64_t size : op.getStaticLoopRanges())
-      elements *= size;
-    longest = std::max(longest, elements / rows);
+    for (int64_t size :
+         ArrayRef(linalg::LinalgOp(op).getStaticLoopRanges()).drop_front(dims))
+      elements = ShapedType::isDynamic(size) ? 1024 : elements * size;
+    longest = std::max(longest, elements);
   }
   // At least two elements a thread.
   kernel.grid.threads = 256;
   while (kernel.grid.threads > 32 && kernel.grid.threads * 2 > longest)
     kernel.grid.threads /= 2;
-  kernel.grid.factors = {{{kernel.fixedExtent(rows)}, 1}};
+  {
+    LoopNest nest(kernel, ops.front());
+    auto dims = llvm::to_vector(llvm::seq<unsigned>(0, rowDims.front()));
+    kernel.grid.factors = {{nest.extentsOf(dims), 1}};
+  }
   kernel.description = llvm::formatv("{0} steps on a row a block", ops.size());
   Value row = kernel.block();
   DenseMap<Type, Value> memories;
@@ -114,6 +120,6 @@ void dlc::emitRows(Kernel &kernel, ArrayRef<linalg::LinalgOp> ops,
         known = kernel.shared({kernel.grid.threads}, type);
       memory = known;
     }
-    emitRow(kernel, op, *findRowDims(op, rows), row, memory);
+    emitRow(kernel, op, rowDims[i], row, memory);
   }
 }

@@ -18,16 +18,75 @@ namespace dlc {
 
 using namespace dlc;
 
-std::optional<unsigned> dlc::findRowDims(linalg::LinalgOp op, int64_t rows) {
-  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-  SmallVector<utils::IteratorType> kinds = op.getIteratorTypesArray();
+/// The size of a dimension in @main: a number, or what is behind it, a value or
+/// a dimension of one.
+using Size = std::tuple<int64_t, Value, unsigned>;
+
+static Size sizeOf(Value buffer, unsigned dim);
+
+static Size sizeOf(Value size) {
+  if (std::optional<int64_t> known = getConstantIntValue(size))
+    return {*known, Value(), 0};
+  if (auto of = size.getDefiningOp<memref::DimOp>())
+    if (std::optional<int64_t> dim = of.getConstantIndex())
+      return sizeOf(of.getSource(), *dim);
+  return {ShapedType::kDynamic, size, 0};
+}
+
+static Size sizeOf(Value buffer, unsigned dim) {
+  auto type = cast<MemRefType>(buffer.getType());
+  if (!type.isDynamicDim(dim))
+    return {type.getDimSize(dim), Value(), 0};
+  if (auto expand = buffer.getDefiningOp<memref::ExpandShapeOp>())
+    if (auto size = dyn_cast<Value>(expand.getMixedOutputShape()[dim]))
+      return sizeOf(size);
+  ValueRange sizes;
+  if (auto alloc = buffer.getDefiningOp<AllocOp>())
+    sizes = alloc.getDynamicSizes();
+  else if (auto output = buffer.getDefiningOp<OutputOp>())
+    sizes = output.getDynamicSizes();
+  if (!sizes.empty())
+    return sizeOf(sizes[type.getDynamicDimIndex(dim)]);
+  return {ShapedType::kDynamic, buffer, dim};
+}
+
+static bool isOne(const Size &size) { return std::get<0>(size) == 1; }
+
+/// The product of sizes that are known.
+static std::optional<int64_t> productOf(ArrayRef<Size> sizes) {
   int64_t product = 1;
+  for (const Size &size : sizes) {
+    if (ShapedType::isDynamic(std::get<0>(size)))
+      return std::nullopt;
+    product *= std::get<0>(size);
+  }
+  return product;
+}
+
+/// How many of the first dimensions of `op`, all parallel, make up rows of
+/// these sizes; nothing if none do.
+static std::optional<unsigned>
+findRowDims(linalg::LinalgOp op, ArrayRef<Size> sizes, ArrayRef<Size> rows) {
+  SmallVector<utils::IteratorType> kinds = op.getIteratorTypesArray();
   unsigned dims = 0;
-  while (dims < sizes.size() && product < rows &&
-         kinds[dims] == utils::IteratorType::parallel && sizes[dims] > 0)
-    product *= sizes[dims++];
-  if (product != rows)
-    return std::nullopt;
+  auto isParallel = [&] {
+    return dims < sizes.size() && kinds[dims] == utils::IteratorType::parallel;
+  };
+  if (std::optional<int64_t> count = productOf(rows)) {
+    int64_t product = 1;
+    while (product < *count && isParallel() && std::get<0>(sizes[dims]) > 0)
+      product *= std::get<0>(sizes[dims++]);
+    return product == *count ? std::optional(dims) : std::nullopt;
+  }
+  for (const Size &row : rows) {
+    if (isOne(row))
+      continue;
+    while (isParallel() && isOne(sizes[dims]))
+      ++dims;
+    if (!isParallel() || sizes[dims] != row)
+      return std::nullopt;
+    ++dims;
+  }
   return dims;
 }
 
@@ -50,11 +109,19 @@ struct FuseRowsPass : dlc::impl::FuseRowsBase<FuseRowsPass> {
       for (Operation &op : llvm::make_early_inc_range(*block)) {
         auto call = dyn_cast<func::CallOp>(op);
         if (!call) {
+          // A buffer may come before the whole group, and go behind it.
+          if (isa<AllocOp, OutputOp>(op))
+            continue;
+          if (isa<FreeOp>(op)) {
+            if (!group.empty())
+              freed.push_back(&op);
+            continue;
+          }
           if (!isMemoryEffectFree(&op) || op.getNumRegions())
             finish(group);
           continue;
         }
-        if (!group.empty() && joins(group, call)) {
+        if (!group.empty() && joins(call)) {
           group.push_back(call);
           continue;
         }
@@ -92,6 +159,15 @@ private:
         return value;
     }
   }
+  /// Whether `value` has all elements of the buffer behind it, in order.
+  static bool isWhole(Value value) {
+    while (Operation *op = value.getDefiningOp()) {
+      if (!isa<memref::CollapseShapeOp, memref::ExpandShapeOp>(op))
+        return !isa<ViewLikeOpInterface>(op);
+      value = op->getOperand(0);
+    }
+    return true;
+  }
   static Place placeOf(Value base) {
     auto arena = base.getDefiningOp<ArenaOp>();
     if (!arena)
@@ -107,32 +183,52 @@ private:
   /// How the ops of a group use a buffer.
   struct Use {
     Value base;
-    int64_t elements;
     bool isRowwise, isWritten;
   };
 
-  /// The uses of the buffers of `call`, if it works on `rows` rows each of
-  /// which is a part of its buffers of its own; `isReduction` tells of a sum
-  /// along rows.
-  std::optional<SmallVector<Use>> findUses(func::CallOp call, int64_t rows,
-                                           bool *isReduction = nullptr) {
+  /// What a kernel of the group does.
+  struct Step {
+    SmallVector<Use> uses;
+    unsigned rowDims;
+    bool isReduction;
+  };
+
+  /// The sizes of the loops of `op`, the work of `call`.
+  static SmallVector<Size> findSizes(func::CallOp call, linalg::LinalgOp op) {
+    SmallVector<Size> sizes(op.getNumLoops(),
+                            Size{ShapedType::kDynamic, Value(), 0});
+    for (OpOperand &operand : op->getOpOperands()) {
+      auto argument = dyn_cast<BlockArgument>(operand.get());
+      if (!argument || !isa<MemRefType>(argument.getType()))
+        continue;
+      for (auto [i, expr] :
+           llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults()))
+        if (auto dim = dyn_cast<AffineDimExpr>(expr))
+          if (Size &size = sizes[dim.getPosition()];
+              ShapedType::isDynamic(std::get<0>(size)))
+            size = sizeOf(call.getOperand(argument.getArgNumber()), i);
+    }
+    return sizes;
+  }
+
+  /// The work of `call`, if it is on the group's rows, each of which is a part
+  /// of its buffers of its own.
+  std::optional<Step> findStep(func::CallOp call) {
     linalg::LinalgOp op = workOf(call);
     if (!op)
       return std::nullopt;
-    std::optional<unsigned> dims = findRowDims(op, rows);
+    SmallVector<Size> sizes = findSizes(call, op);
+    std::optional<unsigned> dims = findRowDims(op, sizes, rows);
     if (!dims || !isRowOp(op, *dims))
       return std::nullopt;
-    if (isReduction)
-      *isReduction = op.getNumReductionLoops() > 0;
-    SmallVector<Use> uses;
-    SmallVector<int64_t> sizes = op.getStaticLoopRanges();
+    Step step{{}, *dims, op.getNumReductionLoops() > 0};
     for (OpOperand &operand : op->getOpOperands()) {
       auto type = dyn_cast<MemRefType>(operand.get().getType());
       if (!type)
         continue;
       auto argument = dyn_cast<BlockArgument>(operand.get());
       if (!argument || !type.getLayout().isIdentity() ||
-          !type.hasStaticShape() || !type.getElementType().isIntOrFloat())
+          !type.getElementType().isIntOrFloat())
         return std::nullopt;
       Value given = call.getOperand(argument.getArgNumber());
       AffineMap map = op.getMatchingIndexingMap(&operand);
@@ -141,20 +237,22 @@ private:
         isRowwise =
             isRowwise &&
             map.getResult(dim) == getAffineDimExpr(dim, op.getContext()) &&
-            type.getDimSize(dim) == sizes[dim];
+            sizeOf(given, dim) == sizes[dim];
         usesRows |= map.isFunctionOfDim(dim);
       }
       bool isWritten = op.isDpsInit(&operand);
       if (!isRowwise && (usesRows || isWritten))
         return std::nullopt;
-      uses.push_back(
-          {baseOf(given), type.getNumElements(), isRowwise, isWritten});
+      Value base = baseOf(given);
+      step.uses.push_back({base, isRowwise, isWritten});
       // A part of a buffer has rows elsewhere.
-      if (cast<MemRefType>(uses.back().base.getType()).getNumElements() !=
-          type.getNumElements())
+      auto whole = cast<MemRefType>(base.getType());
+      if (!isWhole(given) &&
+          (!type.hasStaticShape() || !whole.hasStaticShape() ||
+           whole.getNumElements() != type.getNumElements()))
         return std::nullopt;
     }
-    return uses;
+    return step;
   }
 
   /// A group begins with what fills or reduces rows, which tells their number.
@@ -162,24 +260,30 @@ private:
     linalg::LinalgOp op = workOf(call);
     if (!op || op.getNumDpsInits() != 1)
       return false;
-    auto type = dyn_cast<MemRefType>(op.getDpsInits()[0].getType());
-    if (!type || !type.hasStaticShape())
+    auto argument = dyn_cast<BlockArgument>(op.getDpsInits()[0]);
+    if (!argument || !isa<MemRefType>(argument.getType()))
       return false;
-    rows = type.getNumElements();
+    Value filled = call.getOperand(argument.getArgNumber());
+    rows.clear();
+    for (unsigned i = 0, e = cast<MemRefType>(filled.getType()).getRank();
+         i < e; ++i)
+      rows.push_back(sizeOf(filled, i));
     static constexpr int64_t fewest = 64;
+    if (rows.empty() || productOf(rows).value_or(fewest) < fewest)
+      return false;
     uses.clear();
+    rowDims.clear();
     hasReduction = false;
-    return rows >= fewest && joins({}, call);
+    return joins(call);
   }
 
   /// Whether `call` may become a part of the group; notes its buffers if so.
-  bool joins(ArrayRef<func::CallOp> group, func::CallOp call) {
-    bool isReduction = false;
-    std::optional<SmallVector<Use>> added = findUses(call, rows, &isReduction);
+  bool joins(func::CallOp call) {
+    std::optional<Step> added = findStep(call);
     if (!added)
       return false;
     SmallVector<Use> all(uses);
-    all.append(*added);
+    all.append(added->uses);
     for (const Use &a : all)
       for (const Use &b : all) {
         if (!a.isWritten)
@@ -197,7 +301,8 @@ private:
           return false;
       }
     uses = std::move(all);
-    hasReduction |= isReduction;
+    rowDims.push_back(added->rowDims);
+    hasReduction |= added->isReduction;
     return true;
   }
 
@@ -205,6 +310,7 @@ private:
     if (group.size() > 1 && hasReduction)
       fuse(group);
     group.clear();
+    freed.clear();
   }
 
   void fuse(MutableArrayRef<func::CallOp> group) {
@@ -225,7 +331,7 @@ private:
         b, loc, ("rows_" + Twine(count++)).str(),
         b.getFunctionType(ValueRange(operands).getTypes(), {}));
     fused.setPrivate();
-    fused->setAttr("dlc.rows", b.getI64IntegerAttr(rows));
+    fused->setAttr("dlc.row_dims", b.getDenseI64ArrayAttr(rowDims));
     symbols->insert(fused);
     Block *body = fused.addEntryBlock();
     b.setInsertionPointToStart(body);
@@ -240,7 +346,10 @@ private:
     }
     func::ReturnOp::create(b, loc);
     b.setInsertionPoint(group.back());
-    func::CallOp::create(b, loc, fused, operands);
+    auto made = func::CallOp::create(b, loc, fused, operands);
+    for (Operation *free : freed)
+      if (free->isBeforeInBlock(made))
+        free->moveAfter(made);
     remarkDone(loc, "dlc-fuse-rows") << remark::add(
         "{0} kernels on rows became one", std::to_string(group.size()));
     for (func::CallOp call : group)
@@ -248,8 +357,10 @@ private:
   }
 
   std::optional<SymbolTable> symbols;
-  int64_t rows = 0;
+  SmallVector<Size> rows;
+  SmallVector<int64_t> rowDims; // of each kernel of the group
   SmallVector<Use> uses;
+  SmallVector<Operation *> freed; // among the group
   bool hasReduction = false;
   unsigned count = 0;
 };

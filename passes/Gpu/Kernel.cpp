@@ -29,6 +29,9 @@ Value Grid::emitBlocks(ImplicitLocOpBuilder &b, ValueRange operands) const {
       }
       Value size = b.createOrFold<memref::DimOp>(operands[extent.argument],
                                                  int64_t(extent.dim));
+      if (extent.each > 1)
+        size = b.createOrFold<arith::CeilDivUIOp>(
+            size, arith::ConstantIndexOp::create(b, extent.each));
       items = items ? b.createOrFold<arith::MulIOp>(items, size) : size;
     }
     Value number;
@@ -90,11 +93,18 @@ Value Kernel::min(Value x, Value y) {
   return b.createOrFold<arith::MinSIOp>(x, y);
 }
 
+Value Kernel::rem(Value x, int64_t divisor) {
+  return b.createOrFold<arith::RemUIOp>(x, index(divisor));
+}
+
+Value Kernel::div(Value x, int64_t divisor) {
+  return b.createOrFold<arith::DivUIOp>(x, index(divisor));
+}
+
 Value Kernel::ceilDiv(Value x, int64_t divisor) {
   if (divisor == 1)
     return x;
-  return b.createOrFold<arith::DivUIOp>(add(x, index(divisor - 1)),
-                                        index(divisor));
+  return div(add(x, index(divisor - 1)), divisor);
 }
 
 Value Kernel::product(ArrayRef<Extent> extents) {

@@ -17,6 +17,7 @@ struct Extent {
   int64_t fixed;         ///< or ShapedType::kDynamic
   unsigned argument = 0; ///< if dynamic: whose dimension it is at a launch
   unsigned dim = 0;
+  int64_t each = 1; ///< if dynamic: of the dimension, for one of this extent
 
   bool isDynamic() const { return mlir::ShapedType::isDynamic(fixed); }
 };
@@ -49,6 +50,9 @@ public:
   /// The least compute capability, times 10, of the GPUs to run on.
   unsigned capability;
   Grid grid;
+  /// Blocks that a multiprocessor is to have at once, which limits registers:
+  /// without it ptxas spills a few for the sake of one block more.
+  int64_t residentBlocks = 0;
   /// For remarks: what a generator chose.
   std::string description;
   /// The buffers that are arguments of a launch, by number.
@@ -70,6 +74,8 @@ public:
   /// The larger, or the smaller, of two signed numbers.
   mlir::Value max(mlir::Value x, mlir::Value y);
   mlir::Value min(mlir::Value x, mlir::Value y);
+  mlir::Value rem(mlir::Value x, int64_t divisor);
+  mlir::Value div(mlir::Value x, int64_t divisor);
   /// ceil(x / divisor)
   mlir::Value ceilDiv(mlir::Value x, int64_t divisor);
   mlir::Value product(llvm::ArrayRef<Extent> extents);
@@ -105,7 +111,10 @@ bool emitVectors(Kernel &kernel, mlir::linalg::LinalgOp op);
 bool emitLoops(Kernel &kernel, mlir::linalg::LinalgOp op);
 bool emitContractMma(Kernel &kernel, ContractOp op);
 bool emitContractTile(Kernel &kernel, ContractOp op);
+bool emitContractDepthwise(Kernel &kernel, ContractOp op);
 bool emitContractScalar(Kernel &kernel, ContractOp op);
+bool emitAttentionMma(Kernel &kernel, AttentionOp op);
+bool emitAttentionTile(Kernel &kernel, AttentionOp op);
 
 /// What the generators of linalg ops share.
 struct LoopNest {

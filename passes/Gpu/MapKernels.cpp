@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -25,7 +26,10 @@ using namespace dlc;
 static constexpr bool (*linalgGenerators[])(Kernel &, linalg::LinalgOp) = {
     emitReduction, emitVectors, emitLoops};
 static constexpr bool (*contractGenerators[])(Kernel &, ContractOp) = {
-    emitContractMma, emitContractTile, emitContractScalar};
+    emitContractMma, emitContractTile, emitContractDepthwise,
+    emitContractScalar};
+static constexpr bool (*attentionGenerators[])(Kernel &, AttentionOp) = {
+    emitAttentionMma, emitAttentionTile};
 
 /// The type of a buffer inside of a kernel: its parameter points to the first
 /// element, so that there is no offset.
@@ -93,13 +97,14 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
   FailureOr<Mapped> map(func::FuncOp function) {
     Operation *work = nullptr;
     function.walk([&](Operation *op) {
-      if (!isa<linalg::LinalgOp, ContractOp>(op))
+      if (!isa<linalg::LinalgOp, AttentionOp, ContractOp>(op))
         return WalkResult::advance();
       work = op;
       return WalkResult::interrupt();
     });
     if (!work)
-      return function.emitError("expected a linalg op or a contraction in '")
+      return function.emitError(
+                 "expected a linalg op, a contraction or an attention in '")
              << function.getName() << "'";
     if (auto contract = dyn_cast<ContractOp>(work);
         contract && contract.getWinogradAttr())
@@ -138,16 +143,19 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     Operation *inside = nullptr;
     SmallVector<linalg::LinalgOp> steps;
     for (Operation &op : func.getBody().front()) {
-      if (isa<linalg::LinalgOp, ContractOp>(op))
+      if (isa<linalg::LinalgOp, AttentionOp, ContractOp>(op))
         inside = &op;
       if (auto step = dyn_cast<linalg::LinalgOp>(op))
         steps.push_back(step);
     }
     b.setInsertionPoint(inside);
-    if (auto rows = function->getAttrOfType<IntegerAttr>("dlc.rows"))
-      emitRows(kernel, steps, rows.getInt());
+    if (auto dims = function->getAttrOfType<DenseI64ArrayAttr>("dlc.row_dims"))
+      emitRows(kernel, steps, dims.asArrayRef());
     else if (auto op = dyn_cast<linalg::LinalgOp>(inside))
       (void)llvm::any_of(linalgGenerators,
+                         [&](auto emit) { return emit(kernel, op); });
+    else if (auto op = dyn_cast<AttentionOp>(inside))
+      (void)llvm::any_of(attentionGenerators,
                          [&](auto emit) { return emit(kernel, op); });
     else
       (void)llvm::any_of(contractGenerators, [&](auto emit) {
@@ -163,6 +171,9 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     gpu::ReturnOp::create(b);
     func.setKnownBlockSizeAttr(
         b.getDenseI32ArrayAttr({int32_t(kernel.grid.threads), 1, 1}));
+    if (kernel.residentBlocks)
+      func->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                    b.getI32IntegerAttr(kernel.residentBlocks));
     copyCallees(func);
     return Mapped{func, kernel.grid};
   }

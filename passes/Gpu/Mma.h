@@ -4,10 +4,8 @@
 ///
 /// A step of a warp multiplies 16 rows by 16 columns; a fragment of A or B and
 /// the 256 sums are spread over its 32 threads. Which thread has which sums
-/// differs by architecture: of the eight of a thread, number
-/// 4 * part + 2 * half + one is at the row `dlc_mma_row + half *
-/// dlc_mma_row_step` and the column `dlc_mma_column + part *
-/// dlc_mma_column_step + one`.
+/// differs by architecture. `getMmaTurn` gives each thread eight side by side:
+/// at the row `dlc_mma_row` and from the column `dlc_mma_column` on.
 #ifndef DLC_PASSES_GPU_MMA_H
 #define DLC_PASSES_GPU_MMA_H
 
@@ -70,6 +68,10 @@ inline llvm::StringRef getMmaMultiply(mlir::Type type, bool aUnsigned,
   return type.isF32()    ? "dlc_mma_tf32"
          : type.isBF16() ? "dlc_mma_bf16"
                          : "dlc_mma_f16";
+}
+
+inline llvm::StringRef getMmaTurn(mlir::Type sum) {
+  return sum.isF32() ? "dlc_mma_turn_f32" : "dlc_mma_turn_i32";
 }
 
 } // namespace dlc

@@ -17,7 +17,7 @@ def FuseRows : Pass<"dlc-fuse-rows", "::mlir::ModuleOp"> {
   let summary = "Make one kernel of several that work on the same rows";
   let description = [{
     Of kernels that @main calls one after the other, and that each compute row
-    after row of static shape (a reduction along rows, or something elementwise
+    after row (a reduction along rows, or something elementwise
     that uses such sums), one is made, in which a block does all steps of a row.
     A row must be a part of its own of every buffer that is written, also where
     buffers share memory.
@@ -32,7 +32,10 @@ def FuseRows : Pass<"dlc-fuse-rows", "::mlir::ModuleOp"> {
     ```mlir
     call @rows_0(%x, %max, %e, %sum, %y)
     ```
-    whose attribute `dlc.rows` is the number of rows.
+    whose attribute `dlc.row_dims` says how many of the first dimensions of each
+    step are the rows. Sizes that are not known are the same where the same
+    value of @main is behind them; buffers that are freed in between are freed
+    behind the kernel.
   }];
   let dependentDialects = ["::mlir::func::FuncDialect"];
 }

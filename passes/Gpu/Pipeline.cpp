@@ -27,12 +27,15 @@ void dlc::buildGpuPipeline(OpPassManager &pm, bool fallback,
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
   device.addPass(createCanonicalizerPass());
   device.addPass(createCSEPass());
-  device.addPass(createExpandMath());
+  ExpandMathOptions math;
+  // From sm_80 on there is an instruction.
+  math.bf16 = capability < 80;
+  device.addPass(createExpandMath(math));
   device.addPass(memref::createExpandStridedMetadataPass());
   device.addPass(createLowerAffinePass());
   device.addPass(createSCFToControlFlowPass());
   arith::ArithExpandOpsPassOptions expand;
-  expand.includeBf16 = true;
+  expand.includeBf16 = math.bf16;
   device.addPass(arith::createArithExpandOpsPass(expand));
   device.addPass(createCanonicalizerPass());
   device.addPass(createCSEPass());

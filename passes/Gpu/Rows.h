@@ -9,17 +9,14 @@ namespace dlc {
 
 class Kernel;
 
-/// How many of the first dimensions of `op`, all parallel, make up `rows` rows;
-/// nothing if none do.
-std::optional<unsigned> findRowDims(mlir::linalg::LinalgOp op, int64_t rows);
-
 /// Whether the threads of a block can do a row of `op`, whose first `dims`
 /// dimensions are the rows.
 bool isRowOp(mlir::linalg::LinalgOp op, unsigned dims);
 
-/// Emits the ops, in order, a row a block.
+/// Emits the ops, in order, a row a block. Of the dimensions of each, the first
+/// `rowDims` are the rows.
 void emitRows(Kernel &kernel, llvm::ArrayRef<mlir::linalg::LinalgOp> ops,
-              int64_t rows);
+              llvm::ArrayRef<int64_t> rowDims);
 
 /// The op that combines the only output with a new value, in whatever order;
 /// null if there is none.

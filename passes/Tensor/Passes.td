@@ -305,4 +305,36 @@ def FuseElementwise : Pass<"dlc-fuse-elementwise"> {
     "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def SplitSums : Pass<"dlc-split-sums"> {
+  let summary = "split the sums of contractions with few results";
+  let description = [{
+    A contraction of fewer tiles than a GPU runs at once becomes several, each
+    of a part of the terms, as one more batch dimension; another op adds their
+    results, always in the same order, and does the epilogue. Sizes that are
+    not known are thought to be large.
+
+    ```mlir
+    %c = dlc.contract %a, %b extras %bias ... { sum + bias }
+         : tensor<16x4096xf32>, tensor<4096x256xf32>, tensor<16x256xf32>
+    ```
+    becomes
+    ```mlir
+    %x = tensor.expand_shape %a [[0], [1, 2]] : tensor<16x4096xf32> into tensor<16x16x256xf32>
+    %y = tensor.expand_shape %b [[0, 1], [2]] : tensor<4096x256xf32> into tensor<16x256x256xf32>
+    %s = dlc.contract %x, %y ... { sum }      // tensor<16x16x256xf32>
+    %c = linalg.generic ins(%s, ... %s, %bias) { s[0] + s[1] + ... + bias }
+    ```
+  }];
+  let options = [
+    Option<"blocks", "blocks", "int64_t", "128",
+           "blocks that occupy a GPU">,
+    Option<"mostParts", "most-parts", "int64_t", "32",
+           "parts that a sum has at most">,
+    Option<"fewestTerms", "fewest-terms", "int64_t", "128",
+           "terms that a part has at least">];
+  let dependentDialects = [
+    "::dlc::DlcDialect", "::mlir::arith::ArithDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 #endif

@@ -56,6 +56,13 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createFuseElementwise());
   // ... and what follows a contraction is done before its sums are stored.
   pm.addPass(createFuseEpilogue());
+  if (!target.gpus.empty()) {
+    // The CPU has no kernel for attention.
+    if (!options.fallback)
+      pm.addPass(createFuseAttention());
+    // Behind the epilogues, which are done when all parts have been added.
+    pm.addPass(createSplitSums());
+  }
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }

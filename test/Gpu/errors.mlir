@@ -5,7 +5,7 @@ func.func @main(%run: !llvm.ptr) -> i32 {
   %s = arith.constant 0 : i32
   return %s : i32
 }
-// expected-error @below {{expected a linalg op or a contraction in 'empty'}}
+// expected-error @below {{expected a linalg op, a contraction or an attention in 'empty'}}
 func.func private @empty() {
   return
 }

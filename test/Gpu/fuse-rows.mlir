@@ -4,7 +4,7 @@
 // CHECK-LABEL: func.func @main
 // CHECK:         call @rows_0(%{{.*}}, %{{.*}}, %{{.*}}) : (memref<64x32xf32>, memref<64xf32>, memref<64x32xf32>)
 // CHECK-NOT:     call
-// CHECK:       func.func private @rows_0({{.*}}) attributes {dlc.rows = 64 : i64}
+// CHECK:       func.func private @rows_0({{.*}}) attributes {dlc.row_dims = array<i64: 1, 1>}
 // CHECK:         linalg.generic
 // CHECK:         linalg.generic
 func.func @main(%run: !llvm.ptr) -> i32 {
@@ -93,6 +93,87 @@ func.func private @sum(%x: memref<64x32xf32>, %s: memref<64xf32>) {
 }
 func.func private @divide(%x: memref<64x32xf32>, %s: memref<64xf32>, %y: memref<64x32xf32>) {
   linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]} ins(%x, %s : memref<64x32xf32>, memref<64xf32>) outs(%y : memref<64x32xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %0 = arith.divf %a, %b : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+
+// -----
+
+// Sizes that are not known are those of the same values; what is freed in
+// between is freed behind.
+// CHECK-LABEL: func.func @main
+// CHECK:         dlc.alloc
+// CHECK:         %[[Y:.*]] = dlc.output
+// CHECK-NEXT:    call @rows_0(%{{.*}}, %{{.*}}, %[[Y]]) : (memref<?x?xf32>, memref<?xf32>, memref<?x?xf32>)
+// CHECK-NEXT:    dlc.free
+// CHECK-NOT:     call
+// CHECK:       func.func private @rows_0({{.*}}) attributes {dlc.row_dims = array<i64: 1, 1>}
+func.func @main(%run: !llvm.ptr) -> i32 {
+  %c0 = arith.constant 0 : i32
+  %i0 = arith.constant 0 : index
+  %i1 = arith.constant 1 : index
+  %x = dlc.input 0 : memref<?x?xf32>
+  %n = memref.dim %x, %i0 : memref<?x?xf32>
+  %m = memref.dim %x, %i1 : memref<?x?xf32>
+  %s = dlc.alloc[%n] : memref<?xf32>
+  %t = dlc.alloc[%n] : memref<?xf32>
+  call @sum(%x, %s) : (memref<?x?xf32>, memref<?xf32>) -> ()
+  dlc.free %t : memref<?xf32>
+  %y = dlc.output 0[%n, %m] : memref<?x?xf32>
+  call @divide(%x, %s, %y) : (memref<?x?xf32>, memref<?xf32>, memref<?x?xf32>) -> ()
+  return %c0 : i32
+}
+func.func private @sum(%x: memref<?x?xf32>, %s: memref<?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]} ins(%x : memref<?x?xf32>) outs(%s : memref<?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %0 = arith.addf %a, %b : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+func.func private @divide(%x: memref<?x?xf32>, %s: memref<?xf32>, %y: memref<?x?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]} ins(%x, %s : memref<?x?xf32>, memref<?xf32>) outs(%y : memref<?x?xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %0 = arith.divf %a, %b : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+
+// -----
+
+// Other rows may be as many, or not.
+// CHECK-LABEL: func.func @main
+// CHECK:         call @sum
+// CHECK:         call @divide
+// CHECK-NOT:   rows_0
+func.func @main(%run: !llvm.ptr) -> i32 {
+  %c0 = arith.constant 0 : i32
+  %i0 = arith.constant 0 : index
+  %i1 = arith.constant 1 : index
+  %x = dlc.input 0 : memref<?x?xf32>
+  %n = memref.dim %x, %i0 : memref<?x?xf32>
+  %m = memref.dim %x, %i1 : memref<?x?xf32>
+  %s = dlc.alloc[%n] : memref<?xf32>
+  %y = dlc.output 0[%m, %n] : memref<?x?xf32>
+  %z = dlc.input 1 : memref<?x?xf32>
+  call @sum(%x, %s) : (memref<?x?xf32>, memref<?xf32>) -> ()
+  call @divide(%z, %s, %y) : (memref<?x?xf32>, memref<?xf32>, memref<?x?xf32>) -> ()
+  return %c0 : i32
+}
+func.func private @sum(%x: memref<?x?xf32>, %s: memref<?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]} ins(%x : memref<?x?xf32>) outs(%s : memref<?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %0 = arith.addf %a, %b : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+func.func private @divide(%x: memref<?x?xf32>, %s: memref<?xf32>, %y: memref<?x?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]} ins(%x, %s : memref<?x?xf32>, memref<?xf32>) outs(%y : memref<?x?xf32>) {
   ^bb0(%a: f32, %b: f32, %c: f32):
     %0 = arith.divf %a, %b : f32
     linalg.yield %0 : f32

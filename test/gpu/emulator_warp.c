@@ -2,6 +2,7 @@
  * of PTX describes them: which thread has which element of a matrix, and what
  * is computed. Copies of cp.async arrive as late as they may. */
 #include "emulator.h"
+#include <math.h>
 #include <string.h>
 
 enum { most_copies = 256, max_threads = 1024 };
@@ -54,6 +55,14 @@ uint32_t dlc_emulated_round_tf32(float value) {
   if ((word >> 23 & 255) == 255)
     return word;
   return (word + 0x1000) & ~0x1fffu;
+}
+
+/* The instruction is less exact: its results have two wrong bits. */
+float dlc_emulated_exp2(float exponent) {
+  float value = exp2f(exponent);
+  if (!(value > 0) || isinf(value))
+    return value;
+  return value + 2 * (nextafterf(value, INFINITY) - value);
 }
 
 /* Matrix i of four has the rows that threads 8i ... 8i + 7 point to. */

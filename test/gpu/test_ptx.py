@@ -94,3 +94,50 @@ def test_inner_loop(dtype, precision, arch, counts, tmp_path):
     found = {name: len(re.findall(name, loop)) for name in counts}
     assert found == counts
     assert all(spilled == 0 for _, spilled in assemble(path, arch).values())
+
+
+def emit(model, arch, folder, *flags):
+    onnx.save(model, folder / "x.onnx")
+    path = folder / "x.ptx"
+    command = ["dlc", folder / "x.onnx", f"--gpu={arch}", *flags, "--emit=ptx", "-o", path]
+    subprocess.run(command, check=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    "dtype, precision, arch, counts",
+    [
+        # Four times 16 keys and as many columns of 16, each in four steps of 16 terms;
+        # a fragment of K or V each, and four of the weights; 64 rows of 128 bytes of
+        # both; 32 weights a thread and how far the sums are scaled.
+        (TensorProto.FLOAT16, "fp32", "sm_80", {"mma.sync": 64, "ldmatrix": 36, "cp.async.cg": 8,
+                                                "ex2.approx": 33, "st.global": 0}),
+        (TensorProto.FLOAT16, "fp32", "sm_90a", {"mma.sync": 64, "ldmatrix": 36,
+                                                 "cp.async.cg": 8}),
+        (TensorProto.FLOAT16, "fp32", "sm_75", {"mma.sync": 128, "ldmatrix": 36}),
+        (TensorProto.FLOAT16, "fp32", "sm_70", {"mma.sync": 128, "ldmatrix": 0}),
+        (TensorProto.FLOAT, "tf32", "sm_80", {"mma.sync": 64, "ldmatrix": 20, "cp.async.cg": 8}),
+    ],
+)  # fmt: skip
+def test_attention_loop(dtype, precision, arch, counts, tmp_path):
+    infos = [helper.make_tensor_value_info(name, dtype, [1, 2, 256, 64]) for name in "qkvy"]
+    node = helper.make_node("Attention", ["q", "k", "v"], ["y"])
+    graph = helper.make_graph([node], "g", infos[:3], infos[3:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=11)
+    path = emit(model, arch, tmp_path, f"--precision={precision}")
+    loop = ptx.find_loop(path.read_text())
+    assert {name: len(re.findall(name, loop)) for name in counts} == counts
+    assert all(spilled == 0 for _, spilled in assemble(path, arch).values())
+
+
+def test_wide_stores(tmp_path):
+    """The 64 results of a thread, of two bytes, go by 16 bytes."""
+    text = emit(make_product(TensorProto.FLOAT16), "sm_80", tmp_path).read_text()
+    stores = re.findall(r"st\.global\S*", text)
+    assert stores == ["st.global.v4.b32"] * 8
+
+
+def test_bfloat16_by_instruction(tmp_path):
+    path = emit(make_product(TensorProto.FLOAT), "sm_80", tmp_path, "--precision=bf16")
+    # Two times four loads of four elements, before the loop and in it.
+    assert path.read_text().count("cvt.rn.bf16x2.f32") == 32

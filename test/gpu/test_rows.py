@@ -39,6 +39,39 @@ NETWORKS = {
 }  # fmt: skip
 
 
+def forget(model):
+    """The model with sizes that are not known, but for the last ones of
+    operands with weights."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    for i, dim in enumerate(dims[:-1] if model.graph.initializer else dims):
+        dim.dim_param = f"d{i}"
+    del model.graph.value_info[:]
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    return onnx.shape_inference.infer_shapes(model)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log softmax", "layer norm"])
+def test_dynamic(name, driver, tmp_path):
+    model = forget(NETWORKS[name])
+    network, kernels = emulated.compile(model, tmp_path, driver)
+    driver.reset(kernels)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    shape = [d.dim_value for d in NETWORKS[name].graph.input[0].type.tensor_type.shape.dim]
+    for rows in (1, 5, 40):
+        x = random.standard_normal((rows, *shape[1:])).astype(np.float32) * 3
+        (wanted,) = session.run(None, {"x": x})
+        (found,) = network.run([x])
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    (found,) = network.run([np.zeros((0, *shape[1:]), np.float32)])
+    assert found.shape == (0, *shape[1:])
+    assert driver.error == ""
+    launches = [call for call in driver.calls if "Launch" in call]
+    assert len(launches) == 3 and all("rows_0" in launch for launch in launches)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_rows(name, driver, tmp_path):
     model = NETWORKS[name]
