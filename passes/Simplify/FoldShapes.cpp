@@ -341,6 +341,16 @@ std::optional<Elements> ShapeFolder::evaluate(onnx::NodeOp node) {
   if (op == "Reshape" || op == "Squeeze" || op == "Unsqueeze" ||
       op == "Identity")
     return first;
+  if (op == "Not" || (op == "Cast" && type.getElementType().isInteger(1) &&
+                      isa<IntegerType>(getElementTypeOrSelf(x.getType())))) {
+    // What a branch is chosen by.
+    Elements result;
+    for (Element element : first)
+      result.push_back(element.isNumber() ? Element::of((element.number != 0) ==
+                                                        (op == "Cast"))
+                                          : Element());
+    return result;
+  }
   if (op == "Cast")
     return type.getElementTypeBitWidth() >= 32 &&
                    getElementTypeOrSelf(x.getType()).getIntOrFloatBitWidth() <=

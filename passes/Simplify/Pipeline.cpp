@@ -15,14 +15,19 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
                                 const SimplifyOptions &options) {
   // One kind of constant, and no node that does nothing, for all that follows.
   pm.addPass(createConstantsToInitializers());
-  // Constants of all graphs are together where they are evaluated.
+  // What the first round learns of shapes and constants chooses branches, which
+  // the second one looks into.
+  for (int i = 0; i < 2; ++i) {
+    // Constants of all graphs are together where they are evaluated.
+    pm.addPass(createHoistInvariants());
+    cleanUp(pm);
+    // Shapes as numbers, which patterns read.
+    pm.addPass(createFoldShapes());
+    pm.addPass(createInferTypes());
+    pm.addPass(createFoldShapes());
+    pm.addPass(createFoldConstants());
+  }
   pm.addPass(createHoistInvariants());
-  cleanUp(pm);
-  // Shapes as numbers, which patterns read.
-  pm.addPass(createFoldShapes());
-  pm.addPass(createInferTypes());
-  pm.addPass(createFoldShapes());
-  pm.addPass(createFoldConstants());
   cleanUp(pm);
   // What is one operator, before its parts are taken for something else.
   int64_t opset = options.opset ? options.opset : 28;

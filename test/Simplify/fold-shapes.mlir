@@ -44,3 +44,21 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<?x?xf32>
   }
 }
+
+// -----
+
+// What a branch is chosen by: 5 is not 0, whatever the other size is.
+// CHECK-LABEL: onnx.graph
+// CHECK-DAG: onnx.initializer "c" = dense<true> : tensor<1xi1>
+// CHECK-DAG: onnx.initializer "n" = dense<false> : tensor<1xi1>
+// CHECK: onnx.node "Cast"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x5xf32>) -> ("c", "n", "d") {
+    %s = onnx.node "Shape"(%x) {start = 1 : i64, end = 2 : i64} : (tensor<?x5xf32>) -> ("s" : tensor<1xi64>)
+    %t = onnx.node "Shape"(%x) {start = 0 : i64, end = 1 : i64} : (tensor<?x5xf32>) -> ("t" : tensor<1xi64>)
+    %c = onnx.node "Cast"(%s) {to = 9 : i64} : (tensor<1xi64>) -> ("c" : tensor<1xi1>)
+    %n = onnx.node "Not"(%c) : (tensor<1xi1>) -> ("n" : tensor<1xi1>)
+    %d = onnx.node "Cast"(%t) {to = 9 : i64} : (tensor<1xi64>) -> ("d" : tensor<1xi1>)
+    onnx.return %c, %n, %d : tensor<1xi1>, tensor<1xi1>, tensor<1xi1>
+  }
+}
