@@ -33,16 +33,24 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   int64_t opset = options.opset ? options.opset : 28;
   pm.addPass(createRecognizeNormalizations({opset}));
   pm.addPass(createRecognizeActivations({opset}));
-  // The import has no row for attention, and would need its parts again.
-  if (options.opset)
+  // The import takes attention and rotary embedding apart again.
+  if (options.opset) {
+    pm.addPass(createRecognizeRotary({opset}));
     pm.addPass(createRecognizeAttention({opset}));
+  }
+  // Whole regions, before what is inside is taken for something else.
+  pm.addPass(createCancelQuantizations());
+  pm.addPass(createCancelTransposes());
+  pm.addPass(createConvertProducts());
   // What stands beside contractions goes into them; sums of branches become
   // one once their normalisations are gone.
   pm.addPass(createFoldPads());
+  pm.addPass(createFoldStrides());
   for (int i = 0; i < 2; ++i) {
     pm.addPass(createFoldAffine());
     pm.addPass(createMergeSums());
   }
+  pm.addPass(createMultiplyOut());
   pm.addPass(createMergeSlices());
   pm.addPass(createMergeParallel());
   pm.addPass(createSinkNodeTransposes());
