@@ -46,6 +46,18 @@ static bool isOfOne(Value value) {
   return shape && ShapedType::getNumElements(*shape) == 1;
 }
 
+/// Operators of the last axis, which stay what they are while that one stays
+/// where it is.
+static bool isOfLastAxis(onnx::NodeOp node) {
+  if (node.isOp("MatMul"))
+    return rankOf(node.getOperand(1)) == 2 && node.getNumResults() == 1;
+  if (!node.isOp("LayerNormalization") && !node.isOp("RMSNormalization"))
+    return false;
+  int64_t rank = rankOf(node.getOperand(0));
+  return node.getNumResults() == 1 && rank > 0 &&
+         toAxis(node.getInt("axis", -1), rank) == rank - 1;
+}
+
 /// The operands that are turned with the node; nothing when the node is none
 /// that can be, for tensors of `rank`.
 static std::optional<SmallVector<unsigned>> readData(onnx::NodeOp node) {
@@ -86,6 +98,8 @@ static std::optional<SmallVector<unsigned>> readData(onnx::NodeOp node) {
   } else if (node.isOp("Pad")) {
     if (node.getInput(3) || !intsOf(node.getInput(1)))
       return std::nullopt;
+    data.push_back(0);
+  } else if (isOfLastAxis(node)) {
     data.push_back(0);
   } else if (node.isOp("QuantizeLinear") || node.isOp("DequantizeLinear")) {
     if (!isOfOne(node.getOperand(1)))
@@ -176,6 +190,9 @@ std::optional<Permutation> Area::choose() {
 /// How many transposes fewer there are.
 int64_t Area::count(ArrayRef<int64_t> permutation) {
   Permutation back = invert(permutation);
+  if (permutation.back() != int64_t(permutation.size()) - 1 &&
+      llvm::any_of(nodes, isOfLastAxis))
+    return 0;
   int64_t fewer = 0;
   DenseSet<Value> seen;
   for (onnx::NodeOp node : nodes) {
@@ -220,6 +237,11 @@ Value Area::turnOperand(Value value, onnx::NodeOp user) {
   if (constantOf(value)) {
     // Of lower rank its axes are the last ones. Not kept: it stands at the
     // place of this user.
+    size_t kept = permutation.size();
+    while (kept > 0 && permutation[kept - 1] == int64_t(kept) - 1)
+      --kept;
+    if (size_t(rankOf(value)) <= permutation.size() - kept)
+      return value;
     SmallVector<int64_t> shape(permutation.size(), 1);
     auto sizes = tensorOf(value).getShape();
     llvm::copy(sizes, shape.end() - sizes.size());
@@ -328,19 +350,21 @@ struct CancelTransposesPass
     if (!isKnownOpset(getOperation()))
       return;
     for (auto graph : getOperation().getOps<onnx::GraphOp>()) {
-      graph.walk([&](Block *block) { visit(*block); });
+      // Those of the last axis join regions that are turned otherwise.
+      for (bool withLastAxis : {false, true})
+        graph.walk([&](Block *block) { visit(*block, withLastAxis); });
       eraseDeadNodes(*graph.getBodyBlock());
     }
   }
 
   /// Finds what hangs together, and turns what is better so.
-  void visit(Block &block) {
+  void visit(Block &block, bool withLastAxis) {
     llvm::EquivalenceClasses<Operation *> together;
     SmallVector<onnx::NodeOp> nodes;
     for (Operation &op : block) {
       auto node = dyn_cast<onnx::NodeOp>(op);
       auto data = node ? readData(node) : std::nullopt;
-      if (!data)
+      if (!data || (!withLastAxis && isOfLastAxis(node)))
         continue;
       nodes.push_back(node);
       together.insert(node);
@@ -352,8 +376,14 @@ struct CancelTransposesPass
     llvm::MapVector<Operation *, SmallVector<onnx::NodeOp>> areas;
     for (onnx::NodeOp node : nodes)
       areas[together.getLeaderValue(node)].push_back(node);
+    // Small ones first: what a large one gains at its border may keep two of
+    // them from being gone.
+    SmallVector<ArrayRef<onnx::NodeOp>> ordered;
+    for (auto &[leader, members] : areas)
+      ordered.push_back(members);
+    llvm::stable_sort(ordered, [](auto a, auto b) { return a.size() < b.size(); });
     PatternRewriter rewriter(&getContext());
-    for (auto &[leader, members] : areas) {
+    for (ArrayRef<onnx::NodeOp> members : ordered) {
       Area area(members);
       if (auto permutation = area.choose())
         area.turn(*permutation, rewriter);

@@ -108,6 +108,46 @@ static LogicalResult makeGemm(onnx::NodeOp node, PatternRewriter &rewriter) {
   return success();
 }
 
+/// Reshape(Gemm(Reshape(x, [-1, K]), w, b), [.., N]) as MatMul(x, w) + b, which
+/// takes tensors of any rank.
+static LogicalResult liftGemm(onnx::NodeOp node, PatternRewriter &rewriter) {
+  onnx::NodeOp gemm = soleProducerOf(node.getOperand(0), "Gemm");
+  onnx::NodeOp flat =
+      gemm ? soleProducerOf(gemm.getOperand(0), "Reshape") : onnx::NodeOp();
+  bool isTurned = gemm && gemm.getInt("transB", 0);
+  if (!flat || gemm.getInt("transA", 0) ||
+      (isTurned && (!isConstantTree(gemm.getOperand(1)) ||
+                    !sizesOf(gemm.getOperand(1)))) ||
+      gemm.getFloat("alpha", 1) != 1 || gemm.getFloat("beta", 1) != 1)
+    return failure();
+  Value x = flat.getOperand(0), bias = gemm.getInput(2);
+  RankedTensorType from = tensorOf(x), to = tensorOf(node.getResult(0)),
+                   weights = tensorOf(gemm.getOperand(1));
+  if (!from || !to || !weights || from.getRank() != to.getRank() ||
+      from.getRank() < 3 || weights.isDynamicDim(isTurned) ||
+      from.getShape().back() != weights.getDimSize(isTurned) ||
+      to.getShape().back() != weights.getDimSize(!isTurned) ||
+      (bias && rankOf(bias) > 1))
+    return failure();
+  // All but the last size stay: of those that are not known, one at most, or
+  // those that the reshape takes over.
+  auto sizes = node.isOp("Reshape") ? intsOf(node.getOperand(1)) : std::nullopt;
+  if (!sizes || from.getShape().drop_back() != to.getShape().drop_back() ||
+      to.getNumDynamicDims() > 1)
+    return failure();
+  Weights make(rewriter, node);
+  Value matrix = gemm.getOperand(1);
+  if (isTurned)
+    matrix = make.transpose(matrix, {1, 0});
+  if (!bias) {
+    make.replace("MatMul", {x, matrix});
+    return success();
+  }
+  Value product = make.make("MatMul", {x, matrix}, to, "product");
+  make.replace("Add", {product, bias});
+  return success();
+}
+
 namespace {
 
 struct ConvertProductsPass
@@ -117,6 +157,7 @@ struct ConvertProductsPass
     patterns.add<FunctionPattern<makeConv>>(&getContext(), "Transpose");
     for (StringRef op : {"Flatten", "Reshape", "Squeeze"})
       patterns.add<FunctionPattern<makeGemm>>(&getContext(), op);
+    patterns.add<FunctionPattern<liftGemm>>(&getContext(), "Reshape", 2);
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -248,7 +248,8 @@ def RecognizeAttention : Simplify_Pass<"dlc-recognize-attention"> {
     ```mlir
     %y = onnx.node "Attention"(%q, %k, %v, %mask) {scale = 1.25e-1 : f32} : ...
     ```
-    A mask whose last two sizes are not those of the scores stays.
+    A mask whose last two sizes are not those of the scores stays. Queries, keys
+    and values that are thirds of one product are split as that.
   }];
   let options = [ForOpset<>];
 }
@@ -407,7 +408,8 @@ def CancelTransposes : Simplify_Pass<"dlc-cancel-transposes"> {
   let description = [{
     Nodes that compute the same in any order of axes and hang together are one
     region: elementwise ones, Concat, Split, Softmax, Slice, Pad, reductions
-    that keep their axes, quantization with one step. It is turned by the
+    that keep their axes, quantization with one step; and, while the last axis
+    stays, products and normalizations of it. It is turned by the
     permutation of a transpose in front of it if fewer are left then.
 
     ```mlir
@@ -440,7 +442,7 @@ def ConvertProducts : Simplify_Pass<"dlc-convert-products"> {
     %y = onnx.node "Conv"(%x, %w1) {kernel_shape = array<i64: 1, 1>} : ...
     ```
     and Conv of one element between a mean of the picture and Flatten becomes
-    Gemm behind it. A product whose transposes others use, too, stays.
+    Gemm behind it; Gemm between reshapes that only flatten becomes MatMul. A product whose transposes others use, too, stays.
   }];
 }
 

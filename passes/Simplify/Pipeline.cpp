@@ -37,11 +37,12 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   if (options.opset) {
     pm.addPass(createRecognizeRotary({opset}));
     pm.addPass(createRecognizeAttention({opset}));
+    cleanUp(pm);
   }
   // Whole regions, before what is inside is taken for something else.
   pm.addPass(createCancelQuantizations());
-  pm.addPass(createCancelTransposes());
   pm.addPass(createConvertProducts());
+  pm.addPass(createCancelTransposes());
   // What stands beside contractions goes into them; sums of branches become
   // one once their normalisations are gone.
   pm.addPass(createFoldPads());
