@@ -10,57 +10,80 @@ using namespace dlc::simplify;
 
 namespace {
 
-/// A tensor as a part of another one in memory: element (i, j, ...) is that at
-/// offset + i * strides[0] + j * strides[1] + ...
+/// So many elements, so far apart.
+struct Run {
+  int64_t size, stride;
+};
+
+/// A tensor as a part of another one in memory. An axis is one run, or several
+/// that it counts through, the last one fastest; none where its size is 1.
 struct View {
   Value root;
-  SmallVector<int64_t> shape, strides;
+  SmallVector<SmallVector<Run, 2>> axes;
   int64_t offset = 0;
+
+  int64_t sizeOf(int64_t axis) const {
+    int64_t size = 1;
+    for (const Run &run : axes[axis])
+      size *= run.size;
+    return size;
+  }
 };
 
 } // namespace
 
 static View viewOf(Value root, ArrayRef<int64_t> shape) {
-  View view{root, SmallVector<int64_t>(shape),
-            SmallVector<int64_t>(shape.size(), 1)};
-  for (size_t i = shape.size(); i-- > 1;)
-    view.strides[i - 1] = view.strides[i] * shape[i];
+  View view{root, SmallVector<SmallVector<Run, 2>>(shape.size())};
+  int64_t stride = 1;
+  for (size_t i = shape.size(); i-- > 0; stride *= shape[i])
+    if (shape[i] != 1)
+      view.axes[i] = {{shape[i], stride}};
   return view;
 }
 
-/// The view with other sizes; nothing where that needs a copy.
+/// The view with other sizes; nothing where they cut runs elsewhere.
 static std::optional<View> reshape(const View &view, ArrayRef<int64_t> shape) {
-  // Axes that lie behind each other are one; then they are cut anew.
-  SmallVector<std::pair<int64_t, int64_t>> runs;
-  for (auto [size, stride] : llvm::zip(view.shape, view.strides)) {
-    if (size == 1)
-      continue;
-    if (!runs.empty() && runs.back().second == size * stride)
-      runs.back() = {runs.back().first * size, stride};
-    else
-      runs.push_back({size, stride});
-  }
-  View result{view.root, SmallVector<int64_t>(shape), {}, view.offset};
-  result.strides.assign(shape.size(), 0);
-  size_t at = shape.size();
-  for (auto [size, stride] : llvm::reverse(runs)) {
-    while (size > 1) {
-      if (at == 0 || size % shape[at - 1])
+  SmallVector<Run> runs;
+  for (const auto &axis : view.axes)
+    for (const Run &run : axis)
+      // What lies behind each other is one.
+      if (!runs.empty() && runs.back().stride == run.size * run.stride)
+        runs.back() = {runs.back().size * run.size, run.stride};
+      else
+        runs.push_back(run);
+  View result{view.root, SmallVector<SmallVector<Run, 2>>(shape.size()),
+              view.offset};
+  for (size_t i = shape.size(); i-- > 0;) {
+    for (int64_t wanted = shape[i]; wanted > 1;) {
+      if (runs.empty())
         return std::nullopt;
-      result.strides[--at] = stride;
-      stride *= shape[at];
-      size /= shape[at];
+      Run &last = runs.back();
+      int64_t size = std::min(wanted, last.size);
+      if (wanted % size || last.size % size)
+        return std::nullopt;
+      result.axes[i].insert(result.axes[i].begin(), {size, last.stride});
+      wanted /= size;
+      last = {last.size / size, last.stride * size};
+      if (last.size == 1)
+        runs.pop_back();
     }
   }
-  return llvm::all_of(shape.take_front(at), [](int64_t s) { return s == 1; })
-             ? std::optional(result)
-             : std::nullopt;
+  return runs.empty() ? std::optional(result) : std::nullopt;
 }
 
-/// Takes [begin, end) of an axis.
-static void cut(View &view, int64_t axis, int64_t begin, int64_t end) {
-  view.offset += begin * view.strides[axis];
-  view.shape[axis] = end - begin;
+/// Takes [begin, end) of an axis; fails where it is several runs.
+static bool cut(View &view, int64_t axis, int64_t begin, int64_t end) {
+  SmallVector<Run, 2> &runs = view.axes[axis];
+  if (runs.size() > 1)
+    return false;
+  if (runs.empty())
+    return begin == 0 && end == 1;
+  view.offset += begin * runs[0].stride;
+  if (end - begin == 1)
+    runs.clear();
+  else
+    runs[0].size = end - begin;
+  return true;
 }
 
 /// Reads a value through nodes that only move elements, as far as that goes.
@@ -80,7 +103,7 @@ static std::optional<View> readView(Value value) {
   std::optional<View> view = readView(node.getOperand(0));
   if (!view)
     return whole;
-  int64_t rank = view->shape.size();
+  int64_t rank = view->axes.size();
   if (isReshape) {
     std::optional<View> reshaped = reshape(*view, *shape);
     return reshaped ? reshaped : whole;
@@ -90,10 +113,8 @@ static std::optional<View> readView(Value value) {
     if (!permutation)
       return whole;
     View turned = *view;
-    for (auto [i, axis] : llvm::enumerate(*permutation)) {
-      turned.shape[i] = view->shape[axis];
-      turned.strides[i] = view->strides[axis];
-    }
+    for (auto [i, axis] : llvm::enumerate(*permutation))
+      turned.axes[i] = view->axes[axis];
     return turned;
   }
   if (node.isOp("Gather")) {
@@ -102,12 +123,10 @@ static std::optional<View> readView(Value value) {
     int64_t axis = toAxis(node.getInt("axis", 0), rank);
     if (!indices || rankOf(node.getOperand(1)) != 0 || axis < 0)
       return whole;
-    int64_t index = toAxis(indices->front(), view->shape[axis]);
-    if (index < 0)
+    int64_t index = toAxis(indices->front(), view->sizeOf(axis));
+    if (index < 0 || !cut(*view, axis, index, index + 1))
       return whole;
-    cut(*view, axis, index, index + 1);
-    view->shape.erase(view->shape.begin() + axis);
-    view->strides.erase(view->strides.begin() + axis);
+    view->axes.erase(view->axes.begin() + axis);
     return view;
   }
   int64_t axis = toAxis(node.getInt("axis", 0), rank), at = 0;
@@ -121,8 +140,7 @@ static std::optional<View> readView(Value value) {
       break;
     at += (*sizes)[axis];
   }
-  cut(*view, axis, at, at + (*shape)[axis]);
-  return view;
+  return cut(*view, axis, at, at + (*shape)[axis]) ? view : whole;
 }
 
 /// Whether a view [batch, heads, length, depth] is the part `part` of the last
@@ -130,13 +148,15 @@ static std::optional<View> readView(Value value) {
 /// `isTurned`, of one with the length first.
 static bool isPart(const View &view, int64_t part, int64_t last,
                    bool isTurned) {
-  int64_t batch = view.shape[0], length = view.shape[2];
-  int64_t strides[] = {isTurned ? last : length * last, view.shape[3],
+  int64_t batch = view.sizeOf(0), length = view.sizeOf(2),
+          depth = view.sizeOf(3);
+  int64_t strides[] = {isTurned ? last : length * last, depth,
                        isTurned ? batch * last : last, 1};
-  if (view.offset != part * view.shape[1] * view.shape[3])
+  if (view.offset != part * view.sizeOf(1) * depth)
     return false;
   for (int i = 0; i < 4; ++i)
-    if (view.shape[i] != 1 && view.strides[i] != strides[i])
+    if (view.axes[i].size() > 1 ||
+        (view.axes[i].size() == 1 && view.axes[i][0].stride != strides[i]))
       return false;
   return true;
 }
@@ -162,8 +182,8 @@ static LogicalResult packHeads(onnx::NodeOp node, PatternRewriter &rewriter) {
     views.push_back(*view);
   }
   auto sizes = *sizesOf(x);
-  int64_t batch = views[0].shape[0], heads = views[0].shape[1],
-          length = views[0].shape[2], depth = views[0].shape[3];
+  int64_t batch = views[0].sizeOf(0), heads = views[0].sizeOf(1),
+          length = views[0].sizeOf(2), depth = views[0].sizeOf(3);
   int64_t width = heads * depth;
   if (sizes.size() != 3 || sizes[2] != 3 * width)
     return rewriter.notifyMatchFailure(node, "not three equal parts");
@@ -171,7 +191,7 @@ static LogicalResult packHeads(onnx::NodeOp node, PatternRewriter &rewriter) {
   if (isTurned && (sizes[0] != length || sizes[1] != batch))
     return failure();
   for (int64_t i : {0, 1, 2})
-    if (views[i].shape != views[0].shape ||
+    if (node.getOperand(i).getType() != node.getOperand(0).getType() ||
         !isPart(views[i], i, sizes[2], isTurned))
       return rewriter.notifyMatchFailure(node, "parts of another order");
   auto back = dyn_cast<onnx::NodeOp>(*node->user_begin());
