@@ -112,6 +112,25 @@ def test_layer_normalization(power, tmp_path):
     check_same(model, after)
 
 
+@pytest.mark.parametrize("form", ["moments", "another mean"])
+def test_layer_normalization_of_tensorflow(form, tmp_path):
+    """x * g + (bias - mean * g), and the near miss with the mean of all."""
+    nodes, constants = centred([-1], (2, 3, 8), power=False)
+    nodes = nodes[:-1] + [
+        node("Reciprocal", ["s"], ["r"]), node("Mul", ["r", "g"], ["rg"]),
+        node("Mul", ["x", "rg"], ["xg"]), node("ReduceMean", ["x", "all"], ["ma"]),
+        node("Mul", ["m" if form == "moments" else "ma", "rg"], ["mg"]),
+        node("Sub", ["b", "mg"], ["c"]), node("Add", ["xg", "c"], ["y"])]  # fmt: skip
+    constants |= {"g": weights(8), "b": weights(8, seed=1), "all": np.array([1, 2])}
+    model = make_model(nodes, {"x": [2, 3, 8]}, {"y": [2, 3, 8]}, constants, opset=18)
+    after = emit(model, tmp_path)
+    if form == "moments":
+        assert count(after) == {"LayerNormalization": 1}
+    else:
+        assert "LayerNormalization" not in count(after)
+    check_same(model, after)
+
+
 def test_instance_normalization(tmp_path):
     nodes, constants = centred([2, 3], (2, 3, 4, 5))
     nodes += [node("Mul", ["n", "g"], ["k"]), node("Add", ["k", "b"], ["y"])]
