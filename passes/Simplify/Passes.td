@@ -488,4 +488,29 @@ def CancelQuantizations : Simplify_Pass<"dlc-cancel-quantizations"> {
   }];
 }
 
+def RecognizeRecurrence : Simplify_Pass<"dlc-recognize-recurrence"> {
+  let summary = "Find recurrent networks that are written out step by step";
+  let description = [{
+    RNN, LSTM and GRU, in the forms of torch's cells and TensorFlow's: products of
+    the input and of the state, apart or side by side, that go through all of a
+    sequence, from either end.
+
+    ```mlir
+    %x0 = onnx.node "Gather"(%x, %0) : ...
+    %a0 = onnx.node "Gemm"(%x0, %w, %b) : ...
+    %r0 = onnx.node "Gemm"(%h, %r, %c) : ...
+    %s0 = onnx.node "Add"(%a0, %r0) : ...
+    %h0 = onnx.node "Tanh"(%s0) : ...
+    %x1 = onnx.node "Gather"(%x, %1) : ...
+    ...
+    ```
+    becomes
+    ```mlir
+    %y, %h1 = onnx.node "RNN"(%x, %w1, %r1, %b1, %none, %h0) {hidden_size = 8 : i64} : ...
+    ```
+    Steps that leave something of the sequence out, or have other weights, stay;
+    so do those of an LSTM whose cell states on the way others use.
+  }];
+}
+
 #endif

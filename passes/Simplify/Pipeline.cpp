@@ -15,6 +15,9 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
                                 const SimplifyOptions &options) {
   // One kind of constant, and no node that does nothing, for all that follows.
   pm.addPass(createConstantsToInitializers());
+  cleanUp(pm);
+  // Before a state that begins as zeros is multiplied at compile time.
+  pm.addPass(createRecognizeRecurrence());
   // What the first round learns of shapes and constants chooses branches, which
   // the second one looks into.
   for (int i = 0; i < 2; ++i) {
