@@ -67,7 +67,8 @@ Value Weights::sum(Value value, ArrayRef<int64_t> axes) {
 // Reading
 //===----------------------------------------------------------------------===//
 
-bool simplify::isVector(Value constant, int64_t rank, int64_t axis, int64_t size) {
+bool simplify::isVector(Value constant, int64_t rank, int64_t axis,
+                        int64_t size) {
   RankedTensorType type = tensorOf(constant);
   if (!isConstantTree(constant) || !type || !type.hasStaticShape() ||
       type.getRank() > rank)
@@ -145,7 +146,7 @@ Affine simplify::readAffine(Weights &make, onnx::NodeOp node) {
 }
 
 Value simplify::foldBias(Weights &make, Value bias, const Affine &affine,
-                      int64_t size) {
+                         int64_t size) {
   Value result = bias;
   if (result && affine.scale)
     result = make.binary("Mul", result, affine.scale);
@@ -157,4 +158,3 @@ Value simplify::foldBias(Weights &make, Value bias, const Affine &affine,
         "Add", result, make.number(0, type.getElementType(), "zeros", {size}));
   return result;
 }
-

@@ -195,8 +195,8 @@ static LogicalResult packHeads(onnx::NodeOp node, PatternRewriter &rewriter) {
         !isPart(views[i], i, sizes[2], isTurned))
       return rewriter.notifyMatchFailure(node, "parts of another order");
   auto back = dyn_cast<onnx::NodeOp>(*node->user_begin());
-  auto permutation = back && back.isOp("Transpose") ? back.getInts("perm")
-                                                    : std::nullopt;
+  auto permutation =
+      back && back.isOp("Transpose") ? back.getInts("perm") : std::nullopt;
   bool isBackTurned = permutation == SmallVector<int64_t>{2, 0, 1, 3};
   if (!isBackTurned && permutation != SmallVector<int64_t>{0, 2, 1, 3})
     return rewriter.notifyMatchFailure(node, "heads stay apart");
@@ -218,9 +218,9 @@ static LogicalResult packHeads(onnx::NodeOp node, PatternRewriter &rewriter) {
                                       make.attr("kv_num_heads", heads)}));
   attention.getDefiningOp()->setLoc(node.getLoc());
   if (isBackTurned)
-    attention = make.make("Transpose", attention,
-                          type.clone({length, batch, width}), "lengths",
-                          make.attr("perm", ArrayRef<int64_t>({1, 0, 2})));
+    attention =
+        make.make("Transpose", attention, type.clone({length, batch, width}),
+                  "lengths", make.attr("perm", ArrayRef<int64_t>({1, 0, 2})));
   auto shape = tensorOf(back.getResult(0)).getShape();
   remarkDone(node.getLoc(), "dlc-recognize-attention") << "splits its heads";
   make.replace("Reshape", {attention, make.ints(shape, "shape")});

@@ -67,7 +67,8 @@ static LogicalResult cancel(onnx::NodeOp quantize, PatternRewriter &rewriter) {
   bool isByte = element.isInteger(8);
   // Numbers of 16 bits do not come back from floats as narrow; and not every
   // engine moves those of 4 bits.
-  if (!isByte && (!between.empty() || !getElementTypeOrSelf(x.getType()).isF32()))
+  if (!isByte &&
+      (!between.empty() || !getElementTypeOrSelf(x.getType()).isF32()))
     return rewriter.notifyMatchFailure(quantize, "no bytes");
   remarkDone(quantize.getLoc(), kPass)
       << "cancelled with '" << getNodeName(dequantize.getLoc()) << "'";

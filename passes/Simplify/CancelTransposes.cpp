@@ -21,13 +21,13 @@ using namespace dlc::simplify;
 
 static bool isElementwise(onnx::NodeOp node) {
   return llvm::is_contained(
-      {"Relu", "Sigmoid", "Tanh",  "Erf",         "Sqrt",       "Exp",
-       "Neg",  "Abs",     "Gelu",  "HardSwish",   "HardSigmoid", "LeakyRelu",
-       "Cast", "Swish",   "Mish",  "Softplus",    "Elu",        "Log",
-       "Not",  "Floor",   "Ceil",  "Reciprocal",  "Selu",       "Softsign",
-       "Add",  "Sub",     "Mul",   "Div",         "Pow",        "And",
-       "Or",   "Equal",   "Less",  "Greater",     "Max",        "Min",
-       "Sum",  "PRelu",   "Where", "Clip",        "Identity"},
+      {"Relu", "Sigmoid", "Tanh",  "Erf",        "Sqrt",        "Exp",
+       "Neg",  "Abs",     "Gelu",  "HardSwish",  "HardSigmoid", "LeakyRelu",
+       "Cast", "Swish",   "Mish",  "Softplus",   "Elu",         "Log",
+       "Not",  "Floor",   "Ceil",  "Reciprocal", "Selu",        "Softsign",
+       "Add",  "Sub",     "Mul",   "Div",        "Pow",         "And",
+       "Or",   "Equal",   "Less",  "Greater",    "Max",         "Min",
+       "Sum",  "PRelu",   "Where", "Clip",       "Identity"},
       node.getOpType());
 }
 
@@ -65,9 +65,9 @@ static std::optional<SmallVector<unsigned>> readData(onnx::NodeOp node) {
       node.getNumResults() == 0 || node.getNumOperands() == 0)
     return std::nullopt;
   int64_t rank = rankOf(node.getResult(0));
-  if (rank < 2 || llvm::any_of(node.getResults(), [&](Value result) {
-        return rankOf(result) != rank;
-      }))
+  if (rank < 2 || llvm::any_of(
+                      node.getResults(),
+                      [&](Value result) { return rankOf(result) != rank; }))
     return std::nullopt;
   SmallVector<unsigned> data;
   if (isElementwise(node)) {
@@ -247,9 +247,9 @@ Value Area::turnOperand(Value value, onnx::NodeOp user) {
     llvm::copy(sizes, shape.end() - sizes.size());
     return make.transpose(make.reshape(value, shape), inverse);
   }
-  return turned[value] = make.make(
-             "Transpose", value, ::turn(tensorOf(value), inverse), "turned",
-             make.attr("perm", ArrayRef(inverse)));
+  return turned[value] =
+             make.make("Transpose", value, ::turn(tensorOf(value), inverse),
+                       "turned", make.attr("perm", ArrayRef(inverse)));
 }
 
 /// The operands that are no tensors of the area, and attributes, for the axes
@@ -381,7 +381,8 @@ struct CancelTransposesPass
     SmallVector<ArrayRef<onnx::NodeOp>> ordered;
     for (auto &[leader, members] : areas)
       ordered.push_back(members);
-    llvm::stable_sort(ordered, [](auto a, auto b) { return a.size() < b.size(); });
+    llvm::stable_sort(ordered,
+                      [](auto a, auto b) { return a.size() < b.size(); });
     PatternRewriter rewriter(&getContext());
     for (ArrayRef<onnx::NodeOp> members : ordered) {
       Area area(members);

@@ -116,8 +116,8 @@ static LogicalResult liftGemm(onnx::NodeOp node, PatternRewriter &rewriter) {
       gemm ? soleProducerOf(gemm.getOperand(0), "Reshape") : onnx::NodeOp();
   bool isTurned = gemm && gemm.getInt("transB", 0);
   if (!flat || gemm.getInt("transA", 0) ||
-      (isTurned && (!isConstantTree(gemm.getOperand(1)) ||
-                    !sizesOf(gemm.getOperand(1)))) ||
+      (isTurned &&
+       (!isConstantTree(gemm.getOperand(1)) || !sizesOf(gemm.getOperand(1)))) ||
       gemm.getFloat("alpha", 1) != 1 || gemm.getFloat("beta", 1) != 1)
     return failure();
   Value x = flat.getOperand(0), bias = gemm.getInput(2);

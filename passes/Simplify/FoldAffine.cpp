@@ -134,7 +134,8 @@ static LogicalResult behindBias(onnx::NodeOp node, onnx::NodeOp add,
   auto shape = matmul ? sizesOf(matmul.getOperand(1)) : std::nullopt;
   int64_t rank = rankOf(product);
   if (!shape || shape->size() != 2 || rank < 2 ||
-      !isConstantTree(matmul.getOperand(1)) || !isAffine(add, rank - 1, (*shape)[1]) ||
+      !isConstantTree(matmul.getOperand(1)) ||
+      !isAffine(add, rank - 1, (*shape)[1]) ||
       !isAffine(node, rank - 1, (*shape)[1]))
     return failure();
   Weights make(rewriter, node);

@@ -73,8 +73,8 @@ static LogicalResult inFrontOfConv(onnx::NodeOp conv,
     bias = bias ? make.binary("Add", bias, sum) : sum;
   }
   if (affine.scale)
-    weights = make.reshape(make.binary("Mul", split, along(affine.scale)),
-                           *shape);
+    weights =
+        make.reshape(make.binary("Mul", split, along(affine.scale)), *shape);
   SmallVector<Value> operands = {affine.x, weights};
   if (bias)
     operands.push_back(bias);
@@ -102,8 +102,7 @@ static LogicalResult inFrontOfConvTranspose(onnx::NodeOp conv,
   along[0] = tensorOf(affine.scale).getNumElements();
   SmallVector<Value> operands(conv.getOperands());
   operands[0] = affine.x;
-  operands[1] =
-      make.binary("Mul", weights, make.reshape(affine.scale, along));
+  operands[1] = make.binary("Mul", weights, make.reshape(affine.scale, along));
   tell(node, conv);
   make.replace("ConvTranspose", operands, withAttributes(conv, {}));
   return success();

@@ -124,10 +124,11 @@ static LogicalResult moveIntoConcat(onnx::NodeOp node,
       RankedTensorType whole = tensorOf(vector);
       along[0] = std::min(size, whole.getNumElements());
       if (whole.getNumElements() != 1)
-        vector = make.fold("Slice",
-                           {vector, make.ints({at}, "begin"),
-                            make.ints({at + size}, "end"), make.ints({0}, "axis")},
-                           whole.clone({size}));
+        vector =
+            make.fold("Slice",
+                      {vector, make.ints({at}, "begin"),
+                       make.ints({at + size}, "end"), make.ints({0}, "axis")},
+                      whole.clone({size}));
       return make.reshape(vector, along);
     };
     if (affine.scale)

@@ -27,8 +27,8 @@ static bool isLowest(onnx::NodeOp pad) {
   if (!pad.getInput(2))
     return isNeverNegative(pad.getOperand(0));
   auto number = numberOf(pad.getInput(2));
-  auto type = dyn_cast<FloatType>(
-      getElementTypeOrSelf(pad.getInput(2).getType()));
+  auto type =
+      dyn_cast<FloatType>(getElementTypeOrSelf(pad.getInput(2).getType()));
   if (!number || !type)
     return false;
   double lowest =

@@ -1,8 +1,8 @@
 // Computes what nodes make of sizes, where these are known or are those of
 // other tensors.
 
-#include "dlc/Api.h"
 #include "passes/Simplify/FoldShapes.h"
+#include "dlc/Api.h"
 #include "passes/Simplify/Passes.h"
 
 using namespace mlir;
@@ -347,7 +347,8 @@ bool ShapeFolder::rewriteGemm(onnx::NodeOp node) {
   RankedTensorType type = tensorOf(node.getResult(0));
   if (!shape || !type || rank < 3 || int64_t(wanted.size()) != rank ||
       type.getRank() != rank || tensorOf(x).getShape().back() != (*shape)[0] ||
-      !(wanted.back() == Element::of((*shape)[1])) || (bias && rankOf(bias) > 1))
+      !(wanted.back() == Element::of((*shape)[1])) ||
+      (bias && rankOf(bias) > 1))
     return false;
   for (int64_t i = 0; i + 1 < rank; ++i)
     if (!(wanted[i] == sizeOf(x, i)))

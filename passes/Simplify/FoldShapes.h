@@ -45,8 +45,7 @@ private:
   const Elements *find(mlir::Value value);
   Element sizeOf(mlir::Value value, int64_t axis);
   Element trace(mlir::Value value, int64_t axis);
-  Element traceBroadcast(mlir::ValueRange operands, int64_t rank,
-                         int64_t axis);
+  Element traceBroadcast(mlir::ValueRange operands, int64_t rank, int64_t axis);
   mlir::ArrayAttr dimNames(mlir::Value value);
   bool rewrite(onnx::NodeOp node, const Elements &elements);
   void rewriteReshape(onnx::NodeOp node);

@@ -58,9 +58,9 @@ static std::optional<Steps> readSteps(onnx::NodeOp node) {
     return std::nullopt;
   for (auto [begin, end, at, step] : llvm::zip(*begins, *ends, *axes, *steps)) {
     int64_t axis = toAxis(at, type.getRank());
-    bool isToEnd = end >= std::numeric_limits<int32_t>::max() ||
-                   (axis >= 0 && !type.isDynamicDim(axis) &&
-                    end >= type.getDimSize(axis));
+    bool isToEnd =
+        end >= std::numeric_limits<int32_t>::max() ||
+        (axis >= 0 && !type.isDynamicDim(axis) && end >= type.getDimSize(axis));
     if (axis < 2 || step < 1 || begin < 0 || begin >= step || !isToEnd)
       return std::nullopt;
     found.begins[axis - 2] = begin;
@@ -207,13 +207,15 @@ static LogicalResult foldSquares(onnx::NodeOp conv, PatternRewriter &rewriter) {
   SmallVector<int64_t> order(blocks);
   for (auto [i, block] : llvm::enumerate(squares->blocks))
     order[block] = i;
-  Value apart = make.reshape(weights, {outputs, blocks, channels, rows, columns});
+  Value apart =
+      make.reshape(weights, {outputs, blocks, channels, rows, columns});
   if (!llvm::is_sorted(order))
     apart = make.fold("Gather", {apart, make.ints(order, "order")},
                       apart.getType(), make.attr("axis", int64_t(1)));
   apart = make.reshape(apart, {outputs, size, size, channels, rows, columns});
   apart = make.transpose(apart, {0, 3, 4, 1, 5, 2});
-  weights = make.reshape(apart, {outputs, channels, rows * size, columns * size});
+  weights =
+      make.reshape(apart, {outputs, channels, rows * size, columns * size});
   auto times = [&](StringRef name, size_t count, int64_t otherwise) {
     auto ints =
         conv.getInts(name).value_or(SmallVector<int64_t>(count, otherwise));
@@ -228,10 +230,11 @@ static LogicalResult foldSquares(onnx::NodeOp conv, PatternRewriter &rewriter) {
   operands[0] = squares->x;
   operands[1] = weights;
   remarkDone(conv.getLoc(), kPass) << "has the squares in its window";
-  make.replace("Conv", operands,
-               withAttributes(conv, {make.attr("kernel_shape", ArrayRef(kernel)),
-                                     make.attr("strides", ArrayRef(strides)),
-                                     make.attr("pads", ArrayRef(pads))}));
+  make.replace(
+      "Conv", operands,
+      withAttributes(conv, {make.attr("kernel_shape", ArrayRef(kernel)),
+                            make.attr("strides", ArrayRef(strides)),
+                            make.attr("pads", ArrayRef(pads))}));
   return success();
 }
 

@@ -35,8 +35,7 @@ static LogicalResult splitJoined(onnx::NodeOp split,
                                  PatternRewriter &rewriter) {
   onnx::NodeOp concat = producerOf(split.getOperand(0), "Concat");
   int64_t rank = rankOf(split.getOperand(0));
-  if (!concat || rank < 0 ||
-      concat.getNumOperands() != split.getNumResults())
+  if (!concat || rank < 0 || concat.getNumOperands() != split.getNumResults())
     return failure();
   int64_t axis = toAxis(split.getInt("axis", 0), rank);
   if (axis < 0 || axis != toAxis(concat.getInt("axis", 0), rank))

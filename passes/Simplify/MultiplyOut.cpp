@@ -66,7 +66,8 @@ static std::optional<Linear> readLinear(Value value) {
   if (!isConstantTree(linear.weights) || !shape || rankOf(linear.x) < 2)
     return std::nullopt;
   if (node.isOp("Conv")) {
-    if (shape->size() < 3 || !isAllOf(SmallVector<int64_t>(shape->drop_front(2)), 1) ||
+    if (shape->size() < 3 ||
+        !isAllOf(SmallVector<int64_t>(shape->drop_front(2)), 1) ||
         !isAllOf(node.getInts("strides"), 1) ||
         !isAllOf(node.getInts("pads"), 0) || node.getInt("group", 1) != 1 ||
         node.getString("auto_pad", "NOTSET") != "NOTSET")
@@ -138,8 +139,8 @@ static LogicalResult multiplyOut(onnx::NodeOp node, PatternRewriter &rewriter) {
     operands.push_back(bias);
     make.replace("Gemm", operands);
   } else if (bias) {
-    Value product = make.make("MatMul", operands, node.getResult(0).getType(),
-                              "product");
+    Value product =
+        make.make("MatMul", operands, node.getResult(0).getType(), "product");
     make.replace("Add", {product, bias});
   } else {
     make.replace("MatMul", operands);

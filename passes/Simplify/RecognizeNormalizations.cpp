@@ -221,7 +221,8 @@ static LogicalResult makeOfMoments(onnx::NodeOp add,
   for (unsigned i : {0, 1}) {
     onnx::NodeOp scaled = soleProducerOf(add.getOperand(i), "Mul");
     onnx::NodeOp rest = soleProducerOf(add.getOperand(1 - i), "Sub");
-    onnx::NodeOp moved = rest ? soleProducerOf(rest.getOperand(1), "Mul") : rest;
+    onnx::NodeOp moved =
+        rest ? soleProducerOf(rest.getOperand(1), "Mul") : rest;
     if (!scaled || !moved || !constantOf(rest.getOperand(0)))
       continue;
     for (unsigned side : {0, 1}) {

@@ -77,18 +77,18 @@ Value Chain::pack(Weights &make, const RecurrentTerm &term) {
   }
   weights = make.reshape(weights, {count, width, type.getDimSize(1)});
   if (!llvm::is_sorted(steps.front().gates))
-    weights = make.fold("Gather",
-                        {weights, make.ints(steps.front().gates, "gates")},
-                        weights.getType(), make.attr("axis", int64_t(0)));
+    weights =
+        make.fold("Gather", {weights, make.ints(steps.front().gates, "gates")},
+                  weights.getType(), make.attr("axis", int64_t(0)));
   return make.reshape(weights, {1, count * width, type.getDimSize(1)});
 }
 
 /// The sum of vectors as [gates * width], in ONNX's order.
 Value Chain::packBias(Weights &make, ArrayRef<Value> biases) {
   int64_t count = steps.front().gates.size();
-  Value sum = make.number(
-      0, getElementTypeOrSelf(steps.front().hidden.getType()), "zeros",
-      {count * width});
+  Value sum =
+      make.number(0, getElementTypeOrSelf(steps.front().hidden.getType()),
+                  "zeros", {count * width});
   for (Value bias : biases)
     sum = make.binary("Add", sum, bias);
   sum = make.reshape(sum, {count, width});
@@ -111,8 +111,8 @@ onnx::NodeOp Chain::findStack() {
         concat.getNumOperands() != steps.size())
       continue;
     int64_t axis = toAxis(axes->front(), 3);
-    bool isStack = toAxis(concat.getInt("axis", 0), 3) == axis &&
-                   (axis == 0 || axis == 1);
+    bool isStack =
+        toAxis(concat.getInt("axis", 0), 3) == axis && (axis == 0 || axis == 1);
     for (auto [step, operand] : llvm::zip(steps, concat.getOperands())) {
       onnx::NodeOp part = producerOf(operand, "Unsqueeze");
       auto at = part ? intsOf(part.getOperand(1)) : std::nullopt;
@@ -146,15 +146,17 @@ void Chain::replace(PatternRewriter &rewriter) {
                      typed({1, batch, width}), word);
   };
   int64_t gates = first.gates.size();
-  Value bias = make.fold("Concat",
-                         {packBias(make, first.sum.inputBiases),
-                          packBias(make, first.sum.hiddenBiases)},
-                         typed({2 * gates * width}),
-                         make.attr("axis", int64_t(0)));
-  SmallVector<Value> operands = {
-      x, pack(make, first.sum.ofInput), pack(make, first.sum.ofHidden),
-      make.reshape(bias, {1, 2 * gates * width}), make.none(),
-      state(first.hiddenBefore, "hidden")};
+  Value bias =
+      make.fold("Concat",
+                {packBias(make, first.sum.inputBiases),
+                 packBias(make, first.sum.hiddenBiases)},
+                typed({2 * gates * width}), make.attr("axis", int64_t(0)));
+  SmallVector<Value> operands = {x,
+                                 pack(make, first.sum.ofInput),
+                                 pack(make, first.sum.ofHidden),
+                                 make.reshape(bias, {1, 2 * gates * width}),
+                                 make.none(),
+                                 state(first.hiddenBefore, "hidden")};
   SmallVector<Type> types = {typed({length, 1, batch, width}),
                              typed({1, batch, width})};
   SmallVector<NamedAttribute> attributes = {make.attr("hidden_size", width)};
@@ -219,9 +221,8 @@ void Chain::replace(PatternRewriter &rewriter) {
                        "step", make.attr("axis", int64_t(0)));
     });
   if (last.cell)
-    replaceOuter(last.cell, [&] {
-      return squeeze(loop.getResult(2), 0, {batch, width});
-    });
+    replaceOuter(last.cell,
+                 [&] { return squeeze(loop.getResult(2), 0, {batch, width}); });
 }
 
 namespace {

@@ -121,8 +121,7 @@ bool Table::read(Value value, RankedTensorType type) {
   }
   // One table for all heads, and one for each of the batch.
   if (found.getRank() != 4 || found.getDimSize(1) != 1 ||
-      found.getDimSize(0) != type.getDimSize(0) ||
-      found.getDimSize(3) != depth)
+      found.getDimSize(0) != type.getDimSize(0) || found.getDimSize(3) != depth)
     return false;
   for (;;) {
     auto node = value.getDefiningOp<onnx::NodeOp>();
@@ -135,9 +134,8 @@ bool Table::read(Value value, RankedTensorType type) {
              toAxis(node.getInt("axis", 0), 3) == 2 &&
              chain.front().isOp("Unsqueeze");
     }
-    bool isScale =
-        node.isOp("Mul") && numberOf(node.getOperand(1)) &&
-        tensorOf(node.getOperand(1)).getNumElements() == 1;
+    bool isScale = node.isOp("Mul") && numberOf(node.getOperand(1)) &&
+                   tensorOf(node.getOperand(1)).getNumElements() == 1;
     bool isFirst = chain.empty();
     if (isFirst ? !(node.isOp("Unsqueeze") &&
                     intsOf(node.getOperand(1)) == SmallVector<int64_t>{1})
@@ -191,7 +189,8 @@ static LogicalResult makeRotary(onnx::NodeOp add, PatternRewriter &rewriter) {
       onnx::NodeOp product = products[turned], other = products[1 - turned];
       Value x = readRotated(product.getOperand(side), type.getDimSize(3) / 2);
       Value sin = product.getOperand(1 - side);
-      if (!x || x.getType() != type || !llvm::is_contained(other.getOperands(), x))
+      if (!x || x.getType() != type ||
+          !llvm::is_contained(other.getOperands(), x))
         continue;
       Value cos = otherOperand(other, x);
       Table sines, cosines;

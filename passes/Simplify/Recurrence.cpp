@@ -34,6 +34,9 @@ private:
   int64_t readGate(Value value, int64_t count, Value &whole);
 
   RecurrentStep &step;
+  /// Sums that are still read: a step has few, a network may have a long chain
+  /// of them.
+  int budget = 16;
 };
 
 } // namespace
@@ -49,7 +52,7 @@ bool Reader::readSum(Value value, SmallVector<RecurrentTerm> &terms,
     return true;
   }
   if (onnx::NodeOp add = take(value, "Add"))
-    return readSum(add.getOperand(0), terms, biases) &&
+    return --budget > 0 && readSum(add.getOperand(0), terms, biases) &&
            readSum(add.getOperand(1), terms, biases);
   onnx::NodeOp product = take(value, "Gemm");
   if (product) {
@@ -290,8 +293,8 @@ bool Reader::readGru(onnx::NodeOp node) {
       SmallVector<RecurrentTerm> terms;
       return readSum(ofInput, terms, step.sum.inputBiases) &&
              terms.size() == 1 &&
-             readSum(ofHidden, terms, step.sum.hiddenBiases) &&
-             assign(terms) && step.sum.ofInput.input == terms[0].input &&
+             readSum(ofHidden, terms, step.sum.hiddenBiases) && assign(terms) &&
+             step.sum.ofInput.input == terms[0].input &&
              step.hiddenBefore == before;
     }
   }

@@ -39,7 +39,7 @@ struct RecurrentStep {
   RecurrentSum sum;
   /// Where the gates of ONNX, in its order, stand in the sum.
   llvm::SmallVector<int64_t> gates;
-  mlir::Value hidden, cell;           ///< what it makes
+  mlir::Value hidden, cell;             ///< what it makes
   mlir::Value hiddenBefore, cellBefore; ///< what it takes
   /// The element of the sequence that it takes.
   mlir::Value sequence;

@@ -175,4 +175,3 @@ Element ShapeFolder::sizeOf(Value value, int64_t axis) {
   sizes[{value, axis}] = size;
   return size;
 }
-
