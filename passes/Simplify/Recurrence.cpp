@@ -311,11 +311,13 @@ std::optional<RecurrentStep> simplify::readRecurrentStep(onnx::NodeOp node) {
     if (!(Reader(step).*read)(node))
       continue;
     // Gates are of one size, that of the state.
-    auto type = tensorOf(step.hidden), before = tensorOf(step.hiddenBefore);
+    // States of one row for all of a batch would have to be expanded.
+    auto type = tensorOf(step.hidden);
     auto sizes = sizesOf(step.sum.ofHidden.weights);
     int64_t width = type.getDimSize(1), count = step.gates.size();
-    bool fits = !ShapedType::isDynamic(width) && before &&
-                before.getRank() == 2 && before.getDimSize(1) == width &&
+    bool fits = !ShapedType::isDynamic(width) &&
+                step.hiddenBefore.getType() == type &&
+                (!step.cell || step.cellBefore.getType() == type) &&
                 (*sizes)[step.sum.ofHidden.isTurned ? 0 : 1] == width * count;
     SmallVector<int64_t> sorted(step.gates);
     llvm::sort(sorted);

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 sys.path.append(str(pathlib.Path(__file__).parent))
 
@@ -126,6 +126,19 @@ def test_steps_that_stay(kind, options, tmp_path):
     model = unrolled(kind, **options)
     after = emit(model, tmp_path)
     assert not {"RNN", "LSTM", "GRU"} & set(count(after))
+    check_same(model, after)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM"])
+def test_one_state_for_all_of_a_batch(kind, tmp_path):
+    """The operators want one for each; the first step stays, or all do."""
+    model = unrolled(kind, out="last")
+    for tensor in model.graph.initializer:
+        if tensor.name == "c":
+            tensor.CopyFrom(numpy_helper.from_array(weights(1, H), "c"))
+    model.graph.input[1].type.tensor_type.shape.dim[0].dim_value = 1
+    after = emit(model, tmp_path)
+    assert "MatMul" in count(after) or "Gemm" in count(after)
     check_same(model, after)
 
 
