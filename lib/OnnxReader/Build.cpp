@@ -169,6 +169,9 @@ NamedAttrList ModuleBuilder::moduleAttributes() {
   if (model.raised && model.originalOpset)
     list.set("onnx.original_opset",
              builder.getI64IntegerAttr(model.originalOpset));
+  if (model.raised && model.originalIrVersion)
+    list.set("onnx.original_ir_version",
+             builder.getI64IntegerAttr(model.originalIrVersion));
   if (!model.notes.empty()) {
     SmallVector<StringRef> notes(model.notes.begin(), model.notes.end());
     list.set("onnx.raise_notes", builder.getStrArrayAttr(notes));

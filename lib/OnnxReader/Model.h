@@ -53,6 +53,7 @@ struct Model {
   llvm::StringMap<pb::TypeProto> declared;
   bool raised = false;
   int64_t originalOpset = 0;
+  int64_t originalIrVersion = 0;
   std::vector<std::string> notes;
   mlir::MLIRContext *context = nullptr;
 

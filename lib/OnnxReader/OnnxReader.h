@@ -47,7 +47,7 @@ struct ReadOptions {
 /// ({ai.onnx = 28 : i64}), `onnx.producer_name`, `onnx.producer_version`,
 /// `onnx.domain`, `onnx.model_version`, `onnx.doc_string`, `onnx.metadata`,
 /// `onnx.training_info` (the number of entries); and when raised
-/// `onnx.original_opset`, and `onnx.raise_notes` (strings) where a part could
+/// `onnx.original_opset` and `onnx.original_ir_version`, and `onnx.raise_notes` (strings) where a part could
 /// not be raised, e.g. since ONNX has no adapter for an operator.
 ///
 /// Weights are resources that share the mapped file; they live as long as the

@@ -54,6 +54,7 @@ static void moveDefaultedInputs(Model &model) {
     else
       *inputs.Add() = graph.input(i);
   graph.mutable_input()->Swap(&inputs);
+  model.originalIrVersion = model.proto.ir_version();
   model.proto.set_ir_version(pb::IR_VERSION);
 }
 

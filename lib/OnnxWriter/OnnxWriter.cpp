@@ -33,6 +33,25 @@ static int64_t countBytes(ModuleOp module) {
   return bytes;
 }
 
+/// Puts numbers behind names of nodes that a graph and those in it have twice:
+/// a node that became several, which engines refuse.
+static void separateNodeNames(pb::GraphProto &graph,
+                              llvm::StringMap<unsigned> &taken) {
+  for (pb::NodeProto &node : *graph.mutable_node()) {
+    std::string name = node.name();
+    while (!name.empty() && !taken.try_emplace(name, 0).second)
+      name = node.name() + "_" + std::to_string(++taken[node.name()]);
+    if (!name.empty())
+      node.set_name(name);
+    for (pb::AttributeProto &attribute : *node.mutable_attribute()) {
+      if (attribute.has_g())
+        separateNodeNames(*attribute.mutable_g(), taken);
+      for (pb::GraphProto &inner : *attribute.mutable_graphs())
+        separateNodeNames(inner, taken);
+    }
+  }
+}
+
 static LogicalResult write(ModuleOp module, StringRef path,
                            const WriteOptions &options) {
   if (!module.lookupSymbol<ir::GraphOp>("main"))
@@ -68,6 +87,10 @@ static LogicalResult write(ModuleOp module, StringRef path,
   if (options.opset &&
       failed(convertOpset(model, options.opset, module.getLoc())))
     return failure();
+  // Without an operator set the file is as it was read.
+  llvm::StringMap<unsigned> taken;
+  if (options.opset)
+    separateNodeNames(*model.mutable_graph(), taken);
   model.set_ir_version(findIrVersion(model));
   std::string bytes;
   if (!model.SerializeToString(&bytes))

@@ -25,7 +25,8 @@ struct WriteOptions {
 /// all at once.
 ///
 /// The file has the lowest IR version that knows what is in it. Names of values
-/// are those of the module, with a number behind those that stand there twice.
+/// are those of the module, with a number behind those that stand there twice;
+/// so are those of nodes, if an operator set is asked for.
 DLC_API mlir::LogicalResult writeOnnx(mlir::ModuleOp module,
                                       llvm::StringRef path,
                                       const WriteOptions &options = {});

@@ -49,17 +49,30 @@ static ElementsAttr readConstant(onnx::NodeOp node) {
   return {};
 }
 
+/// Whether the model is of an IR version in which every initializer had to be
+/// an input, so that this does not tell a default from a weight.
+static bool isOfOldIr(ModuleOp module) {
+  for (StringRef name : {"onnx.original_ir_version", "onnx.ir_version"})
+    if (auto version = module->getAttrOfType<IntegerAttr>(name))
+      return version.getInt() < 4;
+  return false;
+}
+
 namespace {
 
 struct ConstantsToInitializersPass
     : dlc::impl::ConstantsToInitializersBase<ConstantsToInitializersPass> {
   void runOnOperation() override {
     SmallVector<onnx::NodeOp> nodes;
-    for (auto graph : getOperation().getOps<onnx::GraphOp>())
+    for (auto graph : getOperation().getOps<onnx::GraphOp>()) {
+      if (isOfOldIr(getOperation()))
+        for (auto initializer : graph.getOps<onnx::InitializerOp>())
+          initializer.removeInputAttr();
       graph.walk([&](onnx::NodeOp node) {
         if (node.isOp("Constant") && node.getNumResults() == 1)
           nodes.push_back(node);
       });
+    }
     for (onnx::NodeOp node : nodes) {
       ElementsAttr value = readConstant(node);
       if (!value)

@@ -1,7 +1,7 @@
 // Folds scales and shifts by constants, batch normalisation among them, into
 // the weights of what they stand behind or in front of.
 
-#include "passes/Simplify/Nodes.h"
+#include "passes/Simplify/Affine.h"
 #include "passes/Simplify/Passes.h"
 
 using namespace mlir;
@@ -15,147 +15,6 @@ using namespace dlc;
 using namespace dlc::simplify;
 
 static constexpr StringLiteral kPass = "dlc-fold-affine";
-
-namespace {
-
-/// y = x * scale + shift along one axis; vectors of constants, of one element
-/// or of as many as the axis has. Either may be absent.
-struct Affine {
-  Value x, scale, shift;
-};
-
-/// Computes with constants; FoldConstants evaluates it.
-class Weights : public NodeBuilder {
-public:
-  using NodeBuilder::NodeBuilder;
-
-  Value reshape(Value value, ArrayRef<int64_t> shape) {
-    auto type = cast<RankedTensorType>(value.getType());
-    if (type.getShape() == shape)
-      return value;
-    return fold("Reshape", {value, ints(shape, "shape")}, type.clone(shape));
-  }
-  Value binary(StringRef op, Value a, Value b) {
-    auto x = cast<RankedTensorType>(a.getType()),
-         y = cast<RankedTensorType>(b.getType());
-    SmallVector<int64_t> shape(std::max(x.getRank(), y.getRank()), 1);
-    for (RankedTensorType type : {x, y})
-      for (auto [to, size] :
-           llvm::zip(llvm::reverse(shape), llvm::reverse(type.getShape())))
-        to = std::max(to, size);
-    return fold(op, {a, b}, x.clone(shape));
-  }
-  Value unary(StringRef op, Value x) { return fold(op, x, x.getType()); }
-  Value one(Value like) {
-    return number(1, getElementTypeOrSelf(like.getType()), "one");
-  }
-
-private:
-  Value fold(StringRef op, ValueRange operands, Type type) {
-    Value value = make(op, operands, type, "folded");
-    value.getDefiningOp()->setAttr(kConstantAttr, b.getUnitAttr());
-    return value;
-  }
-};
-
-} // namespace
-
-/// Whether a constant varies along `axis` of `rank` dimensions only.
-static bool isVector(Value constant, int64_t rank, int64_t axis, int64_t size) {
-  RankedTensorType type = tensorOf(constant);
-  if (!isConstantTree(constant) || !type || !type.hasStaticShape() ||
-      type.getRank() > rank)
-    return false;
-  for (auto [i, found] : llvm::enumerate(type.getShape())) {
-    int64_t at = int64_t(i) + rank - type.getRank();
-    if (found != 1 && (at != axis || found != size))
-      return false;
-  }
-  return true;
-}
-
-static Value toVector(Weights &make, Value constant) {
-  return make.reshape(
-      constant, {cast<RankedTensorType>(constant.getType()).getNumElements()});
-}
-
-static bool isConstantBatchNorm(onnx::NodeOp node) {
-  if (node.getNumOperands() != 5 || node.getInt("training_mode", 0) ||
-      llvm::any_of(node->getResults().drop_front(),
-                   [](Value v) { return !v.use_empty(); }))
-    return false;
-  for (unsigned i = 1; i < 5; ++i)
-    if (!isConstantTree(node.getOperand(i)) || !sizesOf(node.getOperand(i)) ||
-        getElementTypeOrSelf(node.getOperand(i).getType()) !=
-            getElementTypeOrSelf(node.getOperand(0).getType()))
-      return false;
-  return true;
-}
-
-/// The scale and shift that BatchNormalization is, for constant statistics.
-static Affine readBatchNorm(Weights &make, onnx::NodeOp node) {
-  Value variance = node.getOperand(4);
-  Value epsilon =
-      make.number(node.getFloat("epsilon", 1e-5),
-                  getElementTypeOrSelf(variance.getType()), "epsilon");
-  Value deviation = make.unary("Sqrt", make.binary("Add", variance, epsilon));
-  Value scale = make.binary("Div", node.getOperand(1), deviation);
-  Value shift = make.binary("Sub", node.getOperand(2),
-                            make.binary("Mul", node.getOperand(3), scale));
-  return Affine{node.getOperand(0), scale, shift};
-}
-
-/// Whether `node` could be an Affine: what can be told without building.
-static Value variableOf(onnx::NodeOp node) {
-  if (node.isOp("BatchNormalization"))
-    return node.getOperand(0);
-  Value a = node.getOperand(0), b = node.getOperand(1);
-  bool isOrdered = node.isOp("Sub") || node.isOp("Div");
-  if (isConstantTree(b) && !isConstantTree(a))
-    return a;
-  return isConstantTree(a) && !isConstantTree(b) && !isOrdered ? b : Value();
-}
-
-/// Whether a node is Mul, Div, Add, Sub or BatchNormalization by constants
-/// along `axis` of `size`. Patterns ask before they build anything.
-static bool isAffine(onnx::NodeOp node, int64_t axis, int64_t size) {
-  if (node.isOp("BatchNormalization"))
-    return axis == 1 && isConstantBatchNorm(node);
-  Value x = variableOf(node);
-  RankedTensorType type = tensorOf(x);
-  return type && node.getResult(0).getType() == type &&
-         isVector(otherOperand(node, x), type.getRank(), axis, size);
-}
-
-/// Reads what isAffine().
-static Affine readAffine(Weights &make, onnx::NodeOp node) {
-  if (node.isOp("BatchNormalization"))
-    return readBatchNorm(make, node);
-  Value x = variableOf(node);
-  Value vector = toVector(make, otherOperand(node, x));
-  if (node.isOp("Mul"))
-    return Affine{x, vector, {}};
-  if (node.isOp("Div"))
-    return Affine{x, make.binary("Div", make.one(vector), vector), {}};
-  if (node.isOp("Add"))
-    return Affine{x, {}, vector};
-  return Affine{x, {}, make.unary("Neg", vector)};
-}
-
-/// bias * scale + shift, a vector of `size`; null when it is nothing.
-static Value foldBias(Weights &make, Value bias, const Affine &affine,
-                      int64_t size) {
-  Value result = bias;
-  if (result && affine.scale)
-    result = make.binary("Mul", result, affine.scale);
-  if (affine.shift)
-    result = result ? make.binary("Add", result, affine.shift) : affine.shift;
-  auto type = result ? tensorOf(result) : RankedTensorType();
-  if (result && type.getNumElements() != size)
-    result = make.binary(
-        "Add", result, make.number(0, type.getElementType(), "zeros", {size}));
-  return result;
-}
 
 //===----------------------------------------------------------------------===//
 // Behind a contraction
@@ -173,15 +32,22 @@ static LogicalResult behindConv(onnx::NodeOp node, onnx::NodeOp conv,
   int64_t size = isTransposed ? (*shape)[1] * group : (*shape)[0];
   if (!isAffine(node, 1, size))
     return failure();
-  if (isTransposed && group != 1 && !node.isOp("Add") && !node.isOp("Sub"))
-    return rewriter.notifyMatchFailure(node, "a scale of groups");
   Weights make(rewriter, node);
   Affine affine = readAffine(make, node);
   if (affine.scale) {
-    SmallVector<int64_t> along(shape->size(), 1);
+    // The outputs: [M, ...], and of groups [group, inputs, M / group, ...].
     int64_t count = tensorOf(affine.scale).getNumElements();
-    along[isTransposed ? 1 : 0] = count;
-    weights = make.binary("Mul", weights, make.reshape(affine.scale, along));
+    SmallVector<int64_t> apart(*shape);
+    if (isTransposed)
+      apart.insert(apart.begin(), group), apart[1] /= group;
+    SmallVector<int64_t> along(apart.size(), 1);
+    if (count != 1 && isTransposed)
+      along[0] = group, along[2] = count / group;
+    else if (count != 1)
+      along[0] = count;
+    weights = make.reshape(make.binary("Mul", make.reshape(weights, apart),
+                                       make.reshape(affine.scale, along)),
+                           *shape);
   }
   SmallVector<Value> operands = {conv.getOperand(0), weights};
   if (Value folded = foldBias(make, bias, affine, size))
@@ -232,7 +98,8 @@ static LogicalResult behindGemm(onnx::NodeOp node, onnx::NodeOp gemm,
   return success();
 }
 
-/// MatMul(x, w) * scale as MatMul(x, w * scale), a bias between them too.
+/// MatMul(x, w) * scale as MatMul(x, w * scale); BatchNormalization of a matrix
+/// makes Gemm of it.
 static LogicalResult behindMatMul(onnx::NodeOp node, onnx::NodeOp matmul,
                                   PatternRewriter &rewriter) {
   Value weights = matmul.getOperand(1);
@@ -240,16 +107,49 @@ static LogicalResult behindMatMul(onnx::NodeOp node, onnx::NodeOp matmul,
   if (!isConstantTree(weights) || !shape || shape->size() != 2 ||
       rankOf(matmul.getResult(0)) < 2)
     return failure();
-  if (!node.isOp("Mul") && !node.isOp("Div"))
+  bool hasShift = !node.isOp("Mul") && !node.isOp("Div");
+  bool isMatrix = rankOf(matmul.getOperand(0)) == 2;
+  if (hasShift && !(isMatrix && node.isOp("BatchNormalization")))
     return rewriter.notifyMatchFailure(node, "no place for a shift");
   if (!isAffine(node, rankOf(matmul.getResult(0)) - 1, (*shape)[1]))
     return failure();
   Weights make(rewriter, node);
-  weights = make.binary("Mul", weights, readAffine(make, node).scale);
+  Affine affine = readAffine(make, node);
+  weights = make.binary("Mul", weights, affine.scale);
+  SmallVector<Value> operands = {matmul.getOperand(0), weights};
+  if (affine.shift)
+    operands.push_back(foldBias(make, {}, affine, (*shape)[1]));
   remarkDone(node.getLoc(), kPass)
       << "folded into the weights of '" << getNodeName(matmul.getLoc()) << "'";
   Location loc = matmul.getLoc();
-  make.replace("MatMul", {matmul.getOperand(0), weights})->setLoc(loc);
+  make.replace(affine.shift ? "Gemm" : "MatMul", operands)->setLoc(loc);
+  return success();
+}
+
+/// (MatMul(x, w) + b) * scale as MatMul(x, w * scale) + b * scale.
+static LogicalResult behindBias(onnx::NodeOp node, onnx::NodeOp add,
+                                PatternRewriter &rewriter) {
+  Value product = variableOf(add);
+  onnx::NodeOp matmul = soleProducerOf(product, "MatMul");
+  auto shape = matmul ? sizesOf(matmul.getOperand(1)) : std::nullopt;
+  int64_t rank = rankOf(product);
+  if (!shape || shape->size() != 2 || rank < 2 ||
+      !isConstantTree(matmul.getOperand(1)) ||
+      !isAffine(add, rank - 1, (*shape)[1]) ||
+      !isAffine(node, rank - 1, (*shape)[1]))
+    return failure();
+  Weights make(rewriter, node);
+  Affine affine = readAffine(make, node);
+  Value weights = make.binary("Mul", matmul.getOperand(1), affine.scale);
+  Value bias = make.binary("Mul", toVector(make, otherOperand(add, product)),
+                           affine.scale);
+  remarkDone(node.getLoc(), kPass)
+      << "folded into the weights of '" << getNodeName(matmul.getLoc()) << "'";
+  Value scaled = make.make("MatMul", {matmul.getOperand(0), weights},
+                           product.getType(), "scaled");
+  scaled.getDefiningOp()->setLoc(matmul.getLoc());
+  Location loc = add.getLoc();
+  make.replace("Add", {scaled, bias})->setLoc(loc);
   return success();
 }
 
@@ -265,6 +165,9 @@ static LogicalResult foldBehind(onnx::NodeOp node, PatternRewriter &rewriter) {
     return behindGemm(node, gemm, rewriter);
   if (auto matmul = soleProducerOf(x, "MatMul"))
     return behindMatMul(node, matmul, rewriter);
+  if (auto add = soleProducerOf(x, "Add"); add && variableOf(add))
+    if (node.isOp("Mul") || node.isOp("Div"))
+      return behindBias(node, add, rewriter);
   return failure();
 }
 
@@ -321,67 +224,6 @@ static LogicalResult mergeAffines(onnx::NodeOp node,
 }
 
 //===----------------------------------------------------------------------===//
-// In front of a contraction
-//===----------------------------------------------------------------------===//
-
-static bool isPadded(onnx::NodeOp conv) {
-  auto pads = conv.getInts("pads");
-  StringRef automatic = conv.getString("auto_pad", "NOTSET");
-  return (pads && llvm::any_of(*pads, [](int64_t p) { return p != 0; })) ||
-         (automatic != "NOTSET" && automatic != "VALID");
-}
-
-/// Conv(x * scale + shift, w, b) as Conv(x, w * scale, b + sum(w * shift)).
-/// Padding is of zeros, which a shift would make something else of: only a
-/// scale goes through that.
-static LogicalResult foldInFront(onnx::NodeOp conv, PatternRewriter &rewriter) {
-  auto node = conv.getOperand(0).getDefiningOp<onnx::NodeOp>();
-  if (!node || !node.getDomain().empty() || !conv.getOperand(0).hasOneUse() ||
-      !llvm::is_contained({"Mul", "Div", "Add", "Sub", "BatchNormalization"},
-                          node.getOpType()))
-    return failure();
-  Value weights = conv.getOperand(1), bias = conv.getInput(2);
-  auto shape = sizesOf(weights);
-  if (!variableOf(node) || !isConstantTree(weights) || !shape ||
-      (bias && !isConstantTree(bias)) || conv.getInt("group", 1) != 1)
-    return failure();
-  bool hasShift = !node.isOp("Mul") && !node.isOp("Div");
-  if (hasShift && isPadded(conv))
-    return rewriter.notifyMatchFailure(conv, "padding is not shifted");
-  int64_t channels = (*shape)[1], size = (*shape)[0];
-  if (!isAffine(node, 1, channels))
-    return failure();
-  Weights make(rewriter, conv);
-  Affine affine = readAffine(make, node);
-  auto along = [&](Value vector) {
-    SmallVector<int64_t> sizes(shape->size(), 1);
-    sizes[1] = tensorOf(vector).getNumElements();
-    return make.reshape(vector, sizes);
-  };
-  if (affine.shift) {
-    Value shifted = make.binary("Mul", weights, along(affine.shift));
-    SmallVector<int64_t> axes;
-    for (size_t i = 1; i < shape->size(); ++i)
-      axes.push_back(i);
-    Value sum = make.make(
-        "ReduceSum", {shifted, make.ints(axes, "axes")},
-        RankedTensorType::get({size}, getElementTypeOrSelf(weights.getType())),
-        "folded", make.attr("keepdims", int64_t(0)));
-    sum.getDefiningOp()->setAttr(kConstantAttr, rewriter.getUnitAttr());
-    bias = bias ? make.binary("Add", bias, sum) : sum;
-  }
-  if (affine.scale)
-    weights = make.binary("Mul", weights, along(affine.scale));
-  SmallVector<Value> operands = {affine.x, weights};
-  if (bias)
-    operands.push_back(bias);
-  remarkDone(node.getLoc(), kPass)
-      << "folded into the weights of '" << getNodeName(conv.getLoc()) << "'";
-  make.replace("Conv", operands, withAttributes(conv, {}));
-  return success();
-}
-
-//===----------------------------------------------------------------------===//
 // Sums of matrices
 //===----------------------------------------------------------------------===//
 
@@ -409,11 +251,12 @@ struct FoldAffinePass : dlc::impl::FoldAffineBase<FoldAffinePass> {
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
-    for (StringRef op : {"Mul", "Div", "Add", "Sub", "BatchNormalization"})
+    for (StringRef op : kAffineOps)
       patterns.add<FunctionPattern<foldBehind>>(context, op, 3);
-    for (StringRef op : {"Mul", "Div", "Add", "Sub", "BatchNormalization"})
+    for (StringRef op : kAffineOps)
       patterns.add<FunctionPattern<mergeAffines>>(context, op, 1);
-    patterns.add<FunctionPattern<foldInFront>>(context, "Conv", 2);
+    populateFoldInFront(patterns);
+    populateFoldThrough(patterns);
     patterns.add<FunctionPattern<makeGemm>>(context, "Add", 2);
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
       signalPassFailure();

@@ -1,4 +1,4 @@
-// Pads of zeros become the pads of a convolution or a pool.
+// Pads become the pads of a convolution or a pool.
 
 #include "passes/Simplify/Nodes.h"
 #include "passes/Simplify/Passes.h"
@@ -13,6 +13,31 @@ namespace dlc {
 using namespace dlc;
 using namespace dlc::simplify;
 
+/// Whether no element is below 0.
+static bool isNeverNegative(Value value) {
+  auto node = value.getDefiningOp<onnx::NodeOp>();
+  return node && node.getDomain().empty() && node.getResult(0) == value &&
+         llvm::is_contained({"Relu", "Sigmoid", "Softmax", "Abs", "Exp"},
+                            node.getOpType());
+}
+
+/// Whether a pad is as good as the padding of a MaxPool, which never wins: it
+/// is of the lowest number, or of zeros where there is nothing below them.
+static bool isLowest(onnx::NodeOp pad) {
+  if (!pad.getInput(2))
+    return isNeverNegative(pad.getOperand(0));
+  auto number = numberOf(pad.getInput(2));
+  auto type =
+      dyn_cast<FloatType>(getElementTypeOrSelf(pad.getInput(2).getType()));
+  if (!number || !type)
+    return false;
+  double lowest =
+      llvm::APFloat::getLargest(type.getFloatSemantics(), /*Negative=*/true)
+          .convertToDouble();
+  return *number <= lowest ||
+         (*number <= 0 && isNeverNegative(pad.getOperand(0)));
+}
+
 /// Conv(Pad(x)) as Conv(x) with larger pads.
 static LogicalResult foldPad(onnx::NodeOp node, PatternRewriter &rewriter) {
   onnx::NodeOp pad = producerOf(node.getOperand(0), "Pad");
@@ -20,7 +45,11 @@ static LogicalResult foldPad(onnx::NodeOp node, PatternRewriter &rewriter) {
   if (!pad || rank < 3 || pad.getString("mode", "constant") != "constant" ||
       pad.getInput(3) || node.getString("auto_pad", "NOTSET") != "NOTSET")
     return failure();
-  if (pad.getInput(2) && !isNumber(pad.getInput(2), 0))
+  bool isMax = node.isOp("MaxPool");
+  if (isMax && (!isLowest(pad) || node.getInt("ceil_mode", 0) ||
+                node.getNumResults() != 1))
+    return rewriter.notifyMatchFailure(node, "padding is not the lowest");
+  if (!isMax && pad.getInput(2) && !isNumber(pad.getInput(2), 0))
     return rewriter.notifyMatchFailure(node, "padding is not of zeros");
   // A mean leaves its own padding out unless it is told to count it; then there
   // must be no more than what it has.
@@ -43,7 +72,7 @@ static LogicalResult foldPad(onnx::NodeOp node, PatternRewriter &rewriter) {
       return failure();
   }
   // A pool's padding is less than its window.
-  if (node.isOp("AveragePool")) {
+  if (isMax || node.isOp("AveragePool")) {
     auto kernel = node.getInts("kernel_shape");
     for (int64_t i = 0; i < 2 * n; ++i)
       if (!kernel || pads[i] >= (*kernel)[i % n])
@@ -66,6 +95,7 @@ struct FoldPadsPass : dlc::impl::FoldPadsBase<FoldPadsPass> {
     RewritePatternSet patterns(&getContext());
     patterns.add<FunctionPattern<foldPad>>(&getContext(), "Conv");
     patterns.add<FunctionPattern<foldPad>>(&getContext(), "AveragePool");
+    patterns.add<FunctionPattern<foldPad>>(&getContext(), "MaxPool");
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -1,8 +1,8 @@
 // Computes what nodes make of sizes, where these are known or are those of
 // other tensors.
 
+#include "passes/Simplify/FoldShapes.h"
 #include "dlc/Api.h"
-#include "passes/Simplify/Nodes.h"
 #include "passes/Simplify/Passes.h"
 
 using namespace mlir;
@@ -14,155 +14,6 @@ namespace dlc {
 
 using namespace dlc;
 using namespace dlc::simplify;
-
-/// Larger integer tensors are no shapes.
-static constexpr int64_t kMostElements = 64;
-
-namespace {
-
-/// An element of an integer tensor: a number, a size of a tensor, or unknown.
-struct Element {
-  enum Kind { Unknown, Number, Size } kind = Unknown;
-  int64_t number = 0;
-  Value tensor; ///< of a size
-  int64_t axis = 0;
-  StringRef name; ///< of a size; equal names are equal sizes
-
-  static Element of(int64_t number) { return {Number, number, {}, 0, ""}; }
-  bool isNumber() const { return kind == Number; }
-  bool operator==(const Element &other) const {
-    if (kind != other.kind || kind == Unknown)
-      return false;
-    if (kind == Number)
-      return number == other.number;
-    return (!name.empty() && name == other.name) ||
-           (tensor == other.tensor && axis == other.axis);
-  }
-};
-
-using Elements = SmallVector<Element, 4>;
-
-class ShapeFolder {
-public:
-  explicit ShapeFolder(onnx::GraphOp graph) : graph(graph) {}
-
-  void run() { visit(*graph.getBodyBlock()); }
-
-private:
-  void visit(Block &block);
-  std::optional<Elements> evaluate(onnx::NodeOp node);
-  const Elements *find(Value value);
-  Element sizeOf(Value value, int64_t axis);
-  Element trace(Value value, int64_t axis);
-  ArrayAttr dimNames(Value value);
-  bool rewrite(onnx::NodeOp node, const Elements &elements);
-  void rewriteReshape(onnx::NodeOp node);
-  bool rewriteExpand(onnx::NodeOp node);
-
-  onnx::GraphOp graph;
-  DenseMap<Value, Elements> known;
-  DenseMap<std::pair<Value, int64_t>, Element> sizes;
-  /// The size of an input that stands for all of that name.
-  llvm::StringMap<std::pair<Value, int64_t>> inputSizes;
-};
-
-} // namespace
-
-//===----------------------------------------------------------------------===//
-// Sizes
-//===----------------------------------------------------------------------===//
-
-ArrayAttr ShapeFolder::dimNames(Value value) {
-  if (auto argument = dyn_cast<BlockArgument>(value))
-    return argument.getOwner() == graph.getBodyBlock()
-               ? graph.getInputDimNames(argument.getArgNumber())
-               : ArrayAttr();
-  Operation *op = value.getDefiningOp();
-  auto infos = op->getAttrOfType<ArrayAttr>("output_infos");
-  if (!infos)
-    return {};
-  return cast<DictionaryAttr>(infos[cast<OpResult>(value).getResultNumber()])
-      .getAs<ArrayAttr>("dim_names");
-}
-
-/// Looks through nodes that keep a size, as far as that goes.
-Element ShapeFolder::trace(Value value, int64_t axis) {
-  auto node = value.getDefiningOp<onnx::NodeOp>();
-  if (!node || !node.getDomain().empty() || node.getNumOperands() == 0 ||
-      node.getResult(0) != value)
-    return {};
-  Value x = node.getInput(0);
-  int64_t rank = rankOf(value);
-  auto isOneOf = [&](std::initializer_list<StringLiteral> ops) {
-    return llvm::is_contained(ops, node.getOpType());
-  };
-  if (x && rankOf(x) == rank &&
-      isOneOf({"Relu",
-               "Sigmoid",
-               "Tanh",
-               "Erf",
-               "Sqrt",
-               "Cast",
-               "Softmax",
-               "LayerNormalization",
-               "BatchNormalization",
-               "Gelu",
-               "Clip",
-               "Identity",
-               "Exp",
-               "Neg",
-               "Abs",
-               "LeakyRelu",
-               "HardSwish",
-               "HardSigmoid",
-               "RMSNormalization",
-               "Not",
-               "Dropout"}))
-    return sizeOf(x, axis);
-  if (node.isOp("Transpose") && x && rankOf(x) == rank) {
-    auto permutation = node.getInts("perm");
-    return sizeOf(x, permutation ? (*permutation)[axis] : rank - 1 - axis);
-  }
-  if (node.isOp("MatMul") && rankOf(node.getOperand(1)) == 2 &&
-      rankOf(x) == rank && axis < rank - 1)
-    return sizeOf(x, axis);
-  if (node.getNumOperands() == 2 && isOneOf({"Add", "Mul", "Sub", "Div"})) {
-    // Where the other one is 1, or is not there.
-    for (unsigned i : {0, 1}) {
-      RankedTensorType type = tensorOf(node.getOperand(i)),
-                       other = tensorOf(node.getOperand(1 - i));
-      if (!type || !other || type.getRank() != rank)
-        continue;
-      int64_t at = axis - (rank - other.getRank());
-      if (at < 0 || other.getDimSize(at) == 1)
-        return sizeOf(node.getOperand(i), axis);
-    }
-  }
-  return {};
-}
-
-Element ShapeFolder::sizeOf(Value value, int64_t axis) {
-  RankedTensorType type = tensorOf(value);
-  if (!type || axis < 0 || axis >= type.getRank())
-    return {};
-  if (!type.isDynamicDim(axis))
-    return Element::of(type.getDimSize(axis));
-  if (auto it = sizes.find({value, axis}); it != sizes.end())
-    return it->second;
-  Element size{Element::Size, 0, value, axis, ""};
-  if (ArrayAttr names = dimNames(value))
-    size.name = cast<StringAttr>(names[axis]).getValue();
-  if (size.name.empty()) {
-    if (Element traced = trace(value, axis); traced.kind != Element::Unknown)
-      size = traced;
-  } else if (auto it = inputSizes.find(size.name); it != inputSizes.end()) {
-    std::tie(size.tensor, size.axis) = it->second;
-  } else if (isa<BlockArgument>(value)) {
-    inputSizes[size.name] = {value, axis};
-  }
-  sizes[{value, axis}] = size;
-  return size;
-}
 
 //===----------------------------------------------------------------------===//
 // Evaluation
@@ -341,6 +192,16 @@ std::optional<Elements> ShapeFolder::evaluate(onnx::NodeOp node) {
   if (op == "Reshape" || op == "Squeeze" || op == "Unsqueeze" ||
       op == "Identity")
     return first;
+  if (op == "Not" || (op == "Cast" && type.getElementType().isInteger(1) &&
+                      isa<IntegerType>(getElementTypeOrSelf(x.getType())))) {
+    // What a branch is chosen by.
+    Elements result;
+    for (Element element : first)
+      result.push_back(element.isNumber() ? Element::of((element.number != 0) ==
+                                                        (op == "Cast"))
+                                          : Element());
+    return result;
+  }
   if (op == "Cast")
     return type.getElementTypeBitWidth() >= 32 &&
                    getElementTypeOrSelf(x.getType()).getIntOrFloatBitWidth() <=
@@ -468,6 +329,47 @@ void ShapeFolder::rewriteReshape(onnx::NodeOp node) {
   remarkDone(node.getLoc(), "dlc-fold-shapes") << "knows its shape";
 }
 
+/// Reshape(Gemm(Reshape(x, [-1, K]), w, b), [sizes of x, N]) as MatMul(x, w) +
+/// b, which takes tensors of any rank.
+bool ShapeFolder::rewriteGemm(onnx::NodeOp node) {
+  onnx::NodeOp gemm = soleProducerOf(node.getOperand(0), "Gemm");
+  onnx::NodeOp flat =
+      gemm ? soleProducerOf(gemm.getOperand(0), "Reshape") : onnx::NodeOp();
+  const Elements *found = find(node.getOperand(1));
+  if (!flat || !found || gemm.getInt("transA", 0) || gemm.getInt("transB", 0) ||
+      gemm.getFloat("alpha", 1) != 1 || gemm.getFloat("beta", 1) != 1)
+    return false;
+  Elements wanted = *found;
+  Value x = flat.getOperand(0), weights = gemm.getOperand(1),
+        bias = gemm.getInput(2);
+  auto shape = sizesOf(weights);
+  int64_t rank = rankOf(x);
+  RankedTensorType type = tensorOf(node.getResult(0));
+  if (!shape || !type || rank < 3 || int64_t(wanted.size()) != rank ||
+      type.getRank() != rank || tensorOf(x).getShape().back() != (*shape)[0] ||
+      !(wanted.back() == Element::of((*shape)[1])) ||
+      (bias && rankOf(bias) > 1))
+    return false;
+  for (int64_t i = 0; i + 1 < rank; ++i)
+    if (!(wanted[i] == sizeOf(x, i)))
+      return false;
+  SmallVector<int64_t> sizes(tensorOf(x).getShape());
+  sizes.back() = (*shape)[1];
+  PatternRewriter rewriter(node.getContext());
+  NodeBuilder make(rewriter, node);
+  remarkDone(gemm.getLoc(), "dlc-fold-shapes") << "needs no reshapes";
+  Value product =
+      make.make("MatMul", {x, weights}, type.clone(sizes), "product");
+  product.getDefiningOp()->setLoc(gemm.getLoc());
+  if (bias)
+    product = make.make("Add", {product, bias}, type.clone(sizes), "sum");
+  // What stands behind keeps its name.
+  product.getDefiningOp<onnx::NodeOp>().setOutputNamesAttr(
+      node.getOutputNames());
+  node.getResult(0).replaceAllUsesWith(product);
+  return true;
+}
+
 /// Expand to the sizes that the tensor has.
 bool ShapeFolder::rewriteExpand(onnx::NodeOp node) {
   const Elements *wanted = find(node.getOperand(1));
@@ -494,12 +396,20 @@ void ShapeFolder::visit(Block &block) {
       continue;
     for (Region &region : node.getBodies())
       visit(region.front());
-    if (node.isOp("Reshape") && node.getNumOperands() == 2)
-      rewriteReshape(node);
-    if (node.isOp("Expand") && rewriteExpand(node)) {
+    bool isGone = false;
+    if (node.isOp("Reshape") && node.getNumOperands() == 2) {
+      isGone = rewriteGemm(node);
+      if (!isGone)
+        rewriteReshape(node);
+    }
+    if (isGone || (node.isOp("Expand") && rewriteExpand(node))) {
       node.erase();
       continue;
     }
+    // In order, so that no later trace goes far back.
+    for (Value result : node.getResults())
+      for (int64_t axis = 0; axis < rankOf(result); ++axis)
+        (void)sizeOf(result, axis);
     std::optional<Elements> elements = evaluate(node);
     if (!elements)
       continue;

@@ -25,18 +25,15 @@ static bool isInvariant(Operation &op, Block &block) {
 
 /// Whether `op` may run though its graph does not. In a branch that is only
 /// what is evaluated at compile time; what a loop repeats may run once.
-static bool mayRunOutside(Operation &op, onnx::NodeOp parent) {
+/// `constants` are the nodes that depend on initializers only.
+static bool mayRunOutside(Operation &op, onnx::NodeOp parent,
+                          const DenseSet<Operation *> &constants) {
   if (isa<onnx::InitializerOp, onnx::NoneOp>(op))
     return true;
   auto node = dyn_cast<onnx::NodeOp>(op);
   if (!node || node.getNumRegions() || isRandom(node))
     return false;
-  if (parent.isOp("Loop") || parent.isOp("Scan"))
-    return true;
-  return node.getNumOperands() > 0 &&
-         llvm::all_of(node.getOperands(), [](Value operand) {
-           return constantOf(operand) || isa<NoneType>(operand.getType());
-         });
+  return parent.isOp("Loop") || parent.isOp("Scan") || constants.contains(&op);
 }
 
 namespace {
@@ -53,6 +50,8 @@ struct HoistInvariantsPass
   void visit(Block &block) {
     for (Operation &op : llvm::make_early_inc_range(block)) {
       auto node = dyn_cast<onnx::NodeOp>(op);
+      if (isConstant(op))
+        constants.insert(&op);
       if (!node || node.getNumRegions() == 0)
         continue;
       for (Region &region : node.getBodies())
@@ -65,13 +64,25 @@ struct HoistInvariantsPass
         for (Operation &inner :
              llvm::make_early_inc_range(region.front().without_terminator()))
           if (isInvariant(inner, region.front()) &&
-              mayRunOutside(inner, node)) {
+              mayRunOutside(inner, node, constants)) {
             if (isa<onnx::NodeOp>(inner))
               remarkDone(inner.getLoc(), kPass)
                   << "moved out of '" << getNodeName(node.getLoc()) << "'";
             inner.moveBefore(node);
           }
     }
+  }
+
+  /// Whether a node has constant operands only, be they initializers or nodes
+  /// on such: a slice of a weight that is joined with another one, say.
+  bool isConstant(Operation &op) {
+    auto node = dyn_cast<onnx::NodeOp>(op);
+    return node && node.getNumOperands() > 0 && node.getNumRegions() == 0 &&
+           !isRandom(node) && llvm::all_of(node.getOperands(), [&](Value v) {
+             Operation *producer = v.getDefiningOp();
+             return constantOf(v) || isa<NoneType>(v.getType()) ||
+                    (producer && constants.contains(producer));
+           });
   }
 
   /// Puts the branch of an If whose condition is a constant in its place.
@@ -92,6 +103,8 @@ struct HoistInvariantsPass
     node.erase();
     return true;
   }
+
+  DenseSet<Operation *> constants;
 };
 
 } // namespace

@@ -30,6 +30,28 @@ static LogicalResult joinSplit(onnx::NodeOp concat, PatternRewriter &rewriter) {
   return success();
 }
 
+/// Split of what was joined of parts of these sizes, as the parts.
+static LogicalResult splitJoined(onnx::NodeOp split,
+                                 PatternRewriter &rewriter) {
+  onnx::NodeOp concat = producerOf(split.getOperand(0), "Concat");
+  int64_t rank = rankOf(split.getOperand(0));
+  if (!concat || rank < 0 || concat.getNumOperands() != split.getNumResults())
+    return failure();
+  int64_t axis = toAxis(split.getInt("axis", 0), rank);
+  if (axis < 0 || axis != toAxis(concat.getInt("axis", 0), rank))
+    return failure();
+  for (auto [part, result] :
+       llvm::zip(concat.getOperands(), split.getResults())) {
+    RankedTensorType from = tensorOf(part), to = tensorOf(result);
+    if (!from || !to || from.isDynamicDim(axis) ||
+        from.getDimSize(axis) != to.getDimSize(axis))
+      return rewriter.notifyMatchFailure(split, "parts of other sizes");
+  }
+  remarkDone(split.getLoc(), kPass) << "splits what was joined";
+  rewriter.replaceOp(split, concat.getOperands());
+  return success();
+}
+
 /// Concat(Concat(a, b), c) as Concat(a, b, c).
 static LogicalResult flattenConcat(onnx::NodeOp concat,
                                    PatternRewriter &rewriter) {
@@ -68,6 +90,7 @@ struct MergeSlicesPass : dlc::impl::MergeSlicesBase<MergeSlicesPass> {
     for (auto graph : getOperation().getOps<onnx::GraphOp>())
       visit(*graph.getBodyBlock());
     RewritePatternSet patterns(&getContext());
+    patterns.add<FunctionPattern<splitJoined>>(&getContext(), "Split");
     patterns.add<FunctionPattern<joinSplit>>(&getContext(), "Concat", 2);
     patterns.add<FunctionPattern<flattenConcat>>(&getContext(), "Concat");
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))

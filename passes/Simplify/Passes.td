@@ -18,7 +18,8 @@ def ConstantsToInitializers : Simplify_Pass<"dlc-constants-to-initializers"> {
     ```mlir
     %c = onnx.initializer "c" = dense<2.0> : tensor<f32>
     ```
-    Sparse constants stay.
+    Sparse constants stay. Up to IR version 3 an initializer had to be an input as
+    well; then it is one no longer, so that engines take it for a constant.
   }];
 }
 
@@ -146,7 +147,7 @@ def FoldAffine : Simplify_Pass<"dlc-fold-affine"> {
   let summary = "Fold scales and shifts, such as batch normalisation, into weights";
   let description = [{
     BatchNormalization, Mul, Div, Add and Sub by constants along the channels,
-    behind Conv, ConvTranspose, Gemm and MatMul, or in front of Conv. Two of them
+    behind Conv, ConvTranspose, Gemm and MatMul, or in front of these. Two of them
     where there is neither become one BatchNormalization.
 
     ```mlir
@@ -157,9 +158,22 @@ def FoldAffine : Simplify_Pass<"dlc-fold-affine"> {
     ```mlir
     %y = onnx.node "Conv"(%x, %w1, %b1) : (tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>, tensor<4xf32>) -> ("y" : tensor<1x4x6x6xf32>)
     ```
-    In front of a padded Conv only a scale is folded: the padding is 0, and a
-    shift would make something else of it. The sum of a product of two matrices
-    and a bias becomes Gemm.
+    In front of a padded Conv, and of ConvTranspose, only a scale is folded: the
+    padding is 0, and a shift would make something else of it. The sum of a
+    product of two matrices and a bias becomes Gemm.
+
+    Behind Relu and MaxPool a scale above 0 goes in front of them, behind means any,
+    and behind a Concat of convolutions each gets its part:
+    ```mlir
+    %a = onnx.node "Conv"(%x, %w) : ...
+    %r = onnx.node "Relu"(%a) : ...
+    %y = onnx.node "Mul"(%r, %s) : ...
+    ```
+    becomes
+    ```mlir
+    %a = onnx.node "Conv"(%x, %w1) : ...
+    %y = onnx.node "Relu"(%a) : ...
+    ```
   }];
 }
 
@@ -234,7 +248,8 @@ def RecognizeAttention : Simplify_Pass<"dlc-recognize-attention"> {
     ```mlir
     %y = onnx.node "Attention"(%q, %k, %v, %mask) {scale = 1.25e-1 : f32} : ...
     ```
-    A mask whose last two sizes are not those of the scores stays.
+    A mask whose last two sizes are not those of the scores stays. Queries, keys
+    and values that are thirds of one product are split as that.
   }];
   let options = [ForOpset<>];
 }
@@ -298,7 +313,7 @@ def MergeSums : Simplify_Pass<"dlc-merge-sums"> {
 }
 
 def FoldPads : Simplify_Pass<"dlc-fold-pads"> {
-  let summary = "Make pads of zeros the pads of a convolution or pool";
+  let summary = "Make pads the pads of a convolution or pool";
   let description = [{
     ```mlir
     %p = onnx.node "Pad"(%x, %amounts) : ...
@@ -309,7 +324,8 @@ def FoldPads : Simplify_Pass<"dlc-fold-pads"> {
     %y = onnx.node "Conv"(%x, %w) {pads = array<i64: 1, 1, 1, 1>} : ...
     ```
     A pad of batch or channels stays, one of other numbers, and one in front of
-    a mean that does not count its padding.
+    a mean that does not count its padding. In front of MaxPool it is the lowest
+    number that goes away, or zeros where nothing is below them.
   }];
 }
 
@@ -325,7 +341,8 @@ def MergeSlices : Simplify_Pass<"dlc-merge-slices"> {
     %a, %b = onnx.node "Split"(%x, %sizes) {axis = 1 : i64} : ...
     ```
     Slices that overlap, or leave something out, stay. A Concat of all parts of a
-    Split is what was split; a Concat in a Concat becomes a part of it.
+    Split is what was split, a Split of a Concat in the same places gives what
+    was joined, and a Concat in a Concat becomes a part of it.
   }];
 }
 
@@ -342,6 +359,157 @@ def SinkNodeTransposes : Simplify_Pass<"dlc-sink-node-transposes"> {
     %y = onnx.node "Transpose"(%r) {perm = array<i64: 0, 2, 3, 1>} : ...
     ```
     A transpose that something else uses, too, stays.
+  }];
+}
+
+def MultiplyOut : Simplify_Pass<"dlc-multiply-out"> {
+  let summary = "Multiply matrices of constants that follow each other";
+  let description = [{
+    MatMul and Gemm, with their biases, and convolutions of one element, where
+    the product has no more elements than both factors.
+
+    ```mlir
+    %a = onnx.node "MatMul"(%x, %u) : (tensor<8x64xf32>, tensor<64x64xf32>) -> ("a" : tensor<8x64xf32>)
+    %y = onnx.node "MatMul"(%a, %v) : (tensor<8x64xf32>, tensor<64x64xf32>) -> ("y" : tensor<8x64xf32>)
+    ```
+    becomes
+    ```mlir
+    %w = onnx.node "MatMul"(%u, %v) : (tensor<64x64xf32>, tensor<64x64xf32>) -> ("w" : tensor<64x64xf32>)
+    %y = onnx.node "MatMul"(%x, %w) : (tensor<8x64xf32>, tensor<64x64xf32>) -> ("y" : tensor<8x64xf32>)
+    ```
+    A matrix of low rank, written as two thin ones, stays so.
+  }];
+}
+
+def FoldStrides : Simplify_Pass<"dlc-fold-strides"> {
+  let summary = "Make steps, squares and enlarging a matter of a convolution";
+  let description = [{
+    A Slice with steps behind a Conv, or in front of one of one element, becomes
+    its strides; a pool of windows of one element is such a Slice. Squares that
+    SpaceToDepth, or slices and Concat, gather in the channels become a part of
+    the window of the Conv behind it.
+
+    ```mlir
+    %s = onnx.node "SpaceToDepth"(%x) {blocksize = 2 : i64} : (tensor<1x3x8x8xf32>) -> ("s" : tensor<1x12x4x4xf32>)
+    %y = onnx.node "Conv"(%s, %w) : (tensor<1x12x4x4xf32>, tensor<8x12x3x3xf32>) -> ("y" : tensor<1x8x2x2xf32>)
+    ```
+    becomes, with nodes on constants that FoldConstants evaluates,
+    ```mlir
+    %y = onnx.node "Conv"(%x, %w1) {strides = array<i64: 2, 2>, kernel_shape = array<i64: 6, 6>} : (tensor<1x3x8x8xf32>, tensor<8x3x6x6xf32>) -> ("y" : tensor<1x8x2x2xf32>)
+    ```
+    A Conv of one element behind an enlarging Resize by means of its inputs runs in
+    front of it. A cubic one stays: its means are so only up to rounding, and
+    may lie outside of the picture.
+  }];
+}
+
+def CancelTransposes : Simplify_Pass<"dlc-cancel-transposes"> {
+  let summary = "Turn whole regions round where that takes fewer transposes";
+  let description = [{
+    Nodes that compute the same in any order of axes and hang together are one
+    region: elementwise ones, Concat, Split, Softmax, Slice, Pad, reductions
+    that keep their axes, quantization with one step; and, while the last axis
+    stays, products and normalizations of it. It is turned by the
+    permutation of a transpose in front of it if fewer are left then.
+
+    ```mlir
+    %t = onnx.node "Transpose"(%x) {perm = array<i64: 0, 2, 3, 1>} : ...
+    %a = onnx.node "Mul"(%t, %c) : ...
+    %b = onnx.node "Sigmoid"(%a) : ...
+    %m = onnx.node "Concat"(%a, %b) {axis = 3 : i64} : ...
+    %y = onnx.node "Transpose"(%m) {perm = array<i64: 0, 3, 1, 2>} : ...
+    ```
+    becomes
+    ```mlir
+    %a = onnx.node "Mul"(%x, %c1) : ...
+    %b = onnx.node "Sigmoid"(%a) : ...
+    %y = onnx.node "Concat"(%a, %b) {axis = 1 : i64} : ...
+    ```
+    A region from which more than that is used as it is stays.
+  }];
+}
+
+def ConvertProducts : Simplify_Pass<"dlc-convert-products"> {
+  let summary = "Make Conv of MatMul between transposes, and Gemm of a flat Conv";
+  let description = [{
+    ```mlir
+    %a = onnx.node "Transpose"(%x) {perm = array<i64: 0, 2, 3, 1>} : ...
+    %b = onnx.node "MatMul"(%a, %w) : ...
+    %y = onnx.node "Transpose"(%b) {perm = array<i64: 0, 3, 1, 2>} : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Conv"(%x, %w1) {kernel_shape = array<i64: 1, 1>} : ...
+    ```
+    and Conv of one element between a mean of the picture and Flatten becomes
+    Gemm behind it; Gemm between reshapes that only flatten becomes MatMul. A product whose transposes others use, too, stays.
+  }];
+}
+
+def RecognizeRotary : Simplify_Pass<"dlc-recognize-rotary"> {
+  let summary = "Find rotary position embedding as exporters write it";
+  let description = [{
+    From operator set 23 on, where both halves of the tables are the same: a
+    constant, or the sine of angles that are joined with themselves.
+
+    ```mlir
+    %a, %b = onnx.node "Split"(%x, %halves) {axis = 3 : i64} : ...
+    %n = onnx.node "Neg"(%b) : ...
+    %r = onnx.node "Concat"(%n, %a) {axis = 3 : i64} : ...
+    %c = onnx.node "Mul"(%x, %cos) : ...
+    %s = onnx.node "Mul"(%r, %sin) : ...
+    %y = onnx.node "Add"(%c, %s) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "RotaryEmbedding"(%x, %cos1, %sin1, %positions) : ...
+    ```
+    A batch of unknown size stays, since the operator wants a table for each.
+  }];
+  let options = [ForOpset<>];
+}
+
+def CancelQuantizations : Simplify_Pass<"dlc-cancel-quantizations"> {
+  let summary = "Remove quantizations that only carry a tensor along";
+  let description = [{
+    QuantizeLinear of DequantizeLinear with the same step, and with nodes
+    between them that only move elements.
+
+    ```mlir
+    %f = onnx.node "DequantizeLinear"(%q, %step, %zero) : ...
+    %t = onnx.node "Transpose"(%f) {perm = array<i64: 1, 0>} : ...
+    %y = onnx.node "QuantizeLinear"(%t, %step, %zero) : ...
+    ```
+    becomes
+    ```mlir
+    %y = onnx.node "Transpose"(%q) {perm = array<i64: 1, 0>} : ...
+    ```
+    Pairs of other steps stay: they round.
+  }];
+}
+
+def RecognizeRecurrence : Simplify_Pass<"dlc-recognize-recurrence"> {
+  let summary = "Find recurrent networks that are written out step by step";
+  let description = [{
+    RNN, LSTM and GRU, in the forms of torch's cells and TensorFlow's: products of
+    the input and of the state, apart or side by side, that go through all of a
+    sequence, from either end.
+
+    ```mlir
+    %x0 = onnx.node "Gather"(%x, %0) : ...
+    %a0 = onnx.node "Gemm"(%x0, %w, %b) : ...
+    %r0 = onnx.node "Gemm"(%h, %r, %c) : ...
+    %s0 = onnx.node "Add"(%a0, %r0) : ...
+    %h0 = onnx.node "Tanh"(%s0) : ...
+    %x1 = onnx.node "Gather"(%x, %1) : ...
+    ...
+    ```
+    becomes
+    ```mlir
+    %y, %h1 = onnx.node "RNN"(%x, %w1, %r1, %b1, %none, %h0) {hidden_size = 8 : i64} : ...
+    ```
+    Steps that leave something of the sequence out, or have other weights, stay;
+    so do those of an LSTM whose cell states on the way others use.
   }];
 }
 

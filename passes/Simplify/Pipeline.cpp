@@ -15,29 +15,46 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
                                 const SimplifyOptions &options) {
   // One kind of constant, and no node that does nothing, for all that follows.
   pm.addPass(createConstantsToInitializers());
-  // Constants of all graphs are together where they are evaluated.
-  pm.addPass(createHoistInvariants());
   cleanUp(pm);
-  // Shapes as numbers, which patterns read.
-  pm.addPass(createFoldShapes());
-  pm.addPass(createInferTypes());
-  pm.addPass(createFoldShapes());
-  pm.addPass(createFoldConstants());
+  // Before a state that begins as zeros is multiplied at compile time.
+  pm.addPass(createRecognizeRecurrence());
+  // What the first round learns of shapes and constants chooses branches, which
+  // the second one looks into.
+  for (int i = 0; i < 2; ++i) {
+    // Constants of all graphs are together where they are evaluated.
+    pm.addPass(createHoistInvariants());
+    cleanUp(pm);
+    // Shapes as numbers, which patterns read.
+    pm.addPass(createFoldShapes());
+    pm.addPass(createInferTypes());
+    pm.addPass(createFoldShapes());
+    pm.addPass(createFoldConstants());
+  }
+  pm.addPass(createHoistInvariants());
   cleanUp(pm);
   // What is one operator, before its parts are taken for something else.
   int64_t opset = options.opset ? options.opset : 28;
   pm.addPass(createRecognizeNormalizations({opset}));
   pm.addPass(createRecognizeActivations({opset}));
-  // The import has no row for attention, and would need its parts again.
-  if (options.opset)
+  // The import takes attention and rotary embedding apart again.
+  if (options.opset) {
+    pm.addPass(createRecognizeRotary({opset}));
     pm.addPass(createRecognizeAttention({opset}));
+    cleanUp(pm);
+  }
+  // Whole regions, before what is inside is taken for something else.
+  pm.addPass(createCancelQuantizations());
+  pm.addPass(createConvertProducts());
+  pm.addPass(createCancelTransposes());
   // What stands beside contractions goes into them; sums of branches become
   // one once their normalisations are gone.
   pm.addPass(createFoldPads());
+  pm.addPass(createFoldStrides());
   for (int i = 0; i < 2; ++i) {
     pm.addPass(createFoldAffine());
     pm.addPass(createMergeSums());
   }
+  pm.addPass(createMultiplyOut());
   pm.addPass(createMergeSlices());
   pm.addPass(createMergeParallel());
   pm.addPass(createSinkNodeTransposes());

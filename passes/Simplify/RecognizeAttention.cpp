@@ -1,5 +1,6 @@
 // Finds attention as exporters write it.
 
+#include "passes/Simplify/Attention.h"
 #include "passes/Simplify/Passes.h"
 #include "passes/Simplify/Products.h"
 
@@ -319,6 +320,7 @@ struct RecognizeAttentionPass
       return;
     RewritePatternSet patterns(&getContext());
     patterns.add<FunctionPattern<makeAttention>>(&getContext(), "MatMul");
+    populatePackHeads(patterns);
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

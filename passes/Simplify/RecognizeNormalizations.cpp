@@ -211,6 +211,68 @@ struct MakeNormalization : NodePattern {
 
 } // namespace
 
+/// x * g + (bias - mean * g) with g = scale / deviation, as TensorFlow writes a
+/// LayerNorm.
+static LogicalResult makeOfMoments(onnx::NodeOp add,
+                                   PatternRewriter &rewriter) {
+  RankedTensorType type = tensorOf(add.getResult(0));
+  if (!type || !isFloat(add.getResult(0)))
+    return failure();
+  for (unsigned i : {0, 1}) {
+    onnx::NodeOp scaled = soleProducerOf(add.getOperand(i), "Mul");
+    onnx::NodeOp rest = soleProducerOf(add.getOperand(1 - i), "Sub");
+    onnx::NodeOp moved =
+        rest ? soleProducerOf(rest.getOperand(1), "Mul") : rest;
+    if (!scaled || !moved || !constantOf(rest.getOperand(0)))
+      continue;
+    for (unsigned side : {0, 1}) {
+      Value x = scaled.getOperand(side), gain = scaled.getOperand(1 - side);
+      if (!llvm::is_contained(moved.getOperands(), gain) || x.getType() != type)
+        continue;
+      onnx::NodeOp mean = producerOf(otherOperand(moved, gain), "ReduceMean");
+      if (!mean || mean.getOperand(0) != x)
+        continue;
+      Value scale, inverse = gain;
+      if (onnx::NodeOp product = producerOf(gain, "Mul"))
+        std::tie(scale, inverse) = splitConstant(product);
+      onnx::NodeOp one = inverse ? producerOf(inverse, "Reciprocal") : nullptr;
+      if (!one && inverse)
+        if (one = producerOf(inverse, "Div"); one)
+          one = isNumber(one.getOperand(0), 1) ? one : onnx::NodeOp();
+      if (!one)
+        continue;
+      Value deviation = one.getOperand(one.isOp("Div") ? 1 : 0);
+      onnx::NodeOp variance = producerOf(deviation, "Sqrt");
+      // The square under the root is that of the centred x.
+      for (Operation *user : x.getUsers()) {
+        auto centred = dyn_cast<onnx::NodeOp>(user);
+        if (!variance || !centred || !centred.isOp("Sub") ||
+            centred.getOperand(0) != x ||
+            centred.getOperand(1) != mean.getResult(0))
+          continue;
+        auto found = readDeviation(deviation, centred.getResult(0));
+        if (!found || readTrailingAxis(mean) != found->axis)
+          continue;
+        auto sizes = type.getShape().drop_front(found->axis);
+        Value bias = rest.getOperand(0);
+        if (llvm::any_of(sizes, ShapedType::isDynamic) ||
+            !isOverTrailing(bias, type, found->axis) ||
+            (scale && !isOverTrailing(scale, type, found->axis)))
+          return rewriter.notifyMatchFailure(add, "scale of other axes");
+        NodeBuilder make(rewriter, add);
+        if (!scale)
+          scale = make.number(1, type.getElementType(), "scale", sizes);
+        remarkDone(add.getLoc(), kPass) << "is LayerNormalization";
+        make.replace("LayerNormalization", {x, scale, bias},
+                     {make.attr("axis", found->axis - type.getRank()),
+                      make.attr("epsilon", found->epsilon)});
+        return success();
+      }
+    }
+  }
+  return failure();
+}
+
 /// Reshape(InstanceNormalization(Reshape(x, [N, groups, -1]), 1, 0)) * scale +
 /// shift, as torch writes a GroupNorm.
 static LogicalResult makeGroupNorm(onnx::NodeOp add,
@@ -264,6 +326,7 @@ struct RecognizeNormalizationsPass
     RewritePatternSet patterns(context);
     patterns.add<MakeNormalization>(context, "Div", opset);
     patterns.add<MakeNormalization>(context, "Mul", opset);
+    patterns.add<FunctionPattern<makeOfMoments>>(context, "Add");
     if (opset >= 21)
       patterns.add<FunctionPattern<makeGroupNorm>>(context, "Add");
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))

@@ -184,40 +184,6 @@ static LogicalResult reshapeTranspose(onnx::NodeOp node,
   return success();
 }
 
-/// Reshape(Gemm(Reshape(x, [-1, K]), w, b), [.., N]) as MatMul(x, w) + b, which
-/// takes tensors of any rank.
-static LogicalResult liftGemm(onnx::NodeOp node, PatternRewriter &rewriter) {
-  onnx::NodeOp gemm = soleProducerOf(node.getOperand(0), "Gemm");
-  onnx::NodeOp flat =
-      gemm ? soleProducerOf(gemm.getOperand(0), "Reshape") : onnx::NodeOp();
-  if (!flat || gemm.getInt("transA", 0) || gemm.getInt("transB", 0) ||
-      gemm.getFloat("alpha", 1) != 1 || gemm.getFloat("beta", 1) != 1)
-    return failure();
-  Value x = flat.getOperand(0), bias = gemm.getInput(2);
-  RankedTensorType from = tensorOf(x), to = tensorOf(node.getResult(0)),
-                   weights = tensorOf(gemm.getOperand(1));
-  if (!from || !to || !weights || from.getRank() != to.getRank() ||
-      from.getRank() < 3 || weights.isDynamicDim(0) ||
-      from.getShape().back() != weights.getDimSize(0) ||
-      to.getShape().back() != weights.getDimSize(1) ||
-      (bias && rankOf(bias) > 1))
-    return failure();
-  // All but the last size stay: of those that are not known, one at most, or
-  // those that the reshape takes over.
-  auto sizes = node.isOp("Reshape") ? intsOf(node.getOperand(1)) : std::nullopt;
-  if (!sizes || from.getShape().drop_back() != to.getShape().drop_back() ||
-      to.getNumDynamicDims() > 1)
-    return failure();
-  NodeBuilder make(rewriter, node);
-  if (!bias) {
-    make.replace("MatMul", {x, gemm.getOperand(1)});
-    return success();
-  }
-  Value product = make.make("MatMul", {x, gemm.getOperand(1)}, to, "product");
-  make.replace("Add", {product, bias});
-  return success();
-}
-
 namespace {
 
 struct ReduceStrengthPass : dlc::impl::ReduceStrengthBase<ReduceStrengthPass> {
@@ -230,7 +196,6 @@ struct ReduceStrengthPass : dlc::impl::ReduceStrengthBase<ReduceStrengthPass> {
       patterns.add<FunctionPattern<mergeNumbers>>(context, op);
     for (StringRef op : {"Flatten", "Reshape", "Squeeze"})
       patterns.add<FunctionPattern<flattenMean>>(context, op);
-    patterns.add<FunctionPattern<liftGemm>>(context, "Reshape", 2);
     patterns.add<FunctionPattern<mergeTransposes>>(context, "Transpose");
     patterns.add<FunctionPattern<reshapeTranspose>>(context, "Transpose");
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))

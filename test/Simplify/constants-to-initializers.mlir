@@ -23,3 +23,32 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<2x4xf32>
   }
 }
+
+// -----
+
+// Every initializer had to be an input: it is a weight.
+// CHECK-LABEL: onnx.graph
+// CHECK: onnx.initializer "w"
+// CHECK-NOT: input
+// CHECK: onnx.node
+module attributes {onnx.original_ir_version = 3 : i64, onnx.ir_version = 14 : i64, onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<2x4xf32>) -> ("y") {
+    %w = onnx.initializer "w" {input = 1 : i64} = dense<2.0> : tensor<2x4xf32>
+    %y = onnx.node "Mul"(%x, %w) : (tensor<2x4xf32>, tensor<2x4xf32>) -> ("y" : tensor<2x4xf32>)
+    onnx.return %y : tensor<2x4xf32>
+  }
+}
+
+// -----
+
+// Later it is a default that a caller may overrule.
+// CHECK-LABEL: onnx.graph
+// CHECK: onnx.initializer "w"
+// CHECK-SAME: input = 1
+module attributes {onnx.ir_version = 4 : i64, onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<2x4xf32>) -> ("y") {
+    %w = onnx.initializer "w" {input = 1 : i64} = dense<2.0> : tensor<2x4xf32>
+    %y = onnx.node "Mul"(%x, %w) : (tensor<2x4xf32>, tensor<2x4xf32>) -> ("y" : tensor<2x4xf32>)
+    onnx.return %y : tensor<2x4xf32>
+  }
+}

@@ -64,3 +64,37 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<1x4x6x6xf32>
   }
 }
+
+// -----
+
+// A scale above 0 goes through Relu, into the weights.
+// CHECK-LABEL: onnx.graph
+// CHECK: %[[C:.*]] = onnx.node "Conv"(%x, %{{.*}})
+// CHECK: onnx.node "Relu"(%[[C]])
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<1x3x8x8xf32>) -> ("y") {
+    %w = onnx.initializer "w" = dense<0.5> : tensor<2x3x1x1xf32>
+    %k = onnx.initializer "k" = dense<[[[2.0]], [[3.0]]]> : tensor<2x1x1xf32>
+    %c = onnx.node "Conv"(%x, %w) : (tensor<1x3x8x8xf32>, tensor<2x3x1x1xf32>) -> ("c" : tensor<1x2x8x8xf32>)
+    %r = onnx.node "Relu"(%c) : (tensor<1x2x8x8xf32>) -> ("r" : tensor<1x2x8x8xf32>)
+    %y = onnx.node "Mul"(%r, %k) : (tensor<1x2x8x8xf32>, tensor<2x1x1xf32>) -> ("y" : tensor<1x2x8x8xf32>)
+    onnx.return %y : tensor<1x2x8x8xf32>
+  }
+}
+
+// -----
+
+// One below 0 does not.
+// CHECK-LABEL: onnx.graph
+// CHECK: %[[R:.*]] = onnx.node "Relu"
+// CHECK: onnx.node "Mul"(%[[R]], %k)
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<1x3x8x8xf32>) -> ("y") {
+    %w = onnx.initializer "w" = dense<0.5> : tensor<2x3x1x1xf32>
+    %k = onnx.initializer "k" = dense<[[[2.0]], [[-3.0]]]> : tensor<2x1x1xf32>
+    %c = onnx.node "Conv"(%x, %w) : (tensor<1x3x8x8xf32>, tensor<2x3x1x1xf32>) -> ("c" : tensor<1x2x8x8xf32>)
+    %r = onnx.node "Relu"(%c) : (tensor<1x2x8x8xf32>) -> ("r" : tensor<1x2x8x8xf32>)
+    %y = onnx.node "Mul"(%r, %k) : (tensor<1x2x8x8xf32>, tensor<2x1x1xf32>) -> ("y" : tensor<1x2x8x8xf32>)
+    onnx.return %y : tensor<1x2x8x8xf32>
+  }
+}

@@ -67,3 +67,33 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<4xf32>
   }
 }
+
+// -----
+
+// Parts of a weight that are joined leave the branch together; what is made of
+// an input stays.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Slice"
+// CHECK: "Concat"
+// CHECK: "If"
+// CHECK: graph then_branch
+// CHECK-NEXT: "Mul"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%c "c" : tensor<i1>, %x "x" : tensor<4xf32>) -> ("y") {
+    %w = onnx.initializer "w" = dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32>
+    %0 = onnx.initializer "0" = dense<0> : tensor<1xi64>
+    %2 = onnx.initializer "2" = dense<2> : tensor<1xi64>
+    %y = onnx.node "If"(%c) : (tensor<i1>) -> ("y" : tensor<4xf32>)
+      graph then_branch = "t" () -> ("a") {
+        %s = onnx.node "Slice"(%w, %0, %2) : (tensor<4xf32>, tensor<1xi64>, tensor<1xi64>) -> ("s" : tensor<2xf32>)
+        %j = onnx.node "Concat"(%s, %s) {axis = 0 : i64} : (tensor<2xf32>, tensor<2xf32>) -> ("j" : tensor<4xf32>)
+        %a = onnx.node "Mul"(%x, %j) : (tensor<4xf32>, tensor<4xf32>) -> ("a" : tensor<4xf32>)
+        onnx.return %a : tensor<4xf32>
+      }
+      graph else_branch = "e" () -> ("b") {
+        %b = onnx.node "Neg"(%x) : (tensor<4xf32>) -> ("b" : tensor<4xf32>)
+        onnx.return %b : tensor<4xf32>
+      }
+    onnx.return %y : tensor<4xf32>
+  }
+}

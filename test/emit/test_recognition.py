@@ -112,6 +112,25 @@ def test_layer_normalization(power, tmp_path):
     check_same(model, after)
 
 
+@pytest.mark.parametrize("form", ["moments", "another mean"])
+def test_layer_normalization_of_tensorflow(form, tmp_path):
+    """x * g + (bias - mean * g), and the near miss with the mean of all."""
+    nodes, constants = centred([-1], (2, 3, 8), power=False)
+    nodes = nodes[:-1] + [
+        node("Reciprocal", ["s"], ["r"]), node("Mul", ["r", "g"], ["rg"]),
+        node("Mul", ["x", "rg"], ["xg"]), node("ReduceMean", ["x", "all"], ["ma"]),
+        node("Mul", ["m" if form == "moments" else "ma", "rg"], ["mg"]),
+        node("Sub", ["b", "mg"], ["c"]), node("Add", ["xg", "c"], ["y"])]  # fmt: skip
+    constants |= {"g": weights(8), "b": weights(8, seed=1), "all": np.array([1, 2])}
+    model = make_model(nodes, {"x": [2, 3, 8]}, {"y": [2, 3, 8]}, constants, opset=18)
+    after = emit(model, tmp_path)
+    if form == "moments":
+        assert count(after) == {"LayerNormalization": 1}
+    else:
+        assert "LayerNormalization" not in count(after)
+    check_same(model, after)
+
+
 def test_instance_normalization(tmp_path):
     nodes, constants = centred([2, 3], (2, 3, 4, 5))
     nodes += [node("Mul", ["n", "g"], ["k"]), node("Add", ["k", "b"], ["y"])]
@@ -244,3 +263,49 @@ def test_attention(origin, tmp_path):
     assert count(after) == {"MatMul": 2, "Split": 1, "Attention": 1}
     check_same(model, after)
     assert "Attention" not in count(emit(model, tmp_path, "--opset=22"))
+
+
+def packed(order, batch_first):
+    """Queries, keys and values of one product, as torch's MultiheadAttention
+    takes them apart: a transpose, a cut, an axis moved, one element each."""
+    constants = {"w": weights(H * D, 3 * H * D), "b": weights(3 * H * D), "d": weights(H * D, H * D),
+                 "e": weights(H * D), "cut": np.array([S, B, 3, H * D]), "zero": np.array([0]),
+                 "three": np.array([3]), "flat": np.array([S, B * H, D]), "four": np.array([B, H, S, D]),
+                 "matrix": np.array([S * B, H * D]), "whole": np.array([S, B, H * D]),
+                 **{f"i{i}": np.array(i) for i in range(3)}, "half": F(0.5)}  # fmt: skip
+    nodes = [node("Transpose", ["x"], ["xs"], perm=[1, 0, 2])] if batch_first else []
+    nodes += [node("MatMul", ["xs" if batch_first else "x", "w"], ["m"]), node("Add", ["b", "m"], ["p"]),
+              node("Reshape", ["p", "cut"], ["c"]), node("Unsqueeze", ["c", "zero"], ["u"]),
+              node("Transpose", ["u"], ["t"], perm=[3, 1, 2, 0, 4]),
+              node("Squeeze", ["t", "three"], ["parts"])]  # fmt: skip
+    for name, i in zip("qkv", order):
+        nodes += [node("Gather", ["parts", f"i{i}"], [name + "g"], axis=0),
+                  node("Reshape", [name + "g", "flat"], [name + "f"]),
+                  node("Transpose", [name + "f"], [name + "h"], perm=[1, 0, 2]),
+                  node("Reshape", [name + "h", "four"], [name])]  # fmt: skip
+    nodes += [node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]), node("MatMul", ["q", "kt"], ["s"]),
+              node("Mul", ["s", "half"], ["sc"]), node("Softmax", ["sc"], ["a"], axis=-1),
+              node("MatMul", ["a", "v"], ["o"]), node("Transpose", ["o"], ["os"], perm=[2, 0, 1, 3]),
+              node("Reshape", ["os", "matrix"], ["om"]), node("Gemm", ["om", "d", "e"], ["z"], transB=1),
+              node("Reshape", ["z", "whole"], ["y" if not batch_first else "ys"])]  # fmt: skip
+    nodes += [node("Transpose", ["ys"], ["y"], perm=[1, 0, 2])] if batch_first else []
+    shape = [B, S, H * D] if batch_first else [S, B, H * D]
+    return make_model(nodes, {"x": shape}, {"y": shape}, constants)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_packed_attention(batch_first, tmp_path):
+    model = packed((0, 1, 2), batch_first)
+    after = emit(model, tmp_path, "--opset=23")
+    left = {"MatMul": 2, "Add": 2, "Split": 1, "Attention": 1}
+    if not batch_first:
+        left["Transpose"] = 2
+    assert count(after) == left
+    check_same(model, after)
+
+
+def test_packed_attention_of_another_order(tmp_path):
+    model = packed((2, 0, 1), True)
+    after = emit(model, tmp_path, "--opset=23")
+    assert count(after)["Attention"] == 1 and count(after)["Gather"] == 3
+    check_same(model, after)

@@ -1,0 +1,323 @@
+"""Equivalent transforms make fewer or cheaper nodes with the same values, and
+leave alone what would not be the same or not be cheaper."""
+
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+from onnx import helper
+
+sys.path.append(str(pathlib.Path(__file__).parent))
+
+from emit_common import check_same, count, emit, make_model  # noqa: E402
+
+node = helper.make_node
+F = np.float32
+I = np.int64  # noqa: E741
+
+
+def weights(*shape, seed=0):
+    return (np.random.default_rng(seed + sum(shape)).standard_normal(shape) * 0.3).astype(F)
+
+
+def positive(*shape):
+    return np.abs(weights(*shape)) + F(0.5)
+
+
+def norm(x, y, channels, *, rising=True):
+    parts = {f"{y}_{p}": weights(channels, seed=i) for i, p in enumerate("sbmv")}
+    parts[f"{y}_v"] = positive(channels)
+    if rising:
+        parts[f"{y}_s"] = positive(channels)
+    return node("BatchNormalization", [x, *parts], [y]), parts
+
+
+N, BN = norm("c", "n", 6)
+FALLING, BF = norm("c", "n", 6, rising=False)
+BEHIND, BB = norm("c", "y", 6)
+MATRIX, BM = norm("c", "y", 4)
+PICTURE, WIDE = [1, 3, 8, 8], [1, 6, 8, 8]
+CONV = node("Conv", ["x", "w"], ["c"], pads=[1] * 4)
+W = {"w": weights(6, 3, 3, 3)}
+ONE = {"u": weights(5, 6, 1, 1), "t": weights(5)}
+NHWC, NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
+
+
+def transpose(x, y, perm):
+    return node("Transpose", [x], [y], perm=perm)
+
+
+def slices(*orders):
+    """Every other element of both axes, from these on, by one slice each."""
+    constants = {"e": np.array([1 << 40] * 2), "a": np.array([2, 3]), "p": np.array([2, 2])}
+    nodes = []
+    for i, order in enumerate(orders):
+        constants[f"b{i}"] = np.array(order)
+        nodes.append(node("Slice", ["x", f"b{i}", "e", "a", "p"], [f"s{i}"]))
+    return nodes, constants
+
+
+FOCUS, FOCUS_PARTS = slices((0, 0), (1, 0), (0, 1), (1, 1))
+JOIN = node("Concat", ["s0", "s1", "s2", "s3"], ["s"], axis=1)
+EVEN, EVEN_PARTS = slices((0, 0))
+ODD, ODD_PARTS = slices((1, 1))
+QUANT = {"k": np.array(0.1, F), "z": np.array(3, np.uint8), "o": np.array(0.2, F)}
+
+
+def quantized(*between, step="k"):
+    """Transposed as numbers between two products of bytes."""
+    return [node("QuantizeLinear", ["x", "k", "z"], ["q"]),
+            node("DequantizeLinear", ["q", "k", "z"], ["d"]), *between,
+            node("QuantizeLinear", ["m", step, "z"], ["r"]),
+            node("DequantizeLinear", ["r", step, "z"], ["y"])]  # fmt: skip
+
+
+# What it is: nodes, constants, the shapes of x and y, and what is left.
+CASES = {
+    # Scales and shifts.
+    "norm of groups in front of a conv": (
+        [norm("x", "n", 6)[0], node("Conv", ["n", "w"], ["y"], group=3)],
+        {**norm("x", "n", 6)[1], "w": weights(6, 2, 3, 3)}, WIDE, [1, 6, 6, 6], {"Conv": 1}),
+    "depthwise, a scale in front, padded": (
+        [node("Mul", ["x", "k"], ["n"]), node("Conv", ["n", "w"], ["y"], group=6, pads=[1] * 4)],
+        {"k": weights(6, 1, 1), "w": weights(12, 1, 3, 3)}, WIDE, [1, 12, 8, 8], {"Conv": 1}),
+    "norm in front of a padded conv stays": (
+        [norm("x", "n", 3)[0], node("Conv", ["n", "w"], ["y"], pads=[1] * 4)],
+        {**norm("x", "n", 3)[1], **W}, PICTURE, WIDE, {"BatchNormalization": 1, "Conv": 1}),
+    "scale in front of a transposed conv": (
+        [node("Mul", ["x", "k"], ["n"]), node("ConvTranspose", ["n", "w"], ["y"])],
+        {"k": weights(3, 1, 1), "w": weights(3, 6, 3, 3)}, PICTURE, [1, 6, 10, 10],
+        {"ConvTranspose": 1}),
+    "shift in front of a transposed conv stays": (
+        [node("Add", ["x", "k"], ["n"]), node("ConvTranspose", ["n", "w"], ["y"])],
+        {"k": weights(3, 1, 1), "w": weights(3, 6, 3, 3)}, PICTURE, [1, 6, 10, 10],
+        {"Add": 1, "ConvTranspose": 1}),
+    "norm behind a transposed conv of groups": (
+        [node("ConvTranspose", ["x", "w"], ["c"], group=2), norm("c", "y", 6)[0]],
+        {**norm("c", "y", 6)[1], "w": weights(4, 3, 3, 3)}, [1, 4, 8, 8], [1, 6, 10, 10],
+        {"ConvTranspose": 1}),
+    "norm in front of a product": (
+        [norm("x", "n", 6)[0], node("Gemm", ["n", "w", "b"], ["y"], transB=1)],
+        {**norm("x", "n", 6)[1], "w": weights(4, 6), "b": weights(4)}, [3, 6], [3, 4],
+        {"Gemm": 1}),
+    "norm in front of a product without a bias": (
+        [norm("x", "n", 6)[0], node("MatMul", ["n", "w"], ["y"])],
+        {**norm("x", "n", 6)[1], "w": weights(6, 4)}, [3, 6], [3, 4], {"Gemm": 1}),
+    "norm behind a product": (
+        [node("MatMul", ["x", "w"], ["c"]), MATRIX], {**BM, "w": weights(6, 4)},
+        [3, 6], [3, 4], {"Gemm": 1}),
+    "scale behind a product and its bias": (
+        [node("MatMul", ["x", "w"], ["c"]), node("Add", ["c", "b"], ["d"]),
+         node("Mul", ["d", "k"], ["y"])],
+        {"w": weights(6, 4), "b": weights(4), "k": weights(4)}, [2, 3, 6], [2, 3, 4],
+        {"MatMul": 1, "Add": 1}),
+    "scale through relu": (
+        [CONV, node("Relu", ["c"], ["r"]), node("Mul", ["r", "k"], ["y"])],
+        {**W, "k": positive(6, 1, 1)}, PICTURE, WIDE, {"Conv": 1, "Relu": 1}),
+    "scale below 0 behind relu stays": (
+        [CONV, node("Relu", ["c"], ["r"]), node("Mul", ["r", "k"], ["y"])],
+        {**W, "k": weights(6, 1, 1)}, PICTURE, WIDE, {"Conv": 1, "Relu": 1, "Mul": 1}),
+    "shift behind relu stays": (
+        [CONV, node("Relu", ["c"], ["r"]), node("Add", ["r", "k"], ["y"])],
+        {**W, "k": weights(6, 1, 1)}, PICTURE, WIDE, {"Conv": 1, "Relu": 1, "Add": 1}),
+    "norm through a pool": (
+        [node("Conv", ["x", "w"], ["c0"], pads=[1] * 4),
+         node("MaxPool", ["c0"], ["c"], kernel_shape=[3, 3], pads=[1] * 4), BEHIND],
+        {**BB, **W}, PICTURE, WIDE, {"Conv": 1, "MaxPool": 1}),
+    "norm through a mean": (
+        [node("Conv", ["x", "w"], ["c0"], pads=[1] * 4),
+         node("AveragePool", ["c0"], ["c"], kernel_shape=[3, 3], pads=[1] * 4), BEHIND],
+        {**BB, **W}, PICTURE, WIDE, {"Conv": 1, "AveragePool": 1}),
+    "norm behind a mean with its padding stays": (
+        [node("Conv", ["x", "w"], ["c0"], pads=[1] * 4),
+         node("AveragePool", ["c0"], ["c"], kernel_shape=[3, 3], pads=[1] * 4,
+              count_include_pad=1), BEHIND],
+        {**BB, **W}, PICTURE, WIDE, {"Conv": 1, "AveragePool": 1, "BatchNormalization": 1}),
+    "norm into a join": (
+        [node("Conv", ["x", "w"], ["c0"], pads=[1] * 4),
+         node("Conv", ["x", "v"], ["c1"], pads=[0, 1, 0, 1]),
+         node("Concat", ["c0", "c1"], ["c"], axis=1), norm("c", "n", 8)[0],
+         node("Relu", ["n"], ["y"])],
+        {**norm("c", "n", 8)[1], **W, "v": weights(2, 3, 1, 3)}, PICTURE, [1, 8, 8, 8],
+        {"Conv": 2, "Concat": 1, "Relu": 1}),
+    "norm behind a join with the input stays": (
+        [node("Conv", ["x", "w"], ["c0"], pads=[1] * 4),
+         node("Concat", ["c0", "x"], ["c"], axis=1), norm("c", "y", 9)[0]],
+        {**norm("c", "y", 9)[1], **W}, PICTURE, [1, 9, 8, 8],
+        {"Conv": 1, "Concat": 1, "BatchNormalization": 1}),
+    # Products of constants.
+    "products of constants": (
+        [node("MatMul", ["x", "u"], ["a"]), node("Add", ["a", "b"], ["c"]),
+         node("MatMul", ["c", "v"], ["d"]), node("Add", ["d", "e"], ["y"])],
+        {"u": weights(6, 6), "b": weights(6), "v": weights(6, 4), "e": weights(4)},
+        [2, 3, 6], [2, 3, 4], {"MatMul": 1, "Add": 1}),
+    "two layers without an activation": (
+        [node("Gemm", ["x", "u", "b"], ["a"], transB=1), node("Gemm", ["a", "v"], ["y"])],
+        {"u": weights(6, 6), "b": weights(6), "v": weights(6, 4, seed=3)}, [3, 6], [3, 4],
+        {"Gemm": 1}),
+    "matrices of low rank stay": (
+        [node("MatMul", ["x", "u"], ["a"]), node("MatMul", ["a", "v"], ["y"])],
+        {"u": weights(6, 2), "v": weights(2, 6)}, [2, 3, 6], [2, 3, 6], {"MatMul": 2}),
+    "convs of one element": (
+        [node("Conv", ["x", "w", "b"], ["a"]), node("Conv", ["a", "u", "t"], ["y"])],
+        {"w": weights(6, 3, 1, 1), "b": weights(6), **ONE}, PICTURE, [1, 5, 8, 8], {"Conv": 1}),
+    "a conv behind a window stays": (
+        [CONV, node("Conv", ["c", "u"], ["y"])], {**W, "u": ONE["u"]}, PICTURE, [1, 5, 8, 8],
+        {"Conv": 2}),
+    # Strides.
+    "steps behind a conv": (
+        [CONV, *[node("Slice", ["c", *s.input[1:]], ["y"]) for s in EVEN]], {**W, **EVEN_PARTS},
+        PICTURE, [1, 6, 4, 4], {"Conv": 1}),
+    "steps from 1 on stay": (
+        [CONV, *[node("Slice", ["c", *s.input[1:]], ["y"]) for s in ODD]], {**W, **ODD_PARTS},
+        PICTURE, [1, 6, 4, 4], {"Conv": 1, "Slice": 1}),
+    "steps in front of a conv": (
+        [*EVEN, node("Conv", ["s0", "w"], ["y"])], {"w": weights(6, 3, 1, 1), **EVEN_PARTS},
+        [1, 3, 9, 8], [1, 6, 5, 4], {"Conv": 1}),
+    "steps in front of a window stay": (
+        [*EVEN, node("Conv", ["s0", "w"], ["y"])], {**W, **EVEN_PARTS}, [1, 3, 9, 8],
+        [1, 6, 3, 2], {"Slice": 1, "Conv": 1}),
+    "a pool of one element": (
+        [node("MaxPool", ["x"], ["s"], kernel_shape=[1, 1], strides=[2, 2]),
+         node("Conv", ["s", "w"], ["y"])], {"w": weights(6, 3, 1, 1)}, [1, 3, 9, 8], [1, 6, 5, 4],
+        {"Conv": 1}),
+    "focus": (
+        [*FOCUS, JOIN, node("Conv", ["s", "w"], ["y"], pads=[1] * 4)],
+        {**FOCUS_PARTS, "w": weights(6, 12, 3, 3)}, PICTURE, [1, 6, 4, 4], {"Conv": 1}),
+    "space to depth": (
+        [node("SpaceToDepth", ["x"], ["s"], blocksize=2),
+         node("Conv", ["s", "w"], ["y"], pads=[0, 1, 0, 1], strides=[1, 2])],
+        {"w": weights(6, 12, 3, 3)}, PICTURE, [1, 6, 2, 2], {"Conv": 1}),
+    "focus on an odd picture stays": (
+        [*FOCUS[:1], node("Concat", ["s0", "s0", "s0", "s0"], ["s"], axis=1),
+         node("Conv", ["s", "w"], ["y"], pads=[1] * 4)],
+        {**EVEN_PARTS, "w": weights(6, 12, 3, 3)}, [1, 3, 9, 9], [1, 6, 5, 5],
+        {"Slice": 1, "Concat": 1, "Conv": 1}),
+    "pad with zeros in front of a pool of what is not negative": (
+        [node("Relu", ["x"], ["r"]), node("Pad", ["r", "a"], ["p"]),
+         node("MaxPool", ["p"], ["y"], kernel_shape=[3, 3], strides=[2, 2])],
+        {"a": np.array([0, 0, 0, 0, 0, 0, 1, 1])}, PICTURE, [1, 3, 4, 4],
+        {"Relu": 1, "MaxPool": 1}),
+    "pad with zeros in front of a pool stays": (
+        [node("Pad", ["x", "a"], ["p"]),
+         node("MaxPool", ["p"], ["y"], kernel_shape=[3, 3], strides=[2, 2])],
+        {"a": np.array([0, 0, 0, 0, 0, 0, 1, 1])}, PICTURE, [1, 3, 4, 4], {"Pad": 1, "MaxPool": 1}),
+    # Joins.
+    "split of a join": (
+        [node("Relu", ["x"], ["a"]), node("Neg", ["x"], ["b"]),
+         node("Concat", ["a", "b"], ["c"], axis=1),
+         node("Split", ["c", "s"], ["d", "e"], axis=-3), node("Mul", ["d", "e"], ["y"])],
+        {"s": np.array([3, 3])}, PICTURE, PICTURE, {"Relu": 1, "Neg": 1, "Mul": 1}),
+    "split of a join in other places stays": (
+        [node("Relu", ["x"], ["a"]), node("Neg", ["x"], ["b"]),
+         node("Concat", ["a", "b"], ["c"], axis=1),
+         node("Split", ["c", "s"], ["d", "e"], axis=1), node("Mul", ["d", "e"], ["y"])],
+        {"s": np.array([1, 5])}, PICTURE, [1, 5, 8, 8],
+        {"Relu": 1, "Neg": 1, "Concat": 1, "Split": 1, "Mul": 1}),
+    # Products and convolutions.
+    "product between transposes": (
+        [transpose("x", "a", NHWC), node("MatMul", ["a", "w"], ["b"]),
+         node("Add", ["b", "t"], ["c"]), transpose("c", "y", NCHW)],
+        {"w": weights(3, 6), "t": weights(6)}, PICTURE, WIDE, {"Conv": 1}),
+    "product behind a transpose stays": (
+        [transpose("x", "a", NHWC), node("MatMul", ["a", "w"], ["y"])], {"w": weights(3, 6)},
+        PICTURE, [1, 8, 8, 6], {"Transpose": 1, "MatMul": 1}),
+    "conv of a mean": (
+        [node("GlobalAveragePool", ["x"], ["a"]), node("Conv", ["a", "u", "t"], ["b"]),
+         node("Flatten", ["b"], ["y"])], ONE, WIDE, [1, 5], {"ReduceMean": 1, "Gemm": 1}),
+    # Transposes.
+    "a region of constants, a join and a mean": (
+        [transpose("x", "a", NHWC), node("Mul", ["a", "k"], ["b"]), node("Sigmoid", ["b"], ["c"]),
+         node("Concat", ["b", "c"], ["d"], axis=3), node("Softmax", ["d"], ["e"], axis=3),
+         node("Pad", ["e", "p"], ["f"]), transpose("f", "y", NCHW)],
+        {"k": weights(8, 3), "p": np.array([0, 1, 0, 0, 0, 0, 2, 0])}, PICTURE, [1, 6, 9, 10],
+        {"Mul": 1, "Sigmoid": 1, "Concat": 1, "Softmax": 1, "Pad": 1}),
+    "a region with two ways out": (
+        [transpose("x", "a", NHWC), node("Exp", ["a"], ["b"]), node("ReduceMax", ["b", "n"], ["c"]),
+         node("Sub", ["b", "c"], ["d"]), node("Split", ["d", "s"], ["e", "f"], axis=3),
+         transpose("e", "g", NCHW), transpose("f", "h", NCHW),
+         node("Concat", ["h", "g"], ["y"], axis=1)],
+        {"n": np.array([-1]), "s": np.array([1, 2])}, PICTURE, PICTURE,
+        {"Exp": 1, "ReduceMax": 1, "Sub": 1, "Split": 1, "Concat": 1}),
+    "a region that is used as it is": (
+        [transpose("x", "a", NHWC), node("Exp", ["a"], ["b"]), node("ReduceMax", ["b", "n"], ["c"]),
+         node("Sub", ["b", "c"], ["y"])], {"n": np.array([-1])}, PICTURE, [1, 8, 8, 3],
+        {"Transpose": 1, "Exp": 1, "ReduceMax": 1, "Sub": 1}),
+    # Quantization.
+    "bytes that are moved": (
+        quantized(transpose("d", "m", [1, 0])), QUANT, [2, 3], [3, 2],
+        {"QuantizeLinear": 1, "Transpose": 1, "DequantizeLinear": 1}),
+    "another step stays": (
+        quantized(transpose("d", "m", [1, 0]), step="o"), QUANT, [2, 3], [3, 2],
+        {"QuantizeLinear": 2, "Transpose": 1, "DequantizeLinear": 2}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_transform(name, tmp_path):
+    nodes, constants, x, y, left = CASES[name]
+    model = make_model(nodes, {"x": x}, {"y": y}, constants, opset=18)
+    after = emit(model, tmp_path)
+    assert count(after) == left
+    check_same(model, after)
+
+
+@pytest.mark.parametrize(
+    "mode, scales, first",
+    [("nearest", 2, "Conv"), ("linear", 2, "Conv"), ("cubic", 2, "Resize"),
+     ("nearest", 0.5, "Resize")],
+)  # fmt: skip
+def test_conv_in_front_of_resize(mode, scales, first, tmp_path):
+    """On fewer elements, where each of the larger picture is a mean of them."""
+    nodes = [node("Resize", ["x", "", "s"], ["r"], mode=mode), node("Conv", ["r", "w", "b"], ["y"])]
+    constants = {"s": np.array([1, 1, scales, scales], F), "w": weights(6, 3, 1, 1),
+                 "b": weights(6)}  # fmt: skip
+    size = int(8 * scales)
+    model = make_model(nodes, {"x": PICTURE}, {"y": [1, 6, size, size]}, constants)
+    after = emit(model, tmp_path)
+    assert [n.op_type for n in after.graph.node][0] == first
+    assert count(after) == {"Resize": 1, "Conv": 1}
+    check_same(model, after)
+
+
+def rotary(form, tables):
+    """x * cos + rotated x * sin, for x of [2, 3, 5, 8]."""
+    angles = np.arange(5)[:, None] / 10 ** np.linspace(0, 2, 4)
+    both = np.concatenate([angles, angles if tables != "others" else angles + 1], 1)
+    constants = {"low": np.array([0]), "mid": np.array([4]), "high": np.array([1 << 62]),
+                 "last": np.array([-1]), "halves": np.array([4, 4]), "one": np.array([1])}  # fmt: skip
+    nodes = []
+    if tables == "computed":
+        constants["f"] = np.broadcast_to(angles, (2, 5, 4)).astype(F)
+        constants["zero"] = np.zeros((2, 5, 4), F)
+        # Not a constant: it depends on the input.
+        nodes += [node("ReduceMean", ["x", "all"], ["m"], keepdims=0),
+                  node("Mul", ["m", "zero"], ["mz"]), node("Add", ["f", "mz"], ["g"]),
+                  node("Concat", ["g", "g"], ["e"], axis=-1)]  # fmt: skip
+        constants["all"] = np.array([0, 1, 2, 3])
+        for name in ("cos", "sin"):
+            nodes += [node(name.title(), ["e"], [name + "3"]),
+                      node("Unsqueeze", [name + "3", "one"], [name])]  # fmt: skip
+    else:
+        constants |= {"cos": np.cos(both)[None, None].astype(F), "sin": np.sin(both).astype(F)}
+    if form == "slices":
+        nodes += [node("Slice", ["x", "low", "mid", "last"], ["a"]),
+                  node("Slice", ["x", "mid", "high", "last"], ["b"])]  # fmt: skip
+    else:
+        nodes.append(node("Split", ["x", "halves"], ["a", "b"], axis=3))
+    nodes += [node("Neg", ["b"], ["n"]), node("Concat", ["n", "a"], ["r"], axis=-1),
+              node("Mul", ["x", "cos"], ["c"]), node("Mul", ["r", "sin"], ["s"]),
+              node("Add", ["c", "s"], ["y"])]  # fmt: skip
+    return make_model(nodes, {"x": [2, 3, 5, 8]}, {"y": [2, 3, 5, 8]}, constants, opset=18)
+
+
+@pytest.mark.parametrize("form", ["slices", "split"])
+@pytest.mark.parametrize("tables", ["constant", "computed", "others"])
+def test_rotary_embedding(form, tables, tmp_path):
+    model = rotary(form, tables)
+    after = emit(model, tmp_path, "--opset=23")
+    assert count(after)["RotaryEmbedding"] == (tables != "others")
+    assert count(after)["Concat"] == (tables == "others")
+    check_same(model, after)
+    assert "RotaryEmbedding" not in count(emit(model, tmp_path, "--opset=22"))
