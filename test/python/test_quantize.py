@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from dlc import calibration, quantize
+from dlc import quantize
+from dlc.quantize import ranges
 from onnx import TensorProto, helper, numpy_helper
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -127,12 +128,12 @@ def test_histogram_grows():
     """The counts are those of all values, in whatever order they come."""
     random = np.random.default_rng(1)
     values = [random.standard_normal(1000) * scale for scale in (0.01, 3, 0.5, 40)]
-    histogram = calibration.Histogram()
+    histogram = ranges.Histogram()
     for part in values:
         histogram.add(part.min(), part.max(), part)
     every = np.concatenate(values)
     np.testing.assert_array_equal(
-        histogram.counts, np.histogram(every, calibration.BINS, (-histogram.limit, histogram.limit))[0]
+        histogram.counts, np.histogram(every, ranges.BINS, (-histogram.limit, histogram.limit))[0]
     )
     assert histogram.find_range("minmax", 256, False) == (every.min(), every.max())
     low, high = histogram.find_range("percentile", 256, False)
@@ -180,10 +181,10 @@ def test_resume(tmp_path):
     state = quantize.State(tmp_path / "out.onnx", "print")
     for batch in batches[:4]:
         first.observe(batch)
-    state.save(first, 4)
+    state.save(first)
     second = quantize.Quantizer(model, options)
     assert quantize.State(tmp_path / "out.onnx", "another").load(second) == 0
-    assert state.load(second) == 4
+    assert state.load(second) == second.batches == 4
     for batch in batches[4:]:
         second.observe(batch)
     expected = quantize.quantize(model, batches, method="mse")
