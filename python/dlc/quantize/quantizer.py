@@ -29,7 +29,8 @@ class Quantizer:
 
     def __init__(self, model: onnx.ModelProto, options: Options = Options()) -> None:
         self.options = options
-        isBlocked = options.format == "qdq" and (options.block or options.weight_bits == 4)
+        # Convolutions have no MatMulNBits.
+        isBlocked = options.weight_bits == 4 or (options.block and options.format == "qdq")
         self.graph = Graph(model, BLOCK_OPSET if isBlocked else OPSET)
         self.notes: list[str] = []
         """What was asked for and isn't done everywhere."""
