@@ -20,8 +20,9 @@ BOUNDS = ("Relu", "Clip")
 
 class Plan:
     """Products compute on integers unless they are kept. Other operators do only
-    where another one reads their result as integers: what goes into float
-    functions or out of the model loses nothing."""
+    between those: where their operands are integers anyway and another operator
+    reads their result as such. What comes out of float functions, goes into them
+    or out of the model loses nothing."""
 
     def __init__(self, graph: Graph, keep: set[str]) -> None:
         self.graph, self.keep = graph, keep
@@ -29,6 +30,7 @@ class Plan:
         """Names of nodes."""
         self.shared: dict[str, str] = {}
         """A tensor with the scale of another one."""
+        self.reachable = self._find_reachable()
         wanted: set[str] = set()
         for node in reversed(graph.graph.node):
             if self._is_integer(node, wanted):
@@ -45,6 +47,32 @@ class Plan:
                     and producer.op_type in MOVES):  # fmt: skip
                 self.shared[name] = self.shared.get(producer.input[0], producer.input[0])
 
+    def _find_reachable(self) -> set[str]:
+        """Tensors that are integers before they are numbers: inputs of the model,
+        which can be, products, and what other operators make of such."""
+        found = {name for name in self.graph.inputs if self.graph.is_real(name)}
+        for node in self.graph.graph.node:
+            if node.name in self.keep or not node.output or node.domain not in ("", "ai.onnx"):
+                continue
+            if node.op_type in PRODUCTS and all(self._can_be_integer(n) for n in node.input[:2]):
+                found.add(node.output[0])
+            elif node.op_type in (*OTHERS, *MOVES, *BOUNDS):
+                operands = self.operands(node)
+                # A product's bias or factor is a part of it.
+                isEpilogue = node.op_type in ("Add", "Mul") and self._follows_product(node)
+                if operands and (isEpilogue or found.issuperset(operands)):
+                    found.add(node.output[0])
+        return found
+
+    def _follows_product(self, node: onnx.NodeProto) -> bool:
+        """Whether it adds a constant to a product that nothing else reads, or
+        multiplies it by one."""
+        operands = self.operands(node)
+        if len(operands) != 1 or len(node.input) != 2 or len(self.graph.readers[operands[0]]) != 1:
+            return False
+        producer = self.graph.producers.get(operands[0])
+        return producer is not None and producer.op_type in PRODUCTS
+
     def _is_integer(self, node: onnx.NodeProto, wanted: set[str]) -> bool:
         if node.name in self.keep or node.domain not in ("", "ai.onnx"):
             return False
@@ -57,7 +85,10 @@ class Plan:
             return False
         if node.output[0] in self.graph.results:
             return False
-        return bool(self.operands(node))
+        if node.op_type in ("Add", "Mul") and self._follows_product(node):
+            return False
+        operands = self.operands(node)
+        return bool(operands) and self.reachable.issuperset(operands)
 
     def _can_be_integer(self, name: str) -> bool:
         if name in self.graph.constants:
@@ -70,7 +101,7 @@ class Plan:
         names = list(node.input)
         if node.op_type in PRODUCTS:
             names = names[:2]
-        elif node.op_type in MOVES or node.op_type in ("Resize", "ReduceMean"):
+        elif node.op_type in (*MOVES, *BOUNDS) or node.op_type in ("Resize", "ReduceMean"):
             names = names[:1]
         return [n for n in names if n not in self.graph.constants and self.graph.is_real(n)]
 
