@@ -119,6 +119,8 @@ def _run(flags: argparse.Namespace) -> None:
         block=flags.block, format=flags.format, rounding=flags.rounding, equalize=flags.equalize,
         smooth=flags.smooth, correct_bias=flags.correct_bias, keep=tuple(flags.keep),
     )  # fmt: skip
+    if budget and options.weights_only:
+        raise ValueError("expected quantized activations for a budget, found --weights-only")
     if options.needs_data and flags.calibrate is None:
         raise ValueError("expected --calibrate=DIR or a file, or --weights-only")
     model = flags.model.read_bytes()
@@ -198,5 +200,5 @@ def _write(model: onnx.ModelProto, flags: argparse.Namespace) -> None:
         # The object is named after the output, as dlc does it after the model.
         path = pathlib.Path(folder, flags.output.stem + ".onnx")
         onnx.save(model, path)
-        dlc.compile_to_file(path, flags.output, emit, target=flags.target, cpu=flags.mcpu,
+        dlc.compile_to_file(path, flags.output, emit=emit, target=flags.target, cpu=flags.mcpu,
                             features=flags.mattr, threads=flags.threads, name=flags.name)  # fmt: skip

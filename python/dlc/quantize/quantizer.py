@@ -18,6 +18,7 @@ from dlc.quantize.pairs import Pairs
 from dlc.quantize.plan import Plan
 from dlc.quantize.probes import ChannelProbe, GramProbe, Instrumented, Probe, RangeProbe
 from dlc.quantize.products import Product, find_product
+from dlc.quantize.ranges import Histogram
 from dlc.quantize.weights import Weights
 
 WIDEST = 8192  # columns of a matrix whose inputs' products are kept (256 MB)
@@ -118,6 +119,15 @@ class Quantizer:
         if self.number < self.passes:
             self._start_pass()
 
+    @property
+    def ranges(self) -> dict[str, Histogram]:
+        """Of all tensors that may have a pair: a move's result has its operand's."""
+        seen = self.past[-1] if self.past else []
+        found = {p.tensor: p.histogram for p in seen if isinstance(p, RangeProbe)}
+        if found and self.plan:
+            found |= {name: found[other] for name, other in self.plan.shared.items()}
+        return found
+
     def finish(self, keep: Sequence[str] = ()) -> onnx.ModelProto:
         """The quantized model; the nodes `keep` stay in float, besides those of the
         options. May be called again for others."""
@@ -128,7 +138,7 @@ class Quantizer:
         seen = self.past[-1] if self.past else []
         graph = self.graph.copy()
         kept = {*self.options.keep, *keep}
-        ranges = {p.tensor: p.histogram for p in seen if isinstance(p, RangeProbe)}
+        ranges = self.ranges
         means = {p.tensor: p.means for p in seen if isinstance(p, ChannelProbe)}
         plan = None if self.options.weights_only else Plan(graph, kept)
         weights = Weights(graph, self.options, find_grams(seen), means)

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 import dlc
 from dlc.quantize.pairs import Pairs
 from dlc.quantize.plan import MOVES, Plan
-from dlc.quantize.probes import ChannelProbe, RangeProbe
+from dlc.quantize.probes import ChannelProbe
 from dlc.quantize.products import find_product
 from dlc.quantize.quantizer import Quantizer, find_grams
 from dlc.quantize.weights import Weights
@@ -49,10 +49,9 @@ def _build(quantizer: Quantizer, layers: list[str]) -> onnx.ModelProto:
     options = dataclasses.replace(quantizer.options, correct_bias=False)
     plan = Plan(graph, set(options.keep))
     seen = quantizer.past[-1]
-    ranges = {p.tensor: p.histogram for p in seen if isinstance(p, RangeProbe)}
     means = {p.tensor: p.means for p in seen if isinstance(p, ChannelProbe)}
     weights = Weights(graph, options, find_grams(seen), means)
-    pairs = Pairs(graph, options, ranges, weights)
+    pairs = Pairs(graph, options, quantizer.ranges, weights)
     wanted = set(plan.tensors)
     graph.graph.input.append(helper.make_tensor_value_info(SWITCHES, TensorProto.BOOL, [len(layers)]))
     nodes = pairs.nodes

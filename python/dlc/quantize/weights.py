@@ -56,7 +56,9 @@ class Weights:
         integers stand for."""
         options = self.options
         isGrouped = product.operator == "ConvTranspose" and product.groups > 1
-        shared = not options.per_channel or isGrouped
+        # ONNX Runtime has no channels in a stack of matrices.
+        isStack = product.operator == "MatMul" and product.values.ndim > 2
+        shared = not options.per_channel or isGrouped or isStack
         if product.is_matrix:
             block = options.block if product.operator in ("MatMul", "Gemm") else 0
             whole, grid, matrix = self._round(product, block, shared)
