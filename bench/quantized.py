@@ -179,6 +179,38 @@ def verify(name: str, form: str, timing: bool, detail: bool) -> bool:
     return shares["dlc"].near >= 0.999
 
 
+# The products of bytes that AArch64 has: none, sdot and udot, usdot and smmla.
+ARMS = {"plain": "", "dotprod": "+dotprod", "i8mm": "+dotprod,+i8mm"}
+
+
+def verify_arms(name: str, form: str) -> bool:
+    """Prints a row for each kind of AArch64: whether its objects, run by the
+    emulator, give the bits that this machine's gives."""
+    subject = subjects.TABLE[name]
+    path = make_quantized(subject, form)
+    inputs = subject.make_inputs(make_session(path).get_inputs(), subject.sizes[0])
+    right = True
+    with tempfile.TemporaryDirectory() as directory:
+        folder = pathlib.Path(directory)
+        compiled = compile_model(path, folder / "here")
+        given = [inputs[info.name] for info in compiled.inputs]
+        expected = compiled.run(given)
+        for arm, features in ARMS.items():
+            place = folder / arm
+            place.mkdir()
+            flags = ["--threads=1", *([f"-mattr={features}"] if features else [])]
+            found = objects.compile(path, place, "aarch64", flags)
+            begin = time.monotonic()
+            results = objects.run_emulated(found, given, [y.dtype for y in expected])
+            same = [a.tobytes() == b.tobytes() for a, b in zip(results, expected)]
+            furthest = max(float(np.abs(a.astype(float) - b.astype(float)).max())
+                           for a, b in zip(results, expected))  # fmt: skip
+            right &= all(same)
+            print(f"{name:14}  {form:24}  {arm:8}  {'equal' if all(same) else 'DIFFERENT'}  furthest {furthest:g}"
+                  f"  {time.monotonic() - begin:.0f} s emulated", flush=True)  # fmt: skip
+    return right
+
+
 # The peak of vpdpbusd: sums that do not wait for each other.
 PEAK = r"""
 #include <immintrin.h>
@@ -320,12 +352,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--form", action="append", choices=FORMS)
     parser.add_argument("--no-timing", action="store_true", help="compare only")
     parser.add_argument("--detail", action="store_true", help="name the worst tensors")
+    parser.add_argument("--arm", action="store_true", help="run AArch64's objects under an emulator and compare bits")
     parser.add_argument("--kernels", action="store_true", help="measure single operators")
     options = parser.parse_args(arguments)
     if options.kernels:
         measure_kernels()
         measure_blocks()
         return 0
+    if options.arm:
+        rows = [verify_arms(name, form) for name in options.names or NAMES for form in options.form or FORMS[:2]]
+        return 0 if all(rows) else 1
     print("  ".join(["network".ljust(14), "form".ljust(24), "dlc equal", "  <= 1 qu", "ORT equal", "  <= 1 qu",
                      "   dlc ms", "   ORT ms", " float ms", "   /ORT", " /float"]))  # fmt: skip
     right = [verify(name, form, not options.no_timing, options.detail)

@@ -101,7 +101,7 @@ def quantize_by_compressor(source: pathlib.Path, feeds: Feeds, output: pathlib.P
     command = [folder / "bin/python", BENCH / "neural_compressor.py", source, data, output]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        raise RuntimeError(done.stdout.strip().splitlines()[-1])
+        raise RuntimeError(" | ".join(done.stdout.strip().splitlines()[-3:]))
 
 
 def find_sqnr(expected: list[list[np.ndarray]], found: list[list[np.ndarray]]) -> float:
@@ -146,7 +146,7 @@ def compare(name: str, samples: int, variants: Sequence[str]) -> bool:
             try:
                 quantizer(source, calibration, output)
             except Exception as error:  # noqa: BLE001 - another program's, to be shown
-                print(f"{name:14}  {label:40}  failed: {str(error)[:100]}", flush=True)
+                print(f"{name:14}  {label:40}  failed: {str(error)[-160:]}", flush=True)
                 continue
             seconds = time.monotonic() - begin
             found, ours = run_ort(output, feeds), run_dlc(output, feeds)
