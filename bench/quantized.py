@@ -226,11 +226,19 @@ void peak(int64_t rounds, int32_t *out) {
   for (int i = 1; i < 12; i++) s[0] = _mm512_add_epi32(s[0], s[i]);
   _mm512_storeu_si512(out, s[0]);
 }
+void read_all(const char *data, int64_t size, int32_t *out) {
+  __m512i s[8];
+  for (int i = 0; i < 8; i++) s[i] = _mm512_setzero_si512();
+  for (int64_t at = 0; at + 512 <= size; at += 512)
+    for (int i = 0; i < 8; i++)
+      s[i] = _mm512_or_si512(s[i], _mm512_loadu_si512(data + at + 64 * i));
+  for (int i = 1; i < 8; i++) s[0] = _mm512_or_si512(s[0], s[i]);
+  _mm512_storeu_si512(out, s[0]);
+}
 """
 
 
-def make_peak(folder: pathlib.Path) -> tuple[Callable[[], None], float]:
-    """A run of nothing but dot products, and how many products it does."""
+def build_peak(folder: pathlib.Path) -> Any:
     import ctypes
     import subprocess
 
@@ -238,7 +246,23 @@ def make_peak(folder: pathlib.Path) -> tuple[Callable[[], None], float]:
     source.write_text(PEAK)
     subprocess.run(["clang-22", "-O2", "-march=znver4", "-shared", "-fPIC", source, "-o", library],
                    check=True)  # fmt: skip
-    function = ctypes.CDLL(str(library)).peak
+    return ctypes.CDLL(str(library))
+
+
+def make_reader(folder: pathlib.Path, size: int) -> Callable[[], None]:
+    """A run of nothing but reading so many bytes, in order."""
+    import ctypes
+
+    function, data = build_peak(folder).read_all, np.ones(size, np.uint8)
+    out = (ctypes.c_int32 * 16)()
+    return lambda: function(data.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(size), out)
+
+
+def make_peak(folder: pathlib.Path) -> tuple[Callable[[], None], float]:
+    """A run of nothing but dot products, and how many products it does."""
+    import ctypes
+
+    function = build_peak(folder).peak
     out = (ctypes.c_int32 * 16)()
     rounds = 2_000_000
     return lambda: function(ctypes.c_int64(rounds), out), rounds * 12 * 64.0
@@ -338,11 +362,13 @@ def measure_blocks(size: int = 4096, block: int = 32) -> None:
                         w=random.standard_normal((size, size), np.float32))  # fmt: skip
             calls = [dlc.model.Call(compile_model(path, path.parent / "object"), [x], threads=1,
                                     keep_workspace=True) for path in (packed, real)]  # fmt: skip
-            ours, float_ours, theirs = time_all([*calls, bind(make_session(packed), {"x": x}).call])
-            rate = size * (size * bits / 8 + blocks * 4) / ours / 1e9
+            amount = size * (size * bits // 8 + blocks * 4)
+            ours, float_ours, theirs, read = time_all(
+                [*calls, bind(make_session(packed), {"x": x}).call, make_reader(folder, amount)]
+            )
             print(f"int{bits} {rows:3} x {size} x {size}  dlc {ours * 1e3:7.2f} ms  dlc f32 "
-                  f"{float_ours * 1e3:7.2f} ms  ORT {theirs * 1e3:7.2f} ms  {rate:6.1f} GB/s of weights",
-                  flush=True)  # fmt: skip
+                  f"{float_ours * 1e3:7.2f} ms  ORT {theirs * 1e3:7.2f} ms  {amount / ours / 1e9:6.1f} GB/s of weights, "
+                  f"{read / ours:6.1%} of reading", flush=True)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
