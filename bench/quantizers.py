@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import resource
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -157,13 +158,65 @@ def compare(name: str, samples: int, variants: Sequence[str]) -> bool:
     return first in ratios and ratios[first] >= max(ratios.values()) - 0.05
 
 
+def make_stream(name: str, samples: int) -> Iterator[dict[str, np.ndarray]]:
+    """One after the other, so that the data take no memory of note."""
+    (first,) = make_feeds(name, 1, 0)
+    random = np.random.default_rng(0)
+    for _ in range(samples):
+        yield {key: random.permuted(x) if np.issubdtype(x.dtype, np.integer)
+               else random.standard_normal(x.shape, np.float32) for key, x in first.items()}  # fmt: skip
+
+
+def calibrate_by(engine: str, name: str, samples: int) -> None:
+    """In this process: the seconds of the clock and of the processor, the peak of memory."""
+    from onnxruntime.quantization.calibrate import CalibrationDataReader, CalibrationMethod, create_calibrator
+
+    from dlc import quantize
+
+    class Reader(CalibrationDataReader):
+        left = make_stream(name, samples)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.left, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = prepare(name, make_feeds(name, 1, 0), pathlib.Path(folder))
+        begin, processor = time.monotonic(), time.process_time()
+        if engine == "dlc":
+            quantizer = quantize.Quantizer(onnx.load(source))
+            for batch in quantize.prefetch(make_stream(name, samples)):
+                quantizer.observe(batch)
+            quantizer.end_pass()
+        else:
+            augmented = str(pathlib.Path(folder, "augmented.onnx"))
+            calibrator = create_calibrator(source, None, augmented, calibrate_method=CalibrationMethod.MinMax)
+            calibrator.collect_data(Reader())
+            calibrator.compute_data()
+        seconds, spent = time.monotonic() - begin, time.process_time() - processor
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{name:14}  {engine:14}  {samples} samples  {seconds:7.1f} s  {spent:7.1f} s of processors  "
+          f"{peak:6.0f} MB at most", flush=True)  # fmt: skip
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench/quantizers", description=__doc__.split("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"networks; without one {', '.join(NAMES)}")
     parser.add_argument("--samples", type=int, default=16, help="for the calibration, and as many others to look at")
     parser.add_argument("--with", dest="variants", action="append", default=[], metavar="OPTIONS",
                         help="of dlc quantize, a row for each")  # fmt: skip
+    parser.add_argument("--calibration", action="store_true", help="measure the calibration alone, of --samples")
+    parser.add_argument("--by", choices=("dlc", "ORT"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.by:
+        calibrate_by(options.by, options.names[0], options.samples)
+        return 0
+    if options.calibration:
+        for name in options.names or ["resnet50"]:
+            for engine in ("dlc", "ORT"):
+                # A process for each, for its memory.
+                command = [sys.executable, __file__, f"--by={engine}", f"--samples={options.samples}", name]
+                subprocess.run(command, check=True)
+        return 0
     print("  ".join(["network".ljust(14), "quantizer".ljust(40), "SQNR, ORT", "dlc", "agree", "seconds"]))
     right = [compare(name, options.samples, ["", *options.variants]) for name in options.names or NAMES]
     return 0 if all(right) else 1
