@@ -56,7 +56,7 @@ def make_pages(count: int, seed: int) -> Iterator[dict[str, np.ndarray]]:
 
 def make_files(count: int, seed: int) -> Iterator[dict[str, np.ndarray]]:
     """Files of this project for Magika: the first and the last bytes."""
-    files = [p for f in FOLDERS for p in sorted((ROOT / f).rglob("*")) if p.is_file()]
+    files = [p for f in FOLDERS for p in sorted((ROOT / f).rglob("*")) if p.is_file() and p.suffix != ".pyc"]
     chosen = np.random.default_rng(seed).permutation(len(files))[:count]
     for i in chosen:
         data = files[i].read_bytes()
