@@ -124,6 +124,20 @@ def Add(a: Array, b: Array) -> Array:
     return a + b
 
 
+@operator
+def BatchNormalization(
+    x: Array, scale: Array, bias: Array, mean: Array, variance: Array, *, epsilon: float = 1e-5,
+    momentum: float = 0.9, training_mode: int = 0,
+) -> Array:  # fmt: skip
+    """Of an inference: the evaluator takes one with a momentum for a training."""
+    assert not training_mode, "expected an inference"
+
+    def along(parameter: Array) -> Array:
+        return parameter.reshape(-1, *[1] * (x.ndim - 2))
+
+    return along(scale) * (x - along(mean)) / np.sqrt(along(variance) + epsilon) + along(bias)
+
+
 def _quantized(function: Operator) -> Operator:
     """`function` of real numbers between integers."""
 

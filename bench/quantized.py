@@ -179,6 +179,38 @@ def verify(name: str, form: str, timing: bool, detail: bool) -> bool:
     return shares["dlc"].near >= 0.999
 
 
+# The products of bytes that AArch64 has: none, sdot and udot, usdot and smmla.
+ARMS = {"plain": "", "dotprod": "+dotprod", "i8mm": "+dotprod,+i8mm"}
+
+
+def verify_arms(name: str, form: str) -> bool:
+    """Prints a row for each kind of AArch64: whether its objects, run by the
+    emulator, give the bits that this machine's gives."""
+    subject = subjects.TABLE[name]
+    path = make_quantized(subject, form)
+    inputs = subject.make_inputs(make_session(path).get_inputs(), subject.sizes[0])
+    right = True
+    with tempfile.TemporaryDirectory() as directory:
+        folder = pathlib.Path(directory)
+        compiled = compile_model(path, folder / "here")
+        given = [inputs[info.name] for info in compiled.inputs]
+        expected = compiled.run(given)
+        for arm, features in ARMS.items():
+            place = folder / arm
+            place.mkdir()
+            flags = ["--threads=1", *([f"-mattr={features}"] if features else [])]
+            found = objects.compile(path, place, "aarch64", flags)
+            begin = time.monotonic()
+            results = objects.run_emulated(found, given, [y.dtype for y in expected])
+            same = [a.tobytes() == b.tobytes() for a, b in zip(results, expected)]
+            furthest = max(float(np.abs(a.astype(float) - b.astype(float)).max())
+                           for a, b in zip(results, expected))  # fmt: skip
+            right &= all(same)
+            print(f"{name:14}  {form:24}  {arm:8}  {'equal' if all(same) else 'DIFFERENT'}  furthest {furthest:g}"
+                  f"  {time.monotonic() - begin:.0f} s emulated", flush=True)  # fmt: skip
+    return right
+
+
 # The peak of vpdpbusd: sums that do not wait for each other.
 PEAK = r"""
 #include <immintrin.h>
@@ -194,11 +226,19 @@ void peak(int64_t rounds, int32_t *out) {
   for (int i = 1; i < 12; i++) s[0] = _mm512_add_epi32(s[0], s[i]);
   _mm512_storeu_si512(out, s[0]);
 }
+void read_all(const char *data, int64_t size, int32_t *out) {
+  __m512i s[8];
+  for (int i = 0; i < 8; i++) s[i] = _mm512_setzero_si512();
+  for (int64_t at = 0; at + 512 <= size; at += 512)
+    for (int i = 0; i < 8; i++)
+      s[i] = _mm512_or_si512(s[i], _mm512_loadu_si512(data + at + 64 * i));
+  for (int i = 1; i < 8; i++) s[0] = _mm512_or_si512(s[0], s[i]);
+  _mm512_storeu_si512(out, s[0]);
+}
 """
 
 
-def make_peak(folder: pathlib.Path) -> tuple[Callable[[], None], float]:
-    """A run of nothing but dot products, and how many products it does."""
+def build_peak(folder: pathlib.Path) -> Any:
     import ctypes
     import subprocess
 
@@ -206,7 +246,23 @@ def make_peak(folder: pathlib.Path) -> tuple[Callable[[], None], float]:
     source.write_text(PEAK)
     subprocess.run(["clang-22", "-O2", "-march=znver4", "-shared", "-fPIC", source, "-o", library],
                    check=True)  # fmt: skip
-    function = ctypes.CDLL(str(library)).peak
+    return ctypes.CDLL(str(library))
+
+
+def make_reader(folder: pathlib.Path, size: int) -> Callable[[], None]:
+    """A run of nothing but reading so many bytes, in order."""
+    import ctypes
+
+    function, data = build_peak(folder).read_all, np.ones(size, np.uint8)
+    out = (ctypes.c_int32 * 16)()
+    return lambda: function(data.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(size), out)
+
+
+def make_peak(folder: pathlib.Path) -> tuple[Callable[[], None], float]:
+    """A run of nothing but dot products, and how many products it does."""
+    import ctypes
+
+    function = build_peak(folder).peak
     out = (ctypes.c_int32 * 16)()
     rounds = 2_000_000
     return lambda: function(ctypes.c_int64(rounds), out), rounds * 12 * 64.0
@@ -306,11 +362,13 @@ def measure_blocks(size: int = 4096, block: int = 32) -> None:
                         w=random.standard_normal((size, size), np.float32))  # fmt: skip
             calls = [dlc.model.Call(compile_model(path, path.parent / "object"), [x], threads=1,
                                     keep_workspace=True) for path in (packed, real)]  # fmt: skip
-            ours, float_ours, theirs = time_all([*calls, bind(make_session(packed), {"x": x}).call])
-            rate = size * (size * bits / 8 + blocks * 4) / ours / 1e9
+            amount = size * (size * bits // 8 + blocks * 4)
+            ours, float_ours, theirs, read = time_all(
+                [*calls, bind(make_session(packed), {"x": x}).call, make_reader(folder, amount)]
+            )
             print(f"int{bits} {rows:3} x {size} x {size}  dlc {ours * 1e3:7.2f} ms  dlc f32 "
-                  f"{float_ours * 1e3:7.2f} ms  ORT {theirs * 1e3:7.2f} ms  {rate:6.1f} GB/s of weights",
-                  flush=True)  # fmt: skip
+                  f"{float_ours * 1e3:7.2f} ms  ORT {theirs * 1e3:7.2f} ms  {amount / ours / 1e9:6.1f} GB/s of weights, "
+                  f"{read / ours:6.1%} of reading", flush=True)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -320,12 +378,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--form", action="append", choices=FORMS)
     parser.add_argument("--no-timing", action="store_true", help="compare only")
     parser.add_argument("--detail", action="store_true", help="name the worst tensors")
+    parser.add_argument("--arm", action="store_true", help="run AArch64's objects under an emulator and compare bits")
     parser.add_argument("--kernels", action="store_true", help="measure single operators")
     options = parser.parse_args(arguments)
     if options.kernels:
         measure_kernels()
         measure_blocks()
         return 0
+    if options.arm:
+        rows = [verify_arms(name, form) for name in options.names or NAMES for form in options.form or FORMS[:2]]
+        return 0 if all(rows) else 1
     print("  ".join(["network".ljust(14), "form".ljust(24), "dlc equal", "  <= 1 qu", "ORT equal", "  <= 1 qu",
                      "   dlc ms", "   ORT ms", " float ms", "   /ORT", " /float"]))  # fmt: skip
     right = [verify(name, form, not options.no_timing, options.detail)

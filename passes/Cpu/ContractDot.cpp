@@ -8,12 +8,25 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace dlc;
 
 static constexpr int64_t kGroup = 4;
+
+std::optional<DotKind> dlc::parseDotKind(StringRef name) {
+  return llvm::StringSwitch<std::optional<DotKind>>(name)
+      .Case("none", DotKind::None)
+      .Case("vnni", DotKind::Vnni)
+      .Case("madd", DotKind::Madd)
+      .Case("sdot", DotKind::SDot)
+      .Case("i8mm", DotKind::I8mm)
+      .Case("sdot32", DotKind::SDot32)
+      .Case("i8mm32", DotKind::I8mm32)
+      .Default(std::nullopt);
+}
 
 std::optional<DotProducts> DotProducts::get(ContractEmitter &emitter) {
   ContractLoops &loops = emitter.loops;

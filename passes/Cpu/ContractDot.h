@@ -8,6 +8,9 @@
 
 namespace dlc {
 
+/// As the passes' option `dot` says it; nothing for another word.
+std::optional<DotKind> parseDotKind(llvm::StringRef name);
+
 /// Emits tiles of a contraction whose B is in groups (`dlc.dot`).
 class DotProducts {
 public:

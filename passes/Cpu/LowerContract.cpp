@@ -7,12 +7,12 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Cpu/ContractDot.h"
 #include "passes/Cpu/ContractEmit.h"
 #include "passes/Cpu/Passes.h"
 #include "passes/Cpu/VectorBody.h"
 #include "passes/Cpu/WinogradTransform.h"
 #include "passes/Remarks.h"
-#include "llvm/ADT/StringSwitch.h"
 
 namespace dlc {
 #define GEN_PASS_DEF_LOWERCONTRACT
@@ -56,18 +56,6 @@ void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
       << remark::add("kernel: one element after the other, since {0}", why);
   emitScalar(op, isa.threads, b);
   op.erase();
-}
-
-static std::optional<DotKind> parseDotKind(StringRef name) {
-  return llvm::StringSwitch<std::optional<DotKind>>(name)
-      .Case("none", DotKind::None)
-      .Case("vnni", DotKind::Vnni)
-      .Case("madd", DotKind::Madd)
-      .Case("sdot", DotKind::SDot)
-      .Case("i8mm", DotKind::I8mm)
-      .Case("sdot32", DotKind::SDot32)
-      .Case("i8mm32", DotKind::I8mm32)
-      .Default(std::nullopt);
 }
 
 namespace {

@@ -148,16 +148,23 @@ def LowerBlockProduct : Pass<"dlc-lower-block-product"> {
     weights are read once, in their order, and are floats in registers only.
     The scale and zero point of a block are applied to its sum.
 
+    With dot products of bytes and few rows, a row's numbers become whole ones
+    first: those of a block are multiples of the largest by 2^-23, in three
+    digits of 8 bits, whose products with the weights are summed exactly. What
+    the digits leave out is less than the rounding of float32 sums. Rows with
+    infinities, NaN or blocks of nothing but numbers below 1e-30 take the other
+    way.
+
     ```mlir
     linalg.generic {..., library_call = "dlc_block_product"}
-        ins(%bytes, %scales, %zeros, %low, %high : ...) outs(%y : memref<1x4x64xf32>)
+        ins(%bytes, %scales, %zeros, %a : ...) outs(%y : memref<1x4x64xf32>)
     ```
     becomes
     ```mlir
     dlc.parallel %c4 grain 1 {
       scf.for %block = ... {
-        %sums:8 = scf.for %byte = %c0 to %c16 step %c1 iter_args(...) -> (vector<16xf32>, ...) {
-          %w = vector.load %bytes[...] : ..., vector<16xi8>
+        %sums:8 = scf.for %group = %c0 to %c4 step %c1 iter_args(...) -> (vector<16xf32>, ...) {
+          %w = vector.load %bytes[...] : ..., vector<64xi8>
           ...
     ```
     Without this pass, or where an operand has another layout, they stay loops.
@@ -167,10 +174,14 @@ def LowerBlockProduct : Pass<"dlc-lower-block-product"> {
            "size of a vector register">,
     Option<"registers", "registers", "int64_t", "16", "how many of them there are">,
     Option<"fma", "fma", "bool", "false", "whether there are fused multiply-adds">,
+    Option<"dot", "dot", "std::string", "\"none\"",
+           "dot products of bytes: none, vnni, madd, sdot or i8mm">,
+    Option<"dotBytes", "dot-bytes", "int64_t", "0", "size of their registers">,
     Option<"threads", "threads", "bool", "false", "let threads share kernels">,
   ];
   let dependentDialects = [
-    "::dlc::DlcDialect", "::mlir::arith::ArithDialect",
+    "::dlc::DlcDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::arith::ArithDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }

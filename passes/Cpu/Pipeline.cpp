@@ -50,6 +50,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   blocks.vectorBytes = unit.bytes;
   blocks.registers = unit.registers;
   blocks.fma = unit.fma;
+  blocks.dot = contract.dot;
+  blocks.dotBytes = contract.dotBytes;
   blocks.threads = threads;
   pm.addPass(createLowerBlockProduct(blocks));
   // What else takes long, while its loops are known to be parallel; then

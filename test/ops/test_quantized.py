@@ -398,6 +398,18 @@ def expect_error(node, inputs, constants, message, **options):
         dlc.compile(model, opt_level=0)
 
 
+def test_axis_of_a_vector():
+    """A vector has one axis only, whatever a file's default says: biases that
+    onnx-neural-compressor writes have a scale for each element and no axis."""
+    random = np.random.default_rng(4)
+    node = helper.make_node("DequantizeLinear", ["x", "s", "z"], ["y"])
+    constants = {"s": random.uniform(1, 2, 6).astype(np.float32), "z": np.zeros(6, np.int32)}
+    model = make_model([node], [("x", np.int32, (6,))], constants)
+    x = random.integers(-1000, 1000, 6, np.int32)
+    np.testing.assert_array_equal(dlc.compile(model, opt_level=0).run([x])[0], x.astype(np.float32) * constants["s"])
+    expect_error(node, [("x", np.int32, (5,))], constants, "expected a scale or zero point")
+
+
 @pytest.mark.parametrize("scale", [0.0, np.nan, np.inf])
 def test_wrong_scales(scale):
     message = f"of finite numbers other than 0, found {scale:g} at element 1"

@@ -182,6 +182,70 @@ def test_matmul_nbits(lead, k, n, bits, block, zeros, bias, dynamic):
         np.testing.assert_allclose(found, expected, 1e-4, 1e-4 * np.abs(expected).max())
 
 
+def make_rows(random, rows, k):
+    """Of many sizes: by blocks, all 0, near the smallest and largest numbers."""
+    a = random.standard_normal((rows, k)) * 10.0 ** random.uniform(-3, 3, (rows, k))
+    for row, factor in zip(range(rows), (1, 1, 0, 1e-38, 1e30, 1e-20, 1, 1, 1)):
+        a[row] *= factor
+    a[:, :16] *= 1e-6
+    return a.astype(np.float32)
+
+
+@pytest.mark.parametrize("bits, block, zeros", [(4, 32, None), (4, 16, "packed"), (8, 256, None), (2, 128, "float"),
+                                                (8, 512, "packed"), (4, 256, "float")])  # fmt: skip
+def test_matmul_nbits_rounds_as_float32(bits, block, zeros):
+    """Rows, one or more, as whole numbers in digits: against float64, no worse than
+    float32's rounding of each product."""
+    random, k, n = np.random.default_rng(8), 1000, 70
+    constants = make_blocks(random, n, k, bits, block, zeros)
+    node = helper.make_node("MatMulNBits", ["a", *constants], ["y"], domain="com.microsoft", K=k, N=n,
+                            bits=bits, block_size=block)  # fmt: skip
+    blocks = -(-k // block)
+
+    def unpack(x, count):
+        x = x.reshape(n, -1)[..., None] >> np.arange(0, 8, bits, dtype=np.uint8) & (2**bits - 1)
+        return x.reshape(n, -1)[:, :count].astype(np.float64)
+
+    zero = {"float": lambda: constants["z"].reshape(n, blocks).astype(np.float64),
+            "packed": lambda: unpack(constants["z"], blocks), None: lambda: 2.0 ** (bits - 1)}[zeros]()  # fmt: skip
+    q = unpack(constants["b"], blocks * block)
+    scales = constants["s"].reshape(n, blocks).astype(np.float64)
+    w = (q - np.repeat(np.broadcast_to(zero, scales.shape), block, 1)) * np.repeat(scales, block, 1)
+    size = ((q + np.repeat(np.broadcast_to(zero, scales.shape), block, 1)) * np.repeat(scales, block, 1))[:, :k]
+    w = w[:, :k]
+    for shape in ([1, k], [8, k], [9, k], ["m", k]):
+        model = make_model([node], [("a", np.float32, shape)], constants, domains=["com.microsoft"])
+        compiled = dlc.compile(model, opt_level=1)
+        for rows in (1, 3, 8, 9) if shape[0] == "m" else shape[:1]:
+            a = make_rows(random, rows, k)
+            found = compiled.run({"a": a})["y"]
+            exact = a.astype(np.float64)
+            bound = 1e-6 * np.abs(exact) @ size.T + 1e-44 * k
+            assert (np.abs(found - exact @ w.T) <= bound).all(), (shape, rows)
+            a[0, 3], a[-1, 5] = (np.nan, np.nan) if rows == 1 else (np.inf, np.nan)
+            found = compiled.run({"a": a})["y"]
+            assert not np.isfinite(found[[0, -1]]).any()
+            assert (np.abs(found - exact @ w.T)[1:-1] <= bound[1:-1]).all()
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("features", ["+dotprod", "+dotprod,+i8mm"])
+def test_matmul_nbits_arm_dots(features, bits, tmp_path):
+    if not all(map(shutil.which, objects.CROSS["aarch64"][:2])):
+        pytest.skip(f"needs {' and '.join(objects.CROSS['aarch64'][:2])}")
+    random = np.random.default_rng(9)
+    constants = make_blocks(random, 70, 96, bits, 32, "packed")
+    node = helper.make_node("MatMulNBits", ["a", *constants], ["y"], domain="com.microsoft", K=96, N=70,
+                            bits=bits, block_size=32)  # fmt: skip
+    a = random.standard_normal((3, 96)).astype(np.float32)
+    model = make_model([node], [("a", np.float32, a.shape)], constants, domains=["com.microsoft"])
+    onnx.save(model, tmp_path / "network.onnx")
+    made = objects.compile(tmp_path / "network.onnx", tmp_path, "aarch64", ["-O1", f"-mattr={features}"])
+    (found,) = objects.run_emulated(made, [a], [np.float32])
+    expected = evaluate(model, {"a": a})[0]
+    np.testing.assert_allclose(found, expected, 1e-5, 1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("target", ["aarch64", "armv7"])
 def test_matmul_nbits_emulated(target, tmp_path):
     if not all(map(shutil.which, objects.CROSS[target][:2])):

@@ -92,8 +92,9 @@ struct BlockProduct {
                      f32);
   }
 
-  /// How many columns stand side by side: a cache line of weights.
-  static constexpr int64_t kPanel = 64;
+  /// How many columns stand side by side, and how many bytes of each: a lane of
+  /// 32 bits has bytes of one column, as dot products of bytes want it.
+  static constexpr int64_t kPanel = 64, kGroup = 4;
 
   /// [n, rows...] -> [panel, rows..., kPanel], filled up with zeros.
   Value toPanels(Value x) {
@@ -124,27 +125,26 @@ struct BlockProduct {
                              {node.dim(a, 0), node.index(padded - k)})},
           1);
     OpFoldResult m = node.dim(a, 0);
-    a = node.reshape(
-        a, {m, node.index(blocks), node.index(bytes), node.index(perByte)});
-    packed = node.reshape(
-        packed, {node.index(n), node.index(blocks), node.index(bytes)});
+    OpFoldResult groups = node.index(bytes / kGroup);
+    a = node.reshape(a, {m, node.index(blocks), groups, node.index(kGroup),
+                         node.index(perByte)});
+    packed = node.reshape(packed, {node.index(n), node.index(blocks), groups,
+                                   node.index(kGroup)});
+    packed = node.transpose(toPanels(packed), {0, 1, 2, 4, 3});
     MLIRContext *context = node.b.getContext();
-    AffineExpr dm, dp, db, dj, dc;
-    bindDims(context, dm, dp, db, dj, dc);
+    AffineExpr dm, dp, db, dg, dc, dt, di;
+    bindDims(context, dm, dp, db, dg, dc, dt, di);
     auto map = [&](ArrayRef<AffineExpr> exprs) {
-      return AffineMap::get(5, 0, exprs, context);
+      return AffineMap::get(7, 0, exprs, context);
     };
-    SmallVector<Value> inputs{e.plain(toPanels(packed)), toPanels(scales)};
-    SmallVector<AffineMap> maps{map({dp, db, dj, dc}), map({dp, db, dc})};
+    SmallVector<Value> inputs{e.plain(packed), toPanels(scales)};
+    SmallVector<AffineMap> maps{map({dp, db, dg, dc, dt}), map({dp, db, dc})};
     if (zeros) {
       inputs.push_back(toPanels(zeros));
       maps.push_back(map({dp, db, dc}));
     }
-    for (int64_t i = 0; i < perByte; ++i) {
-      Value part = node.sliceAxis(a, 3, node.index(i), node.index(1));
-      inputs.push_back(node.squeeze(part, {3}));
-      maps.push_back(map({dm, db, dj}));
-    }
+    inputs.push_back(a);
+    maps.push_back(map({dm, db, dg, dt, di}));
     maps.push_back(map({dm, dp, dc}));
     if (node.hasFailed || llvm::is_contained(inputs, Value()))
       return {};
@@ -152,39 +152,35 @@ struct BlockProduct {
     Value init = e.filled({m, node.index(columns / kPanel), node.index(kPanel)},
                           e.constant(0, f32));
     using utils::IteratorType;
-    SmallVector<IteratorType> loops{
-        IteratorType::parallel, IteratorType::parallel, IteratorType::reduction,
-        IteratorType::reduction, IteratorType::parallel};
+    SmallVector<IteratorType> loops(7, IteratorType::reduction);
+    loops[0] = loops[1] = loops[4] = IteratorType::parallel;
     auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
-      auto constant = [&](int64_t value) {
-        return arith::ConstantIntOp::create(b, loc, value, 32);
-      };
       auto fast = arith::FastMathFlagsAttr::get(
           context,
           arith::FastMathFlags::reassoc | arith::FastMathFlags::contract);
-      Value word = arith::ExtUIOp::create(b, loc, b.getI32Type(), args[0]);
+      auto constant = [&](int64_t value) {
+        return arith::ConstantIntOp::create(b, loc, value, 32);
+      };
+      Value q = arith::ExtUIOp::create(b, loc, b.getI32Type(), args[0]);
+      if (perByte > 1) {
+        Value number = linalg::IndexOp::create(b, loc, 6);
+        number = arith::IndexCastOp::create(b, loc, b.getI32Type(), number);
+        Value low = arith::MulIOp::create(b, loc, number, constant(bits));
+        q = arith::ShRUIOp::create(b, loc, q, low);
+        q = arith::AndIOp::create(b, loc, q, constant((1 << bits) - 1));
+      }
       Value zero = zeros ? args[2]
                          : arith::ConstantOp::create(
                                b, loc, b.getF32FloatAttr(getMiddle()));
-      ValueRange parts = args.drop_front(zeros ? 3 : 2);
-      Value sum;
-      for (int64_t i = 0; i < perByte; ++i) {
-        Value q = word;
-        if (i)
-          q = arith::ShRUIOp::create(b, loc, q, constant(i * bits));
-        if (i + 1 < perByte)
-          q = arith::AndIOp::create(b, loc, q, constant((1 << bits) - 1));
-        Value real = arith::SIToFPOp::create(b, loc, f32, q);
-        real = arith::SubFOp::create(b, loc, real, zero);
-        Value product = arith::MulFOp::create(b, loc, real, parts[i], fast);
-        sum =
-            sum ? arith::AddFOp::create(b, loc, sum, product, fast).getResult()
-                : product;
-      }
-      sum = arith::MulFOp::create(b, loc, sum, args[1], fast);
+      Value x = args[zeros ? 3 : 2];
+      Value real = arith::SIToFPOp::create(b, loc, f32, q);
+      real = arith::SubFOp::create(b, loc, real, zero);
+      Value product = arith::MulFOp::create(b, loc, real, x, fast);
+      product = arith::MulFOp::create(b, loc, product, args[1], fast);
       linalg::YieldOp::create(
           b, loc,
-          arith::AddFOp::create(b, loc, args.back(), sum, fast).getResult());
+          arith::AddFOp::create(b, loc, args.back(), product, fast)
+              .getResult());
     };
     auto product = linalg::GenericOp::create(node.b, node.loc, init.getType(),
                                              inputs, init, maps, loops, body);

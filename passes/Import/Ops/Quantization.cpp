@@ -78,6 +78,9 @@ static Value alignParameter(NodeImport &node, Value parameter, Value x) {
     return {};
   }
   int64_t given = node.getInt("axis", 1);
+  // onnx-neural-compressor leaves the axis of biases at its default, 1.
+  if (node.rank(x) == 1 && given == 1)
+    given = 0;
   if (given >= node.rank(x) || given < -node.rank(x)) {
     // No axis of x: one for all elements.
     Emit e(node);
@@ -85,7 +88,7 @@ static Value alignParameter(NodeImport &node, Value parameter, Value x) {
             "expected a scale of one element");
     return node.reshape(parameter, {});
   }
-  int64_t axis = node.axis("axis", 1, x);
+  int64_t axis = given < 0 ? given + node.rank(x) : given;
   Elements sizes(node.rank(x), node.index(1));
   if (node.hasFailed)
     return {};

@@ -1,0 +1,5 @@
+import sys
+
+from dlc.quantize.command import main
+
+sys.exit(main())

@@ -1,0 +1,204 @@
+"""Quantizes a model: writes one with QuantizeLinear and DequantizeLinear that
+any engine runs, or an object.
+
+usage: dlc quantize model.onnx --calibrate=DIR|file.npz -o model.int8.onnx
+
+Runs the compiled model on the calibration data, sees what values its tensors
+take, and puts a pair around every operator that has an integer form; weights
+get a scale for each channel, biases the product of both. Interrupted, it keeps
+what it has seen beside the output, and goes on from there when called again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import pathlib
+import sys
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+
+import dlc
+from dlc.quantize.calibrate import State, calibrate
+from dlc.quantize.files import Batches
+from dlc.quantize.mixed import Accuracy, Budget, search
+from dlc.quantize.options import FORMATS, METHODS, ROUNDINGS, Options
+from dlc.quantize.quantizer import Quantizer
+from dlc.quantize.report import Report
+
+# Beside an object or a library stands its header.
+OBJECTS = {".o": ("obj", "header"), ".so": ("shared", "header")}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    flags = _parse(arguments)
+    try:
+        _run(flags)
+        return 0
+    except KeyboardInterrupt:
+        print("dlc: interrupted; the same command goes on from where it was", file=sys.stderr)
+        return 130
+    except dlc.DlcError as error:
+        print(error, file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(f"dlc: error: {error}", file=sys.stderr)
+    return 1
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dlc quantize", description=__doc__.split("\n\n")[0])
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("-o", dest="output", required=True, type=pathlib.Path, metavar="FILE",
+                        help="model.int8.onnx, or model.o or model.so, compiled at once")  # fmt: skip
+    data = parser.add_argument_group("data")
+    data.add_argument("--calibrate", type=pathlib.Path, metavar="DIR|FILE",
+                      help="a folder of npz or npy files, each a batch, or one whose first axis "
+                      "is cut into batches")  # fmt: skip
+    data.add_argument("--batches", type=int, help="use so many of the data")
+    form = parser.add_argument_group("numbers")
+    form.add_argument("--method", choices=METHODS, default="minmax", help="how ranges are found")
+    form.add_argument("--activations", choices=("uint8", "int8"), default="uint8")
+    form.add_argument("--symmetric", action="store_true", help="no zero points")
+    form.add_argument("--per-tensor", action="store_true", help="one scale for all channels")
+    form.add_argument("--weights-only", action="store_true", help="activations stay in float")
+    form.add_argument("--bits", type=int, choices=(4, 8), default=8, help="of weights")
+    form.add_argument("--block", type=int, default=0, help="so many weights share a scale")
+    form.add_argument("--format", choices=FORMATS, default="qdq",
+                      help="nbits: MatMulNBits of com.microsoft where it fits")  # fmt: skip
+    better = parser.add_argument_group("accuracy")
+    better.add_argument("--rounding", choices=ROUNDINGS, default="nearest", help="of weights")
+    better.add_argument("--equalize", action="store_true", help="the channels between convolutions")
+    better.add_argument("--smooth", type=float, nargs="?", const=0.5, metavar="EXPONENT",
+                        help="move outliers of activations into weights (SmoothQuant)")  # fmt: skip
+    better.add_argument("--correct-bias", action="store_true", help="by what rounding changes in the mean")
+    better.add_argument("--keep", action="append", default=[], metavar="NODE", help="stays in float")
+    mixed = parser.add_argument_group("budget")
+    mixed.add_argument("--min-sqnr", type=_decibels, metavar="DB", help="30dB: at the worst output")
+    mixed.add_argument("--max-drop", type=_share, metavar="SHARE", help="1%%: of the accuracy on --labels")
+    mixed.add_argument("--labels", type=pathlib.Path, metavar="FILE",
+                       help="a label for each sample of the data: npy, or text with one a line")  # fmt: skip
+    mixed.add_argument("--look-at", type=int, default=4, metavar="N", help="so many batches for each layer")
+    mixed.add_argument("--no-times", action="store_true", help="do not measure layers")
+    mixed.add_argument("--report", type=pathlib.Path, metavar="FILE", help="the table as .json or text")
+    mixed.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="the table as a picture")
+    target = parser.add_argument_group("an object")
+    target.add_argument("-target", "--target", help="as of dlc")
+    target.add_argument("-mcpu", "--mcpu", help="as of dlc")
+    target.add_argument("-mattr", "--mattr", help="as of dlc")
+    target.add_argument("--threads", type=int, help="as of dlc")
+    target.add_argument("--name", help="as of dlc")
+    return parser.parse_args(arguments)
+
+
+def _decibels(text: str) -> float:
+    return float(text[:-2] if text.lower().endswith("db") else text)
+
+
+def _share(text: str) -> float:
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+
+
+def _run(flags: argparse.Namespace) -> None:
+    kind = flags.output.suffix
+    compiling = (flags.target, flags.mcpu, flags.mattr, flags.threads, flags.name)
+    if kind not in OBJECTS and any(x is not None for x in compiling):
+        raise ValueError(f"expected an output .o or .so to compile to, found '{flags.output}'")
+    budget = flags.min_sqnr is not None or flags.max_drop is not None
+    if not budget and (flags.report or flags.svg or flags.labels):
+        raise ValueError("expected --min-sqnr or --max-drop with --labels, --report or --svg")
+    if (flags.max_drop is None) != (flags.labels is None):
+        raise ValueError("expected --max-drop and --labels together")
+    options = Options(
+        method=flags.method, activations=flags.activations, symmetric=flags.symmetric,
+        per_channel=not flags.per_tensor, weights_only=flags.weights_only, weight_bits=flags.bits,
+        block=flags.block, format=flags.format, rounding=flags.rounding, equalize=flags.equalize,
+        smooth=flags.smooth, correct_bias=flags.correct_bias, keep=tuple(flags.keep),
+    )  # fmt: skip
+    if budget and options.weights_only:
+        raise ValueError("expected quantized activations for a budget, found --weights-only")
+    if options.needs_data and flags.calibrate is None:
+        raise ValueError("expected --calibrate=DIR or a file, or --weights-only")
+    model = flags.model.read_bytes()
+    quantizer = Quantizer(_load(flags.model), options)
+    for note in quantizer.notes:
+        _say(note)
+    if not options.needs_data:
+        _write(quantizer.finish(), flags)
+        return
+    batches = Batches(flags.calibrate, quantizer.inputs, _find_batch(quantizer), flags.batches)
+    key = json.dumps([dataclasses.asdict(options), str(flags.calibrate), flags.batches])
+    state = State(flags.output, hashlib.sha256(model + key.encode()).hexdigest())
+    calibrate(quantizer, batches, state, _say)
+    if budget:
+        made, report = search(quantizer, batches, _make_budget(flags, quantizer, batches), _say)
+        _show(report, flags)
+    else:
+        made = quantizer.finish()
+    _write(made, flags)
+    state.path.unlink(missing_ok=True)
+
+
+def _load(path: pathlib.Path) -> onnx.ModelProto:
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load(path)
+    except DecodeError:
+        raise ValueError(f"expected an ONNX model, found '{path}'") from None
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _find_batch(quantizer: Quantizer) -> int:
+    first = next(i for i in quantizer.graph.graph.input if i.name in quantizer.inputs)
+    dims = first.type.tensor_type.shape.dim
+    return dims[0].dim_value if dims else 1
+
+
+def _make_budget(flags: argparse.Namespace, quantizer: Quantizer, batches: Batches) -> Budget:
+    metric = None
+    if flags.labels is not None:
+        metric = Accuracy(batches, quantizer.inputs, _read_labels(flags.labels))
+    return Budget(flags.min_sqnr, flags.max_drop, metric, flags.look_at, not flags.no_times)
+
+
+def _read_labels(path: pathlib.Path) -> np.ndarray:
+    if path.suffix == ".npy":
+        labels = np.load(path, allow_pickle=False)
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"expected a list of integers in '{path}', found {labels.dtype} of rank {labels.ndim}")
+        return labels
+    words = path.read_text().split()
+    wrong = next((w for w in words if not w.lstrip("-").isdigit()), None)
+    if wrong is not None:
+        raise ValueError(f"expected an integer a line in '{path}', found '{wrong}'")
+    return np.array([int(w) for w in words], np.int64)
+
+
+def _show(report: Report, flags: argparse.Namespace) -> None:
+    print(report.to_text())
+    if flags.report:
+        text = report.to_json() if flags.report.suffix == ".json" else report.to_text()
+        flags.report.write_text(text + "\n")
+    if flags.svg:
+        flags.svg.write_text(report.to_svg())
+
+
+def _write(model: onnx.ModelProto, flags: argparse.Namespace) -> None:
+    emit = OBJECTS.get(flags.output.suffix)
+    if emit is None:
+        onnx.save(model, flags.output)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        # The object is named after the output, as dlc does it after the model.
+        path = pathlib.Path(folder, flags.output.stem + ".onnx")
+        onnx.save(model, path)
+        dlc.compile_to_file(path, flags.output, emit=emit, target=flags.target, cpu=flags.mcpu,
+                            features=flags.mattr, threads=flags.threads, name=flags.name)  # fmt: skip

@@ -1,0 +1,109 @@
+"""Puts QuantizeLinear and DequantizeLinear into a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from dlc.quantize.graph import Graph
+from dlc.quantize.options import Options
+from dlc.quantize.plan import Plan
+from dlc.quantize.products import PRODUCTS, find_product
+from dlc.quantize.ranges import Histogram
+from dlc.quantize.weights import Weights
+
+
+class Pairs:
+    """Rewrites `graph`; `ranges` has what was seen of its tensors."""
+
+    def __init__(
+        self, graph: Graph, options: Options, ranges: Mapping[str, Histogram], weights: Weights
+    ) -> None:
+        self.graph, self.options, self.ranges, self.weights = graph, options, ranges, weights
+        self.nodes: list[onnx.NodeProto] = []
+        self.scales: dict[str, np.float32] = {}  # of activations
+        self.replaced: dict[str, str] = {}
+        self.parameters: dict[str, tuple[str, str, np.float32]] = {}
+
+    def run(self, plan: Plan | None, keep: set[str]) -> None:
+        """Without a plan only weights are quantized. The nodes `keep` are not touched."""
+        wanted = set(plan.tensors) if plan else set()
+        for name in self.graph.inputs:
+            self.add_pair(name, plan, wanted)
+        for node in list(self.graph.graph.node):
+            isInteger = plan is None or plan.reads_integers(node)
+            if node.op_type in PRODUCTS and isInteger and node.name not in keep:
+                self._quantize_weights(node)
+            self.nodes.append(node)
+            if isInteger:
+                for i, name in enumerate(node.input):
+                    node.input[i] = self.replaced.get(name, name)
+            for name in node.output:
+                self.add_pair(name, plan, wanted)
+        self.graph.set_nodes(self.nodes)
+
+    def _find_parameters(self, name: str) -> tuple[str, str, np.float32]:
+        if name in self.parameters:
+            return self.parameters[name]
+        options = self.options
+        dtype = np.dtype(options.activations)
+        info = np.iinfo(dtype)
+        histogram = self.ranges.get(name)
+        if histogram is None or histogram.low > histogram.high:
+            raise ValueError(f"no batch showed the values of tensor '{name}'")
+        low, high = histogram.find_range(options.method, 256, options.symmetric)
+        if options.symmetric:
+            scale, zero = max(-low, high) / 127, 0 if info.min else 128
+        else:
+            scale = (high - low) / 255
+            zero = int(np.rint(info.min - low / scale)) if scale else info.min
+        scale = np.float32(scale) or np.float32(1)
+        self.parameters[name] = (
+            self.graph.add_constant(name + "_scale", np.asarray(scale, np.float32)),
+            self.graph.add_constant(name + "_zero", np.asarray(zero, dtype)),
+            scale,
+        )
+        return self.parameters[name]
+
+    def add_pair(self, name: str, plan: Plan | None, wanted: set[str]) -> None:
+        if plan is None or name not in wanted:
+            return
+        scale, zero, value = self._find_parameters(plan.shared.get(name, name))
+        whole = self.graph.new_name(name + "_quantized")
+        real = self.graph.new_name(name + "_dequantized")
+        self.nodes += [helper.make_node("QuantizeLinear", [name, scale, zero], [whole], whole),
+                       helper.make_node("DequantizeLinear", [whole, scale, zero], [real], real)]  # fmt: skip
+        self.replaced[name] = real
+        self.scales[real] = value
+
+    def _quantize_weights(self, node: onnx.NodeProto) -> None:
+        product = find_product(self.graph, node)
+        if product is None:
+            return
+        nodes, scale = self.weights.quantize(product)
+        self.nodes += nodes
+        x = self.replaced.get(node.input[0])
+        attributes = product.attributes
+        isScaled = node.op_type == "Gemm" and (
+            attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1
+        )
+        if x is not None and len(node.input) > 2 and node.input[2] and not isScaled:
+            self._quantize_bias(node, self.scales[x] * scale)
+
+    def _quantize_bias(self, node: onnx.NodeProto, scale: np.ndarray) -> None:
+        values = self.graph.value(node.input[2])
+        if values is None or values.ndim != 1 or values.size < scale.size:
+            return
+        whole = np.rint(values.astype(np.float64) / scale)
+        if not np.abs(whole).max(initial=0) < 2**31:
+            return
+        stored = self.graph.add_constant(node.input[2] + "_quantized", whole.astype(np.int32))
+        self.graph.add_constant(stored + "_scale", np.asarray(scale, np.float32))
+        self.graph.add_constant(stored + "_zero", np.zeros(np.shape(scale), np.int32))
+        real = self.graph.new_name(stored + "_dequantized")
+        inputs = [stored, stored + "_scale", stored + "_zero"]
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [real], real, axis=0))
+        node.input[2] = real

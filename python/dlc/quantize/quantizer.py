@@ -1,0 +1,181 @@
+"""One model on its way: what is to be seen of it, pass by pass over the data,
+and then the quantized one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from dlc.quantize import smooth
+from dlc.quantize.equalize import equalize
+from dlc.quantize.graph import BLOCK_OPSET, OPSET, Graph
+from dlc.quantize.options import Options
+from dlc.quantize.pairs import Pairs
+from dlc.quantize.plan import Plan
+from dlc.quantize.probes import ChannelProbe, GramProbe, Instrumented, Probe, RangeProbe
+from dlc.quantize.products import Product, find_product
+from dlc.quantize.ranges import Histogram
+from dlc.quantize.weights import Weights
+
+WIDEST = 8192  # columns of a matrix whose inputs' products are kept (256 MB)
+
+
+class Quantizer:
+    """`observe` sees batches, `end_pass` says that those were all, and `finish`
+    gives the model. With `Options.smooth` the data is seen twice."""
+
+    def __init__(self, model: onnx.ModelProto, options: Options = Options()) -> None:
+        self.options = options
+        # Convolutions have no MatMulNBits.
+        isBlocked = options.weight_bits == 4 or (options.block and options.format == "qdq")
+        self.graph = Graph(model, BLOCK_OPSET if isBlocked else OPSET)
+        self.notes: list[str] = []
+        """What was asked for and isn't done everywhere."""
+        names = {node.name for node in self.graph.graph.node}
+        for name in options.keep:
+            if name not in names:
+                raise ValueError(f"expected the name of a node that stays in float, found '{name}'")
+        if options.equalize:
+            count = equalize(self.graph)
+            self.notes.append(f"equalized {count} pairs of layers")
+            self.graph.refresh()
+        self.sites = smooth.find_sites(self.graph) if options.smooth is not None else []
+        self.passes = 2 if self.sites else 1 if options.needs_data else 0
+        self.number = 0
+        self.batches = 0
+        """Of this pass."""
+        self._compiled: Instrumented | None = None
+        self.past: list[list[Probe]] = []
+        """The probes of earlier passes."""
+        self._start_pass()
+
+    def _start_pass(self) -> None:
+        self.probes: list[Probe] = []
+        self.batches = 0
+        self._compiled = None
+        if self.number >= self.passes:
+            return
+        if self.sites and self.number == 0:
+            self.probes = [smooth.make_probe(site) for site in self.sites]
+            return
+        options = self.options
+        self.plan = None if options.weights_only else Plan(self.graph, set(options.keep))
+        if self.plan:
+            self.probes += [RangeProbe(name, options.method != "minmax")
+                            for name in self.plan.tensors if name not in self.plan.shared]  # fmt: skip
+        products = [p for node in self.graph.graph.node
+                    if (p := find_product(self.graph, node)) is not None and p.is_matrix
+                    and (self.plan is None or node.name in self.plan.integer)
+                    and node.name not in options.keep]  # fmt: skip
+        if options.correct_bias:
+            for product in {p.node.input[0]: p for p in products}.values():
+                isConv = product.operator == "Conv"
+                channels = product.matrix().shape[2]
+                if isConv:
+                    channels = product.values.shape[1] * product.groups
+                axis = 1 if isConv else -1
+                self.probes.append(ChannelProbe(product.node.input[0], axis, channels, mean=True))
+        if options.rounding != "nearest":
+            self.probes += [p for product in products if (p := self._watch(product)) is not None]
+
+    def _watch(self, product: Product) -> GramProbe | None:
+        columns = product.matrix().shape[2]
+        if columns > WIDEST:
+            self.notes.append(f"node '{product.node.name}' sums {columns} numbers, more than {WIDEST}: "
+                              "its weights are rounded to the nearest")  # fmt: skip
+            return None
+        return GramProbe(product.node.input[0], product)
+
+    @property
+    def inputs(self) -> list[str]:
+        return self.graph.inputs
+
+    @property
+    def needs_data(self) -> bool:
+        return self.number < self.passes
+
+    def observe(self, batch: Mapping[str, Any]) -> None:
+        """Sees one batch: an array for each input."""
+        if not self.needs_data:
+            return
+        check_batch(self.graph, batch, self.batches)
+        if self._compiled is None:
+            self._compiled = Instrumented(self.graph, self.probes)
+        self._compiled.run(batch)
+        self.batches += 1
+
+    def end_pass(self) -> None:
+        """All of the data was seen."""
+        if self.sites and self.number == 0 and self.batches:
+            probes = [p for p in self.probes if isinstance(p, ChannelProbe)]
+            assert self.options.smooth is not None
+            smooth.apply(self.graph, self.sites, probes, self.options.smooth)
+        self.past.append(self.probes)
+        self.number += 1
+        if self.number < self.passes:
+            self._start_pass()
+
+    @property
+    def ranges(self) -> dict[str, Histogram]:
+        """Of all tensors that may have a pair: a move's result has its operand's."""
+        seen = self.past[-1] if self.past else []
+        found = {p.tensor: p.histogram for p in seen if isinstance(p, RangeProbe)}
+        if found and self.plan:
+            found |= {name: found[other] for name, other in self.plan.shared.items()}
+        return found
+
+    def finish(self, keep: Sequence[str] = ()) -> onnx.ModelProto:
+        """The quantized model; the nodes `keep` stay in float, besides those of the
+        options. May be called again for others."""
+        if self.needs_data:
+            self.end_pass()
+        if self.needs_data:
+            raise ValueError("expected the data a second time, since activations are smoothed")
+        seen = self.past[-1] if self.past else []
+        graph = self.graph.copy()
+        kept = {*self.options.keep, *keep}
+        ranges = self.ranges
+        means = {p.tensor: p.means for p in seen if isinstance(p, ChannelProbe)}
+        plan = None if self.options.weights_only else Plan(graph, kept)
+        weights = Weights(graph, self.options, find_grams(seen), means)
+        Pairs(graph, self.options, ranges, weights).run(plan, kept)
+        onnx.checker.check_model(graph.model)
+        return graph.model
+
+
+def find_grams(probes: Sequence[Probe]) -> dict[tuple[str, int], np.ndarray]:
+    """Nodes that share weights are rounded by what all of them see."""
+    grams: dict[tuple[str, int], np.ndarray] = {}
+    for probe in probes:
+        if isinstance(probe, GramProbe):
+            key = probe.product.key
+            grams[key] = grams[key] + probe.gram if key in grams else probe.gram
+    return grams
+
+
+def check_batch(graph: Graph, batch: Mapping[str, Any], number: int) -> None:
+    """A batch has an array for each input, of its type and shape."""
+    for info in graph.graph.input:
+        if info.name in graph.constants:
+            continue
+        if info.name not in batch:
+            found = ", ".join(batch) or "none"
+            raise ValueError(f"expected an array '{info.name}' in batch {number + 1}, found {found}")
+        tensor = info.type.tensor_type
+        expected = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        sizes = [d.dim_value if d.WhichOneof("value") == "dim_value" else None
+                 for d in tensor.shape.dim]  # fmt: skip
+        array = np.asarray(batch[info.name])
+        fits = not tensor.HasField("shape") or len(sizes) == array.ndim and all(
+            size in (None, found) for size, found in zip(sizes, array.shape)
+        )
+        if array.dtype != expected or not fits:
+            shape = "x".join("?" if s is None else str(s) for s in sizes)
+            raise ValueError(
+                f"expected '{info.name}' of {expected} {shape} in batch {number + 1}, found "
+                f"{array.dtype} {'x'.join(map(str, array.shape))}"
+            )
