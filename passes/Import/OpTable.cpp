@@ -89,6 +89,18 @@ Value NodeImport::storedInput(unsigned i) {
   return value ? graph.lookup(value) : Value();
 }
 
+void NodeImport::replaceInput(unsigned i, Value value) {
+  if (widened.size() <= i)
+    widened.resize(i + 1);
+  widened[i] = value;
+}
+
+ImportResult dlc::importAs(NodeImport &node, StringRef name) {
+  const OpRow *row = findOpRow("", name);
+  assert(row && "expected an operator of the table");
+  return row->import(node);
+}
+
 /// `x` in f32, null where its elements are no floats of fewer bits. A constant
 /// of one element stays one, for rows that look at its value.
 Value NodeImport::widen(Value x) {
