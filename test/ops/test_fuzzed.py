@@ -148,3 +148,32 @@ def test_no_element_in_a_sequence():
 def test_shrink_of_what_has_no_sign():
     x = np.array([0, 1, 2, 200], np.uint8)
     check("Shrink", [x], [("uint8", 1)], opset=9, lambd=1.0, bias=1.0)
+
+
+def test_a_map_of_a_map():
+    """Only what the first puts into its sequence says the rank of the items."""
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        main (int64[n] x) => (int64[m] y) {
+          s = SequenceConstruct (x, x)
+          a = SequenceMap (s) <body = first (int64[] u) => (int64[] v) { v = Neg (u) }>
+          b = SequenceMap (a) <body = second (int64[] w) => (int64[] z) { z = Abs (w) }>
+          one = Constant <value_int = 1> ()
+          y = SequenceAt (b, one)
+        }""")
+    (y,) = dlc.compile(model, opt_level=1).run([np.array([3, -4])])
+    np.testing.assert_array_equal(y, [3, 4])
+
+
+def test_sums_of_columns_of_one_that_is_chosen():
+    """An operand of the sum is read at a constant 0 along a dimension of size 1."""
+    x = np.array([[1, 5, 2], [7, 0, 7], [1, 1, 4]], np.float32)
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 13]>
+        main (float[n, 3] x) => (float[m, 3] y) {
+          h = Hardmax <axis = 1> (x)
+          axes = Constant <value_ints = [0]> ()
+          y = ReduceSum (h, axes)
+        }""")
+    (y,) = dlc.compile(model, opt_level=1).run([x])
+    np.testing.assert_array_equal(y, [[1, 1, 1]])
