@@ -34,9 +34,9 @@ Expected<std::string> dlc::assemblePtx(StringRef ptx, StringRef arch) {
   if (!program)
     return program.takeError();
   SmallString<128> source, result, log;
-  for (auto [path, ending] : {std::pair(&source, "ptx"),
-                              std::pair(&result, "cubin"),
-                              std::pair(&log, "txt")})
+  for (auto [path, ending] :
+       {std::pair(&source, "ptx"), std::pair(&result, "cubin"),
+        std::pair(&log, "txt")})
     if (std::error_code code =
             sys::fs::createTemporaryFile("dlc-assemble", ending, *path))
       return createStringError(
@@ -52,8 +52,8 @@ Expected<std::string> dlc::assemblePtx(StringRef ptx, StringRef arch) {
       os << ptx;
   }
   if (code)
-    return createStringError(formatv("cannot write '{0}': {1}", source,
-                                     code.message()));
+    return createStringError(
+        formatv("cannot write '{0}': {1}", source, code.message()));
   std::string flag = ("-arch=" + arch).str();
   std::vector<StringRef> arguments = {*program, flag, source, "-o", result};
   std::optional<StringRef> redirects[] = {StringRef(""), StringRef(log),
@@ -70,7 +70,7 @@ Expected<std::string> dlc::assemblePtx(StringRef ptx, StringRef arch) {
   }
   ErrorOr<std::unique_ptr<MemoryBuffer>> made = MemoryBuffer::getFile(result);
   if (!made)
-    return createStringError(formatv("cannot read '{0}': {1}", result,
-                                     made.getError().message()));
+    return createStringError(
+        formatv("cannot read '{0}': {1}", result, made.getError().message()));
   return (*made)->getBuffer().str();
 }

@@ -150,6 +150,41 @@ def test_shrink_of_what_has_no_sign():
     check("Shrink", [x], [("uint8", 1)], opset=9, lambd=1.0, bias=1.0)
 
 
+def test_pad_of_no_rows():
+    x = np.ones((1, 3), np.float32)
+    check("Pad", [x, np.array([-1, 0, 0, 2])], [("float32", 2)], constants=(1,), opset=13)
+
+
+def test_a_scalar_of_few_bits():
+    dtype = helper.tensor_dtype_to_np_dtype(TensorProto.UINT4)
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)], "g",
+        [helper.make_tensor_value_info("x", TensorProto.UINT4, [])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 25)], ir_version=10)
+    assert dlc.compile(model, opt_level=1).run([np.array(9).astype(dtype)])[0] == 9
+
+
+@pytest.mark.parametrize("kind", ["FLOAT6E2M3", "FLOAT6E3M2"])
+def test_inputs_of_6_bits(kind):
+    values = np.array([-7.5, -0.25, 0, 0.25, 1.25, 7.5], np.float32)
+    small = values.astype(helper.tensor_dtype_to_np_dtype(getattr(TensorProto, kind)))
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT),
+         helper.make_node("Cast", ["y"], ["z"], to=getattr(TensorProto, kind))],
+        "g",
+        [helper.make_tensor_value_info("x", getattr(TensorProto, kind), [6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [6]),
+         helper.make_tensor_value_info("z", getattr(TensorProto, kind), [6])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 28)], ir_version=13)
+    compiled = dlc.compile(model, opt_level=1)
+    y, z = compiled.run([small])
+    np.testing.assert_array_equal(y, small.astype(np.float32))
+    np.testing.assert_array_equal(z.astype(np.float32), y)
+
+
 def test_a_map_of_a_map():
     """Only what the first puts into its sequence says the rank of the items."""
     model = parser.parse_model("""
