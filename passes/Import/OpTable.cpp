@@ -85,14 +85,16 @@ Value NodeImport::input(unsigned i) {
 }
 
 Value NodeImport::storedInput(unsigned i) {
+  if (Value value = replaced.lookup(i))
+    return value;
   Value value = node.getInput(i);
   return value ? graph.lookup(value) : Value();
 }
 
 void NodeImport::replaceInput(unsigned i, Value value) {
-  if (widened.size() <= i)
-    widened.resize(i + 1);
-  widened[i] = value;
+  replaced[i] = value;
+  if (i < widened.size())
+    widened[i] = {};
 }
 
 ImportResult dlc::importAs(NodeImport &node, StringRef name) {

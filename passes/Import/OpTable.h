@@ -342,7 +342,9 @@ private:
   mlir::Value createInferred(mlir::OperationState &state);
   mlir::Value widen(mlir::Value x);
 
-  /// What input i is seen as, null where that is as it is.
+  /// Inputs that the row has given another value.
+  llvm::SmallDenseMap<unsigned, mlir::Value> replaced;
+  /// Input i in f32, null where it is another one as it is.
   llvm::SmallVector<mlir::Value> widened;
   /// The type of the first input that was widened, null where none was.
   mlir::Type narrowType;

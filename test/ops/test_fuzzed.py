@@ -212,3 +212,26 @@ def test_sums_of_columns_of_one_that_is_chosen():
         }""")
     (y,) = dlc.compile(model, opt_level=1).run([x])
     np.testing.assert_array_equal(y, [[1, 1, 1]])
+
+
+def test_the_last_column_of_bytes():
+    """A vector of one byte was stored as four, over the row behind it."""
+    random = np.random.default_rng(1)
+    a, b = (random.integers(-128, 128, shape).astype(np.int8) for shape in ((2, 2, 3, 8), (2, 8, 17)))
+    parameters = {"as": 0.066, "az": -2, "bs": 0.156, "bz": 7, "ys": 0.165, "yz": 0}
+    constants = [
+        onnx.numpy_helper.from_array(np.array(value, np.float32 if name.endswith("s") else np.int8), name)
+        for name, value in parameters.items()
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("QLinearMatMul", ["a", "as", "az", "b", "bs", "bz", "ys", "yz"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("a", TensorProto.INT8, a.shape),
+         helper.make_tensor_value_info("b", TensorProto.INT8, b.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, [2, 2, 3, 17])],
+        constants,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    feeds = {"a": a, "b": b}
+    found = dlc.compile(model).run(feeds)["y"]
+    np.testing.assert_array_equal(found, run_runtime(model, feeds)[0])
