@@ -235,3 +235,15 @@ def test_the_last_column_of_bytes():
     feeds = {"a": a, "b": b}
     found = dlc.compile(model).run(feeds)["y"]
     np.testing.assert_array_equal(found, run_runtime(model, feeds)[0])
+
+
+def test_pad_of_strings():
+    x = np.array([["a", "bc"]], object)
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        main (string[n, m] x) => (string[k, l] y) {
+          pads = Constant <value_ints = [0, 1, 1, 0]> ()
+          y = Pad (x, pads)
+        }""")
+    (y,) = dlc.compile(model, opt_level=1).run([x])
+    assert y.tolist() == [["", "a", "bc"], ["", "", ""]]
