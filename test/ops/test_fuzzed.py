@@ -247,3 +247,12 @@ def test_pad_of_strings():
         }""")
     (y,) = dlc.compile(model, opt_level=1).run([x])
     assert y.tolist() == [["", "a", "bc"], ["", "", ""]]
+
+
+def test_booleans_of_numbers_in_strings():
+    x = np.array(["3.5", "0", "-2", "0.0"], object)
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        main (string[n] x) => (bool[n] y) { y = Cast <to = 9> (x) }""")
+    (y,) = dlc.compile(model, opt_level=1).run([x])
+    assert y.tolist() == [True, False, True, False]
