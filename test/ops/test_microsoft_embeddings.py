@@ -78,7 +78,7 @@ def test_indices_outside():
         ("EmbedLayerNormalization", [ids(9), ids(2), real(9, D), real(6, D), None, real(D), real(D)], {},
          "expected segment_ids and their table both or none"),
         ("EmbedLayerNormalization", [ids(9), None, real(9, D), real(3, D), None, real(D), real(D)], {},
-         "expected a range within dimension 0 of size 3, found 0 to 4"),
+         "expected a range within dimension 0 of size 3, found 0 to 3"),
         ("EmbedLayerNormalization", [ids(9, (S,)), None, real(9, D), real(3, D), None, real(D), real(D)], {},
          "expected input_ids and tables of rank 2"),
         ("RotaryEmbedding", [real(S, D), ids(9), real(9, 4), real(9, 4)], {}, "of rank 3 or 4, found rank 2"),
