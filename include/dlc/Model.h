@@ -60,6 +60,8 @@ enum dlc_dtype {
   DLC_FLOAT8E8M0 = 24, /* uint8_t, bits */
   DLC_UINT2 = 25,      /* uint8_t, 0 to 3, one element a byte */
   DLC_INT2 = 26,       /* uint8_t, low 2 bits, one element a byte */
+  DLC_FLOAT6E2M3 = 27, /* uint8_t, low 6 bits, one element a byte */
+  DLC_FLOAT6E3M2 = 28, /* uint8_t, low 6 bits, one element a byte */
   /* Added to the element type of a value that is no tensor: `data` points to
      a dlc_sequence then. */
   DLC_SEQUENCE = 0x100,   /* a sequence of tensors */

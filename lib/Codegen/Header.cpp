@@ -63,6 +63,10 @@ static CType cType(int32_t dtype) {
     return {"uint8_t", "float8e8m0 bits"};
   case DLC_FLOAT4E2M1:
     return {"uint8_t", "float4e2m1, one element a byte"};
+  case DLC_FLOAT6E2M3:
+    return {"uint8_t", "float6e2m3, one element a byte"};
+  case DLC_FLOAT6E3M2:
+    return {"uint8_t", "float6e3m2, one element a byte"};
   case DLC_UINT4:
     return {"uint8_t", "uint4, one element a byte"};
   case DLC_INT4:

@@ -61,6 +61,10 @@ static int32_t dtypeOf(Type type) {
     return DLC_FLOAT8E8M0;
   if (isa<Float4E2M1FNType>(type))
     return DLC_FLOAT4E2M1;
+  if (isa<Float6E2M3FNType>(type))
+    return DLC_FLOAT6E2M3;
+  if (isa<Float6E3M2FNType>(type))
+    return DLC_FLOAT6E3M2;
   if (auto pair = dyn_cast<ComplexType>(type)) {
     if (pair.getElementType().isF32())
       return DLC_COMPLEX64;

@@ -326,6 +326,32 @@ struct LowerAssert : RunOpLowering<cf::AssertOp> {
   }
 };
 
+/// A masked store of the first element only becomes one of a scalar. LLVM's X86
+/// backend makes that of it as well, but of a vector that is narrowed on its
+/// way to memory it stores the wide element, over what lies behind.
+///
+///   vector.maskedstore %m[%i], %only_first, %v
+///   memref.store (vector.extract %v[0]), %m[%i]
+struct StoreFirstElement : OpRewritePattern<vector::MaskedStoreOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(vector::MaskedStoreOp op,
+                                PatternRewriter &rewriter) const override {
+    DenseElementsAttr mask;
+    if (!matchPattern(op.getMask(), m_Constant(&mask)) ||
+        op.getVectorType().getRank() != 1)
+      return rewriter.notifyMatchFailure(op, "expected a constant mask");
+    auto bits = mask.getValues<bool>();
+    if (!bits[0] || llvm::count(bits, true) != 1)
+      return rewriter.notifyMatchFailure(op, "stores more than one element");
+    Value first = vector::ExtractOp::create(rewriter, op.getLoc(),
+                                            op.getValueToStore(), int64_t(0));
+    memref::StoreOp::create(rewriter, op.getLoc(), first, op.getBase(),
+                            op.getIndices());
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
 struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
   using ConvertToLlvmBase::ConvertToLlvmBase;
   void runOnOperation() override {
@@ -335,6 +361,7 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
       return signalPassFailure();
     // Vector ops that have no direct counterpart become ones that do.
     RewritePatternSet vectors(context);
+    vectors.add<StoreFirstElement>(context);
     vector::populateVectorMaskOpLoweringPatterns(vectors);
     vector::populateVectorBroadcastLoweringPatterns(vectors);
     vector::populateVectorShapeCastLoweringPatterns(vectors);

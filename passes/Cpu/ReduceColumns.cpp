@@ -282,12 +282,20 @@ SmallVector<std::pair<Value, Value>> dlc::getLoopBounds(ImplicitLocOpBuilder &b,
                                                         linalg::LinalgOp op) {
   Value zero = arith::ConstantIndexOp::create(b, 0);
   SmallVector<std::pair<Value, Value>> bounds;
+  // By hand: the helper of linalg does not look at an operand that is read at
+  // a constant 0 along a dimension of size 1.
   for (unsigned dim = 0; dim < op.getNumLoops(); ++dim) {
-    Value operand;
-    unsigned position;
-    (void)op.mapIterationSpaceDimToOperandDim(dim, operand, position);
-    bounds.push_back(
-        {zero, b.createOrFold<memref::DimOp>(operand, int64_t(position))});
+    Value size;
+    for (OpOperand &operand : op->getOpOperands()) {
+      ArrayRef<AffineExpr> places =
+          op.getMatchingIndexingMap(&operand).getResults();
+      const auto *it = llvm::find(places, b.getAffineDimExpr(dim));
+      if (size || it == places.end())
+        continue;
+      size = b.createOrFold<memref::DimOp>(operand.get(),
+                                           int64_t(it - places.begin()));
+    }
+    bounds.push_back({zero, size});
   }
   return bounds;
 }

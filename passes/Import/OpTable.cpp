@@ -85,8 +85,22 @@ Value NodeImport::input(unsigned i) {
 }
 
 Value NodeImport::storedInput(unsigned i) {
+  if (Value value = replaced.lookup(i))
+    return value;
   Value value = node.getInput(i);
   return value ? graph.lookup(value) : Value();
+}
+
+void NodeImport::replaceInput(unsigned i, Value value) {
+  replaced[i] = value;
+  if (i < widened.size())
+    widened[i] = {};
+}
+
+ImportResult dlc::importAs(NodeImport &node, StringRef name) {
+  const OpRow *row = findOpRow("", name);
+  assert(row && "expected an operator of the table");
+  return row->import(node);
 }
 
 /// `x` in f32, null where its elements are no floats of fewer bits. A constant

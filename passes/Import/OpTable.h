@@ -69,6 +69,9 @@ DLC_API const OpRow *findOpRow(llvm::StringRef domain, llvm::StringRef name);
 /// The same, with the rows that this context has beyond the table.
 DLC_API const OpRow *findOpRow(mlir::MLIRContext &context,
                                llvm::StringRef domain, llvm::StringRef name);
+/// What the row of ONNX's operator `name` makes of a node whose inputs and
+/// attributes are those of it.
+ImportResult importAs(NodeImport &node, llvm::StringRef name);
 /// Every row, sorted by domain and name.
 DLC_API llvm::SmallVector<const OpRow *> listOpRows();
 
@@ -136,6 +139,9 @@ public:
   /// products, which are summed in f32 anyway.
   mlir::Value storedInput(unsigned i);
   bool hasInput(unsigned i) { return bool(input(i)); }
+  /// From now on input i is seen as `value`: for rows that hand a node on, see
+  /// importAs.
+  void replaceInput(unsigned i, mlir::Value value);
   bool hasOutput(unsigned i) { return bool(node.getOutput(i)); }
   mlir::RankedTensorType type(mlir::Value value) {
     return mlir::cast<mlir::RankedTensorType>(value.getType());
@@ -336,6 +342,8 @@ private:
   mlir::Value createInferred(mlir::OperationState &state);
   mlir::Value widen(mlir::Value x);
 
+  /// Inputs that the row has given another value.
+  llvm::SmallDenseMap<unsigned, mlir::Value> replaced;
   /// Input i in f32, null where it is another one as it is.
   llvm::SmallVector<mlir::Value> widened;
   /// The type of the first input that was widened, null where none was.

@@ -264,8 +264,11 @@ struct LowerPad : OpConversionPattern<PadOp> {
       SmallVector<OpFoldResult> strides(type.getRank(),
                                         rewriter.getIndexAttr(1));
       x = showSizes(rewriter, loc, x, inner);
-      result = tensor::InsertSliceOp::create(rewriter, loc, x, border, low,
-                                             inner, strides);
+      // Not even nothing can be inserted into what has no element.
+      bool isEmpty = llvm::is_contained(type.getShape(), 0);
+      result = isEmpty ? border
+                       : Value(tensor::InsertSliceOp::create(
+                             rewriter, loc, x, border, low, inner, strides));
     } else {
       result = createFromIndices(
           rewriter, loc, sizes, type.getElementType(),

@@ -48,10 +48,12 @@ Value dlc::createBorder(OpBuilder &b, Location loc,
   SmallVector<OpFoldResult> extents(sizes);
   Value result = createEmpty(b, loc, sizes, scalar.getType());
   auto fill = [&](size_t dim, OpFoldResult offset, OpFoldResult extent) {
-    if (getConstantIntValue(extent) == 0)
-      return;
     offsets[dim] = offset;
     extents[dim] = extent;
+    if (llvm::any_of(extents, [](OpFoldResult size) {
+          return getConstantIntValue(size) == 0;
+        }))
+      return;
     result = tensor::InsertSliceOp::create(
         b, loc, createFilled(b, loc, extents, scalar), result, offsets, extents,
         strides);

@@ -40,9 +40,11 @@ _ML_DTYPES = {
     24: "float8_e8m0fnu",
     25: "uint2",
     26: "int2",
+    27: "float6_e2m3fn",
+    28: "float6_e3m2fn",
 }
 # Types of which one element has fewer bits than the byte that holds it.
-_MASKS = {21: 0x0F, 22: 0x0F, 23: 0x0F, 25: 0x03, 26: 0x03}
+_MASKS = {21: 0x0F, 22: 0x0F, 23: 0x0F, 25: 0x03, 26: 0x03, 27: 0x3F, 28: 0x3F}
 _SIGN_BITS = {22: 0x08, 26: 0x02}
 
 
@@ -72,7 +74,8 @@ def to_memory(array: np.ndarray, dtype: int) -> np.ndarray:
     """The dense array that a compiled model reads."""
     array = np.asarray(array, order="C")
     if dtype in _MASKS:
-        return array.view(np.uint8) & np.uint8(_MASKS[dtype])
+        # Of rank 0, numpy gives a number that is no array.
+        return np.asarray(array.view(np.uint8) & np.uint8(_MASKS[dtype]))
     return array
 
 

@@ -32,9 +32,9 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.feature_selection import SelectFromModel, SelectKBest, VarianceThreshold, f_classif
-from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import (
     ElasticNet,
     Lasso,
@@ -205,6 +205,11 @@ ARRAYS = {
             GaussianProcessRegressor(ConstantKernel(1.0) * RBF(3.0) + WhiteKernel(0.5), optimizer=None, alpha=0.1),
         ),
     ),
+    "gaussian_process_classes": (
+        CANCER,
+        lambda: make_pipeline(StandardScaler(), GaussianProcessClassifier(1.0 * RBF(3.0), optimizer=None)),
+    ),
+    "knn_imputer": (with_holes(DIABETES), lambda: make_pipeline(KNNImputer(n_neighbors=3), StandardScaler(), Ridge())),
     "kmeans": (IRIS, lambda: make_pipeline(StandardScaler(), KMeans(4, n_init=3, random_state=0))),
     # Models of models.
     "voting_soft": (
@@ -313,4 +318,4 @@ FRAMES = {
 }
 
 # The names of ARRAYS whose input is float64: see test_pipelines.py.
-DOUBLES = {"multinomial_nb"}
+DOUBLES = {"multinomial_nb", "gaussian_process_classes"}

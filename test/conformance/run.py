@@ -223,7 +223,8 @@ def print_summary(outcomes: dict[str, Outcome], seconds: float) -> None:
         print(f"{len(names):5}  {title}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = used.ru_utime + used.ru_stime
-    print(f"{len(outcomes)} tests in {seconds:.0f} s, {processor:.0f} s of the processor", flush=True)
+    mean = processor / max(len(outcomes), 1)
+    print(f"{len(outcomes)} tests in {seconds:.0f} s, {processor:.0f} s of the processor, {mean:.3f} s a test", flush=True)
 
 
 def main() -> int:

@@ -1,9 +1,12 @@
 """Runs one-node models in dlc and in ONNX Runtime and compares."""
 
+import re
+
 import dlc
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
@@ -41,25 +44,39 @@ def node_model(op, inputs, outputs, dynamic=False, constants=(), fixed=(), opset
         for name, (dtype, rank) in zip(results, outputs)
     ]
     graph = helper.make_graph([node], "g", arguments, values, initializers)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+    opsets = [helper.make_opsetid("", opset)]
+    if node.domain:
+        opsets.append(helper.make_opsetid(node.domain, 1))
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
-def check(op, inputs, outputs, constants=(), fixed=(), reference=False, **attributes):
-    """Compares with ONNX Runtime (or ONNX's reference evaluator), with static
-    and with dynamic shapes."""
+def evaluate(model, feeds):
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)
+
+
+def run_runtime(op, inputs, outputs, **attributes):
+    """ONNX Runtime's results of a node whose inputs are all given at run time."""
+    feeds = {f"x{i}": x for i, x in enumerate(inputs) if x is not None}
+    return evaluate(node_model(op, inputs, outputs, **attributes), feeds)
+
+
+def check(op, inputs, outputs, constants=(), fixed=(), reference=False, opt_level=3, wanted=None,
+          **attributes):  # fmt: skip
+    """Compares with ONNX Runtime (or ONNX's reference evaluator, or what is
+    wanted), with static and with dynamic shapes."""
     for dynamic in (False, True):
         model = node_model(op, inputs, outputs, dynamic, constants, fixed, **attributes)
         feeds = {
             f"x{i}": x for i, x in enumerate(inputs) if x is not None and i not in constants
         }
-        if reference:
+        if wanted is not None:
+            expected = wanted
+        elif reference:
             expected = ReferenceEvaluator(model).run(None, feeds)
         else:
-            session = ort.InferenceSession(
-                model.SerializeToString(), providers=["CPUExecutionProvider"]
-            )
-            expected = session.run(None, feeds)
-        found = dlc.compile(model).run(feeds)
+            expected = evaluate(model, feeds)
+        found = dlc.compile(model, opt_level=opt_level).run(feeds)
         for i, want in enumerate(expected):
             got = found[f"y{i}"]
             assert got.shape == want.shape, f"dynamic={dynamic}"
@@ -68,3 +85,9 @@ def check(op, inputs, outputs, constants=(), fixed=(), reference=False, **attrib
             np.testing.assert_allclose(
                 got, want, rtol=relative, atol=absolute, err_msg=f"dynamic={dynamic}"
             )
+
+
+def expect_refusal(op, inputs, outputs, message, **attributes):
+    """The compiler refuses the node with this message."""
+    with pytest.raises(dlc.CompileError, match=re.escape(message)):
+        dlc.compile(node_model(op, inputs, outputs, **attributes))

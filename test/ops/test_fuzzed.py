@@ -148,3 +148,111 @@ def test_no_element_in_a_sequence():
 def test_shrink_of_what_has_no_sign():
     x = np.array([0, 1, 2, 200], np.uint8)
     check("Shrink", [x], [("uint8", 1)], opset=9, lambd=1.0, bias=1.0)
+
+
+def test_pad_of_no_rows():
+    x = np.ones((1, 3), np.float32)
+    check("Pad", [x, np.array([-1, 0, 0, 2])], [("float32", 2)], constants=(1,), opset=13)
+
+
+def test_a_scalar_of_few_bits():
+    dtype = helper.tensor_dtype_to_np_dtype(TensorProto.UINT4)
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)], "g",
+        [helper.make_tensor_value_info("x", TensorProto.UINT4, [])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 25)], ir_version=10)
+    assert dlc.compile(model, opt_level=1).run([np.array(9).astype(dtype)])[0] == 9
+
+
+@pytest.mark.parametrize("kind", ["FLOAT6E2M3", "FLOAT6E3M2"])
+def test_inputs_of_6_bits(kind):
+    values = np.array([-7.5, -0.25, 0, 0.25, 1.25, 7.5], np.float32)
+    small = values.astype(helper.tensor_dtype_to_np_dtype(getattr(TensorProto, kind)))
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT),
+         helper.make_node("Cast", ["y"], ["z"], to=getattr(TensorProto, kind))],
+        "g",
+        [helper.make_tensor_value_info("x", getattr(TensorProto, kind), [6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [6]),
+         helper.make_tensor_value_info("z", getattr(TensorProto, kind), [6])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 28)], ir_version=13)
+    compiled = dlc.compile(model, opt_level=1)
+    y, z = compiled.run([small])
+    np.testing.assert_array_equal(y, small.astype(np.float32))
+    np.testing.assert_array_equal(z.astype(np.float32), y)
+
+
+def test_a_map_of_a_map():
+    """Only what the first puts into its sequence says the rank of the items."""
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        main (int64[n] x) => (int64[m] y) {
+          s = SequenceConstruct (x, x)
+          a = SequenceMap (s) <body = first (int64[] u) => (int64[] v) { v = Neg (u) }>
+          b = SequenceMap (a) <body = second (int64[] w) => (int64[] z) { z = Abs (w) }>
+          one = Constant <value_int = 1> ()
+          y = SequenceAt (b, one)
+        }""")
+    (y,) = dlc.compile(model, opt_level=1).run([np.array([3, -4])])
+    np.testing.assert_array_equal(y, [3, 4])
+
+
+def test_sums_of_columns_of_one_that_is_chosen():
+    """An operand of the sum is read at a constant 0 along a dimension of size 1."""
+    x = np.array([[1, 5, 2], [7, 0, 7], [1, 1, 4]], np.float32)
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 13]>
+        main (float[n, 3] x) => (float[m, 3] y) {
+          h = Hardmax <axis = 1> (x)
+          axes = Constant <value_ints = [0]> ()
+          y = ReduceSum (h, axes)
+        }""")
+    (y,) = dlc.compile(model, opt_level=1).run([x])
+    np.testing.assert_array_equal(y, [[1, 1, 1]])
+
+
+def test_the_last_column_of_bytes():
+    """A vector of one byte was stored as four, over the row behind it."""
+    random = np.random.default_rng(1)
+    a, b = (random.integers(-128, 128, shape).astype(np.int8) for shape in ((2, 2, 3, 8), (2, 8, 17)))
+    parameters = {"as": 0.066, "az": -2, "bs": 0.156, "bz": 7, "ys": 0.165, "yz": 0}
+    constants = [
+        onnx.numpy_helper.from_array(np.array(value, np.float32 if name.endswith("s") else np.int8), name)
+        for name, value in parameters.items()
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("QLinearMatMul", ["a", "as", "az", "b", "bs", "bz", "ys", "yz"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("a", TensorProto.INT8, a.shape),
+         helper.make_tensor_value_info("b", TensorProto.INT8, b.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, [2, 2, 3, 17])],
+        constants,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    feeds = {"a": a, "b": b}
+    found = dlc.compile(model).run(feeds)["y"]
+    np.testing.assert_array_equal(found, run_runtime(model, feeds)[0])
+
+
+def test_pad_of_strings():
+    x = np.array([["a", "bc"]], object)
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        main (string[n, m] x) => (string[k, l] y) {
+          pads = Constant <value_ints = [0, 1, 1, 0]> ()
+          y = Pad (x, pads)
+        }""")
+    (y,) = dlc.compile(model, opt_level=1).run([x])
+    assert y.tolist() == [["", "a", "bc"], ["", "", ""]]
+
+
+def test_booleans_of_numbers_in_strings():
+    x = np.array(["3.5", "0", "-2", "0.0"], object)
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        main (string[n] x) => (bool[n] y) { y = Cast <to = 9> (x) }""")
+    (y,) = dlc.compile(model, opt_level=1).run([x])
+    assert y.tolist() == [True, False, True, False]

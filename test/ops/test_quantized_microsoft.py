@@ -17,6 +17,7 @@ from onnx import helper
 HERE = pathlib.Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[2] / "bench")]
 import objects  # noqa: E402
+from onenode import check, run_runtime  # noqa: E402
 from quantmodels import make_model, whole  # noqa: E402
 
 
@@ -133,6 +134,88 @@ def test_microsoft_dynamic(op, dynamic):
     np.testing.assert_allclose(
         dlc.compile(model, opt_level=1).run({"a": a})["y"], expected, 1e-4, 1e-4
     )
+
+
+def run_both(node, values, tensors, dynamic=False):
+    """What ONNX Runtime and dlc make of a node, whose inputs are named; those in `tensors` are given at run time."""
+    model = make_model(
+        [node], [(n, values[n].dtype, shape_of(values[n], dynamic, n)) for n in tensors],
+        {n: v for n, v in values.items() if n not in tensors}, domains=["com.microsoft"],
+    )  # fmt: skip
+    feeds = {n: values[n] for n in tensors}
+    return evaluate(model, feeds)[0], dlc.compile(model, opt_level=1).run(feeds)["y"]
+
+
+def make_microsoft(op, values, **attributes):
+    return helper.make_node(op, list(values), ["y"], domain="com.microsoft", **attributes)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_microsoft_where(dynamic):
+    random = np.random.default_rng(6)
+    names = ["x", "xs", "xz", "y0", "ys", "yz"]
+    values = {"c": random.integers(0, 2, (4, 5)).astype(bool)}
+    values |= dict(zip(names, quantized_inputs(random, np.uint8, (3, 4, 5), (1, 5))))
+    values |= {"zs": np.float32(0.03), "zz": np.uint8(9)}
+    wanted, found = run_both(make_microsoft("QLinearWhere", values), values, ["c", "x", "y0"], dynamic)
+    assert found.shape == wanted.shape and np.abs(found.astype(int) - wanted.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("channels_last", [0, 1])
+def test_microsoft_conv(channels_last):
+    random = np.random.default_rng(6)
+    shape = (2, 7, 6, 4) if channels_last else (2, 4, 7, 6)
+    values = {"x": whole(random, np.uint8, shape), "xs": np.float32(0.02), "xz": np.uint8(100),
+              "w": whole(random, np.int8, (5, 4, 3, 3)), "ws": random.uniform(0.01, 0.02, 5).astype(np.float32),
+              "wz": np.zeros(5, np.int8), "ys": np.float32(0.3), "yz": np.uint8(120),
+              "b": random.integers(-900, 900, 5, np.int32)}  # fmt: skip
+    node = make_microsoft("QLinearConv", values, channels_last=channels_last, pads=[1] * 4)
+    wanted, found = run_both(node, values, ["x"])
+    assert found.shape == wanted.shape and np.abs(found.astype(int) - wanted.astype(int)).max() <= 1
+
+
+def test_microsoft_integers():
+    """ONNX Runtime has no kernel for the first two; numpy's answer is wanted."""
+    random = np.random.default_rng(6)
+    outputs = [(np.int32, 3)]
+    a, b = whole(random, np.int8, (2, 3, 4)), whole(random, np.int8, (4,))
+    az, bz = np.int8(3), np.int8(-5)
+    product = (a.astype(np.int32) - az) * (b.astype(np.int32) - bz)
+    check("MulInteger", [a, np.array(az), b, np.array(bz)], outputs, domain="com.microsoft", wanted=[product],
+          opt_level=1)  # fmt: skip
+    x, scale, zero = a, np.array(0.1, np.float32), np.array(np.int8(3))
+    mean = (np.float32(0.1) * (x.astype(np.float32) - 3)).mean(1, keepdims=True) / np.float32(0.05) - 4
+    check("QLinearReduceMean", [x, scale, zero, np.array(0.05, np.float32), np.array(np.int8(-4))], [(np.int8, 3)],
+          domain="com.microsoft", axes=[1], keepdims=1, opt_level=1,
+          wanted=[np.clip(np.rint(mean), -128, 127).astype(np.int8)])  # fmt: skip
+    check("MatMulInteger16", [a.astype(np.int16) * 100, a.astype(np.int16).swapaxes(1, 2).copy()], outputs,
+          domain="com.microsoft", opt_level=1)  # fmt: skip
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_microsoft_lstm(per_channel):
+    """As an LSTM of the real weights: ONNX Runtime also rounds what goes in to 8 bits."""
+    random = np.random.default_rng(6)
+    x = random.standard_normal((5, 2, 6)).astype(np.float32)
+    shape = (1, 16) if per_channel else (1,)
+    values = {"x": x, "w": whole(random, np.int8, (1, 6, 16)), "r": whole(random, np.int8, (1, 4, 16)),
+              "b": random.standard_normal((1, 32)).astype(np.float32)}  # fmt: skip
+    scales = [random.uniform(0.002, 0.006, shape).astype(np.float32) for _ in range(2)]
+    # Of channels, ONNX Runtime takes none but 0.
+    zeros = [np.full(shape, 0 if per_channel else z, np.int8) for z in (3, -2)]
+    inputs = [x, values["w"], values["r"], values["b"], *[None] * 4, scales[0], zeros[0], scales[1], zeros[1]]
+
+    def widen(w, scale, zero):
+        lift = (lambda p: p[:, None]) if per_channel else (lambda p: p[:, None, None])
+        return ((w.astype(np.float32) - lift(zero)) * lift(scale)).swapaxes(1, 2).copy()
+
+    outputs, how = [(np.float32, 4), (np.float32, 3), (np.float32, 3)], dict(hidden_size=4)
+    plain = [x, widen(values["w"], scales[0], zeros[0]), widen(values["r"], scales[1], zeros[1]), values["b"]]
+    wanted = run_runtime("LSTM", plain, outputs, **how)
+    check("DynamicQuantizeLSTM", inputs, outputs, domain="com.microsoft", opt_level=1, constants=(1, 2, 8, 9, 10, 11),
+          wanted=wanted, **how)  # fmt: skip
+    rounded = run_runtime("DynamicQuantizeLSTM", inputs, outputs, domain="com.microsoft", **how)
+    np.testing.assert_allclose(wanted[0], rounded[0], atol=0.02)
 
 
 

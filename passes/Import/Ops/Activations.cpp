@@ -1,6 +1,6 @@
 // Activation functions, as compositions of elementwise ops.
 
-#include "passes/Import/OpTable.h"
+#include "passes/Import/Ops/Activations.h"
 #include <cmath>
 
 using namespace mlir;
@@ -43,6 +43,49 @@ struct Terms {
   }
 };
 } // namespace
+
+Value Activation::apply(NodeImport &node, Value x) const {
+  auto number = [&](double value) { return node.scalarLike(value, x); };
+  auto line = [&]() {
+    return node.map<AddOp>({node.map<MulOp>({x, number(alpha)}), number(beta)});
+  };
+  auto whereNegative = [&](Value then) {
+    return node.map<SelectOp>({node.map<LessOp>({x, number(0)}), then, x});
+  };
+  if (name == "tanh")
+    return node.map<TanhOp>({x});
+  if (name == "sigmoid")
+    return node.map<SigmoidOp>({x});
+  if (name == "relu")
+    return node.map<MaxOp>({x, number(0)});
+  if (name == "affine")
+    return line();
+  if (name == "leakyrelu")
+    return whereNegative(node.map<MulOp>({x, number(alpha)}));
+  if (name == "thresholdedrelu")
+    return node.map<SelectOp>(
+        {node.map<LessOp>({x, number(alpha)}), number(0), x});
+  if (name == "scaledtanh")
+    return node.map<MulOp>(
+        {node.map<TanhOp>({node.map<MulOp>({x, number(beta)})}),
+         number(alpha)});
+  if (name == "hardsigmoid")
+    return node.map<MinOp>({node.map<MaxOp>({line(), number(0)}), number(1)});
+  if (name == "elu")
+    return whereNegative(node.map<MulOp>(
+        {node.map<SubOp>({node.map<ExpOp>({x}), number(1)}), number(alpha)}));
+  if (name == "softsign")
+    return node.map<DivOp>(
+        {x, node.map<AddOp>({node.map<AbsOp>({x}), number(1)})});
+  if (name == "softplus") {
+    // max(x, 0) + log(1 + exp(-|x|))
+    Value small = node.map<ExpOp>({node.map<NegOp>({node.map<AbsOp>({x})})});
+    Value log = node.map<LogOp>({node.map<AddOp>({small, number(1)})});
+    return node.map<AddOp>({node.map<MaxOp>({x, number(0)}), log});
+  }
+  node.error() << "unknown activation function '" << name << "'";
+  return {};
+}
 
 static ImportResult importRelu(NodeImport &node) {
   Value x = node.input(0);

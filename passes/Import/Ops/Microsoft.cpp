@@ -1,14 +1,13 @@
 // Operators of com.microsoft that exporters and graph optimizers write, as
 // compositions. (Schemas: ONNX Runtime's docs/ContribOperators.md.)
 
-#include "passes/Import/OpTable.h"
+#include "passes/Import/Ops/Microsoft.h"
 #include <cmath>
 
 using namespace mlir;
 using namespace dlc;
 
-/// x * Phi(x)
-static Value gelu(NodeImport &node, Value x) {
+Value dlc::gelu(NodeImport &node, Value x) {
   Value erf = node.map<ErfOp>(
       {node.map<MulOp>({x, node.scalarLike(std::sqrt(0.5), x)})});
   Value half = node.map<MulOp>({x, node.scalarLike(0.5, x)});

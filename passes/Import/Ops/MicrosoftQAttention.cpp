@@ -1,7 +1,7 @@
 // com.microsoft's QAttention: the product with the weights of queries, keys
 // and values is one of integers, all behind it is computed in f32.
 
-#include "passes/Import/Ops/Emit.h"
+#include "passes/Import/Ops/Heads.h"
 #include "passes/Import/Ops/Quantization.h"
 
 using namespace mlir;
@@ -37,63 +37,6 @@ struct QAttention {
         projected, {batch, length, node.index(3), node.index(heads), size});
     Value one = node.sliceAxis(heads3, 2, node.index(i), node.index(1));
     return node.transpose(node.squeeze(one, {2}), {0, 2, 1, 3});
-  }
-
-  /// What is added to the scores [batch, heads, length, total]; null for
-  /// nothing. Masks are the numbers of positions that count (and perhaps those
-  /// that do not, at the beginning), or 0 for each that does not.
-  Value makeMask(OpFoldResult total) {
-    Value mask = node.input(5);
-    bool isCausal = node.getInt("unidirectional", 0);
-    if (!mask && !isCausal)
-      return {};
-    double hidden = node.getFloat("mask_filter_value", -10000);
-    Emit e(node);
-    Value plain = mask ? e.plain(mask) : mask;
-    int64_t rank = mask ? node.rank(mask) : 0;
-    if (rank > 3) {
-      node.error() << "expected a mask of rank 1 to 3, found rank " << rank;
-      return {};
-    }
-    Num batches = e.index(batch), past = e.index(total) - e.index(length);
-    Num many = mask && rank == 1 ? e.index(node.dim(mask, 0)) : e.index(1);
-    if (rank == 1)
-      e.check(many == batches || many == batches * e.index(2),
-              "expected a mask of one or two numbers for each batch",
-              /*status=*/0);
-    else if (mask) {
-      Elements wanted{batch, total};
-      if (rank == 3)
-        wanted.insert(wanted.begin() + 1, length);
-      if (failed(node.expectShape(5, wanted, "batch, (length,) total length")))
-        return {};
-    }
-    return e.generate(
-        {batch, node.index(1), length, total}, f32, [&](ArrayRef<Num> at) {
-          Num zero = e.constant(0, f32), low = e.constant(hidden, f32);
-          Num sum = zero;
-          auto hide = [&](Num condition) {
-            sum = sum + e.select(condition, low, zero);
-          };
-          if (isCausal)
-            hide(at[3] > at[2] + past);
-          if (rank == 1) {
-            Num end = e.toIndex(e.load(plain, {at[0]}));
-            // Without a second half, the first number again.
-            Num has = many == batches * e.index(2);
-            Num second = e.select(has, at[0] + batches, at[0]);
-            Num begin = e.toIndex(e.load(plain, {second}));
-            begin = e.select(has, begin, e.index(0));
-            hide(at[3] >= end || at[3] < begin);
-          } else if (rank == 2) {
-            Num flag = e.toIndex(e.load(plain, {at[0], at[3]}));
-            hide(flag == e.index(0));
-          } else if (rank == 3) {
-            Num flag = e.toIndex(e.load(plain, {at[0], at[2], at[3]}));
-            hide(flag == e.index(0));
-          }
-          return sum;
-        });
   }
 };
 
@@ -161,22 +104,19 @@ static ImportResult importQAttention(NodeImport &node) {
   }
   if (!query || !keys || !values)
     return failure();
-  Value scores =
-      node.matmul(query, node.transpose(keys, {0, 1, 3, 2}), attention.f32);
-  double scale = node.getFloat("scale", 0);
-  if (scale == 0)
-    scale = 1 / std::sqrt(double(size));
-  scores = node.map<MulOp>({scores, node.scalar(scale, attention.f32)});
-  Value mask = attention.makeMask(node.dim(keys, 2));
-  if (node.hasFailed || (!mask && node.hasInput(5)))
+  Scoring scoring;
+  scoring.scale = node.getFloat("scale", 0);
+  if (scoring.scale == 0)
+    scoring.scale = 1 / std::sqrt(double(size));
+  scoring.bias =
+      maskScores(node, 5, node.getInt("unidirectional", 0), attention.batch,
+                 attention.length, node.dim(keys, 2));
+  if (node.hasFailed || (!scoring.bias && node.hasInput(5)))
     return failure();
-  if (mask)
-    scores = node.map<AddOp>({scores, mask});
-  Value chosen = node.matmul(node.infer<SoftmaxOp>(scores, int64_t(3)), values,
-                             attention.f32);
-  chosen = node.reshape(
-      node.transpose(chosen, {0, 2, 1, 3}),
-      {attention.batch, attention.length, node.index(heads * size)});
+  Value chosen = attend(node, query, keys, values, scoring).y;
+  if (!chosen)
+    return failure();
+  chosen = mergeHeads(node, chosen);
   if (node.numOutputs() < 2 || !node.hasOutput(1))
     return node.result(chosen);
   Value present =

@@ -2,6 +2,7 @@
 // writes them: the operator between dlc.dequantize and dlc.quantize, or a
 // product in i32.
 
+#include "passes/Import/Ops/Microsoft.h"
 #include "passes/Import/Ops/Quantization.h"
 #include "passes/Import/Ops/Windows.h"
 
@@ -97,21 +98,8 @@ static ImportResult importQLinearSoftmax(NodeImport &node) {
   int64_t axis = node.axis("axis", -1, x);
   if (node.hasFailed)
     return failure();
-  // Before opset 13 the axis and all behind it were one.
-  Elements sizes = node.dims(x);
-  bool isMerged = node.getInt("opset", 13) < 13 && axis != node.rank(x) - 1;
-  Value y = x;
-  if (isMerged) {
-    OpFoldResult before = node.index(1), behind = before;
-    for (auto [i, size] : llvm::enumerate(sizes)) {
-      OpFoldResult &product = int64_t(i) < axis ? before : behind;
-      product = mulSizes(node.b, node.loc, product, size);
-    }
-    y = node.reshape(x, {before, behind});
-  }
-  y = node.infer<SoftmaxOp>(y, isMerged ? int64_t(1) : axis);
-  if (isMerged)
-    y = node.reshape(y, sizes);
+  Value y = node.getInt("opset", 13) < 13 ? softmaxFrom(node, x, axis)
+                                          : node.infer<SoftmaxOp>(x, axis);
   return quantizedResult(node, y, 3, node.elementType(node.input(0)));
 }
 
@@ -203,6 +191,113 @@ static ImportResult importQGemm(NodeImport &node) {
       requantize(node, sum, aScale, bScale, node.input(7), zero));
 }
 
+//===----------------------------------------------------------------------===//
+// The rest
+//===----------------------------------------------------------------------===//
+
+/// Inputs: a condition, three for each of x and y, the result's two.
+static ImportResult importQLinearWhere(NodeImport &node) {
+  Value x = realInput(node, 1), y = realInput(node, 4);
+  if (!x || !y)
+    return failure();
+  Value condition = node.input(0);
+  if (!isa<IntegerType>(node.elementType(condition)) ||
+      node.elementType(condition).getIntOrFloatBitWidth() != 1)
+    condition = node.cast(condition, node.b.getI1Type());
+  return quantizedResult(node, node.map<SelectOp>({condition, x, y}), 7,
+                         node.elementType(node.input(1)));
+}
+
+static ImportResult importQLinearReduceMean(NodeImport &node) {
+  Value x = realInput(node, 0);
+  if (!x)
+    return failure();
+  SmallVector<int64_t> axes;
+  for (int64_t axis : node.getInts("axes").value_or(SmallVector<int64_t>()))
+    axes.push_back(node.normalizeAxis(axis, node.rank(x)));
+  if (node.hasFailed)
+    return failure();
+  if (axes.empty())
+    llvm::append_range(axes, llvm::seq<int64_t>(0, node.rank(x)));
+  Value mean = node.map<DivOp>({node.reduce(ReduceKind::Sum, x, axes),
+                                node.countAlong(x, axes, node.elementType(x))});
+  if (!node.getInt("keepdims", 1))
+    mean = node.squeeze(mean, axes);
+  return quantizedResult(node, mean, 3, node.elementType(node.input(0)));
+}
+
+/// Input i less its zero point, the next input, in i32.
+static Value shifted(NodeImport &node, unsigned i) {
+  Type i32 = node.b.getI32Type();
+  Value x = node.cast(node.input(i), i32);
+  if (!node.hasInput(i + 1))
+    return x;
+  Value zero = asScalar(node, i + 1);
+  return zero ? node.map<SubOp>({x, node.cast(zero, i32)}) : zero;
+}
+
+static ImportResult importMulInteger(NodeImport &node) {
+  Value a = shifted(node, 0), b = shifted(node, 2);
+  if (!a || !b)
+    return failure();
+  return node.result(node.map<MulOp>({a, b}));
+}
+
+/// A product of 16-bit integers, in 32 bits.
+static ImportResult importMatMulInteger16(NodeImport &node) {
+  Value a = node.input(0), b = node.input(1);
+  bool isUnsigned = node.elementType(a).isUnsignedInteger() &&
+                    node.elementType(b).isUnsignedInteger();
+  Type sum = isUnsigned ? Type(IntegerType::get(node.b.getContext(), 32,
+                                                IntegerType::Unsigned))
+                        : Type(node.b.getI32Type());
+  node.replaceInput(0, node.cast(a, sum));
+  node.replaceInput(1, node.cast(b, sum));
+  return importAs(node, "MatMul");
+}
+
+static ImportResult importQLinearConv(NodeImport &node) {
+  if (!node.getInt("channels_last", 0))
+    return importAs(node, "QLinearConv");
+  node.replaceInput(0, node.toChannelsFirst(node.input(0)));
+  return withChannelsLast(node, importAs(node, "QLinearConv"));
+}
+
+/// An LSTM whose weights, transposed, have 8 bits: of their real numbers. The
+/// inputs and the state stay as they are, which is nearer to the network that
+/// was quantized than 8 bits of them are.
+static ImportResult importDynamicQuantizeLSTM(NodeImport &node) {
+  for (auto [i, scale] : {std::pair{1u, 8u}, std::pair{2u, 10u}}) {
+    Value weights = node.input(i);
+    if (!weights || node.rank(weights) != 3 || !node.hasInput(scale) ||
+        !node.hasInput(scale + 1)) {
+      node.error() << "expected weights of rank 3, scales and zero points";
+      return failure();
+    }
+    Elements sizes = node.dims(weights);
+    auto parameter = [&](unsigned k) -> Value {
+      Value p = node.input(k);
+      if (failed(node.expectShape(k,
+                                  node.rank(p) == 2
+                                      ? Elements{sizes[0], sizes[2]}
+                                      : Elements{sizes[0]},
+                                  "num_directions(, 4 * hidden_size)")))
+        return {};
+      return node.unsqueeze(p, node.rank(p) == 2 ? ArrayRef<int64_t>{1}
+                                                 : ArrayRef<int64_t>{1, 2});
+    };
+    Value factor = parameter(scale), zero = parameter(scale + 1);
+    if (!factor || !zero)
+      return failure();
+    Type f32 = node.b.getF32Type();
+    Value real =
+        node.map<SubOp>({node.cast(weights, f32), node.cast(zero, f32)});
+    real = node.map<MulOp>({real, factor});
+    node.replaceInput(i, node.transpose(real, {0, 2, 1}));
+  }
+  return importAs(node, "LSTM");
+}
+
 static OpRows rows{
     {"com.microsoft", "QLinearAdd", 1, importQLinearBinary<AddOp>},
     {"com.microsoft", "QLinearMul", 1, importQLinearBinary<MulOp>},
@@ -217,4 +312,10 @@ static OpRows rows{
     {"com.microsoft", "MatMulIntegerToFloat", 1, importMatMulIntegerToFloat,
      kComposition},
     {"com.microsoft", "DynamicQuantizeMatMul", 1, importDynamicQuantizeMatMul},
+    {"com.microsoft", "QLinearWhere", 1, importQLinearWhere},
+    {"com.microsoft", "QLinearReduceMean", 1, importQLinearReduceMean},
+    {"com.microsoft", "MulInteger", 1, importMulInteger},
+    {"com.microsoft", "MatMulInteger16", 1, importMatMulInteger16},
+    {"com.microsoft", "QLinearConv", 1, importQLinearConv},
+    {"com.microsoft", "DynamicQuantizeLSTM", 1, importDynamicQuantizeLSTM},
 };

@@ -529,7 +529,9 @@ static ImportResult importPad(NodeImport &node) {
   Value value;
   if (mode == PadMode::Constant) {
     value = node.input(2);
-    value = value ? node.reshape(value, {}) : node.scalarLike(0, x);
+    Value none = isa<StringType>(node.elementType(x)) ? node.strings({""}, {})
+                                                      : node.scalarLike(0, x);
+    value = value ? node.reshape(value, {}) : none;
   }
   SmallVector<int64_t> shape;
   for (int64_t i = 0; i < rank; ++i) {

@@ -2,6 +2,7 @@
 // loop over time that carries the state.
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "passes/Import/Ops/Activations.h"
 #include "passes/Import/Ops/Emit.h"
 #include "passes/Import/Ops/Loops.h"
 
@@ -9,56 +10,6 @@ using namespace mlir;
 using namespace dlc;
 
 namespace {
-
-/// An activation function with its parameters.
-struct Activation {
-  std::string name;
-  double alpha = 0, beta = 0;
-
-  Value apply(NodeImport &node, Value x) const {
-    auto number = [&](double value) { return node.scalarLike(value, x); };
-    auto line = [&]() {
-      return node.map<AddOp>(
-          {node.map<MulOp>({x, number(alpha)}), number(beta)});
-    };
-    auto whereNegative = [&](Value then) {
-      return node.map<SelectOp>({node.map<LessOp>({x, number(0)}), then, x});
-    };
-    if (name == "tanh")
-      return node.map<TanhOp>({x});
-    if (name == "sigmoid")
-      return node.map<SigmoidOp>({x});
-    if (name == "relu")
-      return node.map<MaxOp>({x, number(0)});
-    if (name == "affine")
-      return line();
-    if (name == "leakyrelu")
-      return whereNegative(node.map<MulOp>({x, number(alpha)}));
-    if (name == "thresholdedrelu")
-      return node.map<SelectOp>(
-          {node.map<LessOp>({x, number(alpha)}), number(0), x});
-    if (name == "scaledtanh")
-      return node.map<MulOp>(
-          {node.map<TanhOp>({node.map<MulOp>({x, number(beta)})}),
-           number(alpha)});
-    if (name == "hardsigmoid")
-      return node.map<MinOp>({node.map<MaxOp>({line(), number(0)}), number(1)});
-    if (name == "elu")
-      return whereNegative(node.map<MulOp>(
-          {node.map<SubOp>({node.map<ExpOp>({x}), number(1)}), number(alpha)}));
-    if (name == "softsign")
-      return node.map<DivOp>(
-          {x, node.map<AddOp>({node.map<AbsOp>({x}), number(1)})});
-    if (name == "softplus") {
-      // max(x, 0) + log(1 + exp(-|x|))
-      Value small = node.map<ExpOp>({node.map<NegOp>({node.map<AbsOp>({x})})});
-      Value log = node.map<LogOp>({node.map<AddOp>({small, number(1)})});
-      return node.map<AddOp>({node.map<MaxOp>({x, number(0)}), log});
-    }
-    node.error() << "unknown activation function '" << name << "'";
-    return {};
-  }
-};
 
 /// One direction of a recurrent node while it is imported. Values are of the
 /// shapes [batch, hidden] for states and [hidden] for parameters.

@@ -157,7 +157,7 @@ static ImportResult importTopK(NodeImport &node) {
 
 /// Distinct slices along an axis (or elements), where each was first, which of
 /// them each slice is, and how often each occurs.
-static ImportResult importUnique(NodeImport &node) {
+static ImportResult findUnique(NodeImport &node, bool sorted) {
   if (isa<ComplexType>(node.elementType(node.input(0))))
     return failure(); // not implemented
   Emit e(node);
@@ -168,7 +168,6 @@ static ImportResult importUnique(NodeImport &node) {
   int64_t axis = isFlat ? 0 : node.axis("axis", 0, x);
   if (node.hasFailed)
     return failure();
-  bool sorted = node.getInt("sorted", 1);
   Type given = node.elementType(x);
   Elements sizes = node.dims(x), rest = sizes;
   rest.erase(rest.begin() + axis);
@@ -242,9 +241,23 @@ static ImportResult importUnique(NodeImport &node) {
       {e.typed(y, node.elementType(x)), firsts, inverse, counts});
 }
 
+static ImportResult importUnique(NodeImport &node) {
+  return findUnique(node, node.getInt("sorted", 1));
+}
+
+/// com.microsoft's has the order of first occurrences, and no result that says
+/// where these are.
+static ImportResult importMicrosoftUnique(NodeImport &node) {
+  ImportResult results = findUnique(node, /*sorted=*/false);
+  if (failed(results))
+    return failure();
+  return node.results({(*results)[0], (*results)[2], (*results)[3]});
+}
+
 static OpRows rows{
     {"", "NonZero", 9, importNonZero},
     {"", "Compress", 9, importCompress},
     {"", "TopK", 10, importTopK},
     {"", "Unique", 11, importUnique},
+    {"com.microsoft", "Unique", 1, importMicrosoftUnique},
 };

@@ -2,6 +2,7 @@
 // tensors of a sequence that is built of known ones are those tensors.
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Import/GraphImporter.h"
 #include "passes/Import/Ops/Emit.h"
 
@@ -160,6 +161,91 @@ static ImportResult importSequenceErase(NodeImport &node) {
       SequenceEraseOp::create(node.b, node.loc, sequence, at.value));
 }
 
+namespace {
+/// Finds the rank of the tensors in a sequence from what puts them there.
+class ItemRank {
+public:
+  /// Null where the ranks differ, or something is not known.
+  static std::optional<int64_t> of(Value sequence) {
+    ItemRank search;
+    search.visit(sequence);
+    return search.isKnown ? search.rank : std::nullopt;
+  }
+
+private:
+  void visit(Value sequence) {
+    if (!seen.insert(sequence).second || !isKnown)
+      return;
+    if (auto argument = dyn_cast<BlockArgument>(sequence))
+      return visitArgument(argument);
+    unsigned i = cast<OpResult>(sequence).getResultNumber();
+    Operation *op = sequence.getDefiningOp();
+    if (auto list = dyn_cast<SequenceOp>(op)) {
+      for (Value item : list->getOperands())
+        add(item);
+    } else if (auto insert = dyn_cast<SequenceInsertOp>(op)) {
+      visit(insert.getSequence());
+      add(insert.getX());
+    } else if (auto erase = dyn_cast<SequenceEraseOp>(op)) {
+      visit(erase.getSequence());
+    } else if (auto loop = dyn_cast<scf::ForOp>(op)) {
+      visit(loop.getInitArgs()[i]);
+      visitYield(loop.getRegion(), i);
+    } else if (auto branch = dyn_cast<scf::IfOp>(op)) {
+      for (Region &region : branch->getRegions())
+        visitYield(region, i);
+    } else if (auto loop = dyn_cast<scf::WhileOp>(op)) {
+      if (auto end = terminatorOf<scf::ConditionOp>(loop.getBefore()))
+        visit(end.getArgs()[i]);
+    } else {
+      isKnown = false;
+    }
+  }
+
+  void visitArgument(BlockArgument argument) {
+    Operation *op = argument.getOwner()->getParentOp();
+    unsigned i = argument.getArgNumber();
+    if (auto loop = dyn_cast<scf::ForOp>(op)) {
+      visit(loop.getInitArgs()[i - 1]);
+      visitYield(loop.getRegion(), i - 1);
+    } else if (auto loop = dyn_cast<scf::WhileOp>(op)) {
+      if (argument.getOwner() == loop.getBeforeBody()) {
+        visit(loop.getInits()[i]);
+        visitYield(loop.getAfter(), i);
+      } else if (auto end = terminatorOf<scf::ConditionOp>(loop.getBefore())) {
+        visit(end.getArgs()[i]);
+      }
+    } else {
+      isKnown = false;
+    }
+  }
+
+  void visitYield(Region &region, unsigned i) {
+    if (auto yield = terminatorOf<scf::YieldOp>(region))
+      visit(yield.getOperand(i));
+  }
+
+  /// The end of a region; a region that has none yet is being imported.
+  template <typename OpTy> OpTy terminatorOf(Region &region) {
+    OpTy end;
+    if (!region.empty() && !region.front().empty())
+      end = dyn_cast<OpTy>(region.front().back());
+    isKnown &= bool(end);
+    return end;
+  }
+
+  void add(Value item) {
+    int64_t mine = cast<RankedTensorType>(item.getType()).getRank();
+    isKnown &= !rank || *rank == mine;
+    rank = mine;
+  }
+
+  llvm::DenseSet<Value> seen;
+  std::optional<int64_t> rank;
+  bool isKnown = true;
+};
+} // namespace
+
 /// What is known of the shape of the tensors in input 0, of which output 0 is
 /// one: from the tensors, else from ONNX's inference. Null, and an error, where
 /// not even their rank is.
@@ -187,6 +273,10 @@ static RankedTensorType tensorType(NodeImport &node, Value sequence) {
   auto declared = dyn_cast<RankedTensorType>(given);
   if (!inferred)
     inferred = declared;
+  if (!inferred)
+    if (std::optional<int64_t> rank = ItemRank::of(sequence))
+      inferred = RankedTensorType::get(
+          SmallVector<int64_t>(*rank, ShapedType::kDynamic), element);
   if (!inferred) {
     node.error() << "expected a sequence of tensors of a known rank, found "
                  << node.node.getInput(0).getType();

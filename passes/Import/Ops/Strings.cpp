@@ -96,7 +96,8 @@ Value dlc::castStrings(NodeImport &node, Value x, Type to) {
     return e.typed(result, to);
   }
   Value read = e.plain(x);
-  bool isFloat = isa<FloatType>(to);
+  // True is any number but 0, be it whole or not.
+  bool isFloat = isa<FloatType>(to) || to.isInteger(1);
   Type wide = isFloat ? Type(b.getF64Type()) : Type(b.getI64Type());
   Value numbers =
       e.generateInLoops(node.dims(x), wide, [&](ArrayRef<Num> at) -> Value {

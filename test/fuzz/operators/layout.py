@@ -184,6 +184,8 @@ def pad(b, op):
     inputs = [x, b.ints(*pads)]
     inputs.append(b.constant(np.ones((), array.dtype)) if mode == "constant" and b.chance(0.5)
                   and array.dtype != object else "")  # fmt: skip
+    if mode == "constant" and array.dtype == object:
+        inputs[-1] = b.constant(np.array("", object))  # the evaluator's default is the text of a number
     if axes != list(range(array.ndim)):
         inputs.append(b.ints(*axes))
     return b.node(op, inputs, mode=mode)
