@@ -188,6 +188,7 @@ typedef struct dlc_model {
   int (*synchronize)(const dlc_options *options);
   /* Gives back what the model keeps on GPUs; no run may be going on. */
   int (*release)(const dlc_options *options);
+  size_t options_size; /* sizeof(dlc_options) of the compiler */
 } dlc_model;
 
 #ifdef __cplusplus

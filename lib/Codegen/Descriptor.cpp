@@ -275,6 +275,15 @@ static Constant *emitCuda(Tables &tables, const DeviceCode &device) {
            tables.int32(model.hasGraphs)}));
 }
 
+/// The size of dlc_options of dlc/Model.h on the target.
+static uint64_t getOptionsSize(const Tables &tables, const DataLayout &layout) {
+  Type *ptr = tables.pointer, *size = tables.size, *i32 = tables.i32;
+  auto *type =
+      StructType::get(ptr->getContext(), {size, ptr, size, ptr, size, i32, ptr,
+                                          ptr, ptr, size, i32, i32, ptr, ptr});
+  return layout.getTypeAllocSize(type);
+}
+
 /// The triple, the CPU and the GPUs.
 static std::string describeTarget(const TargetSpec &spec,
                                   const DeviceCode &device) {
@@ -382,7 +391,9 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
       ConstantInt::get(tables.size, model.stateSize),
       init,
       synchronize,
-      release};
+      release,
+      ConstantInt::get(tables.size,
+                       getOptionsSize(tables, module.getDataLayout()))};
   fields[1] = tables.int32(0);
   uint64_t bytes =
       module.getDataLayout().getTypeAllocSize(tables.record(fields)->getType());

@@ -131,6 +131,7 @@ class Model(Structure):
         ("init", CFUNCTYPE(c_int, POINTER(RunOptions))),
         ("synchronize", CFUNCTYPE(c_int, POINTER(RunOptions))),
         ("release", CFUNCTYPE(c_int, POINTER(RunOptions))),
+        ("options_size", c_size_t),
     ]
 
 

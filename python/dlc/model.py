@@ -66,6 +66,8 @@ class Model:
         """The optional passes that ran, where the options name or limit passes."""
         self.diagnostics: list[Diagnostic] = getattr(owner, "diagnostics", [])
         """What the compiler said: warnings, and the remarks that were asked for."""
+        self._workspaces: list[_Workspace] = []
+        """Those that no run is working in."""
         self.inputs: list[TensorInfo] = _read_infos(self._model.inputs, self._model.num_inputs)
         self.outputs: list[TensorInfo] = _read_infos(self._model.outputs, self._model.num_outputs)
 
@@ -160,13 +162,18 @@ class Model:
             self._check(self._model.synchronize, device=device, stream=stream)
 
     def release(self) -> None:
-        """Gives back what the model keeps on GPUs. No run may be going on; the
-        next one begins anew."""
+        """Gives back the memory that runs worked in, and what the model keeps on
+        GPUs. No run may be going on; the next one begins anew."""
+        self._workspaces.clear()
         if self._has_device_calls() and self._model.release:
             self._check(self._model.release)
 
+    def _has(self, field: Any) -> bool:
+        """Whether the version of dlc that made the model knew a field."""
+        return self._model.size >= field.offset + field.size
+
     def _has_device_calls(self) -> bool:
-        return self._model.size >= library.Model.release.offset + library.Model.release.size
+        return self._has(library.Model.release)
 
     def _check(self, function: Any, *arguments: Any, **fields: Any) -> None:
         error = ctypes.create_string_buffer(1024)
@@ -194,9 +201,43 @@ class Model:
         return [inputs[name] for name in names]
 
     def _run(self, inputs: Sequence[Any], threads: int | None) -> list[Any]:
+        # Runs at once have one each.
+        try:
+            workspace = self._workspaces.pop()
+        except IndexError:
+            workspace = _Workspace(self)
         call = Call(self, inputs, threads=threads)
+        call.use(workspace)
         call()
-        return call.take()
+        results = call.take()
+        self._workspaces.append(workspace)
+        return results
+
+
+class _Workspace:
+    """The memory that runs of a model work in; it grows to what they need."""
+
+    def __init__(self, model: Model) -> None:
+        self.size = -1
+        self.model = model
+        struct = model._model
+        self.each = 0
+        """Bytes for each thread beyond the first."""
+        if model._has(library.Model.thread_workspace_size):
+            self.each = struct.thread_workspace_size
+        self.is_told = False
+        """Whether a run says what it needs."""
+        if model._has(library.Model.options_size):
+            field = library.RunOptions.workspace_needed
+            self.is_told = struct.options_size >= field.offset + field.size
+
+    def grow(self, size: int) -> None:
+        if size <= self.size:
+            return
+        alignment = library.WORKSPACE_ALIGNMENT
+        self.memory = np.empty(size + alignment, np.uint8)
+        self.address = -(-self.memory.ctypes.data // alignment) * alignment
+        self.size = size
 
 
 class Call:
@@ -250,27 +291,25 @@ class Call:
                 raise ValueError(f"expected at least 1 thread, found {threads}")
             self._options.threads = min(operator.index(threads), 2**31 - 1)
         self._needed = ctypes.c_size_t(0)
+        self._workspace: _Workspace | None = None
         if keep_workspace:
-            size = model.workspace_size
-            if struct.size > library.Model.thread_workspace_size.offset:
-                size += ((threads or os.cpu_count() or 1) - 1) * struct.thread_workspace_size
-            self._make_workspace(size)
-            if not all(isinstance(n, int) for info in model.inputs for n in info.shape):
-                self._options.workspace_needed = ctypes.pointer(self._needed)
+            self.use(_Workspace(model))
         self._run = struct.run
         self._pointer = ctypes.byref(self._options)
 
-    def _make_workspace(self, size: int) -> None:
-        alignment = library.WORKSPACE_ALIGNMENT
-        self._workspace = np.empty(size + alignment, np.uint8)
-        self._options.workspace = -(-self._workspace.ctypes.data // alignment) * alignment
-        self._options.workspace_size = size
+    def use(self, workspace: _Workspace) -> None:
+        """Runs in this memory from now on."""
+        self._workspace = workspace
+        threads = self._options.threads or os.cpu_count() or 1
+        workspace.grow(self._model.workspace_size + (threads - 1) * workspace.each)
+        if workspace.is_told:
+            self._options.workspace_needed = ctypes.pointer(self._needed)
 
     def __call__(self) -> None:
         """Runs once."""
-        # Known since the last run, where shapes are dynamic.
-        if self._needed.value > self._options.workspace_size:
-            self._make_workspace(self._needed.value)
+        if self._workspace:
+            self._options.workspace = self._workspace.address
+            self._options.workspace_size = self._workspace.size
         for result, tensor in zip(self._results, self._taken):
             result.release()
             result.is_filled = False
@@ -281,6 +320,8 @@ class Call:
         if status:
             message = self._error.value.decode(errors="replace")
             raise RunError(status, message or self._model._model.status_string(status).decode())
+        if self._workspace:
+            self._workspace.grow(self._needed.value)
         for result in self._results:
             result.is_filled = True
 

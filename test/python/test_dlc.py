@@ -284,6 +284,35 @@ def test_threads_share_a_model_and_compile():
     assert not problems
 
 
+def test_memory_of_runs_is_kept():
+    """What a run worked in serves the next one, as large as the largest needed."""
+    nodes = [helper.make_node("Transpose", ["x"], ["t"]),
+             helper.make_node("MatMul", ["x", "t"], ["p"]),
+             helper.make_node("Softmax", ["p"], ["s"]),
+             helper.make_node("MatMul", ["s", "x"], ["y"])]  # fmt: skip
+    proto = make_model(nodes, [("x", TensorProto.FLOAT, ["n", 3])],
+                       [("y", TensorProto.FLOAT, ["n", 3])])  # fmt: skip
+    model = dlc.compile(proto)
+
+    def run(n):
+        x = np.random.default_rng(n).standard_normal((n, 3)).astype(np.float32)
+        p = np.exp(x @ x.T - (x @ x.T).max(axis=1, initial=0, keepdims=True))
+        expected = p / p.sum(axis=1, keepdims=True) @ x
+        np.testing.assert_allclose(model.run([x])[0], expected, rtol=1e-4, atol=1e-5)
+        (workspace,) = model._workspaces
+        return workspace.size
+
+    small = run(5)
+    large = run(200)
+    assert large >= small + 4 * 200 * 200
+    assert run(200) == run(5) == run(0) == large
+    model.release()
+    assert not model._workspaces and run(5) == small
+    with pytest.raises(dlc.RunError):
+        model.run([np.zeros((2, 4), np.float32)])
+    assert run(200) == large
+
+
 def test_weights_are_constants():
     weight = np.arange(6, dtype=np.float32).reshape(3, 2)
     model = make_model(

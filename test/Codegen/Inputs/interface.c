@@ -72,6 +72,7 @@ static void descriptor(void) {
   dlc_tensor in[2] = {{0}, {0}}, out = {0};
   CHECK(model->abi_version == DLC_ABI_VERSION);
   CHECK((size_t)model->size == sizeof *model);
+  CHECK(model->options_size == sizeof(dlc_options));
   CHECK(strcmp(model->name, "add") == 0 && model->workspace_size == 128);
   CHECK(model->num_inputs == 2 && model->num_outputs == 1);
   CHECK(strcmp(model->inputs[1].name, "input.1") == 0);
