@@ -156,28 +156,3 @@ def test_conditions_on_ranks_are_known(condition, tmp_path):
     done = subprocess.run(["dlc", tmp_path / "model.onnx", "--to=import", "-o", "-"], stdout=subprocess.PIPE,
                           text=True, check=True)
     assert "dlc.transpose" in done.stdout and "scf.if" not in done.stdout
-
-
-def test_ranks_that_differ_leave_a_known_branch():
-    """What follows the outer node is imported for each of the inner one's branches."""
-    model = onnx.parser.parse_model("""
-        <ir_version: 8, opset_import: ["" : 17]>
-        main (float[n] x, bool c) => (float[m] y, int64[k] s) {
-          known = Constant <value = bool {1}> ()
-          a = If (known) <
-            then_branch = g1 () => (float[] outer) {
-              inner = If (c) <
-                then_branch = g2 () => (float[] scalar) { scalar = Constant <value_float = 2.0> () },
-                else_branch = g3 () => (float[] row) { row = Constant <value_floats = [3.0]> () }>
-              outer = Neg (inner)
-            },
-            else_branch = g4 () => (float[] other) { other = Constant <value_float = 5.0> () }>
-          y = Mul (x, a)
-          s = Shape (a)
-        }""")
-    compiled = dlc.compile(model, opt_level=1)
-    x = np.array([1, 2, 3], np.float32)
-    for condition, factor, shape in ((True, -2, []), (False, -3, [1])):
-        y, s = compiled.run([x, np.array(condition)])
-        np.testing.assert_array_equal(y, x * factor)
-        assert s.tolist() == shape
