@@ -219,7 +219,6 @@ class _Workspace:
 
     def __init__(self, model: Model) -> None:
         self.size = -1
-        self.model = model
         struct = model._model
         self.each = 0
         """Bytes for each thread beyond the first."""
