@@ -25,15 +25,13 @@ COLUMNS = (("model", "s"), ("weights MB", ".1f"), ("s", ".2f"), ("peak MB", ".0f
 WIDTHS = (20, *(max(10, len(title)) for title, _ in COLUMNS[1:]))
 MEMORY = re.compile(r"working memory of ([0-9,]+) bytes; at a time live ([0-9,]+)")
 
-
 NOTE = """
 s is processor time. "of live" compares the memory of a run with the largest sum
 of tensors that live at a time, where their sizes are known (bench/README.md)."""
 
 
-def count_weights(path: pathlib.Path) -> int:
+def count_weights(model: onnx.ModelProto) -> int:
     """Bytes of the numbers in a model, those of its subgraphs not counted."""
-    model = onnx.load(path, load_external_data=False)
     constants = [a.t for node in model.graph.node if node.op_type == "Constant"
                  for a in node.attribute if a.name == "value"]  # fmt: skip
     total = 0
@@ -56,13 +54,16 @@ def measure(name: str, flags: Sequence[str]) -> dict[str, Any]:
     path = subjects.TABLE[name].find()
     with tempfile.TemporaryDirectory() as folder:
         made = objects.compile(path, pathlib.Path(folder), flags=["--report", *flags])
-        weights = count_weights(path)
+        model = onnx.load(path, load_external_data=False)
+        weights = count_weights(model)
         arena, live = (int(x.replace(",", "")) for x in MEMORY.search(made.messages).groups())
+        dims = [d for x in model.graph.input for d in x.type.tensor_type.shape.dim]
+        is_dynamic = not all(d.dim_value > 0 for d in dims)
         return {
             "model": name, "weights MB": weights / 1e6, "s": made.seconds,
             "peak MB": made.peak / 1e6, "object MB": made.size / 1e6,
             "of weights": made.size / weights, "code KB": count_code(made.path) / 1e3,
-            "memory MB": arena / 1e6, "of live": math.nan if "dynamic sizes" in made.messages else arena / max(live, 1),
+            "memory MB": arena / 1e6, "of live": math.nan if is_dynamic else arena / max(live, 1),
         }  # fmt: skip
 
 

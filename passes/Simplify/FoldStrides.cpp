@@ -73,6 +73,15 @@ static bool isAll(ArrayRef<int64_t> ints, int64_t number) {
   return llvm::all_of(ints, [&](int64_t x) { return x == number; });
 }
 
+/// The strides of a convolution that also takes these steps.
+static SmallVector<int64_t> stridesWith(const Steps &steps, onnx::NodeOp conv) {
+  auto strides = conv.getInts("strides").value_or(
+      SmallVector<int64_t>(steps.steps.size(), 1));
+  for (auto [stride, step] : llvm::zip(strides, steps.steps))
+    stride *= step;
+  return strides;
+}
+
 /// Conv(x[::2], w) of a window of one element as Conv(x, w) with strides.
 static LogicalResult stepsInFront(onnx::NodeOp conv,
                                   PatternRewriter &rewriter) {
@@ -84,10 +93,7 @@ static LogicalResult stepsInFront(onnx::NodeOp conv,
     return failure();
   if (!isAll(steps->begins, 0) || isAll(steps->steps, 1))
     return rewriter.notifyMatchFailure(conv, "it does not begin at 0");
-  auto strides = conv.getInts("strides").value_or(
-      SmallVector<int64_t>(steps->steps.size(), 1));
-  for (auto [stride, step] : llvm::zip(strides, steps->steps))
-    stride *= step;
+  SmallVector<int64_t> strides = stridesWith(*steps, conv);
   NodeBuilder make(rewriter, conv);
   SmallVector<Value> operands(conv.getOperands());
   operands[0] = steps->x;
@@ -106,10 +112,7 @@ static LogicalResult stepsBehind(onnx::NodeOp node, PatternRewriter &rewriter) {
     return failure();
   if (!isAll(steps->begins, 0))
     return rewriter.notifyMatchFailure(node, "it does not begin at 0");
-  auto strides = conv.getInts("strides").value_or(
-      SmallVector<int64_t>(steps->steps.size(), 1));
-  for (auto [stride, step] : llvm::zip(strides, steps->steps))
-    stride *= step;
+  SmallVector<int64_t> strides = stridesWith(*steps, conv);
   NodeBuilder make(rewriter, node);
   remarkDone(conv.getLoc(), kPass) << "takes the steps behind it";
   Location loc = conv.getLoc();
