@@ -77,15 +77,15 @@ static Error load(StringRef object, const ModelInterface &model,
   jit->getExecutionSession().setErrorReporter([reason](Error error) {
     *reason += (reason->empty() ? "" : "; ") + llvm::toString(std::move(error));
   });
-  if (weights) {
-    llvm::orc::SymbolMap symbols;
-    symbols[jit->mangleAndIntern(model.symbol("weights"))] = {
-        llvm::orc::ExecutorAddr::fromPtr(weights),
-        llvm::JITSymbolFlags::Exported};
-    if (Error error = jit->getMainJITDylib().define(
-            llvm::orc::absoluteSymbols(std::move(symbols))))
-      return error;
-  }
+  // The tables of a model for GPUs name its weights also if it has none.
+  static constexpr char none = 0;
+  llvm::orc::SymbolMap symbols;
+  symbols[jit->mangleAndIntern(model.symbol("weights"))] = {
+      llvm::orc::ExecutorAddr::fromPtr(weights ? weights : &none),
+      llvm::JITSymbolFlags::Exported};
+  if (Error error = jit->getMainJITDylib().define(
+          llvm::orc::absoluteSymbols(std::move(symbols))))
+    return error;
   llvm::orc::SymbolMap pool;
   for (const PoolFunction &function : poolFunctions())
     pool[jit->mangleAndIntern(function.name)] = {
