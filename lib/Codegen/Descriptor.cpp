@@ -244,8 +244,9 @@ static Constant *emitCuda(Tables &tables, const DeviceCode &device) {
       addImage(image, "ptx", laterOnes);
   for (const DeviceCode::Image &image : device.cubins)
     addImage(image, "cubin", itsGeneration);
-  for (const std::string &name : device.kernels)
-    kernels.push_back(tables.string(name));
+  for (const DeviceCode::Kernel &kernel : device.kernels)
+    kernels.push_back(tables.record(
+        {tables.string(kernel.name), tables.int32(kernel.shared)}));
   auto *type = ArrayType::get(Type::getInt64Ty(tables.context),
                               cudaStateBytes / sizeof(int64_t));
   GlobalVariable *state =
@@ -268,8 +269,10 @@ static Constant *emitCuda(Tables &tables, const DeviceCode &device) {
       "cuda",
       tables.record(
           {fallback, tables.array("images", images.front()->getType(), images),
-           tables.array("kernels", tables.pointer, kernels), weights, state,
-           hostInputs, ConstantInt::get(tables.i64, model.weightsSize),
+           tables.array("kernels", StructType::get(tables.pointer, tables.i32),
+                        kernels),
+           weights, state, hostInputs,
+           ConstantInt::get(tables.i64, model.weightsSize),
            ConstantInt::get(tables.i64, model.deviceArena),
            tables.int32(images.size()), tables.int32(kernels.size()),
            tables.int32(model.hasGraphs)}));

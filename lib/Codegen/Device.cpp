@@ -111,13 +111,16 @@ FailureOr<DeviceCode> dlc::lowerDevice(ModuleOp module, const TargetSpec &spec,
                             "--gpu=");
   if (auto kernels = module->getAttrOfType<ArrayAttr>("dlc.kernels"))
     for (auto name : kernels.getAsRange<StringAttr>())
-      code.kernels.push_back(name.str());
+      code.kernels.push_back({name.str()});
   for (const GpuArch &arch : spec.gpus) {
     llvm::LLVMContext context;
     FailureOr<std::unique_ptr<llvm::Module>> translated =
         translateDevice(module, context, arch.capability);
     if (failed(translated))
       return failure();
+    llvm::StringMap<int64_t> shared = makeSharedDynamic(**translated);
+    for (DeviceCode::Kernel &kernel : code.kernels)
+      kernel.shared = shared.lookup(kernel.name);
     FailureOr<std::string> ptx = makePtx(module, **translated, arch, optLevel);
     if (failed(ptx))
       return failure();

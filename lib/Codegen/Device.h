@@ -16,9 +16,13 @@ struct DeviceCode {
     GpuArch arch;
     std::string code; ///< PTX, or machine code
   };
-  std::vector<std::string> kernels; ///< as launches number them
-  std::vector<Image> images;        ///< by rising capability
-  std::vector<Image> cubins;        ///< likewise, machine code; may be empty
+  struct Kernel {
+    std::string name;
+    int64_t shared = 0; ///< bytes of shared memory that a launch asks for
+  };
+  std::vector<Kernel> kernels; ///< as launches number them
+  std::vector<Image> images;   ///< by rising capability
+  std::vector<Image> cubins;   ///< likewise, machine code; may be empty
 
   bool empty() const { return images.empty(); }
 };

@@ -4,6 +4,7 @@
 #define DLC_LIB_CODEGEN_DEVICEMODULE_H
 
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/IR/Module.h"
 
 namespace dlc {
@@ -17,6 +18,10 @@ translateDevice(mlir::ModuleOp module, llvm::LLVMContext &context,
 
 /// Defines the functions of passes/Gpu/Mma.h that `module` declares.
 void defineTensorCores(llvm::Module &module, unsigned capability);
+
+/// Gives each kernel that declares more shared memory than PTX allows what a
+/// launch asks for, and says how many bytes that is, by names of kernels.
+llvm::StringMap<int64_t> makeSharedDynamic(llvm::Module &module);
 
 } // namespace dlc
 

@@ -98,6 +98,9 @@ public:
            body);
   /// Memory that the threads of a block share.
   mlir::Value shared(llvm::ArrayRef<int64_t> shape, mlir::Type type);
+  /// Bytes of it that a block may have: of 8.6, which has least of those from
+  /// 8.0 on; what needs no more than that of PTX's declarations before.
+  int64_t mostShared() const { return (capability >= 80 ? 99 : 48) << 10; }
   void barrier();
 };
 
@@ -107,6 +110,7 @@ int64_t fixedProduct(llvm::ArrayRef<Extent> extents);
 /// The generators. Each emits the work of `op`, an op in the kernel, and
 /// returns true, or leaves the kernel as it was and returns false.
 bool emitReduction(Kernel &kernel, mlir::linalg::LinalgOp op);
+bool emitTransposition(Kernel &kernel, mlir::linalg::LinalgOp op);
 bool emitVectors(Kernel &kernel, mlir::linalg::LinalgOp op);
 bool emitLoops(Kernel &kernel, mlir::linalg::LinalgOp op);
 bool emitContractMma(Kernel &kernel, ContractOp op);

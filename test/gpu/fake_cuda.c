@@ -75,6 +75,7 @@ struct function {
   struct module *module;
   void *kernel;
   int waits, parameters;
+  unsigned shared; /* bytes that launches may ask for */
   char name[64];
 };
 
@@ -229,6 +230,17 @@ static int here(void) { return depth ? current[depth - 1] : 0; }
 
 /* Memory of a device for a test, and what is in it. */
 void *fake_cuda_alloc(int device, size_t bytes);
+int cuFuncSetAttribute(void *handle, int attribute, int value) {
+  struct function *function = handle;
+  BEGIN("cuFuncSetAttribute", 1);
+  record("cuFuncSetAttribute %s %d %d\n", function->name, attribute, value);
+  /* What a block of 8.6 may have. */
+  if (attribute != 8 || value <= 48 * 1024 || value > 99 * 1024)
+    return wrong("cuFuncSetAttribute", "a wrong attribute");
+  function->shared = (unsigned)value;
+  return end(success);
+}
+
 static struct memory *make_memory(int device, size_t bytes);
 
 static void copy_with(struct memory *m, void *to, const void *from,
@@ -388,6 +400,7 @@ int cuModuleGetFunction(void **result, void *module, const char *name) {
     return wrong("cuModuleGetFunction", name);
   function->waits = *flag;
   function->parameters = *number;
+  function->shared = 0;
   function->next = functions;
   functions = function;
   *result = function;
@@ -641,7 +654,7 @@ int cuLaunchKernel(void *handle, unsigned gx, unsigned gy, unsigned gz,
   BEGIN("cuLaunchKernel", 1);
   record("cuLaunchKernel %s %u %u\n", function->name, gx, bx);
   if (gx == 0 || gy != 1 || gz != 1 || bx == 0 || bx > 1024 || by != 1 ||
-      bz != 1 || shared != 0)
+      bz != 1 || shared != function->shared)
     return wrong("cuLaunchKernel", "a wrong grid");
   if (is_elsewhere(stream) || function->module->device != here())
     return wrong("cuLaunchKernel", "a wrong device");

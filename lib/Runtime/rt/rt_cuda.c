@@ -362,11 +362,11 @@ void dlc_rt_cuda_launch(struct dlc_rt_ctx *ctx, int32_t kernel, int64_t blocks,
   ++session->num_launches;
   dlc_rt_cuda_failed(
       ctx, &model->driver, "cuLaunchKernel",
-      model->driver.launch(model->functions[kernel], (unsigned)blocks, 1, 1,
-                           (unsigned)threads, 1, 1, 0,
-                           session->is_capturing ? session->own_stream
-                                                 : session->stream,
-                           parameters, NULL));
+      model->driver.launch(
+          model->functions[kernel], (unsigned)blocks, 1, 1, (unsigned)threads,
+          1, 1, (unsigned)ctx->desc->cuda->kernels[kernel].shared,
+          session->is_capturing ? session->own_stream : session->stream,
+          parameters, NULL));
 }
 
 int32_t dlc_rt_cuda_read(struct dlc_rt_ctx *ctx, void *to, void *from,

@@ -19,11 +19,16 @@ enum {
   dlc_rt_fits_generation /* higher ones with the same first digits: a cubin */
 };
 
+struct dlc_rt_cuda_kernel {
+  const char *name;
+  int32_t shared; /* bytes of shared memory that a launch asks for */
+};
+
 /* The device's part of a model; lib/Codegen/Descriptor.cpp emits it. */
 struct dlc_rt_cuda_desc {
   int32_t (*fallback)(struct dlc_rt_ctx *); /* the model for the CPU, or NULL */
   const struct dlc_rt_cuda_image *images;   /* the better, the later */
-  const char *const *kernels;               /* names, as launches number them */
+  const struct dlc_rt_cuda_kernel *kernels; /* as launches number them */
   const char *weights;
   struct dlc_rt_cuda_state *state;
   /* For each input: whether the host reads it, too. NULL: it reads none. */
@@ -73,6 +78,8 @@ typedef unsigned long long cu_address;
   F(module_unload, "cuModuleUnload", (cu_handle module))                       \
   F(module_function, "cuModuleGetFunction",                                    \
     (cu_handle * function, cu_handle module, const char *name))                \
+  F(function_attribute, "cuFuncSetAttribute",                                  \
+    (cu_handle function, int attribute, int value))                            \
   F(alloc, "cuMemAlloc_v2", (cu_address * address, size_t bytes))              \
   F(free, "cuMemFree_v2", (cu_address address))                                \
   F(copy_to_device, "cuMemcpyHtoDAsync_v2",                                    \

@@ -10,6 +10,7 @@ enum {
   minor_attribute = 76,
   jit_error_log = 5,
   jit_error_log_size = 6,
+  max_dynamic_shared = 8,
   non_blocking = 1,
   no_timing = 2
 };
@@ -164,12 +165,19 @@ static int load_code(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model) {
     dlc_rt_cuda_failed(ctx, driver, "cuModuleLoadDataEx", result);
     return 1;
   }
-  for (int32_t i = 0; i < desc->num_kernels; ++i)
-    if (dlc_rt_cuda_failed(ctx, driver, "cuModuleGetFunction",
-                           driver->module_function(&model->functions[i],
-                                                   model->module,
-                                                   desc->kernels[i])))
+  for (int32_t i = 0; i < desc->num_kernels; ++i) {
+    const struct dlc_rt_cuda_kernel *kernel = &desc->kernels[i];
+    cu_handle *function = &model->functions[i];
+    if (dlc_rt_cuda_failed(
+            ctx, driver, "cuModuleGetFunction",
+            driver->module_function(function, model->module, kernel->name)))
       return 1;
+    if (kernel->shared &&
+        dlc_rt_cuda_failed(ctx, driver, "cuFuncSetAttribute",
+                           driver->function_attribute(
+                               *function, max_dynamic_shared, kernel->shared)))
+      return 1;
+  }
   return 0;
 }
 
