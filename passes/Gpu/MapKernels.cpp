@@ -24,7 +24,7 @@ using namespace dlc;
 
 /// The generators, best first; the last of each kind takes everything.
 static constexpr bool (*linalgGenerators[])(Kernel &, linalg::LinalgOp) = {
-    emitReduction, emitVectors, emitLoops};
+    emitReduction, emitVectors, emitTransposition, emitLoops};
 static constexpr bool (*contractGenerators[])(Kernel &, ContractOp) = {
     emitContractMma, emitContractTile, emitContractDepthwise,
     emitContractScalar};

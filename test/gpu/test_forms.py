@@ -1,5 +1,5 @@
-"""Forms of kernels for special contractions, emulated: depthwise convolutions,
-and sums that several blocks share."""
+"""Forms of special kernels, emulated: depthwise convolutions, sums that several
+blocks share, and transpositions through shared memory."""
 
 import re
 import subprocess
@@ -143,3 +143,39 @@ def test_split_quantized(driver, tmp_path):
     found, wanted, remarks = run(model, [x], driver, tmp_path)
     np.testing.assert_array_equal(found, wanted)
     assert "split into" in remarks and "tensor cores, int8" in remarks
+
+
+# Shape, order, and how it is used: alone, or with a tensor in the new order.
+TRANSPOSED = {
+    "channels last": ((2, 40, 9, 11), (0, 2, 3, 1), np.float32),
+    "channels first": ((2, 9, 11, 40), (0, 3, 1, 2), np.float32),
+    "halves": ((1, 96, 13, 7), (0, 2, 3, 1), np.float16),
+    "matrix": ((70, 33), (1, 0), np.float32),
+    "heads": ((2, 24, 3, 16), (0, 2, 3, 1), np.float32),
+    "all": ((9, 10, 11, 12), (3, 2, 1, 0), np.float32),
+    "bytes": ((3, 65, 130), (0, 2, 1), np.int8),
+    "doubles": ((33, 34), (1, 0), np.float64),
+}
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("name", TRANSPOSED)
+def test_transposition(name, dynamic, driver, tmp_path):
+    shape, order, dtype = TRANSPOSED[name]
+    sizes = [f"d{i}" if dynamic else size for i, size in enumerate(shape)]
+    constants, inputs = {}, {"x": sizes}
+    arrays = [(100 * random.standard_normal(shape)).astype(dtype)]
+    nodes = [helper.make_node("Transpose", ["x"], ["y"], perm=order)]
+    if dtype == np.float32:
+        # With what is not turned: one a row of the output, and all of it.
+        turned = tuple(shape[i] for i in order)
+        arrays.append(random.standard_normal(turned).astype(dtype))
+        inputs["z"] = [sizes[i] for i in order]
+        constants["c"] = random.standard_normal((*turned[:-1], 1))
+        nodes = [helper.make_node("Transpose", ["x"], ["t"], perm=order),
+                 node("Relu", "t", "r"), node("Add", "r z", "s"),
+                 node("Mul", "s c", "y")]  # fmt: skip
+    model = make(nodes, inputs, constants, dtype)
+    found, wanted, remarks = run(model, arrays, driver, tmp_path)
+    np.testing.assert_array_equal(found, wanted)
+    assert "a block, transposed" in remarks
