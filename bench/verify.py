@@ -1,7 +1,8 @@
 """Compiles whole networks with dlc, compares their answers with the reference,
 and measures. bench/README.md is the manual.
 
-usage: bench/verify [--target=TARGET] [--no-timing] [--json] [--list] [NAME...]
+usage: bench/verify [--target=TARGET | --gpu=ARCH [--precision=TYPE]] [--no-timing]
+                    [--jobs=N] [--json] [--list] [NAME...]
 
 Each model has a process of its own, so that one which crashes is a failure and
 not the end. The status is 0 only if every answer is right.
@@ -10,6 +11,9 @@ not the end. The status is 0 only if every answer is right.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import functools
+import itertools
 import json
 import pathlib
 import subprocess
@@ -31,15 +35,21 @@ from dlc.verify import TOLERANCES, compare
 # Of a run of both engines in turns.
 SECONDS, ROUNDS = 4.0, 5
 
+# Of a GPU's operands: what an output may be off, as a part of its largest value.
+ROUNDED = {"tf32": 2e-2, "fp16": 2e-2, "bf16": 1e-1}
 
-def find_errors(found: Sequence[Any], expected: Sequence[Any]) -> dict[str, Any]:
+
+def find_errors(
+    found: Sequence[Any], expected: Sequence[Any], precision: str = "fp32"
+) -> dict[str, Any]:
     """The worst errors of all outputs. The relative one is of numbers above
-    the absolute tolerance, where it says something."""
+    the absolute tolerance, where it says something; of operands that were
+    rounded, of the largest number."""
     absolute = relative = largest = 0.0
     problems = [] if len(found) == len(expected) else [f"{len(found)} outputs"]
     for number, (a, b) in enumerate(zip(found, expected)):
         error, excess, problem = compare(a, b)
-        if not excess <= 1:
+        if not excess <= 1 and (problem or precision not in ROUNDED):
             problem = problem or f"{excess:.3g} times what is tolerated"
             problems.append(f"output {number}: {problem}")
         absolute = max(absolute, error)
@@ -49,7 +59,12 @@ def find_errors(found: Sequence[Any], expected: Sequence[Any]) -> dict[str, Any]
         atol = TOLERANCES[b.dtype.name][1]
         size = np.abs(b.astype(np.float64))
         largest = max(largest, float(size.max()))
-        if (size > atol).any():
+        if precision in ROUNDED:
+            part = float(np.abs(a.astype(np.float64) - b).max() / size.max())
+            relative = max(relative, part)
+            if not part <= ROUNDED[precision]:
+                problems.append(f"output {number}: off by {part:.3g} of its largest value")
+        elif (size > atol).any():
             with np.errstate(all="ignore"):
                 ratios = np.abs(a.astype(np.float64) - b)[size > atol] / size[size > atol]
             relative = max(relative, float(ratios.max()) if np.isfinite(ratios).all() else np.inf)
@@ -75,12 +90,13 @@ def time_both(ours: Callable[[], None], theirs: Callable[[], None]) -> tuple[flo
     return least[0], least[1]
 
 
-def work(subject: subjects.Subject, target: str | None, timing: bool) -> list[dict[str, Any]]:
+def work(subject: subjects.Subject, options: argparse.Namespace) -> list[dict[str, Any]]:
     """The rows of one model, one for each size of its inputs."""
-    path = subject.find()
+    path, target = subject.find(), options.target
+    flags = [f"--gpu={options.gpu}", f"--precision={options.precision}"] if options.gpu else []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        found = objects.compile(path, folder, target)
+        found = objects.compile(path, folder, target, flags)
         compiled = {"compile_seconds": found.seconds, "compile_bytes": found.peak,
                     "object_bytes": found.size}  # fmt: skip
         session = make_session(path)
@@ -90,7 +106,7 @@ def work(subject: subjects.Subject, target: str | None, timing: bool) -> list[di
             row = {"name": subject.name, "sizes": dict(sizes), **compiled}
             rows.append(row)
             try:
-                row.update(measure(subject, sizes, session, found, model, timing))
+                row.update(measure(subject, sizes, session, found, model, options))
             except Exception as error:
                 row["problem"] = f"{type(error).__name__}: {error}"
         return rows
@@ -98,7 +114,7 @@ def work(subject: subjects.Subject, target: str | None, timing: bool) -> list[di
 
 def measure(
     subject: subjects.Subject, sizes: subjects.Sizes, session: Any, found: objects.Object,
-    model: dlc.Model | None, timing: bool
+    model: dlc.Model | None, options: argparse.Namespace
 ) -> dict[str, Any]:  # fmt: skip
     """What one row has beside its name and the compilation."""
     names = [info.name for info in session.get_inputs()]
@@ -112,8 +128,12 @@ def measure(
         types = [value.dtype for value in expected]
         return find_errors(objects.run_emulated(found, list(inputs.values()), types), expected)
     given = [inputs[info.name] for info in model.inputs]
-    row = find_errors(model.run(given), expected)
-    if timing:
+    # A GPU's second run of a shape is recorded as a graph, which the third starts.
+    for _ in range(3 if options.gpu else 1):
+        row = find_errors(model.run(given), expected, options.precision)
+        if row["problem"]:
+            return row
+    if not options.no_timing:
         call = dlc.model.Call(model, given, threads=1, keep_workspace=True)
         ours, theirs = time_both(call, bind(session, inputs).call)
         row.update({"dlc_seconds": ours, "reference_seconds": theirs})
@@ -165,7 +185,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="models; without one, all")
     parser.add_argument("--target", choices=[*objects.CROSS], help="run under an emulator")
+    parser.add_argument("--gpu", metavar="ARCH", help="compare on this machine's GPU, by its code"
+                        " for an architecture: sm_90a")  # fmt: skip
+    parser.add_argument("--precision", choices=["fp32", *ROUNDED], default="fp32",
+                        help="what a GPU rounds the operands of contractions to")  # fmt: skip
     parser.add_argument("--no-timing", action="store_true", help="compare only")
+    parser.add_argument("--jobs", type=int, default=1, help="models at once; above 1 no timing")
     parser.add_argument("--json", action="store_true", help="print rows of JSON")
     parser.add_argument("--list", action="store_true", help="print the names")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -173,6 +198,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     unknown = [name for name in options.names if name not in subjects.TABLE]
     if unknown:
         parser.error(f"no model is called {', '.join(unknown)}; --list has their names")
+    if options.gpu and options.target:
+        parser.error("an emulator of --target has no GPU")
+    if options.precision != "fp32" and not options.gpu:
+        parser.error("--precision is for --gpu: a CPU has fp32 alone")
+    if options.jobs < 1:
+        parser.error("--jobs is at least 1")
+    options.no_timing |= options.jobs > 1 or bool(options.gpu)  # bench/gpu measures
     return options
 
 
@@ -180,6 +212,7 @@ def run_worker(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """The rows that a process of its own makes."""
     command = [sys.executable, __file__, "--worker", name]
     command += [f"--target={options.target}"] if options.target else []
+    command += [f"--gpu={options.gpu}", f"--precision={options.precision}"] if options.gpu else []
     command += ["--no-timing"] if options.no_timing else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -192,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     if options.worker:
         try:
-            rows = work(subjects.TABLE[options.worker], options.target, not options.no_timing)
+            rows = work(subjects.TABLE[options.worker], options)
         except objects.CompileFailure as error:
             rows = [{"name": options.worker, "sizes": {}, "problem": f"dlc: {error}"}]
         except Exception:
@@ -207,8 +240,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.json:
         print_line([title for title, _ in COLUMNS])
     rows = []
-    for name in names:
-        for row in run_worker(name, options):
+    # Threads that wait for processes.
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for row in itertools.chain.from_iterable(
+            pool.map(functools.partial(run_worker, options=options), names)
+        ):
             rows.append(row)
             if options.json:
                 print(json.dumps({"target": options.target, **row}), flush=True)
