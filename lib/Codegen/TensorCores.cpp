@@ -61,16 +61,24 @@ public:
         b.CreateIntrinsic(Intrinsic::nvvm_cp_async_commit_group, {});
       b.CreateRetVoid();
     }
-    if (begin("dlc_mma_wait1")) {
-      if (hasAsyncCopy())
-        b.CreateIntrinsic(Intrinsic::nvvm_cp_async_wait_group, {b.getInt32(1)});
-      b.CreateRetVoid();
-    }
+    for (unsigned left = 0; left <= 3; ++left)
+      if (begin(("dlc_mma_wait" + Twine(left)).str())) {
+        if (hasAsyncCopy())
+          b.CreateIntrinsic(Intrinsic::nvvm_cp_async_wait_group,
+                            {b.getInt32(left)});
+        b.CreateRetVoid();
+      }
     for (StringRef name : {"dlc_mma_turn_f32", "dlc_mma_turn_i32"})
       if (begin(name))
         turn();
     if (begin("dlc_mma_partner_f32"))
       b.CreateRet(exchange(arg(0), isVolta() ? 8 : 1));
+    if (begin("dlc_mma_partner2_f32"))
+      b.CreateRet(exchange(arg(0), 2));
+    if (begin("dlc_mma_pack_f16"))
+      pack(b.getHalfTy());
+    if (begin("dlc_mma_pack_bf16"))
+      pack(b.getBFloatTy());
     if (begin("dlc_mma_exp2_f32"))
       b.CreateRet(
           b.CreateIntrinsic(Intrinsic::nvvm_ex2_approx_ftz, {f32}, {arg(0)}));
@@ -392,7 +400,25 @@ private:
     b.CreateRet(makeFragment(values));
   }
 
-  /// Where the sums of a thread are that `turn` makes.
+  /// Eight sums of a step as the fragment of A that has them as terms: the
+  /// same threads have the same rows.
+  void pack(Type *type) {
+    SmallVector<Value *> parts;
+    for (unsigned i = 0; i < 8; i += 2) {
+      Value *two = PoisonValue::get(FixedVectorType::get(type, 2));
+      for (unsigned one = 0; one < 2; ++one)
+        two = b.CreateInsertElement(
+            two,
+            b.CreateFPTrunc(b.CreateExtractElement(arg(0), uint64_t(i + one)),
+                            type),
+            uint64_t(one));
+      parts.push_back(b.CreateBitCast(two, i32));
+    }
+    b.CreateRet(makeFragment(parts));
+  }
+
+  /// Where the sums of a thread are that `turn` makes, and, from Turing on, the
+  /// first of those that instructions make.
   void definePlaces() {
     auto define = [&](StringRef name, function_ref<Value *()> make) {
       if (begin(name))
@@ -407,6 +433,8 @@ private:
           b.CreateOr(bits(1), bits(2)),
           b.CreateOr(b.CreateLShr(bits(16), 2), b.CreateShl(bits(4), 1)));
     });
+    define("dlc_mma_sum_row", [&] { return b.CreateLShr(lane(), 2); });
+    define("dlc_mma_sum_column", [&] { return b.CreateShl(bits(3), 1); });
     define("dlc_mma_column", [&]() -> Value * {
       return volta ? bits(8) : b.CreateShl(bits(1), 3);
     });

@@ -1,6 +1,7 @@
 // Attention on tensor cores: a warp has 16 rows, and goes through the keys a
-// tile at a time with the whole block. Scores stay in registers, their weights
-// go through shared memory to become an operand; what there is is scaled
+// tile at a time with the whole block. Scores stay in registers, and so do
+// their weights where sums lie as operands do (16 bits, from Turing on); else
+// these go through shared memory to become an operand. What there is is scaled
 // whenever a larger score is found. Copies of the next keys go on during the
 // second product, those of the next values during the first one.
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -21,9 +22,11 @@ constexpr int64_t kRun = 8;
 /// What a block has at a time; `depth` and `columns` are filled with zeros.
 struct AttentionShape {
   int64_t rows, keys, depth, columns;
+  bool keepsWeights; // in registers
 
   int64_t sharedElements() const {
-    return rows * depth + keys * depth + keys * columns + rows * keys;
+    return rows * depth + keys * depth + keys * columns +
+           (keepsWeights ? 0 : rows * keys);
   }
 };
 
@@ -55,9 +58,21 @@ private:
     return mma.call(getMmaMultiply(mma.type, false, false), sumType,
                     {x, y, sum});
   }
-  Value partner(Value value) {
-    return mma.call("dlc_mma_partner_f32", b.getF32Type(), value);
+  /// Combines what the threads that share a row have of it.
+  Value combine(Value value, function_ref<Value(Value, Value)> body) {
+    value = body(value, mma.call("dlc_mma_partner_f32", b.getF32Type(), value));
+    if (shape.keepsWeights)
+      value =
+          body(value, mma.call("dlc_mma_partner2_f32", b.getF32Type(), value));
+    return value;
   }
+  /// Which of a thread's rows a sum of its eight belongs to, and those of one
+  /// row side by side.
+  unsigned rowOf(unsigned sum) const {
+    return shape.keepsWeights ? sum / 2 % 2 : 0;
+  }
+  int64_t runLength() const { return shape.keepsWeights ? 2 : kRun; }
+  unsigned numRows() const { return shape.keepsWeights ? 2 : 1; }
   /// e^score of what `minusShift`, which is one of 2, makes smaller. The
   /// instruction's two last bits are wrong; weights have fewer.
   Value powerOf(Value score, Value minusShift) {
@@ -76,9 +91,12 @@ private:
     return values;
   }
   Values addScores();
-  Value weigh(Value firstKey, ValueRange sums, Value &largest, Value &total);
+  Value weigh(Value firstKey, ValueRange sums, Values &largest, Values &totals);
+  void keepWeights(ArrayRef<Values> powers);
+  /// One number for each of the thread's rows, as its sums lie.
+  Value spread(ValueRange perRow);
   Values addValues(ValueRange sums);
-  void store(ValueRange sums, Value total);
+  void store(ValueRange sums, ValueRange totals);
 
   Kernel &kernel;
   ImplicitLocOpBuilder &b;
@@ -89,9 +107,10 @@ private:
   bool isAsync = false;
   AttentionNest::Place block;
   Value warpRow;        // the first of the warp, in the tile
-  Value row, runColumn; // of the thread's runs, in a step of the warp
+  Value row, runColumn; // of the thread's first run, in a step of the warp
   MmaMemory q, k, v, weights;
   Values rows; // the warp's part of Q, as operands
+  Values kept; // likewise, weights
 };
 
 } // namespace
@@ -128,62 +147,104 @@ SmallVector<Value> AttentionMmaEmitter::addScores() {
   return sums;
 }
 
-/// Makes weights of scores, puts them into shared memory, and returns by what
-/// the sums of each row are to be scaled, as the sums lie.
+/// Makes weights of scores, and returns by what the sums of each row are to be
+/// scaled, as the sums lie.
 Value AttentionMmaEmitter::weigh(Value firstKey, ValueRange sums,
-                                 Value &largest, Value &total) {
-  Values at(nest.numDims(), kernel.index(0));
-  nest.setCoordinates(at, nest.batch, block.batchAt);
-  Value rowInTile = kernel.add(warpRow, row);
-  nest.placeRow(at, block, kernel.add(block.firstRow, rowInTile), shape.rows);
-  Values scores;
-  Value most;
-  for (auto [j, sum] : llvm::enumerate(sums))
-    for (Value score : nest.makeScores(
-             take(turn(sum), b), at,
-             kernel.add(firstKey,
-                        kernel.add(runColumn, kernel.index(j * kStep))),
-             block, shape.keys)) {
-      scores.push_back(score);
-      most =
-          most ? arith::MaximumFOp::create(b, most, score).getResult() : score;
-    }
-  most = arith::MaximumFOp::create(b, most, partner(most));
-  Value now = arith::MaximumFOp::create(b, largest, most);
-  Value shift = nest.makeShift(now);
-  Value minusShift = arith::MulFOp::create(
-      b, shift, nest.floatOf(b.getF32Type(), -llvm::numbers::log2e));
-  Value factor = powerOf(largest, minusShift);
-  largest = now;
-  // Of the thread's own keys; the partner's are added at the end.
-  total = arith::MulFOp::create(b, total, factor);
-  auto chunkType = VectorType::get({mma.chunk}, b.getF32Type());
-  for (int64_t i = 0; i < int64_t(scores.size()); i += mma.chunk) {
-    Values chunk;
-    for (int64_t j = i; j < i + mma.chunk; ++j) {
-      chunk.push_back(powerOf(scores[j], minusShift));
-      total = arith::AddFOp::create(b, total, chunk.back());
-    }
-    Value vector = vector::FromElementsOp::create(b, chunkType, chunk);
-    if (!mma.type.isF32())
-      vector = arith::TruncFOp::create(
-          b, VectorType::get({mma.chunk}, mma.type), vector);
-    Value key =
-        kernel.add(runColumn, kernel.index(i / kRun * kStep + i % kRun));
-    vector::StoreOp::create(b, vector, weights.elements,
-                            ValueRange{mma.placeOf(weights, rowInTile, key)},
-                            /*nontemporal=*/false,
-                            llvm::MaybeAlign(MmaBuilder::kChunkBytes));
+                                 Values &largest, Values &totals) {
+  SmallVector<Values> at;
+  for (unsigned i = 0; i < numRows(); ++i) {
+    at.emplace_back(nest.numDims(), kernel.index(0));
+    nest.setCoordinates(at.back(), nest.batch, block.batchAt);
+    nest.placeRow(at.back(), block,
+                  kernel.add(kernel.add(block.firstRow, warpRow),
+                             kernel.add(row, kernel.index(8 * i))),
+                  shape.rows);
   }
-  return mma.call("dlc_mma_spread_f32", sumType, factor);
+  SmallVector<Values> scores(sums.size());
+  Values most(numRows());
+  for (auto [j, sum] : llvm::enumerate(sums)) {
+    Values values = take(shape.keepsWeights ? sum : turn(sum), b);
+    for (int64_t i = 0; i < kRun; i += runLength()) {
+      // The second half of what a thread has in registers is of the second
+      // eight keys.
+      int64_t first = j * kStep + (shape.keepsWeights ? i / 4 * 8 : 0);
+      for (Value score : nest.makeScores(
+               ArrayRef(values).slice(i, runLength()), at[rowOf(i)],
+               kernel.add(firstKey, kernel.add(runColumn, kernel.index(first))),
+               block, shape.keys)) {
+        scores[j].push_back(score);
+        Value &known = most[rowOf(i)];
+        known = known ? arith::MaximumFOp::create(b, known, score).getResult()
+                      : score;
+      }
+    }
+  }
+  Values minusShifts, factors;
+  for (unsigned i = 0; i < numRows(); ++i) {
+    auto larger = [&](Value x, Value y) -> Value {
+      return arith::MaximumFOp::create(b, x, y);
+    };
+    Value now = larger(largest[i], combine(most[i], larger));
+    minusShifts.push_back(arith::MulFOp::create(
+        b, nest.makeShift(now),
+        nest.floatOf(b.getF32Type(), -llvm::numbers::log2e)));
+    factors.push_back(powerOf(largest[i], minusShifts.back()));
+    largest[i] = now;
+    // Of the thread's own keys; those of others are added at the end.
+    totals[i] = arith::MulFOp::create(b, totals[i], factors.back());
+  }
+  for (Values &step : scores)
+    for (auto [i, score] : llvm::enumerate(step)) {
+      score = powerOf(score, minusShifts[rowOf(i)]);
+      Value &total = totals[rowOf(i)];
+      total = arith::AddFOp::create(b, total, score);
+    }
+  keepWeights(scores);
+  return spread(factors);
+}
+
+void AttentionMmaEmitter::keepWeights(ArrayRef<Values> powers) {
+  kept.clear();
+  if (shape.keepsWeights) {
+    for (const Values &step : powers)
+      kept.push_back(mma.call(
+          mma.type.isBF16() ? "dlc_mma_pack_bf16" : "dlc_mma_pack_f16",
+          VectorType::get({8}, b.getI32Type()),
+          vector::FromElementsOp::create(b, sumType, step).getResult()));
+    return;
+  }
+  auto chunkType = VectorType::get({mma.chunk}, b.getF32Type());
+  for (auto [j, step] : llvm::enumerate(powers))
+    for (int64_t i = 0; i < kRun; i += mma.chunk) {
+      Value vector = vector::FromElementsOp::create(
+          b, chunkType, ArrayRef(step).slice(i, mma.chunk));
+      if (!mma.type.isF32())
+        vector = arith::TruncFOp::create(
+            b, VectorType::get({mma.chunk}, mma.type), vector);
+      Value key = kernel.add(runColumn, kernel.index(j * kStep + i));
+      vector::StoreOp::create(
+          b, vector, weights.elements,
+          ValueRange{mma.placeOf(weights, kernel.add(warpRow, row), key)},
+          /*nontemporal=*/false, llvm::MaybeAlign(MmaBuilder::kChunkBytes));
+    }
+}
+
+Value AttentionMmaEmitter::spread(ValueRange perRow) {
+  if (!shape.keepsWeights)
+    return mma.call("dlc_mma_spread_f32", sumType, perRow[0]);
+  Values values;
+  for (int64_t i = 0; i < kRun; ++i)
+    values.push_back(perRow[rowOf(i)]);
+  return vector::FromElementsOp::create(b, sumType, values);
 }
 
 /// Adds the weighted values in shared memory.
 SmallVector<Value> AttentionMmaEmitter::addValues(ValueRange sums) {
   Values result(sums);
   for (int64_t key = 0; key < shape.keys; key += mma.terms()) {
-    Value x = mma.fragment(weights, kernel.index(0), warpRow, key,
-                           /*isB=*/false);
+    Value x = shape.keepsWeights ? kept[key / kStep]
+                                 : mma.fragment(weights, kernel.index(0),
+                                                warpRow, key, /*isB=*/false);
     for (auto [j, sum] : llvm::enumerate(result))
       sum = multiply(x,
                      mma.fragment(v, kernel.index(0), kernel.index(j * kStep),
@@ -193,13 +254,20 @@ SmallVector<Value> AttentionMmaEmitter::addValues(ValueRange sums) {
   return result;
 }
 
-void AttentionMmaEmitter::store(ValueRange sums, Value total) {
-  total = arith::AddFOp::create(b, total, partner(total));
-  Value inverse =
-      arith::DivFOp::create(b, nest.floatOf(b.getF32Type(), 1), total);
+void AttentionMmaEmitter::store(ValueRange sums, ValueRange totals) {
+  Values inverses;
+  for (Value total : totals)
+    inverses.push_back(
+        arith::DivFOp::create(b, nest.floatOf(b.getF32Type(), 1),
+                              combine(total, [&](Value x, Value y) -> Value {
+                                return arith::AddFOp::create(b, x, y);
+                              })));
+  Value inverse = spread(inverses);
   Values turned;
   for (Value sum : sums)
-    turned.push_back(turn(sum));
+    turned.push_back(turn(arith::MulFOp::create(b, sum, inverse)));
+  row = mma.call("dlc_mma_row", b.getIndexType(), {});
+  runColumn = mma.call("dlc_mma_column", b.getIndexType(), {});
   Values at(nest.numDims(), kernel.index(0));
   nest.setCoordinates(at, nest.batch, block.batchAt);
   Value position = kernel.add(block.firstRow, kernel.add(warpRow, row));
@@ -211,11 +279,8 @@ void AttentionMmaEmitter::store(ValueRange sums, Value total) {
               [&] {
                 nest.place(at, nest.rows, position);
                 for (auto [j, sum] : llvm::enumerate(turned)) {
-                  Values run;
-                  for (Value value : take(sum, b))
-                    run.push_back(arith::MulFOp::create(b, value, inverse));
                   nest.storeRun(
-                      run, at,
+                      take(sum, b), at,
                       kernel.add(kernel.add(block.firstColumn, runColumn),
                                  kernel.index(j * kStep)),
                       count);
@@ -228,8 +293,9 @@ void AttentionMmaEmitter::emit() {
   kernel.residentBlocks = 2;
   block = nest.placeBlock(shape.rows, shape.columns);
   warpRow = kernel.mul(kernel.div(kernel.thread(), kWarp), kernel.index(kStep));
-  row = mma.call("dlc_mma_row", b.getIndexType(), {});
-  runColumn = mma.call("dlc_mma_column", b.getIndexType(), {});
+  StringRef places = shape.keepsWeights ? "dlc_mma_sum" : "dlc_mma";
+  row = mma.call((places + "_row").str(), b.getIndexType(), {});
+  runColumn = mma.call((places + "_column").str(), b.getIndexType(), {});
   Value zero = kernel.index(0);
 
   MmaSource fromQ = makeSource(0, nest.rowsOf(block), nest.depthOf(),
@@ -244,7 +310,8 @@ void AttentionMmaEmitter::emit() {
   k = fromK.shared;
   v = fromV.shared;
   weights = {shape.rows, shape.keys, /*isDepthMajor=*/true, Value(), Value()};
-  mma.allocate(weights, /*stages=*/1);
+  if (!shape.keepsWeights)
+    mma.allocate(weights, /*stages=*/1);
   isAsync = fromQ.isAsync || fromK.isAsync || fromV.isAsync;
 
   bool isDynamic = ShapedType::isDynamic(nest.extents[nest.sums.front()].fixed);
@@ -261,13 +328,16 @@ void AttentionMmaEmitter::emit() {
 
   Values carried(shape.columns / kStep,
                  arith::ConstantOp::create(b, b.getZeroAttr(sumType)));
-  carried.push_back(
+  size_t numSums = carried.size();
+  carried.append(
+      numRows(),
       nest.floatOf(b.getF32Type(), -std::numeric_limits<double>::infinity()));
-  carried.push_back(nest.floatOf(b.getF32Type(), 0));
+  carried.append(numRows(), nest.floatOf(b.getF32Type(), 0));
   Values results = kernel.loop(
       zero, block.sumCount, shape.keys, carried,
       [&](Value key, ValueRange inner) {
-        Value total = inner.back(), largest = inner.drop_back().back();
+        Values largest(inner.slice(numSums, numRows()));
+        Values totals(inner.take_back(numRows()));
         Value next = kernel.add(key, kernel.index(shape.keys));
         Value hasNext = kernel.isLess(next, block.sumCount);
         await();
@@ -275,19 +345,21 @@ void AttentionMmaEmitter::emit() {
         kernel.barrier();
         kernel.when(hasNext, [&] { mma.copy(makeKeys(next), zero, zero); });
         commit();
-        Value factors = weigh(key, scores, largest, total);
+        Value factors = weigh(key, scores, largest, totals);
         await();
         Values sums;
-        for (Value sum : inner.drop_back(2))
+        for (Value sum : inner.take_front(numSums))
           sums.push_back(arith::MulFOp::create(b, sum, factors));
         sums = addValues(sums);
         kernel.barrier();
         kernel.when(hasNext, [&] { mma.copy(fromV, next, zero); });
         commit();
-        sums.append({largest, total});
+        sums.append(largest);
+        sums.append(totals);
         return sums;
       });
-  store(ValueRange(results).drop_back(2), results.back());
+  store(ValueRange(results).take_front(numSums),
+        ValueRange(results).take_back(numRows()));
 }
 
 bool dlc::emitAttentionMma(Kernel &kernel, AttentionOp op) {
@@ -315,11 +387,13 @@ bool dlc::emitAttentionMma(Kernel &kernel, AttentionOp op) {
   auto widen = [](int64_t size) {
     return std::clamp<int64_t>(llvm::PowerOf2Ceil(size), kStep, most);
   };
-  static constexpr int64_t sharedBytes = 48 << 10;
+  int64_t sharedBytes = kernel.mostShared();
   int64_t bytes = first->type.getIntOrFloatBitWidth() / 8;
+  bool keepsWeights = bytes == 2 && kernel.capability >= 75;
   for (int64_t rows : {64, 32})
     for (int64_t keys : {64, 32, 16}) {
-      AttentionShape shape = {rows, keys, widen(depth), widen(columns)};
+      AttentionShape shape = {rows, keys, widen(depth), widen(columns),
+                              keepsWeights};
       // As many loads as threads, in whole rows.
       if (shape.sharedElements() * bytes > sharedBytes ||
           std::max(shape.depth, shape.columns) > rows / kStep * kWarp)

@@ -10,13 +10,16 @@ using namespace dlc;
 
 namespace {
 
-constexpr int64_t kThreads = 256;
 constexpr int64_t kWarp = MmaBuilder::kWarp, kStep = MmaBuilder::kStep;
 
 /// What a block computes, `depth` terms of each sum at a time, and what a warp
 /// has of it.
 struct MmaTile {
   int64_t rows, columns, warpRows, warpColumns;
+  int64_t stages = 3;
+  int64_t threads() const {
+    return rows / warpRows * (columns / warpColumns) * kWarp;
+  }
 };
 
 class MmaEmitter {
@@ -29,8 +32,11 @@ public:
 
 private:
   MmaSource makeSource(unsigned operand);
-  SmallVector<Value> multiply(const MmaSource &a, const MmaSource &c,
-                              Value slot, ValueRange sums);
+  /// The fragments of a warp's rows and columns for one step of the part in a
+  /// stage.
+  SmallVector<Value> loadFragments(const MmaSource &a, const MmaSource &c,
+                                   Value slot, int64_t step);
+  SmallVector<Value> multiply(ValueRange fragments, ValueRange sums);
   void store(ValueRange sums);
 
   Kernel &kernel;
@@ -54,29 +60,35 @@ MmaSource MmaEmitter::makeSource(unsigned operand) {
       TileSource(nest, operand, block.batchAt,
                  operand == 0 ? nest.rowsOf(block) : nest.columnsOf(block),
                  {nest.sums, block.sumCount, Value()},
-                 operand == 0 ? tile.rows : tile.columns, depth, kThreads,
+                 operand == 0 ? tile.rows : tile.columns, depth, tile.threads(),
                  MmaBuilder::kChunkBytes * 8 / bits, /*isWhole=*/false));
 }
 
-SmallVector<Value> MmaEmitter::multiply(const MmaSource &a, const MmaSource &c,
-                                        Value slot, ValueRange sums) {
-  SmallVector<Value> result(sums);
-  for (int64_t k = 0; k < depth; k += mma.terms()) {
-    SmallVector<Value> x, y;
-    for (int64_t i = 0; i < tile.warpRows; i += kStep)
-      x.push_back(mma.fragment(a.shared, slot,
-                               kernel.add(warpRow, kernel.index(i)), k, false));
-    for (int64_t j = 0; j < tile.warpColumns; j += kStep)
-      y.push_back(mma.fragment(
-          c.shared, slot, kernel.add(warpColumn, kernel.index(j)), k, true));
-    for (size_t i = 0; i < x.size(); ++i)
-      for (size_t j = 0; j < y.size(); ++j) {
-        Value &sum = result[i * y.size() + j];
-        sum = mma.call(
-            getMmaMultiply(mma.type, op.getAUnsigned(), op.getBUnsigned()),
-            sum.getType(), {x[i], y[j], sum});
-      }
-  }
+SmallVector<Value> MmaEmitter::loadFragments(const MmaSource &a,
+                                             const MmaSource &c, Value slot,
+                                             int64_t step) {
+  SmallVector<Value> fragments;
+  int64_t k = step * mma.terms();
+  for (int64_t i = 0; i < tile.warpRows; i += kStep)
+    fragments.push_back(mma.fragment(
+        a.shared, slot, kernel.add(warpRow, kernel.index(i)), k, false));
+  for (int64_t j = 0; j < tile.warpColumns; j += kStep)
+    fragments.push_back(mma.fragment(
+        c.shared, slot, kernel.add(warpColumn, kernel.index(j)), k, true));
+  return fragments;
+}
+
+SmallVector<Value> MmaEmitter::multiply(ValueRange fragments, ValueRange sums) {
+  SmallVector<Value> result;
+  ValueRange x = fragments.take_front(tile.warpRows / kStep);
+  ValueRange y = fragments.drop_front(x.size());
+  StringRef name =
+      getMmaMultiply(mma.type, op.getAUnsigned(), op.getBUnsigned());
+  for (auto [i, row] : llvm::enumerate(x))
+    for (auto [j, column] : llvm::enumerate(y)) {
+      Value sum = sums[i * y.size() + j];
+      result.push_back(mma.call(name, sum.getType(), {row, column, sum}));
+    }
   return result;
 }
 
@@ -111,7 +123,7 @@ void MmaEmitter::store(ValueRange sums) {
 }
 
 void MmaEmitter::emit() {
-  kernel.grid.threads = kThreads;
+  kernel.grid.threads = tile.threads();
   block = nest.placeBlock(tile.rows, tile.columns);
   Value thread = kernel.thread();
   int64_t across = tile.columns / tile.warpColumns;
@@ -121,18 +133,25 @@ void MmaEmitter::emit() {
       kernel.mul(kernel.rem(warp, across), kernel.index(tile.warpColumns));
 
   MmaSource a = makeSource(0), c = makeSource(1);
-  if (a.isAsync || c.isAsync)
-    stages = 3;
+  bool isAsync = a.isAsync || c.isAsync;
+  stages = isAsync ? tile.stages : 2;
   mma.allocate(a.shared, stages);
   mma.allocate(c.shared, stages);
   // A source that needs registers is loaded before the products and put into
-  // shared memory behind them.
+  // shared memory behind all but the last step of them.
   auto isStaged = [](const MmaSource &source) {
     return !source.isAsync && !source.isPartial;
   };
+  bool anyStaged = isStaged(a) || isStaged(c);
   auto commit = [&] {
-    if (a.isAsync || c.isAsync)
+    if (isAsync)
       mma.call("dlc_mma_commit", {}, {});
+  };
+  // The next stage is there for all, and they have read the one before this.
+  auto wait = [&] {
+    if (isAsync)
+      mma.call(("dlc_mma_wait" + Twine(stages - 2)).str(), {}, {});
+    kernel.barrier();
   };
 
   Value zero = kernel.index(0);
@@ -147,10 +166,13 @@ void MmaEmitter::emit() {
     });
     commit();
   }
+  wait();
+  // Fragments are loaded a step ahead of the products.
   auto sumType = VectorType::get({8}, op.getSumType());
+  size_t numSums = tile.warpRows / kStep * (tile.warpColumns / kStep);
   SmallVector<Value> carried(
-      tile.warpRows / kStep * tile.warpColumns / kStep,
-      arith::ConstantOp::create(b, b.getZeroAttr(sumType)));
+      numSums, arith::ConstantOp::create(b, b.getZeroAttr(sumType)));
+  carried.append(loadFragments(a, c, zero, 0));
   carried.push_back(zero); // the stage to multiply
   SmallVector<Value> results = kernel.loop(
       zero, block.sumCount, depth, carried, [&](Value k, ValueRange values) {
@@ -164,10 +186,6 @@ void MmaEmitter::emit() {
         Value free =
             arith::SelectOp::create(b, isFirst, kernel.index(stages - 1),
                                     kernel.add(slot, kernel.index(-1)));
-        if (a.isAsync || c.isAsync)
-          mma.call("dlc_mma_wait1", {}, {});
-        // All have written this stage, and read the one before it.
-        kernel.barrier();
         Value ahead = kernel.add(k, kernel.index((stages - 1) * depth));
         SmallVector<Value> fromA, fromC;
         if (isStaged(a))
@@ -179,13 +197,76 @@ void MmaEmitter::emit() {
         else
           mma.copy(c, ahead, free);
         commit();
-        SmallVector<Value> sums = multiply(a, c, slot, values.drop_back());
-        mma.put(a, fromA, free);
-        mma.put(c, fromC, free);
+        SmallVector<Value> sums(values.take_front(numSums));
+        SmallVector<Value> fragments(values.drop_front(numSums).drop_back());
+        int64_t steps = depth / mma.terms();
+        for (int64_t step = 0; step < steps; ++step) {
+          SmallVector<Value> following;
+          if (step + 1 < steps) {
+            following = loadFragments(a, c, slot, step + 1);
+          } else {
+            // What registers hold has as long as possible to arrive.
+            if (anyStaged)
+              sums = multiply(fragments, sums);
+            mma.put(a, fromA, free);
+            mma.put(c, fromC, free);
+            wait();
+            following = loadFragments(a, c, next, 0);
+          }
+          if (step + 1 < steps || !anyStaged)
+            sums = multiply(fragments, sums);
+          fragments = std::move(following);
+        }
+        sums.append(fragments);
         sums.push_back(next);
         return sums;
       });
-  store(ValueRange(results).drop_back());
+  store(ValueRange(results).take_front(numSums));
+}
+
+/// The tile for which a GPU of the size of an H100 is done first: for a part of
+/// 32 terms of 16 bits the multiprocessor that has most blocks takes as long as
+/// its instructions, or what they read from the second-level cache, and a block
+/// alone waits for what depends on each other.
+static MmaTile chooseTile(unsigned capability, bool isConverted, int64_t rows,
+                          int64_t columns, int64_t batch) {
+  if (rows <= 16)
+    return {16, 128, 16, 16};
+  if (columns <= 16)
+    return {128, 16, 16, 16};
+  static constexpr int64_t processors = 132;
+  auto blocksOf = [&](MmaTile tile) {
+    return llvm::divideCeil(rows, tile.rows) *
+           llvm::divideCeil(columns, tile.columns) * batch;
+  };
+  // Warps of 64 x 64 need all registers of a thread: no place for what is
+  // carried in registers on its way to shared memory, as on older GPUs.
+  if (capability < 80) {
+    MmaTile large = {128, 128, 64, 32};
+    return blocksOf(large) >= 128 ? large : MmaTile{64, 64, 32, 16};
+  }
+  static constexpr MmaTile tiles[] = {
+      {128, 256, 64, 64, 4}, {256, 128, 64, 64, 4}, {128, 128, 64, 64},
+      {128, 128, 64, 32},    {128, 64, 64, 32},     {64, 128, 32, 64},
+      {64, 64, 32, 32, 4}};
+  static constexpr double cyclesOfMma = 8.6, bytesOfCycle = 27, latency = 120;
+  MmaTile best = tiles[0];
+  double least = std::numeric_limits<double>::infinity();
+  for (MmaTile tile : tiles) {
+    if (isConverted && tile.warpRows * tile.warpColumns == 64 * 64)
+      continue;
+    double each = llvm::divideCeil(blocksOf(tile), processors);
+    double area = tile.rows * tile.columns, edge = tile.rows + tile.columns;
+    // 32 terms: an instruction has 16 x 8 x 16, and there are four units.
+    double work = each * area * 32 / (16 * 8 * 16) / 4 * cyclesOfMma;
+    double reading = each * edge * 64 / bytesOfCycle;
+    double cycles = std::max(work, reading) + latency;
+    if (cycles < least) {
+      least = cycles;
+      best = tile;
+    }
+  }
+  return best;
 }
 
 bool dlc::emitContractMma(Kernel &kernel, ContractOp op) {
@@ -203,16 +284,10 @@ bool dlc::emitContractMma(Kernel &kernel, ContractOp op) {
   static constexpr int64_t fewest = 8;
   if (rows < fewest || columns < fewest || sums < 2 * fewest)
     return false;
-  // Large tiles where they are enough to occupy a GPU.
-  static constexpr int64_t manyBlocks = 128;
-  int64_t blocks = llvm::divideCeil(rows, 128) *
-                   llvm::divideCeil(columns, 128) *
-                   guessSize(op, ContractOp::DimKind::Batch);
-  MmaTile tile = {64, 64, 32, 16};
-  if (rows <= 16 || columns <= 16)
-    tile = rows <= 16 ? MmaTile{16, 128, 16, 16} : MmaTile{128, 16, 16, 16};
-  else if (blocks >= manyBlocks)
-    tile = {128, 128, 64, 32};
+  bool isConverted = elementOf(op.getA()) != operands->type ||
+                     elementOf(op.getB()) != operands->type;
+  MmaTile tile = chooseTile(kernel.capability, isConverted, rows, columns,
+                            guessSize(op, ContractOp::DimKind::Batch));
   kernel.description =
       llvm::formatv("a tile of {0} x {1} a block on tensor cores, {2}",
                     tile.rows, tile.columns, operands->name);
