@@ -99,6 +99,12 @@ public:
   /// Memory that the threads of a block share.
   mlir::Value shared(llvm::ArrayRef<int64_t> shape, mlir::Type type);
   void barrier();
+  /// What the thread of the warp whose number differs in these bits has of a
+  /// value: an integer or float of up to 64 bits.
+  mlir::Value exchange(mlir::Value value, int64_t bits);
+  /// Calls a function that lib/Codegen/TensorCores.cpp defines.
+  mlir::Value call(llvm::StringRef name, mlir::Type result,
+                   mlir::ValueRange operands);
 };
 
 /// The product of the extents, or ShapedType::kDynamic.
