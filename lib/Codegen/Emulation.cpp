@@ -21,6 +21,7 @@ static StringRef findSubstitute(StringRef intrinsic) {
       .Case("llvm.nvvm.read.ptx.sreg.ctaid.x", "dlc_emulated_block")
       .Case("llvm.nvvm.read.ptx.sreg.laneid", "dlc_emulated_lane")
       .Case("llvm.nvvm.shfl.sync.idx.i32", "dlc_emulated_shuffle")
+      .Case("llvm.nvvm.shfl.sync.bfly.i32", "dlc_emulated_shuffle_xor")
       .StartsWith("llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16",
                   "dlc_emulated_ldmatrix")
       .StartsWith("llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.trans.b16",
@@ -142,6 +143,21 @@ static void expandRounding(llvm::Module &module) {
   }
 }
 
+/// Whether threads wait for each other in what `function` does, at a barrier or
+/// in an instruction of a warp.
+static bool waitsForOthers(const Function &function) {
+  for (const llvm::BasicBlock &block : function)
+    for (const llvm::Instruction &inst : block) {
+      auto *call = dyn_cast<llvm::CallInst>(&inst);
+      const Function *callee = call ? call->getCalledFunction() : nullptr;
+      if (callee && (callee->getName() == "dlc_emulated_barrier" ||
+                     callee->getName().starts_with("dlc_emulated_shuffle") ||
+                     waitsForOthers(*callee)))
+        return true;
+    }
+  return false;
+}
+
 /// Makes `void NAME(void **parameters)` of a kernel. NAME_waits says whether
 /// threads wait for each other in it, NAME_parameters how many there are.
 static void wrapKernel(llvm::Module &module, Function &kernel) {
@@ -165,12 +181,7 @@ static void wrapKernel(llvm::Module &module, Function &kernel) {
   builder.CreateCall(&kernel, arguments);
   builder.CreateRetVoid();
 
-  bool waits = false;
-  for (llvm::BasicBlock &block : kernel)
-    for (llvm::Instruction &inst : block)
-      if (auto *call = dyn_cast<llvm::CallInst>(&inst))
-        waits |= call->getCalledFunction() &&
-                 call->getCalledFunction()->getName() == "dlc_emulated_barrier";
+  bool waits = waitsForOthers(kernel);
   auto *i32 = llvm::Type::getInt32Ty(context);
   for (auto [suffix, value] :
        {std::pair("_waits", unsigned(waits)),

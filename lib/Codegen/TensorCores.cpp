@@ -85,6 +85,10 @@ public:
     if (begin("dlc_mma_spread_f32"))
       spread();
     definePlaces();
+    if (begin("dlc_warp_xor"))
+      b.CreateRet(
+          b.CreateIntrinsic(Intrinsic::nvvm_shfl_sync_bfly_i32,
+                            {b.getInt32(-1), arg(0), arg(1), b.getInt32(31)}));
   }
 
 private:

@@ -47,26 +47,41 @@ static bool isAlongMemory(linalg::LinalgOp op, LoopNest &nest) {
   return true;
 }
 
-void dlc::emitCombination(Kernel &kernel, Operation *combiner, Value value,
-                          Value memory) {
-  ImplicitLocOpBuilder &b = kernel.b;
-  Value thread = kernel.thread();
-  memref::StoreOp::create(b, value, memory, thread);
-  for (int64_t half = kernel.grid.threads / 2; half > 0; half /= 2) {
-    kernel.barrier();
-    kernel.when(kernel.isLess(thread, kernel.index(half)), [&] {
-      Value mine = memref::LoadOp::create(b, memory, thread);
-      Value other = memref::LoadOp::create(
-          b, memory, kernel.add(thread, kernel.index(half)));
-      OperationState state(b.getLoc(), combiner->getName(), {mine, other},
-                           {mine.getType()}, combiner->getAttrs());
-      memref::StoreOp::create(b, b.create(state)->getResult(0), memory, thread);
-    });
-  }
+Value dlc::combine(Kernel &kernel, Operation *combiner, Value x, Value y) {
+  OperationState state(kernel.b.getLoc(), combiner->getName(), {x, y},
+                       {x.getType()}, combiner->getAttrs());
+  return kernel.b.create(state)->getResult(0);
 }
 
-/// Each thread combines every n-th value, then halves of the block are
-/// combined in shared memory.
+Value dlc::emitCombination(Kernel &kernel, Operation *combiner, Value value,
+                           int64_t threads) {
+  static constexpr int64_t warp = 32;
+  ImplicitLocOpBuilder &b = kernel.b;
+  // Both threads of a pair combine the same two values: all get one result.
+  auto exchange = [&](int64_t count) {
+    for (int64_t bit = count / 2; bit > 0; bit /= 2)
+      value = combine(kernel, combiner, value, kernel.exchange(value, bit));
+  };
+  exchange(std::min(threads, warp));
+  if (threads <= warp)
+    return value;
+  int64_t warps = threads / warp;
+  Value memory = kernel.shared({warps}, value.getType());
+  Value thread = kernel.thread();
+  Value lane = kernel.rem(thread, warp);
+  kernel.when(b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, lane,
+                                            kernel.index(0)),
+              [&] {
+                memref::StoreOp::create(b, value, memory,
+                                        kernel.div(thread, warp));
+              });
+  kernel.barrier();
+  value = memref::LoadOp::create(b, memory, kernel.rem(lane, warps));
+  exchange(warps);
+  return value;
+}
+
+/// Each thread combines every n-th value, then the threads of the block do.
 bool dlc::emitReduction(Kernel &kernel, linalg::LinalgOp op) {
   Operation *combiner = findCombiner(op);
   if (!combiner || op.getNumReductionLoops() == 0 ||
@@ -85,8 +100,6 @@ bool dlc::emitReduction(Kernel &kernel, linalg::LinalgOp op) {
   kernel.grid.factors = {{outer, 1}};
   kernel.description = "a reduction a block";
   int64_t threads = kernel.grid.threads;
-  Type type = combiner->getResult(0).getType();
-  Value memory = kernel.shared({threads}, type);
   SmallVector<Value> at(op.getNumLoops(), kernel.index(0));
   for (auto [dim, value] :
        llvm::zip(nest.parallel, kernel.coordinates(kernel.block(), outer)))
@@ -94,11 +107,6 @@ bool dlc::emitReduction(Kernel &kernel, linalg::LinalgOp op) {
   Value neutral =
       arith::ConstantOp::create(b, *arith::getNeutralElement(combiner));
   Value thread = kernel.thread();
-  auto combine = [&](Value x, Value y) {
-    OperationState state(b.getLoc(), combiner->getName(), {x, y}, {type},
-                         combiner->getAttrs());
-    return b.create(state)->getResult(0);
-  };
   Value sum =
       kernel.loop(thread, kernel.product(inner), threads, neutral,
                   [&](Value i, ValueRange sums) -> SmallVector<Value> {
@@ -109,13 +117,12 @@ bool dlc::emitReduction(Kernel &kernel, linalg::LinalgOp op) {
                   })[0];
   for (unsigned dim : nest.reduction)
     at[dim] = kernel.index(0);
-  emitCombination(kernel, combiner, sum, memory);
+  Value total = emitCombination(kernel, combiner, sum, threads);
   kernel.when(b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, thread,
                                             kernel.index(0)),
               [&] {
                 Value start = nest.loadOutput(0, at);
-                Value total = memref::LoadOp::create(b, memory, thread);
-                nest.storeOutputs(combine(start, total), at);
+                nest.storeOutputs(combine(kernel, combiner, start, total), at);
               });
   return true;
 }

@@ -29,7 +29,7 @@ bool dlc::isRowOp(linalg::LinalgOp op, unsigned dims) {
 
 /// The threads share a row of `op`; `at` has the coordinates of the row.
 static void emitRow(Kernel &kernel, linalg::LinalgOp op, unsigned dims,
-                    Value row, Value memory) {
+                    Value row) {
   LoopNest nest(kernel, op);
   ImplicitLocOpBuilder &b = kernel.b;
   SmallVector<unsigned> rowDims, inner;
@@ -71,21 +71,20 @@ static void emitRow(Kernel &kernel, linalg::LinalgOp op, unsigned dims,
                   })[0];
   for (unsigned dim : inner)
     at[dim] = kernel.index(0);
-  emitCombination(kernel, combiner, sum, memory);
+  Value total = emitCombination(kernel, combiner, sum, kernel.grid.threads);
   kernel.when(b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, thread,
                                             kernel.index(0)),
               [&] {
                 Value start = nest.loadOutput(0, at);
-                Value total = memref::LoadOp::create(b, memory, thread);
-                OperationState state(b.getLoc(), combiner->getName(),
-                                     {start, total}, {start.getType()},
-                                     combiner->getAttrs());
-                nest.storeOutputs(b.create(state)->getResult(0), at);
+                nest.storeOutputs(combine(kernel, combiner, start, total), at);
               });
 }
 
-void dlc::emitRows(Kernel &kernel, ArrayRef<linalg::LinalgOp> ops,
-                   ArrayRef<int64_t> rowDims) {
+void dlc::emitRows(Kernel &kernel, const RowSteps &steps) {
+  if (emitRowChunks(kernel, steps))
+    return;
+  ArrayRef<linalg::LinalgOp> ops = steps.ops;
+  ArrayRef<int64_t> rowDims = steps.rowDims;
   // Elements of a row; one that is not known is thought to be long.
   int64_t longest = 1;
   for (auto [op, dims] : llvm::zip(ops, rowDims)) {
@@ -106,20 +105,10 @@ void dlc::emitRows(Kernel &kernel, ArrayRef<linalg::LinalgOp> ops,
   }
   kernel.description = llvm::formatv("{0} steps on a row a block", ops.size());
   Value row = kernel.block();
-  DenseMap<Type, Value> memories;
   for (auto [i, step] : llvm::enumerate(ops)) {
-    linalg::LinalgOp op = step;
     // What the step before wrote is there for all threads.
     if (i)
       kernel.barrier();
-    Value memory;
-    if (op.getNumReductionLoops()) {
-      Type type = findCombiner(op)->getResult(0).getType();
-      Value &known = memories[type];
-      if (!known)
-        known = kernel.shared({kernel.grid.threads}, type);
-      memory = known;
-    }
-    emitRow(kernel, op, rowDims[i], row, memory);
+    emitRow(kernel, step, rowDims[i], row);
   }
 }

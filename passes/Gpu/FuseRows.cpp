@@ -313,6 +313,54 @@ private:
     freed.clear();
   }
 
+  /// Whether only calls of the group use what is in the buffer `base`.
+  static bool isPrivate(Value base, ArrayRef<func::CallOp> group) {
+    if (!isa_and_present<ArenaOp, AllocOp>(base.getDefiningOp()))
+      return false;
+    SmallVector<Value> views{base};
+    while (!views.empty())
+      for (Operation *user : views.pop_back_val().getUsers()) {
+        if (isa<ViewLikeOpInterface>(user)) {
+          views.append(user->result_begin(), user->result_end());
+          continue;
+        }
+        auto call = dyn_cast<func::CallOp>(user);
+        if (!isa<FreeOp, memref::DimOp>(user) &&
+            !(call && llvm::is_contained(group, call)))
+          return false;
+      }
+    return true;
+  }
+
+  /// Says which arguments are views of one buffer, which buffers have the same
+  /// memory, and which are of no use behind the kernel.
+  static void noteBuffers(func::FuncOp fused, ArrayRef<Value> operands,
+                          ArrayRef<func::CallOp> group) {
+    SmallVector<int64_t> buffers, places;
+    SmallVector<bool> areOwn;
+    for (auto [i, operand] : llvm::enumerate(operands)) {
+      buffers.push_back(i);
+      places.push_back(i);
+      Value base = baseOf(operand);
+      areOwn.push_back(isPrivate(base, group));
+      Place place = placeOf(base);
+      for (unsigned k = 0; k < i; ++k) {
+        Place other = placeOf(baseOf(operands[k]));
+        if (baseOf(operands[k]) == base) {
+          buffers[i] = buffers[k];
+          places[i] = places[k];
+          break;
+        }
+        if (place.begin < other.end && other.begin < place.end)
+          places[i] = places[k];
+      }
+    }
+    Builder b(fused.getContext());
+    fused->setAttr("dlc.row_buffers", b.getDenseI64ArrayAttr(buffers));
+    fused->setAttr("dlc.row_places", b.getDenseI64ArrayAttr(places));
+    fused->setAttr("dlc.row_private", b.getDenseBoolArrayAttr(areOwn));
+  }
+
   void fuse(MutableArrayRef<func::CallOp> group) {
     OpBuilder b(group.back());
     SmallVector<Value> operands;
@@ -332,6 +380,7 @@ private:
         b.getFunctionType(ValueRange(operands).getTypes(), {}));
     fused.setPrivate();
     fused->setAttr("dlc.row_dims", b.getDenseI64ArrayAttr(rowDims));
+    noteBuffers(fused, operands, group);
     symbols->insert(fused);
     Block *body = fused.addEntryBlock();
     b.setInsertionPointToStart(body);

@@ -2,6 +2,7 @@
 #include "passes/Gpu/Kernel.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -203,3 +204,50 @@ Value Kernel::shared(ArrayRef<int64_t> shape, Type type) {
 }
 
 void Kernel::barrier() { gpu::BarrierOp::create(b); }
+
+Value Kernel::call(StringRef name, Type result, ValueRange operands) {
+  auto device = func->getParentOfType<gpu::GPUModuleOp>();
+  auto function = device.lookupSymbol<func::FuncOp>(name);
+  if (!function) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(device.getBody());
+    SmallVector<Type> results;
+    if (result)
+      results.push_back(result);
+    function = func::FuncOp::create(
+        b, name, b.getFunctionType(operands.getTypes(), results));
+    function.setPrivate();
+  }
+  auto call = func::CallOp::create(b, function, operands);
+  return result ? call.getResult(0) : Value();
+}
+
+Value Kernel::exchange(Value value, int64_t bits) {
+  Type type = value.getType(), i32 = b.getI32Type();
+  unsigned width = type.getIntOrFloatBitWidth();
+  Type whole = b.getIntegerType(width);
+  Value mask = arith::ConstantIntOp::create(b, bits, 32);
+  auto swap = [&](Value word) {
+    return call("dlc_warp_xor", i32, {word, mask});
+  };
+  Value word = isa<FloatType>(type)
+                   ? Value(arith::BitcastOp::create(b, whole, value))
+                   : value;
+  if (width < 32) {
+    word = arith::ExtUIOp::create(b, i32, word);
+    word = arith::TruncIOp::create(b, whole, swap(word));
+  } else if (width == 32) {
+    word = swap(word);
+  } else {
+    assert(width == 64 && "expected a number of at most 64 bits");
+    Value half = arith::ConstantIntOp::create(b, 32, 64);
+    Value high = arith::ShRUIOp::create(b, word, half);
+    Value low = swap(arith::TruncIOp::create(b, i32, word));
+    high = swap(arith::TruncIOp::create(b, i32, high));
+    word = arith::OrIOp::create(
+        b, arith::ExtUIOp::create(b, whole, low),
+        arith::ShLIOp::create(b, arith::ExtUIOp::create(b, whole, high), half));
+  }
+  return isa<FloatType>(type) ? Value(arith::BitcastOp::create(b, type, word))
+                              : word;
+}

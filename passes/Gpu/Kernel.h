@@ -102,6 +102,12 @@ public:
   /// 8.0 on; what needs no more than that of PTX's declarations before.
   int64_t mostShared() const { return (capability >= 80 ? 99 : 48) << 10; }
   void barrier();
+  /// What the thread of the warp whose number differs in these bits has of a
+  /// value: an integer or float of up to 64 bits.
+  mlir::Value exchange(mlir::Value value, int64_t bits);
+  /// Calls a function that lib/Codegen/TensorCores.cpp defines.
+  mlir::Value call(llvm::StringRef name, mlir::Type result,
+                   mlir::ValueRange operands);
 };
 
 /// The product of the extents, or ShapedType::kDynamic.

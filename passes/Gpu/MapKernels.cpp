@@ -150,7 +150,7 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     }
     b.setInsertionPoint(inside);
     if (auto dims = function->getAttrOfType<DenseI64ArrayAttr>("dlc.row_dims"))
-      emitRows(kernel, steps, dims.asArrayRef());
+      emitRows(kernel, getRowSteps(function, steps, dims));
     else if (auto op = dyn_cast<linalg::LinalgOp>(inside))
       (void)llvm::any_of(linalgGenerators,
                          [&](auto emit) { return emit(kernel, op); });
@@ -176,6 +176,22 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
                     b.getI32IntegerAttr(kernel.residentBlocks));
     copyCallees(func);
     return Mapped{func, kernel.grid};
+  }
+
+  static RowSteps getRowSteps(func::FuncOp function,
+                              ArrayRef<linalg::LinalgOp> ops,
+                              DenseI64ArrayAttr dims) {
+    RowSteps steps{llvm::to_vector(ops), dims.asArrayRef(), {}, {}, {}};
+    if (auto buffers =
+            function->getAttrOfType<DenseI64ArrayAttr>("dlc.row_buffers"))
+      steps.buffers = buffers;
+    if (auto places =
+            function->getAttrOfType<DenseI64ArrayAttr>("dlc.row_places"))
+      steps.places = places;
+    if (auto isPrivate =
+            function->getAttrOfType<DenseBoolArrayAttr>("dlc.row_private"))
+      steps.isPrivate = isPrivate;
+    return steps;
   }
 
   /// A buffer is a pointer, its dynamic sizes and its dynamic strides.

@@ -1,7 +1,6 @@
 // Operands of tensor cores in shared memory.
 #include "passes/Gpu/MmaBuilder.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -14,20 +13,7 @@ MmaBuilder::MmaBuilder(Kernel &kernel, Type type)
       lane(kernel.rem(kernel.thread(), kWarp)) {}
 
 Value MmaBuilder::call(StringRef name, Type result, ValueRange operands) {
-  auto device = kernel.func->getParentOfType<gpu::GPUModuleOp>();
-  auto function = device.lookupSymbol<func::FuncOp>(name);
-  if (!function) {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(device.getBody());
-    SmallVector<Type> results;
-    if (result)
-      results.push_back(result);
-    function = func::FuncOp::create(
-        b, name, b.getFunctionType(operands.getTypes(), results));
-    function.setPrivate();
-  }
-  auto call = func::CallOp::create(b, function, operands);
-  return result ? call.getResult(0) : Value();
+  return kernel.call(name, result, operands);
 }
 
 /// The place of chunk `at` of a row of shared memory: rows that a warp reads

@@ -9,23 +9,41 @@ namespace dlc {
 
 class Kernel;
 
+/// Ops that work on the same rows, in order, and what is known of the buffers
+/// that are the arguments of their kernel.
+struct RowSteps {
+  llvm::SmallVector<mlir::linalg::LinalgOp> ops;
+  llvm::ArrayRef<int64_t> rowDims; ///< of each op: its first dimensions
+  /// Of each argument: the buffer that it is a view of, and the memory that
+  /// this has. Empty: each is its own.
+  llvm::ArrayRef<int64_t> buffers, places;
+  /// Of each argument: nothing outside of the kernel uses its buffer.
+  llvm::ArrayRef<bool> isPrivate;
+};
+
 /// Whether the threads of a block can do a row of `op`, whose first `dims`
 /// dimensions are the rows.
 bool isRowOp(mlir::linalg::LinalgOp op, unsigned dims);
 
-/// Emits the ops, in order, a row a block. Of the dimensions of each, the first
-/// `rowDims` are the rows.
-void emitRows(Kernel &kernel, llvm::ArrayRef<mlir::linalg::LinalgOp> ops,
-              llvm::ArrayRef<int64_t> rowDims);
+/// Emits the steps.
+void emitRows(Kernel &kernel, const RowSteps &steps);
+
+/// Emits the steps by chunks of a row, each of which is the same thread's in
+/// all of them; false where they cannot be done so.
+bool emitRowChunks(Kernel &kernel, const RowSteps &steps);
 
 /// The op that combines the only output with a new value, in whatever order;
 /// null if there is none.
 mlir::Operation *findCombiner(mlir::linalg::LinalgOp op);
 
-/// Combines the values that the threads of a block have; the first thread gets
-/// the result, in `memory`, which is shared and has an element a thread.
-void emitCombination(Kernel &kernel, mlir::Operation *combiner,
-                     mlir::Value value, mlir::Value memory);
+/// Combines two values as `combiner` does.
+mlir::Value combine(Kernel &kernel, mlir::Operation *combiner, mlir::Value x,
+                    mlir::Value y);
+
+/// Combines the values that `threads` threads side by side have, a power of
+/// two; all of them get the result. More than a warp are all of a block.
+mlir::Value emitCombination(Kernel &kernel, mlir::Operation *combiner,
+                            mlir::Value value, int64_t threads);
 
 } // namespace dlc
 

@@ -4,7 +4,7 @@
 // CHECK-LABEL: func.func @main
 // CHECK:         call @rows_0(%{{.*}}, %{{.*}}, %{{.*}}) : (memref<64x32xf32>, memref<64xf32>, memref<64x32xf32>)
 // CHECK-NOT:     call
-// CHECK:       func.func private @rows_0({{.*}}) attributes {dlc.row_dims = array<i64: 1, 1>}
+// CHECK:       func.func private @rows_0({{.*}}) attributes {dlc.row_buffers = array<i64: 0, 1, 2>, dlc.row_dims = array<i64: 1, 1>, dlc.row_places = array<i64: 0, 1, 2>, dlc.row_private = array<i1: false, true, false>}
 // CHECK:         linalg.generic
 // CHECK:         linalg.generic
 func.func @main(%run: !llvm.ptr) -> i32 {
@@ -110,7 +110,7 @@ func.func private @divide(%x: memref<64x32xf32>, %s: memref<64xf32>, %y: memref<
 // CHECK-NEXT:    call @rows_0(%{{.*}}, %{{.*}}, %[[Y]]) : (memref<?x?xf32>, memref<?xf32>, memref<?x?xf32>)
 // CHECK-NEXT:    dlc.free
 // CHECK-NOT:     call
-// CHECK:       func.func private @rows_0({{.*}}) attributes {dlc.row_dims = array<i64: 1, 1>}
+// CHECK:       func.func private @rows_0({{.*}}) attributes {dlc.row_buffers = array<i64: 0, 1, 2>, dlc.row_dims = array<i64: 1, 1>, dlc.row_places = array<i64: 0, 1, 2>, dlc.row_private = array<i1: false, true, false>}
 func.func @main(%run: !llvm.ptr) -> i32 {
   %c0 = arith.constant 0 : i32
   %i0 = arith.constant 0 : index

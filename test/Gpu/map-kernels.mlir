@@ -61,13 +61,18 @@ func.func private @negate(%a: memref<?x63xf32>, %b: memref<?x63xf32>) {
 
 // -----
 
-// A sum along memory is a block's; the halves are combined behind barriers.
+// A sum along memory is a block's: the threads of warps combine theirs without
+// memory, then those of all warps.
 // CHECK-LABEL: gpu.func @rows
-// CHECK-SAME: workgroup(%[[SHARED:.*]] : memref<256xf32, #gpu.address_space<workgroup>>
+// CHECK-SAME: workgroup(%[[SHARED:.*]] : memref<8xf32, #gpu.address_space<workgroup>>
 // CHECK: gpu.block_id
 // CHECK: scf.for
+// CHECK-COUNT-5: call @dlc_warp_xor
 // CHECK: memref.store %{{.*}}, %[[SHARED]]
-// CHECK-COUNT-8: gpu.barrier
+// CHECK: gpu.barrier
+// CHECK-NOT: gpu.barrier
+// CHECK-COUNT-3: call @dlc_warp_xor
+// CHECK-NOT: dlc_warp_xor
 // A sum across memory is a thread's.
 // CHECK-LABEL: gpu.func @columns
 // CHECK-NOT: workgroup

@@ -50,6 +50,12 @@ uint32_t dlc_emulated_shuffle(uint32_t mask, uint32_t value, uint32_t from,
   return dlc_emulated_meet(&offer)[from % warp_threads].words[0];
 }
 
+uint32_t dlc_emulated_shuffle_xor(uint32_t mask, uint32_t value, uint32_t bits,
+                                  uint32_t clamp) {
+  return dlc_emulated_shuffle(mask, value,
+                              (uint32_t)dlc_emulated_lane() ^ bits, clamp);
+}
+
 uint32_t dlc_emulated_round_tf32(float value) {
   uint32_t word = to_bits(value);
   if ((word >> 23 & 255) == 255)

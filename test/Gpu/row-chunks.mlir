@@ -1,0 +1,63 @@
+// Steps on the same rows are done by chunks of 16 bytes.
+// RUN: dlc-opt %s --dlc-fuse-rows --dlc-map-kernels --canonicalize --cse --split-input-file | FileCheck %s
+
+// Elements stay in registers: each is loaded once and stored once, what only
+// the kernel uses not at all. The row's 512 elements are a warp's, and no
+// thread waits for others but in exchanges.
+// CHECK-LABEL: gpu.func @rows_0
+// CHECK-NOT:     workgroup
+// CHECK-NOT:     memref.load
+// CHECK-COUNT-4: vector.load %{{.*}} {alignment = 16 : i64} : {{.*}}, vector<4xf32>
+// CHECK-NOT:     vector.load
+// CHECK-NOT:     memref.load
+// CHECK-NOT:     vector.store
+// CHECK-COUNT-5: call @dlc_warp_xor
+// CHECK-NOT:     call
+// CHECK-COUNT-4: vector.store %{{.*}} {alignment = 16 : i64} : {{.*}}, vector<4xf32>
+// CHECK-NOT:     vector.store
+// CHECK-NOT:     memref.store
+// CHECK-NOT:     gpu.barrier
+// CHECK:         gpu.return
+#id = affine_map<(i, j) -> (i, j)>
+#row = affine_map<(i, j) -> (i)>
+func.func @main(%run: !llvm.ptr) -> i32 {
+  %c0 = arith.constant 0 : i32
+  %x = dlc.input 0 : memref<64x512xf32>
+  %s = dlc.arena 0 : memref<64xf32>
+  %e = dlc.arena 256 : memref<64x512xf32>
+  %y = dlc.output 0 : memref<64x512xf32>
+  call @fill(%s) : (memref<64xf32>) -> ()
+  call @double(%x, %e) : (memref<64x512xf32>, memref<64x512xf32>) -> ()
+  call @sum(%e, %s) : (memref<64x512xf32>, memref<64xf32>) -> ()
+  call @divide(%e, %s, %y) : (memref<64x512xf32>, memref<64xf32>, memref<64x512xf32>) -> ()
+  return %c0 : i32
+}
+func.func private @fill(%s: memref<64xf32>) {
+  %0 = arith.constant 0.0 : f32
+  linalg.fill ins(%0 : f32) outs(%s : memref<64xf32>)
+  return
+}
+func.func private @double(%x: memref<64x512xf32>, %y: memref<64x512xf32>) {
+  linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%x : memref<64x512xf32>) outs(%y : memref<64x512xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %0 = arith.addf %a, %a : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+func.func private @sum(%x: memref<64x512xf32>, %s: memref<64xf32>) {
+  linalg.generic {indexing_maps = [#id, #row], iterator_types = ["parallel", "reduction"]} ins(%x : memref<64x512xf32>) outs(%s : memref<64xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %0 = arith.addf %a, %b : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+func.func private @divide(%x: memref<64x512xf32>, %s: memref<64xf32>, %y: memref<64x512xf32>) {
+  linalg.generic {indexing_maps = [#id, #row, #id], iterator_types = ["parallel", "parallel"]} ins(%x, %s : memref<64x512xf32>, memref<64xf32>) outs(%y : memref<64x512xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %0 = arith.divf %a, %b : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
