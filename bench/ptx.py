@@ -108,7 +108,8 @@ def assemble(ptx: pathlib.Path, arch: str) -> list[Kernel]:
     kernels = []
     for part in done.stderr.split("Compiling entry function '")[1:]:
         name = part.split("'")[0]
-        shared = re.search(r"(\d+) bytes smem", part)
+        shared = re.search(r"(\d+) bytes smem", part) or re.search(
+            rf"// {re.escape(name)}: (\d+) bytes of shared memory at a launch", text)
         threads = re.search(r"\.(?:maxntid|reqntid) (\d+)", bodies[name])
         kernels.append(Kernel(
             name, int(re.search(r"Used (\d+) registers", part)[1]),

@@ -124,6 +124,12 @@ FailureOr<DeviceCode> dlc::lowerDevice(ModuleOp module, const TargetSpec &spec,
     FailureOr<std::string> ptx = makePtx(module, **translated, arch, optLevel);
     if (failed(ptx))
       return failure();
+    // What PTX does not say.
+    for (const DeviceCode::Kernel &kernel : code.kernels)
+      if (kernel.shared)
+        *ptx +=
+            llvm::formatv("// {0}: {1} bytes of shared memory at a launch\n",
+                          kernel.name, kernel.shared);
     code.images.push_back({arch, std::move(*ptx)});
   }
   return code;

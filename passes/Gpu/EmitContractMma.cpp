@@ -167,12 +167,14 @@ void MmaEmitter::emit() {
     commit();
   }
   wait();
-  // Fragments are loaded a step ahead of the products.
+  // Fragments are loaded a step ahead of the products, but where registers
+  // hold what goes to shared memory.
   auto sumType = VectorType::get({8}, op.getSumType());
   size_t numSums = tile.warpRows / kStep * (tile.warpColumns / kStep);
   SmallVector<Value> carried(
       numSums, arith::ConstantOp::create(b, b.getZeroAttr(sumType)));
-  carried.append(loadFragments(a, c, zero, 0));
+  if (!anyStaged)
+    carried.append(loadFragments(a, c, zero, 0));
   carried.push_back(zero); // the stage to multiply
   SmallVector<Value> results = kernel.loop(
       zero, block.sumCount, depth, carried, [&](Value k, ValueRange values) {
@@ -202,20 +204,21 @@ void MmaEmitter::emit() {
         int64_t steps = depth / mma.terms();
         for (int64_t step = 0; step < steps; ++step) {
           SmallVector<Value> following;
-          if (step + 1 < steps) {
+          if (anyStaged)
+            fragments = loadFragments(a, c, slot, step);
+          else if (step + 1 < steps)
             following = loadFragments(a, c, slot, step + 1);
-          } else {
-            // What registers hold has as long as possible to arrive.
-            if (anyStaged)
-              sums = multiply(fragments, sums);
-            mma.put(a, fromA, free);
-            mma.put(c, fromC, free);
+          else {
             wait();
             following = loadFragments(a, c, next, 0);
           }
-          if (step + 1 < steps || !anyStaged)
-            sums = multiply(fragments, sums);
+          sums = multiply(fragments, sums);
           fragments = std::move(following);
+        }
+        if (anyStaged) {
+          mma.put(a, fromA, free);
+          mma.put(c, fromC, free);
+          wait();
         }
         sums.append(fragments);
         sums.push_back(next);
