@@ -149,3 +149,36 @@ func.func private @vector(%x: memref<1x2048xf32>, %y: memref<2048x2048xf32>, %z:
   }
   return
 }
+
+// -----
+
+// Pictures with the channels last: the height and the width are one dimension of
+// the tile.
+// CHECK: dlc.launch @kernels::@last blocks %{{.*}} threads 256
+// CHECK-LABEL: gpu.func @last
+// CHECK-SAME: workgroup(%[[TILE:.*]] : memref<32x33xf32, #gpu.address_space<workgroup>>
+// CHECK-COUNT-4: memref.store %{{.*}}, %[[TILE]]
+// CHECK: gpu.barrier
+// CHECK-COUNT-4: memref.load %[[TILE]]
+// CHECK-NOT: memref.load %[[TILE]]
+// What moves short rows only is as fast a row at a time.
+// CHECK-LABEL: gpu.func @pairs
+// CHECK-NOT: workgroup
+func.func @main(%run: !llvm.ptr) -> i32 {
+  %0 = dlc.input 0 : memref<2x40x9x11xf32>
+  %1 = dlc.input 1 : memref<640x2xf32>
+  %2 = dlc.output 0 : memref<2x9x11x40xf32>
+  %3 = dlc.output 1 : memref<2x640xf32>
+  call @last(%0, %2) : (memref<2x40x9x11xf32>, memref<2x9x11x40xf32>) -> ()
+  call @pairs(%1, %3) : (memref<640x2xf32>, memref<2x640xf32>) -> ()
+  %s = arith.constant 0 : i32
+  return %s : i32
+}
+func.func private @last(%x: memref<2x40x9x11xf32>, %y: memref<2x9x11x40xf32>) {
+  linalg.transpose ins(%x : memref<2x40x9x11xf32>) outs(%y : memref<2x9x11x40xf32>) permutation = [0, 2, 3, 1]
+  return
+}
+func.func private @pairs(%x: memref<640x2xf32>, %y: memref<2x640xf32>) {
+  linalg.transpose ins(%x : memref<640x2xf32>) outs(%y : memref<2x640xf32>) permutation = [1, 0]
+  return
+}
