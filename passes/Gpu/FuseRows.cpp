@@ -110,15 +110,12 @@ struct FuseRowsPass : dlc::impl::FuseRowsBase<FuseRowsPass> {
         auto call = dyn_cast<func::CallOp>(op);
         if (!call) {
           // A buffer may come before the whole group, and go behind it.
-          if (isa<AllocOp, OutputOp>(op))
+          if (isa<AllocOp, OutputOp, FreeOp>(op))
             continue;
-          if (isa<FreeOp>(op)) {
-            if (!group.empty())
-              freed.push_back(&op);
-            continue;
-          }
-          if (!isMemoryEffectFree(&op) || op.getNumRegions())
+          if (!isMemoryEffectFree(&op) || op.getNumRegions()) {
             finish(group);
+            before.clear();
+          }
           continue;
         }
         if (!group.empty() && joins(call)) {
@@ -128,8 +125,11 @@ struct FuseRowsPass : dlc::impl::FuseRowsBase<FuseRowsPass> {
         finish(group);
         if (begins(call))
           group.push_back(call);
+        else
+          before.push_back(call);
       }
       finish(group);
+      before.clear();
     });
   }
 
@@ -277,13 +277,11 @@ private:
     return joins(call);
   }
 
-  /// Whether `call` may become a part of the group; notes its buffers if so.
-  bool joins(func::CallOp call) {
-    std::optional<Step> added = findStep(call);
-    if (!added)
-      return false;
+  /// Whether `step` may become a part of the group, from what is known of
+  /// buffers; notes its own if so.
+  bool addUses(const Step &step) {
     SmallVector<Use> all(uses);
-    all.append(added->uses);
+    all.append(step.uses);
     for (const Use &a : all)
       for (const Use &b : all) {
         if (!a.isWritten)
@@ -301,16 +299,47 @@ private:
           return false;
       }
     uses = std::move(all);
+    return true;
+  }
+
+  /// Whether `call` may become the last one of the group.
+  bool joins(func::CallOp call) {
+    std::optional<Step> added = findStep(call);
+    if (!added || !addUses(*added))
+      return false;
     rowDims.push_back(added->rowDims);
     hasReduction |= added->isReduction;
     return true;
   }
 
+  /// Whether `call` may become the first one of the group: it makes elements
+  /// that the group reads.
+  bool precedes(func::CallOp call) {
+    std::optional<Step> added = findStep(call);
+    if (!added || added->isReduction)
+      return false;
+    bool isRead = llvm::any_of(added->uses, [&](const Use &made) {
+      return made.isWritten && llvm::any_of(uses, [&](const Use &use) {
+               return !use.isWritten && use.base == made.base;
+             });
+    });
+    if (!isRead || !addUses(*added))
+      return false;
+    rowDims.insert(rowDims.begin(), added->rowDims);
+    return true;
+  }
+
   void finish(SmallVectorImpl<func::CallOp> &group) {
-    if (group.size() > 1 && hasReduction)
-      fuse(group);
+    if (!hasReduction || group.empty()) {
+      before.append(group);
+    } else {
+      while (!before.empty() && precedes(before.back()))
+        group.insert(group.begin(), before.pop_back_val());
+      before.clear();
+      if (group.size() > 1)
+        fuse(group);
+    }
     group.clear();
-    freed.clear();
   }
 
   /// Whether only calls of the group use what is in the buffer `base`.
@@ -396,9 +425,10 @@ private:
     func::ReturnOp::create(b, loc);
     b.setInsertionPoint(group.back());
     auto made = func::CallOp::create(b, loc, fused, operands);
-    for (Operation *free : freed)
-      if (free->isBeforeInBlock(made))
-        free->moveAfter(made);
+    for (Operation &op : llvm::make_early_inc_range(llvm::make_range(
+             group.front()->getIterator(), made->getIterator())))
+      if (isa<FreeOp>(op))
+        op.moveAfter(made);
     remarkDone(loc, "dlc-fuse-rows") << remark::add(
         "{0} kernels on rows became one", std::to_string(group.size()));
     for (func::CallOp call : group)
@@ -409,7 +439,7 @@ private:
   SmallVector<Size> rows;
   SmallVector<int64_t> rowDims; // of each kernel of the group
   SmallVector<Use> uses;
-  SmallVector<Operation *> freed; // among the group
+  SmallVector<func::CallOp> before; // calls that are of no group
   bool hasReduction = false;
   unsigned count = 0;
 };

@@ -13,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 random = np.random.default_rng(11)
 
 
-def make(nodes, shape, constants=()):
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+def make(nodes, shape, constants=(), type=TensorProto.FLOAT):
+    x = helper.make_tensor_value_info("x", type, shape)
+    y = helper.make_tensor_value_info("y", type, None)
     constants = [numpy_helper.from_array(value, name) for name, value in constants]
     graph = helper.make_graph(nodes, "g", [x], [y], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -28,6 +28,7 @@ def node(op, inputs, output, **attributes):
 
 SCALE = ("s", random.standard_normal(96).astype(np.float32))
 BIAS = ("t", random.standard_normal(96).astype(np.float32))
+WEIGHT = random.standard_normal((3, 1)).astype(np.float32)
 NETWORKS = {
     "softmax": make([node("Softmax", "x", "y")], [3, 40, 96]),
     "few terms": make([node("Softmax", "x", "y")], [300, 5]),
@@ -35,6 +36,16 @@ NETWORKS = {
     "layer norm": make([node("LayerNormalization", "x s t", "y")], [2, 64, 96], [SCALE, BIAS]),
     "both": make([node("Softmax", "x", "a"), node("LayerNormalization", "a s t", "b"),
                   node("Softmax", "b", "y")], [70, 96], [SCALE, BIAS]),
+    "gated layer norm": make([node("Sigmoid", "x", "a"), node("Mul", "x a", "b"),
+                              node("LayerNormalization", "b s t", "y")], [70, 96], [SCALE, BIAS]),
+    "rms norm": make([node("Mul", "x x", "a"), node("ReduceMean", "a", "b", axes=[-1]),
+                      node("Sqrt", "b", "c"), node("Div", "x c", "d"), node("Mul", "d s", "y")],
+                     [129, 96], [SCALE]),
+    "channels": make([node("Mul", "x w", "a"), node("LayerNormalization", "a s", "y", axis=1)],
+                     [65, 3, 96], [("w", WEIGHT), ("s", np.tile(SCALE[1], (3, 1)))]),
+    "last threads idle": make([node("Softmax", "x", "y")], [64, 5000]),
+    "too long for registers": make([node("Softmax", "x", "y")], [64, 41000]),
+    "too long and odd": make([node("Softmax", "x", "y")], [64, 41001]),
     "l2": make([node("LpNormalization", "x", "y", axis=-1, p=2)], [100, 33]),
 }  # fmt: skip
 
@@ -90,6 +101,40 @@ def test_rows(name, driver, tmp_path):
     # Where a step would overwrite sums of other rows, it is a kernel of its own.
     assert "rows_0" in launches[0]
     assert len(launches) == 2 if name != "both" else len(launches) <= 7
+
+
+@pytest.mark.parametrize("length", [7, 96, 1032])
+@pytest.mark.parametrize("type", ["float16", "bfloat16", "double", "int8", "int32", "int64"])
+@pytest.mark.parametrize("op", ["ReduceMax", "ReduceSum", "Softmax"])
+def test_types(op, type, length, driver, tmp_path):
+    code = getattr(TensorProto, type.upper())
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(code)
+    is_integer = type.startswith("int")
+    if (op == "Softmax" and is_integer) or (op == "ReduceSum" and type == "int8"):
+        pytest.skip("ONNX has no such type for it")
+    attributes = {"axes": [-1], "keepdims": 0} if op == "ReduceMax" else {"axis": -1}
+    nodes = [node("Mul", "x x", "a")]
+    constants = []
+    if op == "ReduceSum":
+        nodes.append(node(op, "a i", "y", keepdims=0))
+        constants.append(("i", np.array([-1], np.int64)))
+    else:
+        nodes.append(node(op, "a", "y", **attributes))
+    network, kernels = emulated.compile(make(nodes, [66, length], constants, code), tmp_path, driver)
+    driver.reset(kernels)
+    x = random.integers(-5, 6, (66, length)).astype(dtype)
+    a = (x * x).astype(np.float64)
+    if op == "Softmax":
+        wanted = np.exp(a - a.max(-1, keepdims=True))
+        wanted /= wanted.sum(-1, keepdims=True)
+    else:
+        wanted = a.max(-1) if op == "ReduceMax" else a.sum(-1)
+    (found,) = network.run([x])
+    exact = is_integer or op == "ReduceMax"
+    tolerance = 0 if exact else {"double": 1e-14, "float16": 1e-3, "bfloat16": 8e-3}[type]
+    least = 6e-8 if type == "float16" else 0  # the least number but 0
+    np.testing.assert_allclose(found.astype(np.float64), wanted, rtol=tolerance, atol=least)
+    assert driver.error == ""
 
 
 def test_one_remark(tmp_path):
