@@ -81,12 +81,36 @@ Value dlc::emitCombination(Kernel &kernel, Operation *combiner, Value value,
   return value;
 }
 
+/// Reductions of rows, which are the first dimensions, of whole buffers.
+static bool emitByChunks(Kernel &kernel, linalg::LinalgOp op) {
+  static constexpr int64_t fewest = 16;
+  unsigned dims = op.getNumParallelLoops();
+  SmallVector<utils::IteratorType> kinds = op.getIteratorTypesArray();
+  int64_t length = 1;
+  for (int64_t size : ArrayRef(op.getStaticLoopRanges()).drop_front(dims))
+    length = ShapedType::isDynamic(size) ? fewest : length * size;
+  auto isWhole = [](Value operand) {
+    auto type = dyn_cast<MemRefType>(operand.getType());
+    return !type || type.getLayout().isIdentity();
+  };
+  if (length < fewest || !isRowOp(op, dims) ||
+      llvm::is_contained(ArrayRef(kinds).take_front(dims),
+                         utils::IteratorType::reduction) ||
+      !llvm::all_of(op->getOperands(), isWhole))
+    return false;
+  SmallVector<int64_t> rowDims{dims};
+  RowSteps steps{{op}, rowDims, {}, {}, {}};
+  return emitRowChunks(kernel, steps);
+}
+
 /// Each thread combines every n-th value, then the threads of the block do.
 bool dlc::emitReduction(Kernel &kernel, linalg::LinalgOp op) {
   Operation *combiner = findCombiner(op);
   if (!combiner || op.getNumReductionLoops() == 0 ||
       op.getDpsInputOperands().empty())
     return false;
+  if (emitByChunks(kernel, op))
+    return true;
   LoopNest nest(kernel, op);
   for (unsigned dim : nest.reduction)
     if (nest.outputMap(0).isFunctionOfDim(dim))

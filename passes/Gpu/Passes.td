@@ -33,7 +33,11 @@ def FuseRows : Pass<"dlc-fuse-rows", "::mlir::ModuleOp"> {
     call @rows_0(%x, %max, %e, %sum, %y)
     ```
     whose attribute `dlc.row_dims` says how many of the first dimensions of each
-    step are the rows. Sizes that are not known are the same where the same
+    step are the rows. Of each argument, `dlc.row_buffers` tells the first one
+    that is a view of the same buffer, `dlc.row_places` the first one in the same
+    memory, and `dlc.row_private` whether nothing but the kernel uses the buffer.
+    An elementwise kernel in front of the others whose result they read belongs
+    to them, too. Sizes that are not known are the same where the same
     value of @main is behind them; buffers that are freed in between are freed
     behind the kernel.
   }];

@@ -61,18 +61,14 @@ func.func private @negate(%a: memref<?x63xf32>, %b: memref<?x63xf32>) {
 
 // -----
 
-// A sum along memory is a block's: the threads of warps combine theirs without
-// memory, then those of all warps.
+// A sum along memory is a warp's, or several's, by chunks of 16 bytes.
 // CHECK-LABEL: gpu.func @rows
-// CHECK-SAME: workgroup(%[[SHARED:.*]] : memref<8xf32, #gpu.address_space<workgroup>>
+// CHECK-NOT: workgroup
 // CHECK: gpu.block_id
-// CHECK: scf.for
+// CHECK-COUNT-8: vector.load {{.*}} vector<4xf32>
 // CHECK-COUNT-5: call @dlc_warp_xor
-// CHECK: memref.store %{{.*}}, %[[SHARED]]
-// CHECK: gpu.barrier
-// CHECK-NOT: gpu.barrier
-// CHECK-COUNT-3: call @dlc_warp_xor
 // CHECK-NOT: dlc_warp_xor
+// CHECK-NOT: gpu.barrier
 // A sum across memory is a thread's.
 // CHECK-LABEL: gpu.func @columns
 // CHECK-NOT: workgroup

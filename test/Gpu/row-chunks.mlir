@@ -61,3 +61,60 @@ func.func private @divide(%x: memref<64x512xf32>, %s: memref<64xf32>, %y: memref
   }
   return
 }
+
+// -----
+
+// 4096 elements are eight warps': these exchange their sums through memory, with
+// one barrier.
+// CHECK-LABEL: gpu.func @largest
+// CHECK-SAME:    workgroup(%[[SHARED:.*]] : memref<8xf32, #gpu.address_space<workgroup>>
+// CHECK-COUNT-4: vector.load {{.*}} vector<4xf32>
+// CHECK-COUNT-5: call @dlc_warp_xor
+// CHECK:         memref.store %{{.*}}, %[[SHARED]]
+// CHECK:         gpu.barrier
+// CHECK:         memref.load %[[SHARED]]
+// CHECK-COUNT-3: call @dlc_warp_xor
+// CHECK-NOT:     dlc_warp_xor
+// CHECK-NOT:     gpu.barrier
+// CHECK:         gpu.return
+func.func @main(%run: !llvm.ptr) -> i32 {
+  %c0 = arith.constant 0 : i32
+  %x = dlc.input 0 : memref<64x4096xf32>
+  %s = dlc.output 0 : memref<64xf32>
+  call @largest(%x, %s) : (memref<64x4096xf32>, memref<64xf32>) -> ()
+  return %c0 : i32
+}
+func.func private @largest(%x: memref<64x4096xf32>, %s: memref<64xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]} ins(%x : memref<64x4096xf32>) outs(%s : memref<64xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %0 = arith.maximumf %a, %b : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+
+// -----
+
+// Longer rows are a loop's, with four chunks at once.
+// CHECK-LABEL: gpu.func @longest
+// CHECK:         scf.for {{.*}} iter_args
+// CHECK-COUNT-4: vector.load {{.*}} vector<8xf16>
+// CHECK:         scf.for {{.*}} iter_args
+// CHECK:         vector.load {{.*}} vector<8xf16>
+// CHECK-NOT:     vector.load
+// CHECK:         gpu.barrier
+func.func @main(%run: !llvm.ptr) -> i32 {
+  %c0 = arith.constant 0 : i32
+  %x = dlc.input 0 : memref<64x100000xf16>
+  %s = dlc.output 0 : memref<64xf16>
+  call @longest(%x, %s) : (memref<64x100000xf16>, memref<64xf16>) -> ()
+  return %c0 : i32
+}
+func.func private @longest(%x: memref<64x100000xf16>, %s: memref<64xf16>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]} ins(%x : memref<64x100000xf16>) outs(%s : memref<64xf16>) {
+  ^bb0(%a: f16, %b: f16):
+    %0 = arith.maximumf %a, %b : f16
+    linalg.yield %0 : f16
+  }
+  return
+}

@@ -120,7 +120,8 @@ def test_types(op, type, length, driver, tmp_path):
         constants.append(("i", np.array([-1], np.int64)))
     else:
         nodes.append(node(op, "a", "y", **attributes))
-    network, kernels = emulated.compile(make(nodes, [66, length], constants, code), tmp_path, driver)
+    model = make(nodes, [66, length], constants, code)
+    network, kernels = emulated.compile(model, tmp_path, driver)
     driver.reset(kernels)
     x = random.integers(-5, 6, (66, length)).astype(dtype)
     a = (x * x).astype(np.float64)
@@ -135,6 +136,32 @@ def test_types(op, type, length, driver, tmp_path):
     least = 6e-8 if type == "float16" else 0  # the least number but 0
     np.testing.assert_allclose(found.astype(np.float64), wanted, rtol=tolerance, atol=least)
     assert driver.error == ""
+
+
+@pytest.mark.parametrize("type", ["float", "int64"])
+@pytest.mark.parametrize(
+    "shape, axes, parts",
+    [([1, 1 << 17], [0, 1], 64), ([3, 99999], [1], 41), ([40000, 7], [0], 625),
+     ([2, 40, 50, 60], [1, 2, 3], 40), ([5, 2**16 + 1], [1], 1)],
+)  # fmt: skip
+def test_few_results(shape, axes, parts, type, driver, tmp_path):
+    nodes = [node("ReduceSum", "x i", "y", keepdims=0)]
+    constants = [("i", np.array(axes, np.int64))]
+    model = make(nodes, shape, constants, getattr(TensorProto, type.upper()))
+    network, kernels = emulated.compile(model, tmp_path, driver)
+    driver.reset(kernels)
+    x = random.integers(-1000, 1000, shape).astype(onnx.helper.tensor_dtype_to_np_dtype(
+        getattr(TensorProto, type.upper())))  # fmt: skip
+    found = [network.run([x])[0] for _ in range(2)]
+    np.testing.assert_array_equal(found[0], found[1])
+    wanted = x.sum(tuple(axes), dtype=np.float64)
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-5 if type == "float" else 0, atol=1)
+    assert driver.error == ""
+    done = subprocess.run(
+        ["dlc", tmp_path / "network.onnx", "--gpu=sm_80", "--emit=ptx", "-o", tmp_path / "x.ptx",
+         "--remarks=split-reductions"], capture_output=True, text=True, check=True)  # fmt: skip
+    remarks = re.findall(r"a reduction became (\d+) parts", done.stderr)
+    assert remarks == ([str(parts)] if parts > 1 else [])
 
 
 def test_one_remark(tmp_path):
