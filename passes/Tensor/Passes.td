@@ -337,4 +337,34 @@ def SplitSums : Pass<"dlc-split-sums"> {
     "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def SplitReductions : Pass<"dlc-split-reductions"> {
+  let summary = "Split reductions that have few results";
+  let description = [{
+    A reduction of fewer rows than a GPU has use for becomes several, each of a
+    part of the elements; another op combines their results, always in the same
+    order. Across memory, where each thread makes a result, it takes fewer
+    elements. Reductions of sizes that are not known stay as they are.
+
+    ```mlir
+    %s = linalg.generic ins(%x : tensor<1048576xf32>) outs(%init : tensor<f32>) { sum }
+    ```
+    becomes
+    ```mlir
+    %y = tensor.expand_shape %x [[0, 1]] : tensor<1048576xf32> into tensor<512x2048xf32>
+    %p = linalg.generic ins(%y) outs(%zeros : tensor<512xf32>) { sum }
+    %s = linalg.generic ins(%p) outs(%init : tensor<f32>) { sum }
+    ```
+  }];
+  let options = [
+    Option<"blocks", "blocks", "int64_t", "512",
+           "blocks that occupy a GPU">,
+    Option<"fewRows", "few-rows", "int64_t", "64",
+           "as many rows are not split">,
+    Option<"fewestTerms", "fewest-terms", "int64_t", "2048",
+           "terms that a part of a row has at least">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
 #endif

@@ -62,6 +62,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
       pm.addPass(createFuseAttention());
     // Behind the epilogues, which are done when all parts have been added.
     pm.addPass(createSplitSums());
+    pm.addPass(createSplitReductions());
   }
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
