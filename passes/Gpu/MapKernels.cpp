@@ -1,4 +1,5 @@
 // Makes GPU kernels of the functions that @main calls.
+#include "lib/Codegen/ElementBytes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -53,6 +54,9 @@ namespace {
 struct Mapped {
   gpu::GPUFuncOp func;
   Grid grid;
+  /// Of each operand of a launch: the kernel has a parameter for it. Empty: of
+  /// all.
+  SmallVector<bool> isParameter;
 };
 
 struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
@@ -83,6 +87,7 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
       }
       launch(call, it->second);
     }
+    releaseBuffers(main);
     SmallVector<Attribute> names;
     for (func::FuncOp function : functions)
       names.push_back(function.getNameAttr());
@@ -175,7 +180,70 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
       func->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
                     b.getI32IntegerAttr(kernel.residentBlocks));
     copyCallees(func);
-    return Mapped{func, kernel.grid};
+    SmallVector<bool> isParameter;
+    if (function->hasAttr("dlc.row_private"))
+      isParameter = dropParameters(func);
+    return Mapped{func, kernel.grid, isParameter};
+  }
+
+  /// Takes away parameters that are of no use: buffers that a kernel on rows
+  /// has in registers. Tells which of them there are still.
+  static SmallVector<bool> dropParameters(gpu::GPUFuncOp func) {
+    Block &entry = func.getBody().front();
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(entry)))
+      if (isOpTriviallyDead(&op))
+        op.erase();
+    SmallVector<bool> isParameter;
+    SmallVector<Type> types;
+    SmallVector<DictionaryAttr> attributes;
+    for (unsigned i = 0, e = func.getNumArguments(); i < e; ++i) {
+      isParameter.push_back(!entry.getArgument(i).use_empty());
+      if (!isParameter.back())
+        continue;
+      types.push_back(entry.getArgument(i).getType());
+      attributes.push_back(func.getArgAttrDict(i));
+    }
+    for (unsigned i = isParameter.size(); i-- > 0;)
+      if (!isParameter[i])
+        entry.eraseArgument(i);
+    func.setFunctionType(FunctionType::get(func.getContext(), types, {}));
+    func.setAllArgAttrs(attributes);
+    return isParameter;
+  }
+
+  /// Takes away buffers that no kernel has a use for, and what the arena need
+  /// not have then.
+  void releaseBuffers(func::FuncOp main) {
+    SmallVector<Operation *> ops;
+    main.walk([&](Operation *op) {
+      if (isa<ViewLikeOpInterface, memref::DimOp, ArenaOp, AllocOp>(op))
+        ops.push_back(op);
+    });
+    bool isChanged = false;
+    for (Operation *op : llvm::reverse(ops)) {
+      auto isFree = [](Operation *user) { return isa<FreeOp>(user); };
+      if (isa<AllocOp>(op) && llvm::all_of(op->getUsers(), isFree))
+        for (Operation *user : llvm::make_early_inc_range(op->getUsers()))
+          user->erase();
+      if (!op->use_empty())
+        continue;
+      isChanged |= isa<ArenaOp>(op);
+      op->erase();
+    }
+    auto workspace =
+        getOperation()->getAttrOfType<IntegerAttr>("dlc.workspace");
+    if (!workspace || !isChanged)
+      return;
+    int64_t end = 0;
+    getOperation().walk([&](ArenaOp arena) {
+      auto type = cast<MemRefType>(arena.getType());
+      end = std::max<int64_t>(
+          end, arena.getOffset() + type.getNumElements() *
+                                       getElementBytes(type.getElementType()));
+    });
+    getOperation()->setAttr("dlc.workspace", Builder(&getContext())
+                                                 .getI64IntegerAttr(std::min(
+                                                     workspace.getInt(), end)));
   }
 
   static RowSteps getRowSteps(func::FuncOp function,
@@ -291,6 +359,13 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     auto symbol =
         SymbolRefAttr::get(device.getNameAttr(),
                            {FlatSymbolRefAttr::get(mapped.func.getNameAttr())});
+    if (!mapped.isParameter.empty()) {
+      SmallVector<Value> all(std::move(operands));
+      operands.clear();
+      for (auto [operand, isParameter] : llvm::zip(all, mapped.isParameter))
+        if (isParameter)
+          operands.push_back(operand);
+    }
     LaunchOp::create(b, symbol, mapped.grid.emitBlocks(b, call.getOperands()),
                      mapped.grid.threads, operands);
     call.erase();

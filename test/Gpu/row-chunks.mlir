@@ -4,7 +4,15 @@
 // Elements stay in registers: each is loaded once and stored once, what only
 // the kernel uses not at all. The row's 512 elements are a warp's, and no
 // thread waits for others but in exchanges.
+// CHECK:         module attributes {dlc.kernels = ["keep", "rows_0"], dlc.workspace = 4096 : i64
+// CHECK-LABEL: func.func @main
+// CHECK-DAG:     %[[OTHER:.*]] = dlc.arena 0 : memref<1024xf32>
+// CHECK-DAG:     %[[X:.*]] = dlc.input 0
+// CHECK-DAG:     %[[Y:.*]] = dlc.output 0
+// CHECK-NOT:     dlc.arena
+// CHECK:         dlc.launch @kernels::@rows_0 blocks %{{.*}} threads 32(%[[X]], %[[Y]]) : memref<64x512xf32>, memref<64x512xf32>
 // CHECK-LABEL: gpu.func @rows_0
+// CHECK-SAME:    (%{{[a-z0-9]*}}: memref<64x512xf32> {llvm.align = 16 : i64}, %{{[a-z0-9]*}}: memref<64x512xf32> {llvm.align = 16 : i64})
 // CHECK-NOT:     workgroup
 // CHECK-NOT:     memref.load
 // CHECK-COUNT-4: vector.load %{{.*}} {alignment = 16 : i64} : {{.*}}, vector<4xf32>
@@ -20,11 +28,14 @@
 // CHECK:         gpu.return
 #id = affine_map<(i, j) -> (i, j)>
 #row = affine_map<(i, j) -> (i)>
+module attributes {dlc.workspace = 135424 : i64} {
 func.func @main(%run: !llvm.ptr) -> i32 {
   %c0 = arith.constant 0 : i32
   %x = dlc.input 0 : memref<64x512xf32>
-  %s = dlc.arena 0 : memref<64xf32>
-  %e = dlc.arena 256 : memref<64x512xf32>
+  %z = dlc.arena 0 : memref<1024xf32>
+  call @keep(%z) : (memref<1024xf32>) -> ()
+  %s = dlc.arena 4096 : memref<64xf32>
+  %e = dlc.arena 4352 : memref<64x512xf32>
   %y = dlc.output 0 : memref<64x512xf32>
   call @fill(%s) : (memref<64xf32>) -> ()
   call @double(%x, %e) : (memref<64x512xf32>, memref<64x512xf32>) -> ()
@@ -60,6 +71,12 @@ func.func private @divide(%x: memref<64x512xf32>, %s: memref<64xf32>, %y: memref
     linalg.yield %0 : f32
   }
   return
+}
+func.func private @keep(%s: memref<1024xf32>) {
+  %0 = arith.constant 0.0 : f32
+  linalg.fill ins(%0 : f32) outs(%s : memref<1024xf32>)
+  return
+}
 }
 
 // -----
