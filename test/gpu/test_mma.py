@@ -98,7 +98,7 @@ def make_cases():
 
 
 HALVES = [
-    Case("large tiles of halves", (1536, 64), (64, 1536), dtype=np.float16),
+    Case("large tiles of halves", (1536, 168), (168, 1536), dtype=np.float16),
     Case("halves", (70, 96), (96, 80), dtype=np.float16),
     Case("odd halves", (37, 50), (50, 41), dtype=np.float16),
     Case("given halves", (40, 64), (64, 64), constant=False, dtype=np.float16),
@@ -143,6 +143,9 @@ def test_precision(precision, gpu, driver, tmp_path):
 def test_halves(gpu, driver, tmp_path):
     results = run(HALVES, driver, tmp_path, gpu=gpu)
     compare(HALVES, results, "fp16", 6e-4)
+    # Four stages of a tile of 128 x 256.
+    asked = [call for call in driver.calls if call.startswith("cuFuncSetAttribute")]
+    assert [call.split()[-1] for call in asked] == (["98304"] if gpu == "sm_80" else [])
 
 
 @pytest.mark.parametrize("gpu", ["sm_75", "sm_80"])
