@@ -69,6 +69,8 @@ class Builder:
         self.values: dict[str, Value] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.depth: int = outer.depth + 1 if outer else 0
+        self.control: float = outer.control if outer else 0.04
+        """How likely a node has subgraphs."""
 
     # Choices.
 
