@@ -33,6 +33,7 @@ import dlc.backend  # noqa: E402
 
 TIMEOUT = 120.0
 PASS, REFUSED, NONE, FAILED = "pass", "refused", "no such input", "failed"
+DIFFERS = ROOT / "test" / "conformance" / "differs.txt"
 OPSET = 16
 """From this one on the branches of an If may be sequences and optionals."""
 
@@ -82,9 +83,28 @@ def put_branch(model: onnx.ModelProto, number: int, shape: list[int]) -> onnx.Mo
         "If", ["branch_is_right"], [inner], then_branch=right, else_branch=wrong, name="branch"
     )
     graph.node.insert(0, node)
+    flatten(graph)
     graph.input.append(helper.make_tensor_value_info("branch_is_right", onnx.TensorProto.BOOL, []))
     del graph.value_info[:]
     return changed
+
+
+def flatten(graph: onnx.GraphProto) -> None:
+    """Makes rows of the outputs that are tensors, so that the branches' results
+    have one rank at the end."""
+    row = helper.make_tensor("row", onnx.TensorProto.INT64, [1], [-1])
+    for output in graph.output:
+        if output.type.WhichOneof("value") != "tensor_type":
+            continue
+        whole, shape = f"{output.name}_whole", f"{output.name}_row"
+        for node in graph.node:
+            for i, name in enumerate(node.output):
+                if name == output.name:
+                    node.output[i] = whole
+            rename(node, output.name, whole)
+        graph.node.append(helper.make_node("Constant", [], [shape], value=row))
+        graph.node.append(helper.make_node("Reshape", [whole, shape], [output.name]))
+        output.type.tensor_type.ClearField("shape")
 
 
 def rename(node: onnx.NodeProto, name: str, to: str) -> None:
@@ -114,6 +134,10 @@ def candidates(model: onnx.ModelProto) -> list[int]:
     return found
 
 
+def to_row(value: Any) -> Any:
+    return value if isinstance(value, list) or value is None else np.asarray(value).reshape(-1)
+
+
 def check_case(case: cases.Case) -> tuple[str, str]:
     model = case.load_model()
     choices = candidates(model)
@@ -134,14 +158,16 @@ def check_case(case: cases.Case) -> tuple[str, str]:
         compiled = dlc.compile(changed, opt_level=1)
     except dlc.CompileError as error:
         text = str(error)
-        return (REFUSED if "node '" in text or "ONNX" in text else FAILED), f"{what}: {text}"
+        # Or of an output, of which ONNX's own inference takes too little.
+        named = any(word in text for word in ("node '", "output '", "ONNX"))
+        return (REFUSED if named else FAILED), f"{what}: {text}"
     for inputs, expected in case.load_data(model):
         try:
             outputs = compiled.run([*inputs, np.array(True)])
         except Exception as error:
             return FAILED, f"{what}: {error}"
         try:
-            case.check(list(expected), list(outputs))
+            case.check([to_row(value) for value in expected], list(outputs))
         except AssertionError as error:
             return FAILED, f"{what}: {str(error).strip().splitlines()[0]}"
         try:
@@ -157,7 +183,12 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="of so many tests")
     parser.add_argument("filter", nargs="?", default="")
     arguments = parser.parse_args()
-    chosen = [case for case in cases.load_cases(("node",)) if arguments.filter in case.name]
+    differs = {line.split()[0] for line in DIFFERS.read_text().splitlines() if line[:1] not in ("", "#")}
+    chosen = [
+        case
+        for case in cases.load_cases(("node",))
+        if arguments.filter in case.name and case.name not in differs
+    ]
     if arguments.sample:
         chosen = sorted(chosen, key=lambda case: zlib.crc32(case.name.encode()))[: arguments.sample]
     dlc.version()  # loads the library before the fork
