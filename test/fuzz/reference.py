@@ -107,10 +107,15 @@ def run_old_broadcast(
     return run_node(newer, arrays, constants, 7)
 
 
+def ml_version(opset: int) -> int:
+    """The version of ai.onnx.ml that came with the operator set."""
+    return 1 + sum(opset >= first for first in (9, 15, 19, 21))
+
+
 def make_model(graph: onnx.GraphProto, opset: int) -> onnx.ModelProto:
     imports = [helper.make_opsetid("", opset)]
     domains = {node.domain for node in graph.node} - {""}
-    imports += [helper.make_opsetid(d, 5 if d == "ai.onnx.ml" else 1) for d in sorted(domains)]
+    imports += [helper.make_opsetid(d, ml_version(opset) if d == "ai.onnx.ml" else 1) for d in sorted(domains)]
     version = 3 if opset < 8 else 4 if opset < 9 else 8 if opset < 19 else 10 if opset < 25 else 13
     return helper.make_model(graph, opset_imports=imports, ir_version=max(version, 4))
 

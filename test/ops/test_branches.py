@@ -218,6 +218,9 @@ def check_wrong_branch(node, result, message, x, wanted):
          lambda x: x.argmax(1)),
         ("y = Gemm (a, x)", "float[n,k]", "expected matrices, found ranks 1 and 2",
          lambda x: x @ x),
+        ("d = Shape <start = 1> (a) zero = Constant <value_ints = [0]> () one = Constant <value_ints = [1]> () "
+         "y = Range (zero, d, one)", "int64[k]", "expected a scalar, or a tensor of one element",
+         lambda x: np.arange(x.shape[1])),
         ("y = Trilu (a)", "float[n,k]", "rank 2", np.triu),
     ],
 )  # fmt: skip
