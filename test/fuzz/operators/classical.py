@@ -219,7 +219,8 @@ def tree_regress(b, op):
 
 @makes("TreeEnsembleClassifier", domain=ML)
 def tree_classify(b, op):
-    x, classes = b.tensor(np.float32, rank=2, exact=True, fits=lambda a: a.size > 0), b.integer(3, 4)  # of two test/classic has the real ones
+    x = b.tensor(np.float32, rank=2, exact=True, fits=lambda a: a.size > 0)
+    classes = b.integer(3, 4)  # of two classes test/classic has the real ones
     nodes, leaves = grow_trees(b, b.array(x).shape[1])
     names = labels(b, classes)
     how = {"classlabels_int64s": names["ints"]} if "ints" in names else names
