@@ -98,6 +98,20 @@ static LogicalResult expectSizes(NodeImport &node, Value x,
   return success();
 }
 
+LogicalResult NodeImport::expectRank(unsigned i, ArrayRef<int64_t> ranks) {
+  Value x = input(i);
+  if (!x)
+    return success();
+  int64_t found = rank(x);
+  if (!hasFailed && !llvm::is_contained(ranks, found)) {
+    InFlightDiagnostic diagnostic = error();
+    diagnostic << "expected " << inputName(i) << " of rank ";
+    llvm::interleave(ranks, diagnostic, " or ");
+    diagnostic << ", found rank " << found;
+  }
+  return failure(hasFailed);
+}
+
 LogicalResult NodeImport::expectShape(unsigned i, ArrayRef<OpFoldResult> sizes,
                                       StringRef words) {
   return expectSizes(*this, input(i), inputName(i), sizes, words,

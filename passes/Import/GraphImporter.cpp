@@ -164,7 +164,28 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
 
 LogicalResult GraphImporter::importBlock(Block &block,
                                          SmallVectorImpl<Value> &results) {
-  return importFrom(&block.front(), results);
+  SmallVector<onnx::NodeOp> outside;
+  std::swap(outside, outerNodes);
+  LogicalResult imported = importFrom(&block.front(), results);
+  std::swap(outside, outerNodes);
+  return imported;
+}
+
+LogicalResult GraphImporter::importInPlace(Block &block, onnx::NodeOp node,
+                                           SmallVectorImpl<Value> &results) {
+  outerNodes.push_back(node);
+  LogicalResult imported = importFrom(&block.front(), results);
+  outerNodes.pop_back();
+  return imported;
+}
+
+LogicalResult GraphImporter::importBehind(unsigned i,
+                                          SmallVectorImpl<Value> &results) {
+  SmallVector<onnx::NodeOp> all = outerNodes;
+  outerNodes.truncate(i);
+  LogicalResult imported = importFrom(all[i]->getNextNode(), results);
+  outerNodes = std::move(all);
+  return imported;
 }
 
 LogicalResult GraphImporter::importFrom(Operation *first,

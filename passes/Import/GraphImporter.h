@@ -26,11 +26,27 @@ public:
   mlir::LogicalResult importFrom(mlir::Operation *first,
                                  llvm::SmallVectorImpl<mlir::Value> &results);
 
+  /// Imports the block of a branch that is known to be taken in the place of
+  /// its node: what follows the node can then be imported from inside of it.
+  mlir::LogicalResult
+  importInPlace(mlir::Block &block, onnx::NodeOp node,
+                llvm::SmallVectorImpl<mlir::Value> &results);
+  /// The nodes in whose place blocks are being imported around the one that is
+  /// being imported, outermost first, up to the next region of its own.
+  llvm::ArrayRef<onnx::NodeOp> getOuterNodes() { return outerNodes; }
+  /// The same as importFrom behind such a node, number `i`.
+  mlir::LogicalResult importBehind(unsigned i,
+                                   llvm::SmallVectorImpl<mlir::Value> &results);
+
   /// Says that the node that is being imported has imported all nodes behind
-  /// it in its block, too; `results` are what the block returns.
-  void finishBlock(llvm::ArrayRef<mlir::Value> results) {
+  /// it in its block, too, and those behind the `levels` innermost outer nodes;
+  /// `results` are what the last of these blocks returns.
+  void finishBlock(llvm::ArrayRef<mlir::Value> results, unsigned levels = 0) {
     finished.emplace(results);
+    finishedLevels = levels;
   }
+  /// How many outer nodes the import that has just ended has finished.
+  unsigned takeFinishedLevels() { return std::exchange(finishedLevels, 0); }
 
   /// The dlc value of a value of the onnx dialect; null for an absent one.
   mlir::Value lookup(mlir::Value value) { return values.lookup(value); }
@@ -62,6 +78,8 @@ private:
   llvm::DenseMap<mlir::Value, Elements> knownElements;
   llvm::SmallVector<mlir::Operation *> discarded;
   std::optional<llvm::SmallVector<mlir::Value>> finished;
+  unsigned finishedLevels = 0;
+  llvm::SmallVector<onnx::NodeOp> outerNodes;
 };
 
 /// The type of a value of the onnx dialect in the dlc dialect, null when it

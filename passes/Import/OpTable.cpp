@@ -152,6 +152,32 @@ std::optional<int64_t> NodeImport::inferredRank(unsigned i) {
   return tensor ? std::optional(tensor.getRank()) : std::nullopt;
 }
 
+RankedTensorType NodeImport::type(Value value) {
+  if (auto type = value ? dyn_cast<RankedTensorType>(value.getType())
+                        : RankedTensorType())
+    return type;
+  if (!hasFailed && value)
+    error() << "expected a tensor, found " << value.getType();
+  else if (!hasFailed)
+    error() << "expected a tensor, found none";
+  return RankedTensorType::get({}, b.getF32Type());
+}
+
+OpFoldResult NodeImport::dim(Value x, int64_t i) {
+  int64_t rank = type(x).getRank();
+  if (hasFailed)
+    return index(1);
+  if (i >= 0 && i < rank)
+    return getDim(b, loc, x, i);
+  std::string name = "a tensor";
+  for (unsigned k = 0; k < numInputs(); ++k)
+    if (input(k) == x)
+      name = inputName(k);
+  error() << "expected " << name << " of rank " << i + 1
+          << " or more, found rank " << rank;
+  return index(1);
+}
+
 InFlightDiagnostic NodeImport::error() {
   hasFailed = true;
   return emitError(loc);
@@ -171,23 +197,36 @@ int64_t NodeImport::normalizeAxis(int64_t axis, int64_t rank) {
 // Building ops
 //===----------------------------------------------------------------------===//
 
-Value NodeImport::createInferred(OperationState &state) {
-  // Types are in the state when `build` inferred them.
-  if (hasFailed)
-    return {};
-  if (state.types.empty()) {
-    SmallVector<Type> types;
-    auto info = state.name.getInterface<InferTypeOpInterface>();
-    if (!info || failed(info->inferReturnTypes(
-                     b.getContext(), loc, state.operands,
-                     state.attributes.getDictionary(b.getContext()),
-                     state.getRawProperties(), {}, types))) {
-      hasFailed = true;
-      return {};
+bool NodeImport::areTensors(ValueRange operands) {
+  if (hasFailed || llvm::is_contained(operands, Value()))
+    return false;
+  for (Value operand : operands)
+    if (!isa<RankedTensorType>(operand.getType())) {
+      error() << "expected tensors, found " << operand.getType();
+      return false;
     }
-    state.addTypes(types);
+  return true;
+}
+
+Value NodeImport::createInferred(OperationState &state) {
+  if (!areTensors(state.operands))
+    return {};
+  SmallVector<Type> types;
+  auto info = state.name.getInterface<InferTypeOpInterface>();
+  if (failed(
+          info->inferReturnTypes(b.getContext(), loc, state.operands,
+                                 state.attributes.getDictionary(b.getContext()),
+                                 state.getRawProperties(), {}, types))) {
+    hasFailed = true;
+    return {};
   }
-  return b.create(state)->getResult(0);
+  state.addTypes(types);
+  Operation *op = b.create(state);
+  SmallVector<Value> folded;
+  if (failed(b.tryFold(op, folded)) || folded.empty())
+    return op->getResult(0);
+  op->erase();
+  return folded.front();
 }
 
 Value NodeImport::scalar(double value, Type elementType) {

@@ -143,9 +143,8 @@ public:
   /// importAs.
   void replaceInput(unsigned i, mlir::Value value);
   bool hasOutput(unsigned i) { return bool(node.getOutput(i)); }
-  mlir::RankedTensorType type(mlir::Value value) {
-    return mlir::cast<mlir::RankedTensorType>(value.getType());
-  }
+  /// An error, and the type of a scalar, for what is no tensor.
+  mlir::RankedTensorType type(mlir::Value value);
   int64_t rank(mlir::Value value) { return type(value).getRank(); }
   mlir::Type elementType(mlir::Value value) {
     return type(value).getElementType();
@@ -193,6 +192,8 @@ public:
 
   /// What ONNX calls input i.
   std::string inputName(unsigned i);
+  /// Input i, where there is one, has this rank, or one of these.
+  mlir::LogicalResult expectRank(unsigned i, llvm::ArrayRef<int64_t> ranks);
   /// Fails the run with a status (0: that of a wrong shape) and `message`
   /// unless `condition` holds.
   void check(mlir::Value condition, const llvm::Twine &message,
@@ -241,22 +242,33 @@ public:
   // Building ops
   //===--------------------------------------------------------------------===//
 
+  /// An op; null, and an error, where its types are inferred from its operands
+  /// and these do not fit.
   template <typename OpTy, typename... Args>
   mlir::Value create(Args &&...args) {
-    return b.createOrFold<OpTy>(loc, std::forward<Args>(args)...);
+    if constexpr (OpTy::template hasTrait<
+                      mlir::InferTypeOpInterface::Trait>() &&
+                  !isTyped<Args...>)
+      return infer<OpTy>(std::forward<Args>(args)...);
+    else
+      return b.createOrFold<OpTy>(loc, std::forward<Args>(args)...);
   }
   /// An op whose types are inferred from its operands; null, and an error,
-  /// when they do not fit.
+  /// when they do not fit. MLIR's own builders that infer end the process then:
+  /// they are not to be used on what a model says.
   template <typename OpTy, typename... Args> mlir::Value infer(Args &&...args) {
     mlir::OperationState state(loc, OpTy::getOperationName());
-    OpTy::build(b, state, std::forward<Args>(args)...);
+    // The builder that is told the type infers nothing.
+    OpTy::build(b, state, mlir::Type(b.getNoneType()),
+                std::forward<Args>(args)...);
+    state.types.clear();
     return createInferred(state);
   }
   /// An elementwise op on operands of one element type, null when their
   /// shapes do not broadcast.
   template <typename OpTy> mlir::Value map(mlir::ValueRange operands) {
     mlir::SmallVector<mlir::Type> types;
-    if (llvm::is_contained(operands, mlir::Value()) || hasFailed)
+    if (!areTensors(operands))
       return {};
     if (mlir::failed(inferElementwise(OpTy::getOperationName(), loc, operands,
                                       OpTy::isPredicate(), types))) {
@@ -280,10 +292,11 @@ public:
   mlir::Value cast(mlir::Value x, mlir::Type elementType, bool saturate = true,
                    mlir::StringRef roundMode = "up");
 
-  mlir::OpFoldResult dim(mlir::Value x, int64_t i) {
-    return getDim(b, loc, x, i);
+  /// An error, and 1, where x has no dimension i.
+  mlir::OpFoldResult dim(mlir::Value x, int64_t i);
+  Elements dims(mlir::Value x) {
+    return areTensors(x) ? getDims(b, loc, x) : Elements();
   }
-  Elements dims(mlir::Value x) { return getDims(b, loc, x); }
   mlir::OpFoldResult index(int64_t value) { return b.getIndexAttr(value); }
 
   mlir::Value reshape(mlir::Value x, llvm::ArrayRef<mlir::OpFoldResult> sizes);
@@ -337,9 +350,19 @@ public:
                            mlir::Type elementType, bool isScalar = false);
 
 private:
+  /// Whether the arguments of a builder begin with the results' types.
+  template <typename... Args> static constexpr bool isTyped = false;
+  template <typename First, typename... Rest>
+  static constexpr bool isTyped<First, Rest...> =
+      std::is_convertible_v<First, mlir::Type> ||
+      std::is_same_v<std::decay_t<First>, mlir::TypeRange>;
+
   const PluginOptions *options;
 
   mlir::Value createInferred(mlir::OperationState &state);
+  /// Whether an op can be made of the operands; an error where one is no
+  /// tensor.
+  bool areTensors(mlir::ValueRange operands);
   mlir::Value widen(mlir::Value x);
 
   /// Inputs that the row has given another value.

@@ -69,6 +69,10 @@ class Builder:
         self.values: dict[str, Value] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.depth: int = outer.depth + 1 if outer else 0
+        self.control: float = outer.control if outer else 0.04
+        """How likely a node has subgraphs."""
+        self.classical: float = outer.classical if outer else 0.0
+        """How likely it is one of ai.onnx.ml."""
 
     # Choices.
 
@@ -118,7 +122,8 @@ class Builder:
 
     def schema(self, op: str, domain: str = "") -> Any:
         try:
-            return defs.get_schema(op, self.opset if not domain else 5, domain)
+            version = reference.ml_version(self.opset) if domain == "ai.onnx.ml" else 1
+            return defs.get_schema(op, version if domain else self.opset, domain)
         except defs.SchemaError as error:
             raise Discard(f"{op} is not in operator set {self.opset}") from error
 

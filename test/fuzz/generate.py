@@ -33,11 +33,12 @@ class Example:
 
 def add_node(b: Builder, nested: bool = True, attempts: int = 30) -> None:
     names = [key for key in TABLE if not key[0]]
+    classical = [key for key in TABLE if key[0]]
     for _ in range(attempts):
-        if nested and b.chance(0.04):
-            domain, name = "", b.choose(CONTROL)
+        if nested and b.chance(b.control):
+            domain, name = "", b.choose([*CONTROL, "If", "Loop", "Loop"])
         else:
-            domain, name = b.choose(names)
+            domain, name = b.choose(classical if b.chance(b.classical) else names)
         if name in CONTROL and not nested:
             continue
         count = len(b.nodes)
@@ -55,6 +56,10 @@ def add_node(b: Builder, nested: bool = True, attempts: int = 30) -> None:
 def make_example(seed: int, opset: int | None = None) -> Example:
     b = Builder(seed, 0)
     b.opset = opset or b.choose(OPSETS)
+    if b.chance(0.2):
+        b.control = 0.35
+    elif b.chance(0.15):
+        b.classical = 0.6
     for _ in range(b.choose([1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 12])):
         add_node(b)
     return finish(b)

@@ -107,10 +107,15 @@ def run_old_broadcast(
     return run_node(newer, arrays, constants, 7)
 
 
+def ml_version(opset: int) -> int:
+    """The version of ai.onnx.ml that came with the operator set."""
+    return 1 + sum(opset >= first for first in (9, 15, 19, 21))
+
+
 def make_model(graph: onnx.GraphProto, opset: int) -> onnx.ModelProto:
     imports = [helper.make_opsetid("", opset)]
     domains = {node.domain for node in graph.node} - {""}
-    imports += [helper.make_opsetid(d, 5 if d == "ai.onnx.ml" else 1) for d in sorted(domains)]
+    imports += [helper.make_opsetid(d, ml_version(opset) if d == "ai.onnx.ml" else 1) for d in sorted(domains)]
     version = 3 if opset < 8 else 4 if opset < 9 else 8 if opset < 19 else 10 if opset < 25 else 13
     return helper.make_model(graph, opset_imports=imports, ir_version=max(version, 4))
 
@@ -118,6 +123,9 @@ def make_model(graph: onnx.GraphProto, opset: int) -> onnx.ModelProto:
 def run_model(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:
     reasons = []
     plain = all(is_plain(array) for array in feeds.values())
+    if any(is_strings(value) for value in [*feeds.values(), *model.graph.initializer]):
+        # It reads outside where a negative index takes a string.
+        plain &= not any(node.op_type == "Gather" for node in all_nodes(model.graph))
     if plain and not any(map(is_wrong_in_runtime, all_nodes(model.graph))):
         try:
             return run_runtime(model, feeds)
@@ -215,6 +223,12 @@ def is_plain(array: Any) -> bool:
     if isinstance(array, list):
         return all(is_plain(item) for item in array)
     return array is not None and (array.dtype.kind in "fiubO" and array.dtype.isbuiltin == 1)
+
+
+def is_strings(value: Any) -> bool:
+    if isinstance(value, onnx.TensorProto):
+        return value.data_type == onnx.TensorProto.STRING
+    return isinstance(value, np.ndarray) and value.dtype == object
 
 
 def first_line(error: BaseException) -> str:

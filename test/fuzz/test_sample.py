@@ -1,5 +1,5 @@
-"""The first models of the fuzzers (run.py and interface.py), as a sample of
-what they make."""
+"""The first models of the fuzzers (run.py, branches.py and interface.py), as a
+sample of what they make."""
 
 import pathlib
 import sys
@@ -9,6 +9,7 @@ import pytest
 import run
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "conformance"))
+import branches  # noqa: E402
 import interface  # noqa: E402
 import pool  # noqa: E402
 
@@ -29,3 +30,13 @@ def test_interface():
     problems = dict(results)
     assert not {seed: what for seed, what in problems.items() if what not in ("", "-")}
     assert list(problems.values()).count("") >= 6
+
+
+def test_branches():
+    chosen = branches.choose_cases("", 40)
+    results = pool.run(
+        lambda i: branches.check_case(chosen[i]), len(chosen), 1, 60.0, lambda why: (branches.FAILED, why)
+    )
+    outcomes = {chosen[i].name: outcome for i, outcome in results}
+    assert not {name: why for name, (kind, why) in outcomes.items() if kind == branches.FAILED}
+    assert [kind for kind, _ in outcomes.values()].count(branches.PASS) >= 20

@@ -156,3 +156,74 @@ def test_conditions_on_ranks_are_known(condition, tmp_path):
     done = subprocess.run(["dlc", tmp_path / "model.onnx", "--to=import", "-o", "-"], stdout=subprocess.PIPE,
                           text=True, check=True)
     assert "dlc.transpose" in done.stdout and "scf.if" not in done.stdout
+
+
+def test_ranks_that_differ_leave_a_known_branch():
+    """What follows the outer node is imported for each of the inner one's branches."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        main (float[n] x, bool c) => (float[m] y, int64[k] s) {
+          known = Constant <value = bool {1}> ()
+          a = If (known) <
+            then_branch = g1 () => (float[] outer) {
+              inner = If (c) <
+                then_branch = g2 () => (float[] scalar) { scalar = Constant <value_float = 2.0> () },
+                else_branch = g3 () => (float[] row) { row = Constant <value_floats = [3.0]> () }>
+              outer = Neg (inner)
+            },
+            else_branch = g4 () => (float[] other) { other = Constant <value_float = 5.0> () }>
+          y = Mul (x, a)
+          s = Shape (a)
+        }""")
+    compiled = dlc.compile(model, opt_level=1)
+    x = np.array([1, 2, 3], np.float32)
+    for condition, factor, shape in ((True, -2, []), (False, -3, [1])):
+        y, s = compiled.run([x, np.array(condition)])
+        np.testing.assert_array_equal(y, x * factor)
+        assert s.tolist() == shape
+
+
+def check_wrong_branch(node, result, message, x, wanted):
+    """`node` takes what one branch gives, and not what the other does: the
+    compiler says so in the run, and lives."""
+    model = onnx.parser.parse_model(f"""
+        <ir_version: 8, opset_import: ["" : 18]>
+        main (float[n,k] x, bool c) => ({result} y) {{
+          shape = Constant <value_ints = [-1]> ()
+          a = If (c) <
+            then_branch = g1 () => (float[] kept) {{ kept = Identity (x) }},
+            else_branch = g2 () => (float[] flat) {{ flat = Reshape (x, shape) }}>
+          {node}
+        }}""")
+    model.graph.node[-1].name = "taker"
+    compiled = dlc.compile(model, opt_level=1)
+    (y,) = compiled.run([x, np.array(True)])
+    np.testing.assert_allclose(y, wanted, rtol=1e-6)
+    with pytest.raises(dlc.RunError) as caught:
+        compiled.run([x, np.array(False)])
+    assert "node 'taker'" in str(caught.value) and message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "node, result, message, wanted",
+    [
+        ("y = Concat <axis = 0> (a, x)", "float[m,k]", "expected operands of one rank and type",
+         lambda x: np.concatenate([x, x])),
+        ("y = Concat <axis = 1> (a, a)", "float[n,m]", "expected an axis in [-1, 1), found 1",
+         lambda x: np.concatenate([x, x], 1)),
+        ("y = Transpose <perm = [1, 0]> (a)", "float[k,n]", "expected a permutation of 1 dimensions", np.transpose),
+        ("y = Softmax <axis = 1> (a)", "float[n,k]", "expected an axis in [-1, 1), found 1",
+         lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True)),
+        ("y = ArgMax <axis = 1, keepdims = 0> (a)", "int64[n]", "expected an axis in [-1, 1), found 1",
+         lambda x: x.argmax(1)),
+        ("y = Gemm (a, x)", "float[n,k]", "expected matrices, found ranks 1 and 2",
+         lambda x: x @ x),
+        ("d = Shape <start = 1> (a) zero = Constant <value_ints = [0]> () one = Constant <value_ints = [1]> () "
+         "y = Range (zero, d, one)", "int64[k]", "expected a scalar, or a tensor of one element",
+         lambda x: np.arange(x.shape[1])),
+        ("y = Trilu (a)", "float[n,k]", "rank 2", np.triu),
+    ],
+)  # fmt: skip
+def test_branches_that_nodes_cannot_take(node, result, message, wanted):
+    x = np.arange(9, dtype=np.float32).reshape(3, 3) / 4
+    check_wrong_branch(node, result, message, x, wanted(x))

@@ -58,3 +58,14 @@ def test_other_distances():
 )  # fmt: skip
 def test_refusals(op, inputs, attributes, message):
     expect_refusal(op, inputs, [(np.float32, inputs[0].ndim)], message, domain="com.microsoft", **attributes)
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_bits_of_bitsandbytes(kind, dtype):
+    n, k, block = 5, 19, 16  # the last block is not full
+    b = RANDOM.integers(0, 256, (n * k + 1) // 2).astype(np.uint8)
+    largest = RANDOM.uniform(0.5, 2, -(-n * k // block)).astype(dtype)
+    x = RANDOM.standard_normal((2, 3, k)).astype(dtype)
+    how = {"K": k, "N": n, "block_size": block, "quant_type": kind}
+    check("MatMulBnb4", [x, b, largest], [(dtype, 3)], constants=(1, 2), domain="com.microsoft", **how)

@@ -81,8 +81,12 @@ static ImportResult importRange(NodeImport &node) {
   Emit e(node);
   auto read = [&](Value x) -> Value { return e.loadScalar(x); };
   OpFoldResult count;
-  std::optional<Elements> s = node.elements(start), l = node.elements(limit),
-                          d = node.elements(step);
+  auto elementOf = [&](Value x) {
+    std::optional<Elements> known = node.elements(x);
+    return known && known->size() == 1 ? known : std::nullopt;
+  };
+  std::optional<Elements> s = elementOf(start), l = elementOf(limit),
+                          d = elementOf(step);
   auto numberOf = [](std::optional<Elements> &known) {
     return known ? getConstantIntValue(known->front()) : std::nullopt;
   };

@@ -65,21 +65,29 @@ struct IfImport {
     return op;
   }
 
-  /// Imports the rest of the node's block into both regions. A branch for
+  /// Imports the rest of the node's block into both regions, and as much of the
+  /// blocks around it as it takes until the results have one type. A branch for
   /// which that is not possible fails in the run, as it does in an interpreter:
   /// exporters write branches for shapes that the model does not have.
   LogicalResult importRest();
+  /// How many of the nodes around this one importRest has finished.
+  unsigned levels = 0;
 
 private:
-  /// The errors of importing the rest behind branch `i`; none on success.
-  SmallVector<std::string> importRest(unsigned i);
+  /// The errors of importing what follows the node, whose results are what
+  /// region `i` has computed, into that region: none on success.
+  SmallVector<std::string>
+  importBehind(unsigned i, onnx::NodeOp behind,
+               function_ref<LogicalResult(SmallVectorImpl<Value> &)> import);
   /// Empties region `i` but for a failure of the run.
   void failRun(unsigned i, ArrayRef<std::string> errors);
 };
 
 } // namespace
 
-SmallVector<std::string> IfImport::importRest(unsigned i) {
+SmallVector<std::string> IfImport::importBehind(
+    unsigned i, onnx::NodeOp behind,
+    function_ref<LogicalResult(SmallVectorImpl<Value> &)> import) {
   SmallVector<std::string> errors;
   ScopedDiagnosticHandler collect(
       node.node.getContext(), [&](Diagnostic &diagnostic) {
@@ -92,12 +100,11 @@ SmallVector<std::string> IfImport::importRest(unsigned i) {
         return success();
       });
   for (auto [j, value] : llvm::enumerate(values[i]))
-    if (Value output = node.node.getOutput(j))
+    if (Value output = behind.getOutput(j))
       node.graph.map(output, value);
   node.b.setInsertionPointToEnd(&draft->getRegion(i).front());
   values[i].clear();
-  if (failed(node.graph.importFrom(node.node->getNextNode(), values[i])) &&
-      errors.empty())
+  if (failed(import(values[i])) && errors.empty())
     errors.push_back("the rest of the graph cannot be imported");
   return errors;
 }
@@ -129,7 +136,36 @@ void IfImport::failRun(unsigned i, ArrayRef<std::string> errors) {
 }
 
 LogicalResult IfImport::importRest() {
-  SmallVector<std::string> errors[] = {importRest(0), importRest(1)};
+  GraphImporter &graph = node.graph;
+  SmallVector<std::string> errors[2];
+  unsigned finished[2];
+  for (unsigned i = 0; i < 2; ++i) {
+    errors[i] =
+        importBehind(i, node.node, [&](SmallVectorImpl<Value> &results) {
+          return graph.importFrom(node.node->getNextNode(), results);
+        });
+    finished[i] = graph.takeFinishedLevels();
+  }
+  SmallVector<onnx::NodeOp> outer(graph.getOuterNodes());
+  auto goOn = [&](unsigned i) {
+    while (errors[i].empty() && finished[i] < levels) {
+      unsigned number = outer.size() - ++finished[i];
+      errors[i] =
+          importBehind(i, outer[number], [&](SmallVectorImpl<Value> &results) {
+            return graph.importBehind(number, results);
+          });
+      finished[i] += graph.takeFinishedLevels();
+    }
+  };
+  for (levels = std::max(finished[0], finished[1]);; ++levels) {
+    goOn(0);
+    goOn(1);
+    levels = std::max({levels, finished[0], finished[1]});
+    if (!errors[0].empty() || !errors[1].empty() || levels == outer.size() ||
+        (finished[0] == finished[1] &&
+         !llvm::is_contained(commonTypes(), Type())))
+      break;
+  }
   auto isLack = [](StringRef error) { return error.contains(kNotSupported); };
   bool isGood = !llvm::any_of(errors[0], isLack) &&
                 !llvm::any_of(errors[1], isLack) &&
@@ -159,11 +195,15 @@ static ImportResult importIf(NodeImport &node) {
   if (std::optional<bool> known = knownCondition(node, condition)) {
     Block &taken = branches[*known ? 0 : 1]->front();
     SmallVector<Value> values;
-    if (failed(node.graph.importBlock(taken, values))) {
+    if (failed(node.graph.importInPlace(taken, node.node, values))) {
       node.hasFailed = true;
       return failure();
     }
-    return node.results(values);
+    unsigned levels = node.graph.takeFinishedLevels();
+    if (!levels)
+      return node.results(values);
+    node.graph.finishBlock(values, levels - 1);
+    return SmallVector<Value>();
   }
   IfImport import{node, scf::IfOp::create(b, node.loc, TypeRange(),
                                           readCondition(node, condition),
@@ -199,7 +239,7 @@ static ImportResult importIf(NodeImport &node) {
   SmallVector<Value> results(op.getResults());
   if (!isSplit)
     return node.results(results);
-  node.graph.finishBlock(results);
+  node.graph.finishBlock(results, import.levels);
   return SmallVector<Value>();
 }
 

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -316,11 +317,22 @@ static SmallVector<Value> valuesOf(ArrayRef<Num> nums) {
 }
 
 Num Emit::load(Value tensor, ArrayRef<Num> at) {
+  RankedTensorType type = node.type(tensor);
+  if (!node.hasFailed && type.getRank() != int64_t(at.size()))
+    node.error() << "expected a tensor of rank " << at.size() << ", found "
+                 << type;
+  if (node.hasFailed) {
+    // Something of the type, for what follows.
+    Type element = type.getElementType();
+    return num(ub::PoisonOp::create(b, loc, element));
+  }
   return num(
       b.createOrFold<tensor::ExtractOp>(loc, tensor, ValueRange(valuesOf(at))));
 }
 
 Value Emit::store(Num x, Value tensor, ArrayRef<Num> at) {
+  if (node.hasFailed)
+    return tensor;
   return tensor::InsertOp::create(b, loc, x.value, tensor, valuesOf(at));
 }
 

@@ -9,26 +9,6 @@
 using namespace mlir;
 using namespace dlc;
 
-/// Numbers of 2, 4 or 8 bits along the last axis of bytes, the lowest bits
-/// first, as ui8: [..., n] -> [..., n * 8 / bits].
-static Value unpack(NodeImport &node, Value bytes, int64_t bits) {
-  if (bits == 8)
-    return bytes;
-  int64_t last = node.rank(bytes);
-  SmallVector<Value> parts;
-  for (int64_t low = 0; low < 8; low += bits) {
-    Value part = bytes;
-    if (low)
-      part = node.map<ShrOp>({part, node.scalarLike(low, part)});
-    part = node.map<AndOp>({part, node.scalarLike((1 << bits) - 1, part)});
-    parts.push_back(node.unsqueeze(part, {last}));
-  }
-  Elements sizes = node.dims(bytes);
-  sizes.back() = mulSizes(node.b, node.loc, sizes.back(),
-                          node.index(int64_t(parts.size())));
-  return node.reshape(node.concat(parts, last), sizes);
-}
-
 namespace {
 
 /// Y = A * W^T with weights W[n, k] = (q - zero) * scale, in blocks along k.
@@ -87,7 +67,7 @@ struct BlockProduct {
     Value packed = matrix(3, llvm::divideCeil(blocks * bits, 8));
     if (!packed)
       return {};
-    Value zero = unpack(node, packed, bits);
+    Value zero = unpackBits(node, packed, bits);
     return node.cast(node.sliceAxis(zero, 1, node.index(0), node.index(blocks)),
                      f32);
   }
@@ -195,7 +175,7 @@ struct BlockProduct {
   /// The weights as [k, n] in f32, where a number of each k says which block's
   /// scale is its own.
   Value expand(Value packed, Value scales, Value zeros, Value blockOf) {
-    Value q = node.cast(unpack(node, packed, bits), f32);
+    Value q = node.cast(unpackBits(node, packed, bits), f32);
     q = node.sliceAxis(q, 1, node.index(0), node.index(k));
     Value mine = node.sliceAxis(blockOf, 0, node.index(0), node.index(k));
     auto choose = [&](Value x) {
@@ -292,8 +272,8 @@ static ImportResult importGatherBlockQuantized(NodeImport &node) {
   if (!q || !s || (zeros && !z))
     return failure();
   if (isPacked) {
-    q = unpack(node, q, bits);
-    z = z ? unpack(node, z, bits) : node.scalar(1 << (bits - 1), stored);
+    q = unpackBits(node, q, bits);
+    z = z ? unpackBits(node, z, bits) : node.scalar(1 << (bits - 1), stored);
   }
   // The axis of the blocks, behind the dimensions of the indices.
   int64_t blocked = along < axis ? along : along + node.rank(indices) - 1;
@@ -324,7 +304,100 @@ static ImportResult importGatherBlockQuantized(NodeImport &node) {
       node.cast(node.map<MulOp>({y, node.cast(spread(s), f32)}), type));
 }
 
+/// The 16 numbers that 4 bits stand for by bitsandbytes: FP4 or NF4.
+static constexpr float kFp4[] = {
+    0,         0.0625f / 12,  8.f / 12,  1,
+    4.f / 12,  6.f / 12,      2.f / 12,  3.f / 12,
+    -0.f,      -0.0625f / 12, -8.f / 12, -1,
+    -4.f / 12, -6.f / 12,     -2.f / 12, -3.f / 12};
+static constexpr float kNf4[] = {-1,
+                                 -0.6961928009986877f,
+                                 -0.5250730514526367f,
+                                 -0.39491748809814453f,
+                                 -0.28444138169288635f,
+                                 -0.18477343022823334f,
+                                 -0.09105003625154495f,
+                                 0,
+                                 0.07958029955625534f,
+                                 0.16093020141124725f,
+                                 0.24611230194568634f,
+                                 0.33791524171829224f,
+                                 0.44070982933044434f,
+                                 0.5626170039176941f,
+                                 0.7229568362236023f,
+                                 1};
+
+/// Inputs: a, the weights [n, k] as one row of 4 bits each, the higher ones
+/// first, and the largest number of each block of that row.
+static ImportResult importMatMulBnb4(NodeImport &node) {
+  int64_t k = node.getInt("K", 0), n = node.getInt("N", 0);
+  int64_t block = node.getInt("block_size", 0);
+  int64_t kind = node.getInt("quant_type", 0);
+  bool isTransposed = node.getInt("transB", 1);
+  if (k < 1 || n < 1 || block < 16 || (block & (block - 1))) {
+    node.error() << "expected K and N of 1 or more and a block_size that is a "
+                    "power of 2 of at least 16, found "
+                 << k << ", " << n << " and " << block;
+    return failure();
+  }
+  if (kind != 0 && kind != 1) {
+    node.error() << "expected the quant_type 0 (FP4) or 1 (NF4), found "
+                 << kind;
+    return failure();
+  }
+  Value a = node.input(0), packed = node.input(1), largest = node.input(2);
+  int64_t count = n * k, blocks = llvm::divideCeil(count, block);
+  int64_t bytes = llvm::divideCeil(count, 2);
+  RankedTensorType packedType = node.type(packed);
+  if (!packedType.hasStaticShape() || packedType.getNumElements() != bytes ||
+      !packedType.getElementType().isUnsignedInteger(8)) {
+    node.error() << "expected " << bytes << " bytes of weights, found "
+                 << packedType;
+    return failure();
+  }
+  int64_t rank = node.rank(a);
+  if (rank < 1 ||
+      failed(node.expectShape(2, node.index(blocks), "a number a block")) ||
+      failed(node.expectEqual(node.dim(a, rank - 1),
+                              node.index(isTransposed ? k : n),
+                              "an input whose last dimension is " +
+                                  Twine(isTransposed ? "K" : "N"))))
+    return failure();
+  Type f32 = node.b.getF32Type();
+  // A byte's lower bits come first of unpackBits.
+  Value codes = unpackBits(node, node.reshape(packed, {node.index(bytes)}), 4);
+  if (!codes)
+    return failure();
+  codes = node.reshape(codes, {node.index(bytes), node.index(2)});
+  codes = node.concat({node.sliceAxis(codes, 1, node.index(1), node.index(1)),
+                       node.sliceAxis(codes, 1, node.index(0), node.index(1))},
+                      1);
+  codes = node.reshape(codes, {node.index(2 * bytes)});
+  codes = node.sliceAxis(codes, 0, node.index(0), node.index(count));
+  Value table = node.constant(DenseElementsAttr::get(
+      RankedTensorType::get(16, f32), ArrayRef(kind ? kNf4 : kFp4)));
+  Value w = node.infer<GatherOp>(table, node.cast(codes, node.b.getI64Type()),
+                                 int64_t(0));
+  // The last block may have fewer numbers than the others.
+  Elements spread{node.index(blocks), node.index(block)};
+  Value scale =
+      node.broadcast(node.unsqueeze(node.cast(largest, f32), {1}), spread);
+  scale = node.reshape(scale, {node.index(blocks * block)});
+  scale = node.sliceAxis(scale, 0, node.index(0), node.index(count));
+  w = node.map<MulOp>({w, scale});
+  if (!w)
+    return failure();
+  w = node.reshape(w, {node.index(n), node.index(k)});
+  if (isTransposed)
+    w = node.transpose(w, {1, 0});
+  if (rank > 1)
+    return node.result(node.matmul(a, w, f32));
+  Value row = node.matmul(node.unsqueeze(a, {0}), w, f32);
+  return node.result(row ? node.squeeze(row, {0}) : row);
+}
+
 static OpRows rows{
     {"com.microsoft", "MatMulNBits", 1, importMatMulNBits, kComposition},
     {"com.microsoft", "GatherBlockQuantized", 1, importGatherBlockQuantized},
+    {"com.microsoft", "MatMulBnb4", 1, importMatMulBnb4, kComposition},
 };

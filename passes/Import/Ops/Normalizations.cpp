@@ -2,6 +2,7 @@
 // is the mean of the squared distances from the mean.
 
 #include "passes/Import/Ops/Emit.h"
+#include "passes/Import/Ops/Windows.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -147,8 +148,8 @@ static ImportResult importRMSNormalization(NodeImport &node) {
 static ImportResult importInstanceNormalization(NodeImport &node) {
   Value x = node.input(0);
   int64_t rank = node.rank(x);
-  SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(2, rank));
-  if (failed(expectPerChannel(node, 1, 3)))
+  SmallVector<int64_t> axes = spatialAxes(node, x);
+  if (node.hasFailed || failed(expectPerChannel(node, 1, 3)))
     return failure();
   Normalized n = normalize(node, x, axes, node.getFloat("epsilon", 1e-5f));
   Value y = node.map<MulOp>({n.value, perChannel(node, node.input(1), rank)});
@@ -162,6 +163,8 @@ static ImportResult importGroupNormalization(NodeImport &node) {
   int64_t rank = node.rank(x), groups = node.getInt("num_groups", 1);
   Emit e(node);
   Num channels = e.index(node.dim(x, 1));
+  if (node.hasFailed)
+    return failure();
   Num divides = groups < 1 ? e.flag(false) : channels % double(groups) == 0;
   if (isConstantIntValue(divides.value, 0)) {
     node.error() << "expected a number of channels that " << groups

@@ -11,6 +11,24 @@
 using namespace mlir;
 using namespace dlc;
 
+Value dlc::unpackBits(NodeImport &node, Value bytes, int64_t bits) {
+  if (bits == 8)
+    return bytes;
+  int64_t last = node.rank(bytes);
+  SmallVector<Value> parts;
+  for (int64_t low = 0; low < 8; low += bits) {
+    Value part = bytes;
+    if (low)
+      part = node.map<ShrOp>({part, node.scalarLike(low, part)});
+    part = node.map<AndOp>({part, node.scalarLike((1 << bits) - 1, part)});
+    parts.push_back(node.unsqueeze(part, {last}));
+  }
+  Elements sizes = node.dims(bytes);
+  sizes.back() = mulSizes(node.b, node.loc, sizes.back(),
+                          node.index(int64_t(parts.size())));
+  return node.reshape(node.concat(parts, last), sizes);
+}
+
 /// `parameter` of blocks of `block` elements along `axis`, one for each
 /// element of `x`.
 static Value repeatBlocks(NodeImport &node, Value parameter, Value x,

@@ -22,6 +22,10 @@ mlir::Value requantize(NodeImport &node, mlir::Value sum, mlir::Value aScale,
                        mlir::Value bScale, mlir::Value yScale,
                        mlir::Value yZero);
 
+/// Numbers of 2, 4 or 8 bits along the last axis of bytes, the lowest bits
+/// first, as ui8: [..., n] -> [..., n * 8 / bits].
+mlir::Value unpackBits(NodeImport &node, mlir::Value bytes, int64_t bits);
+
 /// A tensor of f32 in ui8, by the range of its elements.
 struct DynamicallyQuantized {
   mlir::Value y, scale, zero;

@@ -156,7 +156,7 @@ static ImportResult importDropout(NodeImport &node) {
   Elements sizes = node.dims(x);
   Type truth = node.b.getI1Type();
   std::optional<SmallVector<int64_t>> mode = node.constants(training);
-  bool isInference = !training || (mode && mode->front() == 0);
+  bool isInference = !training || (mode && mode->size() == 1 && !mode->front());
   if (isInference || (ratioInput && node.constantFloat(ratioInput) == 0.0))
     return node.results({x, node.broadcast(node.scalar(1, truth), sizes)});
   Generator g{node};

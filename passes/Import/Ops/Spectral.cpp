@@ -77,11 +77,10 @@ static OpFoldResult readSize(Emit &e, unsigned i, int64_t least = 1) {
   return e.fold(size);
 }
 
-static ImportResult importDft(NodeImport &node) {
+/// The transform of x along the axis that the node says.
+static ImportResult transform(NodeImport &node, Value x, bool inverse,
+                              bool oneSided) {
   Emit e(node);
-  Value x = node.input(0);
-  bool inverse = node.getInt("inverse", 0),
-       oneSided = node.getInt("onesided", 0);
   int64_t rank = node.rank(x);
   if (rank < 2) {
     node.error() << "expected rank 2 or more, found " << rank;
@@ -165,6 +164,47 @@ static ImportResult importDft(NodeImport &node) {
       })[0];
   (void)f64;
   return node.result(node.reshape(y, result));
+}
+
+static ImportResult importDft(NodeImport &node) {
+  return transform(node, node.input(0), node.getInt("inverse", 0),
+                   node.getInt("onesided", 0));
+}
+
+/// com.microsoft's transforms of real numbers along the last dimension: n of
+/// them become n / 2 + 1 complex ones, and the other way.
+static ImportResult importReal(NodeImport &node, bool inverse) {
+  int64_t dims = node.getInt("signal_ndim", 1);
+  if (dims != 1 || node.getInt("normalized", 0) ||
+      !node.getInt("onesided", 1)) {
+    node.error() << "expected a transform of one dimension, onesided and not "
+                    "normalized, found signal_ndim "
+                 << dims;
+    return failure();
+  }
+  Value x = node.input(0);
+  if (node.rank(x) < (inverse ? 2 : 1)) {
+    node.error() << "expected rank " << (inverse ? 2 : 1) << " or more, found "
+                 << node.rank(x);
+    return failure();
+  }
+  if (!inverse)
+    x = node.unsqueeze(x, {node.rank(x)});
+  else if (failed(node.expectEqual(node.dims(x).back(), node.index(2),
+                                   "a last dimension of size 2")))
+    return failure();
+  ImportResult y = transform(node, x, inverse, /*oneSided=*/true);
+  if (failed(y) || !inverse)
+    return y;
+  return node.result(node.squeeze(y->front(), {node.rank(y->front()) - 1}));
+}
+
+static ImportResult importRfft(NodeImport &node) {
+  return importReal(node, /*inverse=*/false);
+}
+
+static ImportResult importIrfft(NodeImport &node) {
+  return importReal(node, /*inverse=*/true);
 }
 
 /// [batch, frames, bins, 2] from signal [batch, length, parts].
@@ -263,6 +303,8 @@ static ImportResult importMelWeightMatrix(NodeImport &node) {
 
 static OpRows rows{
     {"", "DFT", 17, importDft},
+    {"com.microsoft", "Rfft", 1, importRfft},
+    {"com.microsoft", "Irfft", 1, importIrfft},
     {"", "STFT", 17, importStft},
     {"", "MelWeightMatrix", 17, importMelWeightMatrix},
 };

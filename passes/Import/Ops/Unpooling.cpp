@@ -175,8 +175,9 @@ static ImportResult importMaxUnpool(NodeImport &node) {
 static ImportResult importGlobalLpPool(NodeImport &node) {
   Value x = node.input(0);
   double p = node.getInt("p", 2);
-  SmallVector<int64_t> axes =
-      llvm::to_vector(llvm::seq<int64_t>(2, node.rank(x)));
+  SmallVector<int64_t> axes = spatialAxes(node, x);
+  if (node.hasFailed)
+    return failure();
   Value powers = node.map<AbsOp>({x});
   if (p != 1)
     powers = node.map<PowOp>({powers, node.scalarLike(p, x)});

@@ -318,8 +318,13 @@ static ImportResult importLpPool(NodeImport &node) {
   return node.result(node.toChannelsFirst(result));
 }
 
-static SmallVector<int64_t> spatialAxes(NodeImport &node, Value x) {
-  return llvm::to_vector(llvm::seq<int64_t>(2, node.rank(x)));
+SmallVector<int64_t> dlc::spatialAxes(NodeImport &node, Value x) {
+  SmallVector<int64_t> axes;
+  if (node.rank(x) < 2 && !node.hasFailed)
+    node.error() << "expected rank 2 or more, found " << node.rank(x);
+  for (int64_t axis = 2; axis < node.rank(x); ++axis)
+    axes.push_back(axis);
+  return axes;
 }
 
 static ImportResult importGlobalMaxPool(NodeImport &node) {

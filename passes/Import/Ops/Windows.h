@@ -80,6 +80,9 @@ ImportResult importMaxPoolWithIndices(NodeImport &node, mlir::Value x,
                                       const Window &window,
                                       const DynamicPads &pads);
 
+/// The axes behind those of images and channels; an error where x lacks these.
+llvm::SmallVector<int64_t> spatialAxes(NodeImport &node, mlir::Value x);
+
 } // namespace dlc
 
 #endif

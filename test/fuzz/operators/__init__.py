@@ -6,7 +6,7 @@ version that the builder's operator set has.
 
 from operators.table import TABLE
 from operators import (  # noqa: F401
-    attention, contractions, control, elementwise, indexing, layout, learning, pooling,
+    attention, classical, contractions, control, elementwise, indexing, layout, learning, pooling,
     quantized, reductions, sequences, signals, texts,
 )  # fmt: skip
 

@@ -4,7 +4,10 @@ import builder
 import numpy as np
 from builder import Builder, Discard
 from onnx import helper
+from operators.sequences import sequence
 from operators.table import makes
+
+DEEPEST = 4
 
 
 def grow(b, count):
@@ -12,7 +15,7 @@ def grow(b, count):
     import generate
 
     for _ in range(count):
-        generate.add_node(b, nested=b.depth < 2)
+        generate.add_node(b, nested=b.depth < DEEPEST)
 
 
 def to_graph(child, name, inputs, outputs):
@@ -44,34 +47,56 @@ def result(child, dtype=None):
     return child.node("Identity", [child.tensor(dtype, value.array.shape)])[0]
 
 
+def like(child, array):
+    """A value of another subgraph's type and rank."""
+    if isinstance(array, list):
+        items = [child.tensor(array[0].dtype, rank=array[0].ndim) for _ in range(child.integer(1, 2))]
+        return child.node("SequenceConstruct", items)[0]
+    output = result(child, array.dtype)
+    if child.array(output).ndim == array.ndim:
+        return output
+    return child.node("Identity", [child.fresh(array.dtype, child.shape(array.ndim))])[0]
+
+
 @makes("If")
 def if_(b, op):
     condition = b.tensor(bool, (), reuse=0.6)
     branches = []
-    types = ranks = None
+    arrays = []
     count = b.choose([1, 1, 2])
     for name in ("then", "else"):
         child = Builder(None, b.opset, b)
         grow(child, b.integer(1, 3))
         outputs = []
         for i in range(count):
-            output = result(child, types[i] if types else None)
-            if ranks and child.array(output).ndim != ranks[i]:
-                output = child.node("Identity", [child.fresh(types[i], child.shape(ranks[i]))])[0]
+            if arrays:
+                output = like(child, arrays[i])
+            elif b.opset >= 13 and b.chance(0.15):
+                output = child.node("Identity" if b.opset >= 14 else "SequenceInsert", grown_sequence(child))[0]
+            else:
+                output = result(child)
             # ONNX Runtime gives nothing for an output that stands twice.
             if output in outputs:
                 raise Discard("the same output twice")
             outputs.append(output)
-        if types is None:
-            types = [child.array(n).dtype for n in outputs]
-            ranks = [child.array(n).ndim for n in outputs]
+        arrays = arrays or [child.array(n) for n in outputs]
         branches.append(to_graph(child, name, [], outputs))
     return b.node(op, [condition], count, then_branch=branches[0], else_branch=branches[1])
+
+
+def grown_sequence(child):
+    """The inputs of a node that gives a sequence on."""
+    s = sequence(child, least=1)
+    return [s] if child.opset >= 14 else [s, child.tensor(child.array(s)[0].dtype, rank=child.array(s)[0].ndim)]
 
 
 def update(child, state):
     """A new value of the state, of its type and shape."""
     array = child.array(state)
+    if isinstance(array, list):
+        item = child.tensor(array[0].dtype, rank=array[0].ndim, reuse=0.8)
+        where = [child.constant(np.array(child.integer(-1, 1)), 0.8)] if child.chance(0.3) else []
+        return child.node("SequenceInsert", [state, item, *where])[0]
     if array.dtype.kind in "fiu":
         op = child.choose(["Add", "Sub", "Max"] if array.dtype.itemsize > 1 and array.dtype not in (np.uint16, np.int16) else ["Identity"])
         if op == "Max" and child.opset < 12 and array.dtype.kind != "f":
@@ -89,6 +114,8 @@ def loop(b, op):
     trips = b.integer(1, 4)
     child = Builder(None, b.opset, b)
     states = [b.tensor(b.choose([np.float32, np.int64]), fits=lambda a: a.size < 500) for _ in range(b.integer(0, 2))]
+    if b.opset >= 13 and b.chance(0.25):
+        states.append(sequence(b, least=1))
     scans = b.integer(0 if states else 1, 2)
     names = [child.add(np.array(0, np.int64), "argument"), child.add(np.array(True), "argument")]
     inner = [child.add(b.array(s), "argument", exact=b.get(s).exact) for s in states]
@@ -149,6 +176,11 @@ def scan(b, op):
         made.append(child.node(b.choose(["Neg", "Abs", "Exp", "Sigmoid"]), [n])[0])
         if b.chance(0.5):
             made.append(child.node("Mul", [made[-1], child.tensor(np.float32, (), reuse=0.3)])[0])
+    if version >= 9 and b.chance(0.5):
+        # Where an iteration makes another shape, the reference refuses the node.
+        grow(child, b.integer(1, 2))
+        made += [v.name for v in results(child) if v.name not in outputs + made
+                 and v.array.dtype.kind in "fiub" and v.array.size]  # fmt: skip
     outputs += made[-b.integer(1, len(made)):]
     body = to_graph(child, "body", arguments, outputs)
     attributes = {"num_scan_inputs": count, "body": body}
@@ -168,8 +200,6 @@ def scan(b, op):
 
 @makes("SequenceMap")
 def sequence_map(b, op):
-    from operators.sequences import sequence
-
     s = sequence(b, least=1)
     items = b.array(s)
     child = Builder(None, b.opset, b)

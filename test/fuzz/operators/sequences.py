@@ -98,5 +98,6 @@ def optional(b, op):
         return b.node(op, [x])
     if op == "OptionalHasElement" and b.version(op) >= 18 and b.chance(0.3):
         return b.node(op, [x])
-    (o,) = b.node("Optional", [x])
+    found = [v.name for v in b.all_values() if v.optional]
+    o = b.choose(found) if found and b.chance(0.7) else b.node("Optional", [x])[0]
     return b.node("OptionalHasElement" if op == "OptionalHasElement" else "OptionalGetElement", [o])
