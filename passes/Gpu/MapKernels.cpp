@@ -8,6 +8,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Gpu/HostPart.h"
 #include "passes/Gpu/Kernel.h"
 #include "passes/Gpu/Passes.h"
 #include "passes/Gpu/Rows.h"
@@ -49,10 +50,11 @@ static bool isStatic(MemRefType type) {
 
 namespace {
 
-/// A kernel that has been made of a function.
+/// A kernel that has been made of a function; none where it is the host's.
 struct Mapped {
   gpu::GPUFuncOp func;
   Grid grid;
+  SmallVector<bool> written; ///< for each argument
 };
 
 struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
@@ -73,15 +75,19 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     SmallVector<func::FuncOp> functions;
     for (func::CallOp call : calls) {
       auto function = symbols.lookup<func::FuncOp>(call.getCallee());
+      // What is computed of sizes stays with these.
+      if (llvm::none_of(function.getArgumentTypes(), llvm::IsaPred<MemRefType>))
+        continue;
       auto [it, isNew] = kernels.try_emplace(function);
-      if (isNew) {
+      if (isNew && !staysOnHost(function)) {
         FailureOr<Mapped> mapped = map(function);
         if (failed(mapped))
           return signalPassFailure();
         it->second = *mapped;
         functions.push_back(function);
       }
-      launch(call, it->second);
+      if (it->second.func)
+        launch(call, it->second);
     }
     SmallVector<Attribute> names;
     for (func::FuncOp function : functions)
@@ -91,6 +97,31 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     for (func::FuncOp function : functions)
       if (SymbolTable::symbolKnownUseEmpty(function, module))
         function.erase();
+  }
+
+  /// Whether the host is to compute what `function` does.
+  static bool staysOnHost(func::FuncOp function) {
+    std::string reason;
+    // Strings are addresses of the host's memory, handles of sequences too.
+    for (auto [type, isWritten] :
+         llvm::zip(function.getArgumentTypes(), findWrittenArguments(function)))
+      if (auto buffer = dyn_cast<MemRefType>(type);
+          isWritten && buffer && buffer.getElementType().isIndex())
+        reason = "strings are the host's";
+    SmallVector<Type> types;
+    for (Type type : function.getArgumentTypes())
+      addParameters(type, types);
+    // A complex number has 16 bytes at most, all else 8.
+    static constexpr size_t mostBytes = 4096;
+    if (types.size() * 8 > mostBytes)
+      reason = llvm::formatv("a kernel has at most {0} bytes of parameters, "
+                             "this needs {1}",
+                             mostBytes, types.size() * 8);
+    if (reason.empty())
+      return false;
+    remarkMissed(function.getLoc(), "dlc-map-kernels")
+        << remark::add("computed by the host: {0}", reason);
+    return true;
   }
 
   /// Emits the one op of `function` as a kernel.
@@ -116,12 +147,6 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     SmallVector<Type> types;
     for (Type type : function.getArgumentTypes())
       addParameters(type, types);
-    // A complex number has 16 bytes at most, all else 8.
-    static constexpr size_t mostBytes = 4096;
-    if (types.size() * 8 > mostBytes)
-      return work->emitError("expected at most ")
-             << mostBytes << " bytes of parameters of a GPU kernel, found "
-             << types.size() * 8;
     auto func = gpu::GPUFuncOp::create(b, function.getName(),
                                        b.getFunctionType(types, {}));
     func->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
@@ -175,7 +200,7 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
       func->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
                     b.getI32IntegerAttr(kernel.residentBlocks));
     copyCallees(func);
-    return Mapped{func, kernel.grid};
+    return Mapped{func, kernel.grid, findWrittenArguments(function)};
   }
 
   static RowSteps getRowSteps(func::FuncOp function,
@@ -274,7 +299,11 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
   void launch(func::CallOp call, Mapped &mapped) {
     ImplicitLocOpBuilder b(call.getLoc(), call);
     SmallVector<Value> operands;
-    for (Value operand : call.getOperands()) {
+    SmallVector<int64_t> written;
+    for (auto [operand, isWritten] :
+         llvm::zip(call.getOperands(), mapped.written)) {
+      if (isWritten)
+        written.push_back(operands.size());
       operands.push_back(operand);
       auto type = dyn_cast<MemRefType>(operand.getType());
       if (!type || isStatic(type))
@@ -292,7 +321,8 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
         SymbolRefAttr::get(device.getNameAttr(),
                            {FlatSymbolRefAttr::get(mapped.func.getNameAttr())});
     LaunchOp::create(b, symbol, mapped.grid.emitBlocks(b, call.getOperands()),
-                     mapped.grid.threads, operands);
+                     mapped.grid.threads, operands,
+                     b.getDenseI64ArrayAttr(written));
     call.erase();
   }
 

@@ -46,6 +46,11 @@ class Driver:
     def fail(self, call: str, after: int, code: int):
         self.library.fake_cuda_fail(call.encode(), after, code)
 
+    def break_launch(self, after: int):
+        """The launch behind `after` others fails on the GPU, where later calls
+        find it."""
+        self.library.fake_cuda_break(after)
+
     @property
     def calls(self) -> list[str]:
         return self.library.fake_cuda_log().decode().splitlines()
@@ -102,9 +107,10 @@ class Failure(Exception):
     """What dlc said."""
 
 
-def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80", name="network"):
-    """The model as a shared library made of its object, which is loaded, and
-    the path of its kernels."""
+def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80", name="network",
+            link=()):  # fmt: skip
+    """The model as a shared library made of its object and what `link` says,
+    which is loaded, and the path of its kernels."""
     path = model
     if isinstance(model, onnx.ModelProto):
         path = folder / f"{name}.onnx"
@@ -117,7 +123,7 @@ def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80
     if done.returncode:
         raise Failure(done.stderr)
     library, kernels = folder / f"{name}.so", folder / f"{name}.kernels.so"
-    subprocess.run(["cc", "-shared", "-o", library, made, "-lm", "-lpthread"], check=True)
+    subprocess.run(["cc", "-shared", "-o", library, made, *link, "-lm", "-lpthread"], check=True)
     emulation = folder / f"{name}.emulation.o"
     subprocess.run(["cc", "-shared", "-o", kernels, emulation, driver.emulator], check=True)
     return dlc.load(library, name=name), kernels
