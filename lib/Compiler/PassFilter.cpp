@@ -24,6 +24,7 @@ static constexpr StringLiteral kRequired[] = {
     "dlc-place-weights",
     "dlc-allocate-scratch",
     "dlc-plan-memory",
+    "dlc-decompose-attention",
     "dlc-narrow-indices",
     "dlc-lower-contract",
     "dlc-fork-kernels",
