@@ -107,10 +107,21 @@ class Failure(Exception):
     """What dlc said."""
 
 
+LIBRARIES = [ctypes.CDLL(name) for name in ("libc.so.6", "libm.so.6")]  # and pthread, dlopen
+IN_PROGRAMS = {"atexit"}  # the part of libc that is linked to each program has it
+
+
+def check_symbols(made: pathlib.Path, known=()):
+    """An object needs nothing but the system's libraries, and `known`."""
+    listed = subprocess.run(["nm", "-u", made], check=True, capture_output=True, text=True)
+    for name in listed.stdout.split()[1::2]:
+        assert name in {*known, *IN_PROGRAMS} or any(hasattr(library, name) for library in LIBRARIES), name
+
+
 def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80", name="network",
-            link=()):  # fmt: skip
-    """The model as a shared library made of its object and what `link` says,
-    which is loaded, and the path of its kernels."""
+            link=(), needs=()):  # fmt: skip
+    """The model as a shared library made of its object, which is loaded, and the
+    path of its kernels. `link` brings the functions that the object `needs`."""
     path = model
     if isinstance(model, onnx.ModelProto):
         path = folder / f"{name}.onnx"
@@ -122,6 +133,7 @@ def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80
     )
     if done.returncode:
         raise Failure(done.stderr)
+    check_symbols(made, needs)
     library, kernels = folder / f"{name}.so", folder / f"{name}.kernels.so"
     subprocess.run(["cc", "-shared", "-o", library, made, *link, "-lm", "-lpthread"], check=True)
     emulation = folder / f"{name}.emulation.o"

@@ -56,8 +56,9 @@ def remarks(folder):
     return done.stderr
 
 
+@pytest.mark.parametrize("flags", [[], ["--gpu-fallback"]], ids=str)
 @pytest.mark.parametrize("rows", [5, "rows"])
-def test_words_to_vectors(rows, driver, tmp_path):
+def test_words_to_vectors(rows, flags, driver, tmp_path):
     """Text in, a table of the host, products on the GPU."""
     words = ["a", "bird", "can", "fly"]
     table = random.standard_normal((5, 16)).astype(np.float32)
@@ -72,7 +73,7 @@ def test_words_to_vectors(rows, driver, tmp_path):
     model = make(nodes, [info("words", TensorProto.STRING, [rows])],
                  [info("y", TensorProto.FLOAT, [rows, 16])],
                  [constant("table", table), constant("weight", weight)])  # fmt: skip
-    network, kernels = emulated.compile(model, tmp_path, driver)
+    network, kernels = emulated.compile(model, tmp_path, driver, *flags)
     driver.reset(kernels)
     text = np.array(["fly", "bird", "", "a", "birds"], object)
     (y,) = network.run([text])
@@ -81,6 +82,10 @@ def test_words_to_vectors(rows, driver, tmp_path):
     # The numbers of words go over in one piece, where kernels want them.
     assert sum("cuMemcpyHtoDAsync" in call for call in driver.calls) == 2, driver.calls
     assert any("Launch" in call for call in driver.calls) and driver.error == ""
+    if flags:
+        driver.reset(devices=0)
+        network.release()
+        np.testing.assert_allclose(network.run([text])[0], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_numbers_to_text_and_back(driver, tmp_path):
@@ -170,7 +175,7 @@ def test_a_function_of_the_program(is_last, driver, tmp_path):
     source.write_text(SCALE)
     network, kernels = emulated.compile(model, tmp_path, driver,
                                         "--extern-op=com.acme::Scale=acme_scale:[n,8]->f32[n,8]",
-                                        link=["-fPIC", source])  # fmt: skip
+                                        link=["-fPIC", source], needs=["acme_scale"])  # fmt: skip
     driver.reset(kernels)
     x = random.standard_normal((6, 8)).astype(np.float32)
     a = x @ weight
