@@ -115,7 +115,7 @@ def check_symbols(made: pathlib.Path, known=()):
     """An object needs nothing but the system's libraries, and `known`."""
     listed = subprocess.run(["nm", "-u", made], check=True, capture_output=True, text=True)
     for name in listed.stdout.split()[1::2]:
-        assert name in {*known, *IN_PROGRAMS} or any(hasattr(library, name) for library in LIBRARIES), name
+        assert name in {*known, *IN_PROGRAMS} or any(hasattr(x, name) for x in LIBRARIES), name
 
 
 def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80", name="network",

@@ -99,7 +99,8 @@ def test_numbers_to_text_and_back(driver, tmp_path):
         node("MatMul", ["b", "w"], ["y"]),
     ]
     model = make(nodes, [info("x", TensorProto.FLOAT, ["n", 8])],
-                 [info("y", TensorProto.FLOAT, ["n", 8]), info("longer", TensorProto.STRING, ["n", 8])],
+                 [info("y", TensorProto.FLOAT, ["n", 8]),
+                  info("longer", TensorProto.STRING, ["n", 8])],
                  [constant("w", weight), constant("zero", np.array(["0"], object))])  # fmt: skip
     network, kernels = emulated.compile(model, tmp_path, driver)
     x = random.integers(1, 99, (40, 8)).astype(np.float32) + np.float32(0.5)
@@ -170,7 +171,8 @@ def test_a_function_of_the_program(is_last, driver, tmp_path):
     if not is_last:
         nodes.append(node("MatMul", ["b", "w"], ["y"]))
     model = make(nodes, [info("x", TensorProto.FLOAT, [6, 8])],
-                 [info("y", TensorProto.FLOAT, [6, 8])], [constant("w", weight)], ["com.acme"])  # fmt: skip
+                 [info("y", TensorProto.FLOAT, [6, 8])], [constant("w", weight)],
+                 ["com.acme"])  # fmt: skip
     source = tmp_path / "scale.c"
     source.write_text(SCALE)
     network, kernels = emulated.compile(model, tmp_path, driver,
