@@ -1,5 +1,5 @@
 // dlc.attention: verifier, kinds of iteration dimensions, effects.
-#include "dialects/Dlc/Dlc.h"
+#include "dialects/Dlc/Destination.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -73,14 +73,7 @@ MutableOperandRange AttentionOp::getDpsInitsMutable() {
 void AttentionOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
-  for (OpOperand &operand : getOperation()->getOpOperands()) {
-    if (!isa<BaseMemRefType>(operand.get().getType()))
-      continue;
-    if (isDpsInit(&operand))
-      effects.emplace_back(MemoryEffects::Write::get(), &operand);
-    else
-      effects.emplace_back(MemoryEffects::Read::get(), &operand);
-  }
+  addDestinationEffects(*this, effects);
 }
 
 //===----------------------------------------------------------------------===//
@@ -146,42 +139,14 @@ static LogicalResult verifyMap(AttentionOp op, unsigned operand) {
   return success();
 }
 
-/// Every static size must be that of its dimension.
-static LogicalResult verifyShapes(AttentionOp op) {
-  for (auto [operand, value] : llvm::enumerate(op->getOperands())) {
-    auto type = cast<ShapedType>(value.getType());
-    for (auto [i, expr] : llvm::enumerate(op.getMap(operand).getResults())) {
-      auto dim = dyn_cast<AffineDimExpr>(expr);
-      if (!dim || type.isDynamicDim(i))
-        continue;
-      int64_t extent = op.getStaticExtent(dim.getPosition());
-      if (extent != type.getDimSize(i))
-        return op.emitOpError("expected dimension ")
-               << i << " of " << operandName(op, operand) << " to be " << extent
-               << " as d" << dim.getPosition() << " is elsewhere, found "
-               << type.getDimSize(i);
-    }
-  }
-  return success();
-}
-
 LogicalResult AttentionOp::verify() {
   unsigned count = getNumOperands();
   if (getIndexingMaps().size() != count)
     return emitOpError("expected ")
            << count << " maps, found " << getIndexingMaps().size();
-  bool isTensor = isa<TensorType>(getInit().getType());
-  for (auto [i, operand] : llvm::enumerate(getOperands()))
-    if (isa<TensorType>(operand.getType()) != isTensor)
-      return emitOpError("expected all operands to be tensors or all memrefs, "
-                         "found ")
-             << operandName(*this, i) << " of " << operand.getType();
-  if (isTensor != hasTensors())
-    return emitOpError(isTensor ? "expected a result for tensors"
-                                : "expected no result for memrefs");
-  if (isTensor && getResult().getType() != getInit().getType())
-    return emitOpError("expected a result of init's type ")
-           << getInit().getType() << ", found " << getResult().getType();
+  auto name = [this](unsigned operand) { return operandName(*this, operand); };
+  if (failed(verifyDestination(*this, getOperands(), name)))
+    return failure();
   for (unsigned operand = 0; operand < count; ++operand)
     if (failed(verifyMap(*this, operand)))
       return failure();
@@ -191,37 +156,21 @@ LogicalResult AttentionOp::verify() {
     if (getDims(kind).size() != 1)
       return emitOpError("expected one dimension of ")
              << name << ", found " << getDims(kind).size();
-  return verifyShapes(*this);
+  return verifySizes(
+      *this,
+      llvm::to_vector(getIndexingMaps().getAsValueRange<AffineMapAttr>()),
+      [this](unsigned dim) { return getStaticExtent(dim); }, name);
 }
 
-/// A region takes a sum and the extras' elements and yields one float.
-static LogicalResult verifyRegion(AttentionOp op, StringRef name,
-                                  Region &region, ValueRange extras,
-                                  Type yielded) {
+/// The scores or the epilogue: a body on a float sum.
+static LogicalResult verifyFloatBody(AttentionOp op, StringRef name,
+                                     Region &region, ValueRange extras,
+                                     Type yielded) {
   Block &body = region.front();
-  if (body.getNumArguments() != 1 + extras.size())
-    return op.emitOpError("expected ")
-           << name << " of " << 1 + extras.size()
-           << " arguments (the sum, the extras), found "
-           << body.getNumArguments();
-  if (!isa<FloatType>(body.getArgument(0).getType()))
+  if (body.getNumArguments() && !isa<FloatType>(body.getArgument(0).getType()))
     return op.emitOpError("expected ") << name << " of a float sum, found "
                                        << body.getArgument(0).getType();
-  for (auto [i, extra] : llvm::enumerate(extras))
-    if (body.getArgument(1 + i).getType() !=
-        getElementTypeOrSelf(extra.getType()))
-      return op.emitOpError("expected argument ")
-             << 1 + i << " of " << name << " to have the type of extra " << i
-             << "'s elements";
-  auto yield = body.empty() ? YieldOp() : dyn_cast<YieldOp>(body.back());
-  if (!yield || yield.getNumOperands() != 1 ||
-      yield.getOperand(0).getType() != yielded)
-    return op.emitOpError("expected ") << name << " to yield one " << yielded;
-  for (Operation &inner : body)
-    if (!isMemoryEffectFree(&inner))
-      return op.emitOpError("expected no side effects in ")
-             << name << ", found '" << inner.getName() << "'";
-  return success();
+  return verifyBody(op, name, body, extras, yielded);
 }
 
 LogicalResult AttentionOp::verifyRegions() {
@@ -232,9 +181,9 @@ LogicalResult AttentionOp::verifyRegions() {
   Block &scores = getScores().front();
   if (!scores.getNumArguments())
     return emitOpError("expected scores of 1 or more arguments, found 0");
-  if (failed(verifyRegion(*this, "scores", getScores(), getScoreExtras(),
-                          scores.getArgument(0).getType())))
+  if (failed(verifyFloatBody(*this, "scores", getScores(), getScoreExtras(),
+                             scores.getArgument(0).getType())))
     return failure();
-  return verifyRegion(*this, "epilogue", getEpilogue(), getExtras(),
-                      getElementTypeOrSelf(getInit().getType()));
+  return verifyFloatBody(*this, "epilogue", getEpilogue(), getExtras(),
+                         getElementTypeOrSelf(getInit().getType()));
 }

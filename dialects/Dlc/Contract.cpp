@@ -1,5 +1,5 @@
 // dlc.contract: verifier, kinds of iteration dimensions, effects.
-#include "dialects/Dlc/Dlc.h"
+#include "dialects/Dlc/Destination.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -126,15 +126,10 @@ MutableOperandRange ContractOp::getDpsInitsMutable() {
 void ContractOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
-  for (OpOperand &operand : getOperation()->getOpOperands()) {
-    if (!isa<BaseMemRefType>(operand.get().getType()))
-      continue;
-    bool isScratch = operand.get() == getScratch();
-    if (isDpsInit(&operand) || isScratch)
+  addDestinationEffects(*this, effects);
+  for (OpOperand &operand : getOperation()->getOpOperands())
+    if (operand.get() == getScratch())
       effects.emplace_back(MemoryEffects::Write::get(), &operand);
-    if (!isDpsInit(&operand))
-      effects.emplace_back(MemoryEffects::Read::get(), &operand);
-  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -270,43 +265,14 @@ static LogicalResult verifyDot(ContractOp op) {
   return success();
 }
 
-/// Every static size that a map reaches must fit its operand.
-static LogicalResult verifyShapes(ContractOp op) {
-  for (unsigned operand = 0, e = op.getIndexingMaps().size(); operand < e;
-       ++operand) {
-    auto type = cast<ShapedType>(op->getOperand(operand).getType());
-    for (auto [i, expr] : llvm::enumerate(op.getMap(operand).getResults())) {
-      auto dim = dyn_cast<AffineDimExpr>(expr);
-      if (!dim || type.isDynamicDim(i))
-        continue;
-      int64_t extent = op.getStaticExtent(dim.getPosition());
-      if (!ShapedType::isDynamic(extent) && extent != type.getDimSize(i))
-        return op.emitOpError("expected dimension ")
-               << i << " of " << operandName(op, operand) << " to be " << extent
-               << " as d" << dim.getPosition() << " is elsewhere, found "
-               << type.getDimSize(i);
-    }
-  }
-  return success();
-}
-
 LogicalResult ContractOp::verify() {
   unsigned count = 3 + getExtras().size();
   if (getIndexingMaps().size() != count)
     return emitOpError("expected ")
            << count << " maps, found " << getIndexingMaps().size();
-  bool isTensor = isa<TensorType>(getInit().getType());
-  for (auto [i, operand] : llvm::enumerate(getMapped()))
-    if (isa<TensorType>(operand.getType()) != isTensor)
-      return emitOpError("expected all operands to be tensors or all memrefs, "
-                         "found ")
-             << operandName(*this, i) << " of " << operand.getType();
-  if (isTensor != hasTensors())
-    return emitOpError(isTensor ? "expected a result for tensors"
-                                : "expected no result for memrefs");
-  if (isTensor && getResult().getType() != getInit().getType())
-    return emitOpError("expected a result of init's type ")
-           << getInit().getType() << ", found " << getResult().getType();
+  auto name = [this](unsigned operand) { return operandName(*this, operand); };
+  if (failed(verifyDestination(*this, getMapped(), name)))
+    return failure();
   for (unsigned operand = 0; operand < count; ++operand)
     if (failed(verifyMap(*this, operand)))
       return failure();
@@ -316,17 +282,16 @@ LogicalResult ContractOp::verify() {
     if (getGroupedDim() != dim && !getExtent(dim).first)
       return emitOpError("expected the extent of d")
              << dim << " to be a dimension of an operand";
-  return success(succeeded(verifyShapes(*this)) &&
-                 succeeded(verifyWinograd(*this)));
+  LogicalResult sizes = verifySizes(
+      *this,
+      llvm::to_vector(getIndexingMaps().getAsValueRange<AffineMapAttr>()),
+      [this](unsigned dim) { return getStaticExtent(dim); }, name);
+  return success(succeeded(sizes) && succeeded(verifyWinograd(*this)));
 }
 
 LogicalResult ContractOp::verifyRegions() {
-  Block *body = getBody();
-  if (body->getNumArguments() != 1 + getExtras().size())
-    return emitOpError("expected an epilogue of ")
-           << 1 + getExtras().size()
-           << " arguments (the sum, the extras), found "
-           << body->getNumArguments();
+  if (!getBody()->getNumArguments())
+    return emitOpError("expected the epilogue of 1 or more arguments, found 0");
   Type sum = getSumType();
   Type a = getElementTypeOrSelf(getA().getType());
   Type b = getElementTypeOrSelf(getB().getType());
@@ -340,21 +305,6 @@ LogicalResult ContractOp::verifyRegions() {
       sum.getIntOrFloatBitWidth() < b.getIntOrFloatBitWidth())
     return emitOpError("expected a sum no narrower than its operands, found ")
            << sum;
-  for (auto [i, extra] : llvm::enumerate(getExtras()))
-    if (body->getArgument(1 + i).getType() !=
-        getElementTypeOrSelf(extra.getType()))
-      return emitOpError("expected argument ")
-             << 1 + i << " of the epilogue to have the type of extra " << i
-             << "'s elements";
-  auto yield = body->empty() ? YieldOp() : dyn_cast<YieldOp>(body->back());
-  if (!yield || yield.getNumOperands() != 1 ||
-      yield.getOperand(0).getType() !=
-          getElementTypeOrSelf(getInit().getType()))
-    return emitOpError("expected the epilogue to yield one ")
-           << getElementTypeOrSelf(getInit().getType());
-  for (Operation &inner : *body)
-    if (!isMemoryEffectFree(&inner))
-      return emitOpError("expected no side effects in the epilogue, found '")
-             << inner.getName() << "'";
-  return success();
+  return verifyBody(*this, "the epilogue", *getBody(), getExtras(),
+                    getElementTypeOrSelf(getInit().getType()));
 }

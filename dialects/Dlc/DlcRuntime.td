@@ -144,14 +144,18 @@ def Dlc_LaunchOp : Dlc_Op<"launch", []> {
   let description = [{
     `blocks` blocks of `threads` threads, in one dimension; nothing with 0
     blocks. A buffer is passed as the address of its first element. Launches
-    are executed one after the other, while the host goes on.
+    are executed one after the other, while the host goes on. `written` has the
+    numbers of the parameters that the kernel writes to; without it, that may be
+    all.
 
     ```mlir
-    dlc.launch @kernels::@kernel_0 blocks %n threads 256 (%a, %size) : memref<?xf32>, index
+    dlc.launch @kernels::@kernel_0 blocks %n threads 256 (%a, %size) {written = array<i64: 0>}
+      : memref<?xf32>, index
     ```
   }];
   let arguments = (ins SymbolRefAttr:$kernel, Index:$blocks, I32Attr:$threads,
-                       Variadic<AnyType>:$parameters);
+                       Variadic<AnyType>:$parameters,
+                       OptionalAttr<DenseI64ArrayAttr>:$written);
   let assemblyFormat = [{
     $kernel `blocks` $blocks `threads` $threads
     `(` $parameters `)` attr-dict (`:` type($parameters)^)?
@@ -177,6 +181,22 @@ def Dlc_WriteOp : Dlc_Op<"write", [
                        Variadic<Index>:$indices);
   let assemblyFormat =
       "$value `,` $buffer `[` $indices `]` attr-dict `:` type($buffer)";
+}
+
+class Dlc_Transfer<string mnemonic> : Dlc_Op<mnemonic, [
+    AllTypesMatch<["from", "to"]>]> {
+  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$from,
+                       Arg<AnyMemRef, "", [MemWrite]>:$to);
+  let assemblyFormat = "$from `to` $to attr-dict `:` type($from)";
+}
+
+def Dlc_FetchOp : Dlc_Transfer<"fetch"> {
+  let summary = "copies a dense buffer of the GPU to one of the host, which waits";
+}
+
+def Dlc_SendOp : Dlc_Transfer<"send"> {
+  let summary = "copies a dense buffer of the host to one of the GPU";
+  let description = [{The host's buffer may change and be freed afterwards.}];
 }
 
 #endif

@@ -275,7 +275,7 @@ static Constant *emitCuda(Tables &tables, const DeviceCode &device) {
            ConstantInt::get(tables.i64, model.weightsSize),
            ConstantInt::get(tables.i64, model.deviceArena),
            tables.int32(images.size()), tables.int32(kernels.size()),
-           tables.int32(model.hasGraphs)}));
+           tables.int32(model.hasGraphs), tables.int32(model.hasHostWork)}));
 }
 
 /// The size of dlc_options of dlc/Model.h on the target.

@@ -233,6 +233,7 @@ FailureOr<ModelInterface> dlc::readInterface(ModuleOp module) {
     model.hasDevice = true;
     model.deviceArena = model.workspace;
     model.hasGraphs = module->hasAttr("dlc.graphs");
+    model.hasHostWork = module->hasAttr("dlc.host_work");
     model.hostInputs.resize(model.inputs.size());
     if (auto list = module->getAttrOfType<DenseI64ArrayAttr>("dlc.host_inputs"))
       for (int64_t index : list.asArrayRef())

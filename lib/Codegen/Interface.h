@@ -44,6 +44,7 @@ struct ModelInterface {
   int64_t stateSize = 0;        ///< bytes of the state; 0: there is none
   bool hasDevice = false;       ///< there is code for a GPU
   bool hasGraphs = false;       ///< its launches follow from shapes alone
+  bool hasHostWork = false;     ///< the host computes tensors, too
   std::vector<bool> hostInputs; ///< on a GPU: that the host reads, too
 
   bool hasDynamicOutput() const;

@@ -197,7 +197,6 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
     // Winograd's form is one of the CPU's kernels.
     tensor.conv = target.gpus.empty() ? options.conv : "direct";
     tensor.precision = options.precision;
-    tensor.fallback = options.gpuFallback;
     // The state is memory of the host.
     tensor.expandWeights =
         target.gpus.empty() ? options.expandWeights : "object";

@@ -1,4 +1,4 @@
-// Moves each computation of @main into a function; equal ones share it.
+// Moves each computation of a run into a function; equal ones share it.
 
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -62,7 +62,7 @@ namespace {
 struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
   void runOnOperation() override {
     SmallVector<Operation *> kernels;
-    for (StringRef name : {"main", "init"})
+    for (StringRef name : {"main", "init", "fallback"})
       if (auto function = getOperation().lookupSymbol<func::FuncOp>(name))
         function.walk<WalkOrder::PreOrder>([&](Operation *op) {
           if (!isa<linalg::LinalgOp, AttentionOp, ContractOp,
@@ -130,7 +130,8 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
     } else {
       shared = function;
       function.setName(llvm::formatv("kernel_{0}", functions.size() - 1).str());
-      getOperation().push_back(function);
+      // Under another name where a pass before has made kernels.
+      SymbolTable(getOperation()).insert(function);
     }
     b.setInsertionPoint(kernel);
     func::CallOp::create(b, kernel->getLoc(), shared, captured);

@@ -131,12 +131,13 @@ def PlanMemory : Pass<"dlc-plan-memory", "::mlir::ModuleOp"> {
 }
 
 def OutlineKernels : Pass<"dlc-outline-kernels", "::mlir::ModuleOp"> {
-  let summary = "Move each computation of @main and @init into a function; equal ones share it";
+  let summary = "Move each computation of a run into a function; equal ones share it";
   let description = [{
     A kernel is a linalg op, a contraction or the transform of its weights. Constants move inside; buffers
     and sizes become arguments. Layers of equal shapes then share their code,
     and LLVM sees many small functions instead of a huge one. Buffer arguments
-    that nothing else aliases are marked `llvm.noalias`.
+    that nothing else aliases are marked `llvm.noalias`. What is in `@main`,
+    `@init` and `@fallback` is moved.
   }];
   let dependentDialects = ["::mlir::func::FuncDialect"];
 }

@@ -108,9 +108,43 @@ struct LowerWrite : RunOpLowering<WriteOp> {
   }
 };
 
+/// A dense buffer from one memory to the other.
+template <typename OpTy> struct LowerTransfer : RunOpLowering<OpTy> {
+  using RunOpLowering<OpTy>::RunOpLowering;
+  LogicalResult matchAndRewrite(OpTy op, typename OpTy::Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getFrom().getType());
+    if (!type.getLayout().isIdentity())
+      return op.emitError("expected dense buffers, found ") << type;
+    MemRefDescriptor from(adaptor.getFrom()), to(adaptor.getTo());
+    SmallVector<Value> sizes;
+    for (int64_t dim = 0; dim < type.getRank(); ++dim)
+      if (type.isDynamicDim(dim))
+        sizes.push_back(from.size(b, loc, dim));
+    Value bytes = this->bytesOf(b, loc, type, sizes);
+    Value operands[] = {this->getRun(op), to.alignedPtr(b, loc),
+                        from.alignedPtr(b, loc), bytes};
+    if constexpr (std::is_same_v<OpTy, SendOp>) {
+      this->callRuntime(b, op, "dlc_rt_cuda_write",
+                        LLVM::LLVMVoidType::get(b.getContext()), operands);
+    } else {
+      Value status = this->callRuntime(b, op, "dlc_rt_cuda_read",
+                                       b.getI32Type(), operands);
+      Value isDone =
+          LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::eq, status,
+                               this->integer(b, loc, b.getI32Type(), 0));
+      this->endRunUnless(b, op, isDone, [&](OpBuilder &) { return status; });
+    }
+    b.eraseOp(op);
+    return success();
+  }
+};
+
 } // namespace
 
 void dlc::populateDeviceOpPatterns(const LLVMTypeConverter &converter,
                                    RewritePatternSet &patterns) {
-  patterns.add<LowerLaunch, LowerRead, LowerWrite>(converter);
+  patterns.add<LowerLaunch, LowerRead, LowerWrite, LowerTransfer<FetchOp>,
+               LowerTransfer<SendOp>>(converter);
 }

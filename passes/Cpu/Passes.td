@@ -20,6 +20,33 @@ def ExpandMath : Pass<"dlc-expand-math"> {
                            "::mlir::scf::SCFDialect"];
 }
 
+def DecomposeAttention : Pass<"dlc-decompose-attention", "::mlir::ModuleOp"> {
+  let summary = "Make products and a softmax of dlc.attention";
+  let description = [{
+    For CPUs, also those that do a GPU's work where there is none: the scores
+    get memory of the run.
+
+    ```mlir
+    call @kernel_0(%q, %k, %v, %y)    // dlc.attention
+    ```
+    becomes
+    ```mlir
+    %turned = dlc.alloc ...
+    %scores = dlc.alloc ...
+    linalg.transpose ins(%k) outs(%turned)
+    dlc.contract %q, %turned outs %scores ...
+    ...                               // maximum, exponentials, sum
+    dlc.contract %scores, %v extras %sum outs %y ...
+    ```
+    of which `dlc-outline-kernels` makes kernels. The quotient is that of the
+    second product's results, which are fewer than the weights.
+  }];
+  let dependentDialects = [
+    "::dlc::DlcDialect", "::mlir::arith::ArithDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect"];
+}
+
 def NarrowIndices : Pass<"dlc-narrow-indices"> {
   let summary = "Clamp sizes and indices of 64 bits to what an address of 32 bits reaches";
   let description = [{

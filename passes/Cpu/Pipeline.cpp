@@ -7,6 +7,7 @@
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
 
 using namespace mlir;
@@ -32,6 +33,9 @@ static std::string getDotName(DotProduct dot, unsigned pointerBits) {
 void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
                            bool threads) {
   VectorUnit unit = target.vectorUnit();
+  // There is no kernel for attention; of its steps kernels are made.
+  pm.addPass(createDecomposeAttention());
+  pm.addPass(createOutlineKernels());
   // While every number that a model computes with is still there.
   if (target.pointerBits() == 32)
     pm.addPass(createNarrowIndices());

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Gpu/HostPart.h"
 #include "passes/Gpu/Kernel.h"
 #include "passes/Gpu/Passes.h"
 #include "passes/Gpu/Rows.h"
@@ -50,10 +51,11 @@ static bool isStatic(MemRefType type) {
 
 namespace {
 
-/// A kernel that has been made of a function.
+/// A kernel that has been made of a function; none where it is the host's.
 struct Mapped {
   gpu::GPUFuncOp func;
   Grid grid;
+  SmallVector<bool> written; ///< for each argument
   /// Of each operand of a launch: the kernel has a parameter for it. Empty: of
   /// all.
   SmallVector<bool> isParameter;
@@ -77,15 +79,19 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     SmallVector<func::FuncOp> functions;
     for (func::CallOp call : calls) {
       auto function = symbols.lookup<func::FuncOp>(call.getCallee());
+      // What is computed of sizes stays with these.
+      if (llvm::none_of(function.getArgumentTypes(), llvm::IsaPred<MemRefType>))
+        continue;
       auto [it, isNew] = kernels.try_emplace(function);
-      if (isNew) {
+      if (isNew && !staysOnHost(function)) {
         FailureOr<Mapped> mapped = map(function);
         if (failed(mapped))
           return signalPassFailure();
         it->second = *mapped;
         functions.push_back(function);
       }
-      launch(call, it->second);
+      if (it->second.func)
+        launch(call, it->second);
     }
     releaseBuffers(main);
     SmallVector<Attribute> names;
@@ -96,6 +102,31 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     for (func::FuncOp function : functions)
       if (SymbolTable::symbolKnownUseEmpty(function, module))
         function.erase();
+  }
+
+  /// Whether the host is to compute what `function` does.
+  static bool staysOnHost(func::FuncOp function) {
+    std::string reason;
+    // Strings are addresses of the host's memory, handles of sequences too.
+    for (auto [type, isWritten] :
+         llvm::zip(function.getArgumentTypes(), findWrittenArguments(function)))
+      if (auto buffer = dyn_cast<MemRefType>(type);
+          isWritten && buffer && buffer.getElementType().isIndex())
+        reason = "strings are the host's";
+    SmallVector<Type> types;
+    for (Type type : function.getArgumentTypes())
+      addParameters(type, types);
+    // A complex number has 16 bytes at most, all else 8.
+    static constexpr size_t mostBytes = 4096;
+    if (types.size() * 8 > mostBytes)
+      reason = llvm::formatv("a kernel has at most {0} bytes of parameters, "
+                             "this needs {1}",
+                             mostBytes, types.size() * 8);
+    if (reason.empty())
+      return false;
+    remarkMissed(function.getLoc(), "dlc-map-kernels")
+        << remark::add("computed by the host: {0}", reason);
+    return true;
   }
 
   /// Emits the one op of `function` as a kernel.
@@ -121,12 +152,6 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     SmallVector<Type> types;
     for (Type type : function.getArgumentTypes())
       addParameters(type, types);
-    // A complex number has 16 bytes at most, all else 8.
-    static constexpr size_t mostBytes = 4096;
-    if (types.size() * 8 > mostBytes)
-      return work->emitError("expected at most ")
-             << mostBytes << " bytes of parameters of a GPU kernel, found "
-             << types.size() * 8;
     auto func = gpu::GPUFuncOp::create(b, function.getName(),
                                        b.getFunctionType(types, {}));
     func->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
@@ -183,7 +208,8 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
     SmallVector<bool> isParameter;
     if (function->hasAttr("dlc.row_private"))
       isParameter = dropParameters(func);
-    return Mapped{func, kernel.grid, isParameter};
+    return Mapped{func, kernel.grid, findWrittenArguments(function),
+                  isParameter};
   }
 
   /// Takes away parameters that are of no use: buffers that a kernel on rows
@@ -342,32 +368,38 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
   void launch(func::CallOp call, Mapped &mapped) {
     ImplicitLocOpBuilder b(call.getLoc(), call);
     SmallVector<Value> operands;
-    for (Value operand : call.getOperands()) {
+    SmallVector<int64_t> written;
+    unsigned parameter = 0;
+    auto add = [&](Value operand, bool isWritten) {
+      bool isKept = mapped.isParameter.empty() || mapped.isParameter[parameter];
+      ++parameter;
+      if (!isKept)
+        return;
+      if (isWritten)
+        written.push_back(operands.size());
       operands.push_back(operand);
+    };
+    for (auto [operand, isWritten] :
+         llvm::zip(call.getOperands(), mapped.written)) {
+      add(operand, isWritten);
       auto type = dyn_cast<MemRefType>(operand.getType());
       if (!type || isStatic(type))
         continue;
       auto metadata = memref::ExtractStridedMetadataOp::create(b, operand);
       for (int64_t dim = 0; dim < type.getRank(); ++dim)
         if (type.isDynamicDim(dim))
-          operands.push_back(b.createOrFold<memref::DimOp>(operand, dim));
+          add(b.createOrFold<memref::DimOp>(operand, dim), false);
       for (auto [known, stride] :
            llvm::zip(type.getStridesAndOffset().first, metadata.getStrides()))
         if (ShapedType::isDynamic(known))
-          operands.push_back(stride);
+          add(stride, false);
     }
     auto symbol =
         SymbolRefAttr::get(device.getNameAttr(),
                            {FlatSymbolRefAttr::get(mapped.func.getNameAttr())});
-    if (!mapped.isParameter.empty()) {
-      SmallVector<Value> all(std::move(operands));
-      operands.clear();
-      for (auto [operand, isParameter] : llvm::zip(all, mapped.isParameter))
-        if (isParameter)
-          operands.push_back(operand);
-    }
     LaunchOp::create(b, symbol, mapped.grid.emitBlocks(b, call.getOperands()),
-                     mapped.grid.threads, operands);
+                     mapped.grid.threads, operands,
+                     b.getDenseI64ArrayAttr(written));
     call.erase();
   }
 

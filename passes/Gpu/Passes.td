@@ -9,7 +9,8 @@ def KeepFallback : Pass<"dlc-keep-fallback", "::mlir::ModuleOp"> {
   let description = [{
     `@fallback` is a copy of `@main`, which goes on to be the model for the
     CPU. The kernels are shared until `dlc-map-kernels`, which makes device
-    code of copies.
+    code of copies. Those of attention are the GPU's alone: for the fallback
+    `dlc-decompose-attention` makes others.
   }];
 }
 
@@ -61,6 +62,9 @@ def MapKernels : Pass<"dlc-map-kernels", "::mlir::ModuleOp"> {
     %blocks = ... // ceil(%size * 8 / 256)
     dlc.launch @kernels::@kernel_0 blocks %blocks threads 256 (%a, %b, %size, ...)
     ```
+    Kernels that write strings, which are addresses of the host's memory, and
+    those of more parameters than a launch has stay functions of the host.
+
     A kernel's parameters are the addresses of its buffers, and, behind each,
     the sizes and strides that are dynamic. The module's attribute
     `dlc.kernels` lists their names. Needs `convert-math-to-funcs`
@@ -79,9 +83,12 @@ def MapKernels : Pass<"dlc-map-kernels", "::mlir::ModuleOp"> {
 def PlaceOnDevice : Pass<"dlc-place-on-device", "::mlir::ModuleOp"> {
   let summary = "Put the buffers of @main into the memory of the GPU";
   let description = [{
-    What the host itself reads (sizes, conditions) it reads from the caller's
-    input or the weights where they hold it; else it waits for the device and
-    copies the element, which a remark tells.
+    Those, that is, which kernels use; others (strings, conditions) stay with
+    the host. What the host itself reads (sizes, conditions, the operands of its
+    functions) it reads from the caller's input or the weights where they hold
+    it; else it waits for the device and copies the element, or the whole buffer
+    where a function or a loop of the host uses it. What a function of the host
+    makes is copied to the device where kernels use it. A remark tells of each.
 
     ```mlir
     %0 = dlc.arena 64 : memref<i64>
@@ -92,11 +99,25 @@ def PlaceOnDevice : Pass<"dlc-place-on-device", "::mlir::ModuleOp"> {
     %0 = dlc.arena 64 {device} : memref<i64>
     %1 = dlc.read %0[] : memref<i64>
     ```
-    The module's attribute `dlc.host_inputs` lists the inputs that the host
-    reads. `dlc.graphs` says that launches follow from the shapes of the inputs
-    alone, so that the runtime may keep them as a graph.
+    and
+    ```mlir
+    dlc.extern "f" ins(%0 : memref<4xf32>) outs(%1 : memref<4xf32>) with "{}"
+    ```
+    becomes
+    ```mlir
+    %2 = dlc.alloc : memref<4xf32>
+    dlc.fetch %0 to %2 : memref<4xf32>
+    %3 = dlc.alloc : memref<4xf32>
+    dlc.extern "f" ins(%2 : memref<4xf32>) outs(%3 : memref<4xf32>) with "{}"
+    dlc.send %3 to %1 : memref<4xf32>
+    ```
+    What the host has of the arena gets memory of its own. The module's attribute
+    `dlc.host_inputs` lists the inputs that the host reads. `dlc.graphs` says
+    that launches follow from the shapes of the inputs alone, so that the runtime
+    may keep them as a graph; `dlc.host_work` that the host computes tensors.
   }];
-  let dependentDialects = ["::dlc::DlcDialect"];
+  let dependentDialects = ["::dlc::DlcDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect"];
 }
 
 def ConvertKernels : Pass<"dlc-convert-kernels", "::mlir::gpu::GPUModuleOp"> {

@@ -30,8 +30,6 @@ struct TensorOptions {
   std::string precision = "fp32";
   /// --expand-weights: init or object.
   std::string expandWeights = "init";
-  /// Whether kernels are for a GPU and for the CPU: --gpu-fallback.
-  bool fallback = false;
   /// Adds passes on linalg and dlc.contract, before constants are evaluated
   /// and elementwise ops fused.
   std::function<void(mlir::OpPassManager &)> addPasses;

@@ -33,7 +33,7 @@ func.func @f(%q: tensor<6x4xf32>, %k: memref<8x4xf32>, %v: tensor<8x4xf32>, %e: 
 // -----
 
 func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: tensor<6x8xf32>, %i: tensor<6x4xf32>) {
-  // expected-error @below {{expected a result for tensors}}
+  // expected-error @below {{expected 1 result for tensors, found 0}}
   dlc.attention %q, %k, %v  outs %i
       [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
       : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> {

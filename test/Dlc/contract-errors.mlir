@@ -27,7 +27,7 @@ func.func @f(%x: tensor<4x6xf32>, %w: memref<6x8xf32>, %c: tensor<4x8xf32>) {
 // -----
 
 func.func @f(%x: tensor<4x6xf32>, %w: tensor<6x8xf32>, %c: tensor<4x8xf32>) {
-  // expected-error @below {{expected a result for tensors}}
+  // expected-error @below {{expected 1 result for tensors, found 0}}
   dlc.contract %x, %w outs %c
       [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
       : tensor<4x6xf32>, tensor<6x8xf32>, tensor<4x8xf32> {
@@ -40,7 +40,7 @@ func.func @f(%x: tensor<4x6xf32>, %w: tensor<6x8xf32>, %c: tensor<4x8xf32>) {
 // -----
 
 func.func @f(%x: memref<4x6xf32>, %w: memref<6x8xf32>, %c: memref<4x8xf32>) {
-  // expected-error @below {{expected no result for memrefs}}
+  // expected-error @below {{expected 0 results for memrefs, found 1}}
   %r = dlc.contract %x, %w outs %c
       [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
       : memref<4x6xf32>, memref<6x8xf32>, memref<4x8xf32> -> tensor<4x8xf32> {
@@ -196,7 +196,7 @@ func.func @f(%x: tensor<4x6xf32>, %w: tensor<7x8xf32>, %c: tensor<4x8xf32>) {
 // -----
 
 func.func @f(%x: tensor<4x6xf32>, %w: tensor<6x8xf32>, %c: tensor<4x8xf32>) {
-  // expected-error @below {{expected an epilogue of 1 arguments (the sum, the extras), found 2}}
+  // expected-error @below {{expected the epilogue of 1 arguments (the sum, the extras), found 2}}
   %r = dlc.contract %x, %w outs %c
       [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
       : tensor<4x6xf32>, tensor<6x8xf32>, tensor<4x8xf32> -> tensor<4x8xf32> {

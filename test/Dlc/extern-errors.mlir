@@ -9,7 +9,7 @@ func.func @name(%x: tensor<4xf32>) -> tensor<4xf32> {
 // -----
 
 func.func @results(%x: tensor<4xf32>) {
-  // expected-error @below {{'dlc.extern' op expected 1 results, found 0}}
+  // expected-error @below {{'dlc.extern' op expected 1 result for tensors, found 0}}
   dlc.extern "f" ins(%x : tensor<4xf32>) outs(%x : tensor<4xf32>) with "{}"
   return
 }
@@ -17,7 +17,7 @@ func.func @results(%x: tensor<4xf32>) {
 // -----
 
 func.func @mixed(%x: tensor<4xf32>, %y: memref<4xf32>) -> tensor<4xf32> {
-  // expected-error @below {{'dlc.extern' op expected tensors or buffers only, found both}}
+  // expected-error @below {{'dlc.extern' op expected all operands to be tensors or all memrefs, found operand 0 of 'memref<4xf32>'}}
   %0 = dlc.extern "f" ins(%y : memref<4xf32>) outs(%x : tensor<4xf32>) with "{}" -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }

@@ -1,12 +1,13 @@
 // RUN: dlc-opt %s --dlc-map-kernels --split-input-file --verify-diagnostics
 
 func.func @main(%run: !llvm.ptr) -> i32 {
-  call @empty() : () -> ()
+  %0 = dlc.input 0 : memref<4xf32>
+  call @empty(%0) : (memref<4xf32>) -> ()
   %s = arith.constant 0 : i32
   return %s : i32
 }
 // expected-error @below {{expected a linalg op, a contraction or an attention in 'empty'}}
-func.func private @empty() {
+func.func private @empty(%x: memref<4xf32>) {
   return
 }
 

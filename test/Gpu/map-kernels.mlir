@@ -4,7 +4,7 @@
 // Four elements a thread where the last dimension allows it.
 // CHECK-LABEL: func.func @main
 // CHECK: %[[BLOCKS:.+]] = arith.constant 2 : index
-// CHECK: dlc.launch @kernels::@relu blocks %[[BLOCKS]] threads 256(%{{.*}}, %{{.*}}) : memref<32x64xf32>, memref<32x64xf32>
+// CHECK: dlc.launch @kernels::@relu blocks %[[BLOCKS]] threads 256(%{{.*}}, %{{.*}}) {written = array<i64: 1>} : memref<32x64xf32>, memref<32x64xf32>
 // CHECK-NOT: func.func private @relu
 // CHECK: gpu.module @kernels
 // CHECK: gpu.func @relu(%{{.*}}: memref<32x64xf32> {llvm.align = 16 : i64, llvm.noalias}, %{{.*}}: memref<32x64xf32> {llvm.align = 16 : i64}) kernel
@@ -36,7 +36,7 @@ func.func private @relu(%a: memref<32x64xf32> {llvm.noalias}, %b: memref<32x64xf
 // CHECK: %[[ROWS:.+]] = memref.dim
 // CHECK: %[[ITEMS:.+]] = arith.muli %{{.*}}, %{{.*}} : index
 // CHECK: %[[BLOCKS:.+]] = arith.ceildivui %[[ITEMS]], %{{.*}} : index
-// CHECK: dlc.launch @kernels::@negate blocks %[[BLOCKS]] threads 256(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) : memref<?x63xf32>, index, memref<?x63xf32>, index
+// CHECK: dlc.launch @kernels::@negate blocks %[[BLOCKS]] threads 256(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) {written = array<i64: 2>} : memref<?x63xf32>, index, memref<?x63xf32>, index
 // CHECK: gpu.func @negate(%{{.*}}: memref<f32> {{.*}}, %[[SIZE:.*]]: index, %{{.*}}: memref<f32> {{.*}}, %{{.*}}: index)
 // CHECK: memref.reinterpret_cast %{{.*}} to offset: [0], sizes: [%[[SIZE]], 63], strides: [63, 1]
 // CHECK: scf.if

@@ -32,6 +32,7 @@ func.func @main(%run: !llvm.ptr) -> i32 {
   %8 = arith.addi %7, %6 : i64
   %9 = arith.index_cast %8 : i64 to index
   %10 = dlc.alloc[%9] : memref<?xf32>
+  dlc.launch @kernels::@l blocks %c1 threads 256 (%10) : memref<?xf32>
   dlc.free %10 : memref<?xf32>
   %s = arith.constant 0 : i32
   return %s : i32

@@ -46,6 +46,11 @@ class Driver:
     def fail(self, call: str, after: int, code: int):
         self.library.fake_cuda_fail(call.encode(), after, code)
 
+    def break_launch(self, after: int):
+        """The launch behind `after` others fails on the GPU, where later calls
+        find it."""
+        self.library.fake_cuda_break(after)
+
     @property
     def calls(self) -> list[str]:
         return self.library.fake_cuda_log().decode().splitlines()
@@ -102,9 +107,21 @@ class Failure(Exception):
     """What dlc said."""
 
 
-def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80", name="network"):
-    """The model as a shared library made of its object, which is loaded, and
-    the path of its kernels."""
+LIBRARIES = [ctypes.CDLL(name) for name in ("libc.so.6", "libm.so.6")]  # and pthread, dlopen
+IN_PROGRAMS = {"atexit"}  # the part of libc that is linked to each program has it
+
+
+def check_symbols(made: pathlib.Path, known=()):
+    """An object needs nothing but the system's libraries, and `known`."""
+    listed = subprocess.run(["nm", "-u", made], check=True, capture_output=True, text=True)
+    for name in listed.stdout.split()[1::2]:
+        assert name in {*known, *IN_PROGRAMS} or any(hasattr(x, name) for x in LIBRARIES), name
+
+
+def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80", name="network",
+            link=(), needs=()):  # fmt: skip
+    """The model as a shared library made of its object, which is loaded, and the
+    path of its kernels. `link` brings the functions that the object `needs`."""
     path = model
     if isinstance(model, onnx.ModelProto):
         path = folder / f"{name}.onnx"
@@ -116,8 +133,9 @@ def compile(model, folder: pathlib.Path, driver: Driver, *flags: str, gpu="sm_80
     )
     if done.returncode:
         raise Failure(done.stderr)
+    check_symbols(made, needs)
     library, kernels = folder / f"{name}.so", folder / f"{name}.kernels.so"
-    subprocess.run(["cc", "-shared", "-o", library, made, "-lm", "-lpthread"], check=True)
+    subprocess.run(["cc", "-shared", "-o", library, made, *link, "-lm", "-lpthread"], check=True)
     emulation = folder / f"{name}.emulation.o"
     subprocess.run(["cc", "-shared", "-o", kernels, emulation, driver.emulator], check=True)
     return dlc.load(library, name=name), kernels

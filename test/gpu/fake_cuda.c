@@ -85,8 +85,10 @@ static struct stream null_stream = {NULL, &null_stream.first, NULL, 0};
 static struct memory *memories;
 static struct function *functions;
 static int devices = 1, capability = 80, is_initialized, contexts[most_devices],
-           modules, streams, events, graphs, execs, fail_after, fail_code;
+           things[most_devices], fail_after, fail_code;
 static size_t total = SIZE_MAX, in_use;
+/* A kernel failed while it ran: the context is of no use any more. */
+static int is_broken[most_devices], breaks_after = -1;
 static char fail_call[64], kernels[4096], error[512];
 /* Calls are counted to fail each of them in turn. */
 static struct counter {
@@ -124,9 +126,9 @@ size_t fake_cuda_in_use(void) { return in_use; }
 
 /* Things that are held: allocations, modules, streams, contexts, ... */
 int fake_cuda_held(void) {
-  int count = modules + streams + events + graphs + execs + depth;
+  int count = depth;
   for (int i = 0; i < most_devices; ++i)
-    count += contexts[i];
+    count += contexts[i] + things[i];
   for (struct memory *m = memories; m; m = m->next)
     ++count;
   return count;
@@ -144,8 +146,27 @@ void fake_cuda_reset(const char *library, int new_devices, int new_capability,
   if (text)
     *text = 0;
   *error = *fail_call = 0;
+  breaks_after = -1;
   for (struct counter *c = counters; c; c = c->next)
     c->count = 0;
+}
+
+/* A program that no test drives names its kernels in the environment, and fails
+ * where it did something wrong or left something behind. */
+__attribute__((constructor)) static void begin_program(void) {
+  const char *library = getenv("FAKE_CUDA_KERNELS");
+  if (library)
+    snprintf(kernels, sizeof kernels, "%s", library);
+  if (getenv("FAKE_CUDA_CAPABILITY"))
+    capability = atoi(getenv("FAKE_CUDA_CAPABILITY"));
+}
+
+__attribute__((destructor)) static void end_program(void) {
+  if (!getenv("FAKE_CUDA_KERNELS"))
+    return;
+  fprintf(stderr, "fake_cuda: %s, %d held\n", error, fake_cuda_held());
+  if (*error)
+    abort();
 }
 
 /* How often each function was called since the last reset, one a line. */
@@ -180,6 +201,9 @@ void fake_cuda_fail(const char *call, int after, int code) {
   fail_code = code;
 }
 
+/* The next launch but `after` fails while it runs, which later calls find. */
+void fake_cuda_break(int after) { breaks_after = after; }
+
 /* What all calls begin with: locks, and returns how the call shall fail. */
 static int begin(const char *call, int needs_context) {
   pthread_mutex_lock(&mutex);
@@ -192,7 +216,15 @@ static int begin(const char *call, int needs_context) {
     snprintf(error, sizeof error, "%s without a current context", call);
     return invalid_context;
   }
+  if (needs_context && is_broken[current[depth - 1]])
+    return launch_failed;
   return success;
+}
+
+/* A launch that works, as far as the host can see. Returns whether it does. */
+static int runs(int device) {
+  is_broken[device] |= breaks_after >= 0 && breaks_after-- == 0;
+  return !is_broken[device];
 }
 
 static int end(int code) {
@@ -242,6 +274,14 @@ int cuFuncSetAttribute(void *handle, int attribute, int value) {
 }
 
 static struct memory *make_memory(int device, size_t bytes);
+
+static void unmake_memory(struct memory **m) {
+  struct memory *gone = *m;
+  *m = gone->next;
+  in_use -= gone->bytes;
+  munmap(gone->data, gone->mapped);
+  free(gone);
+}
 
 static void copy_with(struct memory *m, void *to, const void *from,
                       size_t bytes) {
@@ -323,7 +363,15 @@ int cuDevicePrimaryCtxRetain(void **context, int device) {
 
 int cuDevicePrimaryCtxRelease_v2(int device) {
   BEGIN("cuDevicePrimaryCtxRelease", 0);
-  --contexts[device];
+  /* With the context goes all that was made in it. */
+  if (--contexts[device] == 0 && is_broken[device]) {
+    is_broken[device] = things[device] = 0;
+    for (struct memory **m = &memories; *m;)
+      if ((*m)->device == device)
+        unmake_memory(m);
+      else
+        m = &(*m)->next;
+  }
   return end(success);
 }
 
@@ -338,7 +386,9 @@ int cuCtxPushCurrent_v2(void *context) {
 
 int cuCtxPopCurrent_v2(void **context) {
   /* It is popped in any case, so that a test goes on with a whole stack. */
-  int result = begin("cuCtxPopCurrent", 1);
+  int result = begin("cuCtxPopCurrent", 0);
+  if (!depth)
+    snprintf(error, sizeof error, "cuCtxPopCurrent without a current context");
   *context = &contexts[here()];
   if (depth)
     --depth;
@@ -364,7 +414,7 @@ int cuModuleLoadDataEx(void **result, const void *image, unsigned count,
     return wrong("cuModuleLoadDataEx", dlerror());
   *(void **)&module->launch = dlsym(module->library, "dlc_emulated_launch");
   module->device = here();
-  ++modules;
+  ++things[here()];
   *result = module;
   return end(success);
 }
@@ -380,8 +430,8 @@ int cuModuleUnload(void *module) {
     *f = function->next;
     free(function);
   }
+  --things[((struct module *)module)->device];
   free(module);
-  --modules;
   return end(success);
 }
 
@@ -459,10 +509,7 @@ int cuMemFree_v2(unsigned long long address) {
     struct memory *found = *m;
     if ((uintptr_t)found->data != address)
       continue;
-    *m = found->next;
-    in_use -= found->bytes;
-    munmap(found->data, found->mapped);
-    free(found);
+    unmake_memory(m);
     return end(success);
   }
   return wrong("cuMemFree", "no such memory");
@@ -522,26 +569,29 @@ int cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes,
   return end(success);
 }
 
-int cuStreamCreate(void **result, unsigned flags) {
-  (void)flags;
-  BEGIN("cuStreamCreate", 1);
+static struct stream *make_stream(int device) {
   struct stream *stream = malloc(sizeof *stream);
   stream->first = NULL;
   stream->last = &stream->first;
   stream->captured = NULL;
-  stream->device = here();
-  ++streams;
-  *result = stream;
+  stream->device = device;
+  ++things[device];
+  return stream;
+}
+
+int cuStreamCreate(void **result, unsigned flags) {
+  (void)flags;
+  BEGIN("cuStreamCreate", 1);
+  *result = make_stream(here());
   return end(success);
 }
 
 /* A stream of a test's own, with no need of a context. */
 void *fake_cuda_stream(int device) {
-  void *result;
-  current[depth++] = device;
-  int code = cuStreamCreate(&result, 0);
-  --depth;
-  return code ? NULL : result;
+  pthread_mutex_lock(&mutex);
+  void *stream = make_stream(device);
+  pthread_mutex_unlock(&mutex);
+  return stream;
 }
 
 void fake_cuda_capture(struct stream *stream, int is_captured) {
@@ -561,13 +611,16 @@ static void deliver(struct stream *stream, int for_real) {
   stream->last = &stream->first;
 }
 
+/* Copies that were never waited for do not arrive any more. */
+void fake_cuda_forget(struct stream *stream) { deliver(stream, 0); }
+
 int cuStreamDestroy_v2(void *stream) {
   BEGIN("cuStreamDestroy", 1);
   if (((struct stream *)stream)->captured)
     return wrong("cuStreamDestroy", "the stream is being captured");
   deliver(stream, /*for_real=*/0);
+  --things[((struct stream *)stream)->device];
   free(stream);
-  --streams;
   return end(success);
 }
 
@@ -595,15 +648,15 @@ int cuEventCreate(void **result, unsigned flags) {
     return wrong("cuEventCreate", "it would take the time");
   struct event *event = calloc(1, sizeof *event);
   event->device = here();
-  ++events;
+  ++things[here()];
   *result = event;
   return end(success);
 }
 
 int cuEventDestroy_v2(void *event) {
   BEGIN("cuEventDestroy", 1);
+  --things[((struct event *)event)->device];
   free(event);
-  --events;
   return end(success);
 }
 
@@ -672,6 +725,8 @@ int cuLaunchKernel(void *handle, unsigned gx, unsigned gy, unsigned gz,
     captured->last = &node->next;
     return end(success);
   }
+  if (!runs(here()))
+    return end(success);
   return launch(function, gx, bx, parameters)
              ? wrong("cuLaunchKernel", "threads wait for ended ones")
              : end(success);
@@ -687,7 +742,7 @@ int cuStreamBeginCapture_v2(void *handle, int mode) {
   stream->captured->first = NULL;
   stream->captured->last = &stream->captured->first;
   stream->captured->device = here();
-  ++graphs;
+  ++things[here()];
   return end(success);
 }
 
@@ -698,7 +753,7 @@ int cuStreamEndCapture(void *handle, void **graph) {
   if (!stream->captured)
     return wrong("cuStreamEndCapture", "no capture");
   *graph = result ? NULL : stream->captured;
-  graphs -= result != success;
+  things[stream->device] -= result != success;
   stream->captured = NULL;
   return end(result);
 }
@@ -712,15 +767,15 @@ int cuGraphInstantiateWithFlags(void **exec, void *graph,
   struct graph *copy = malloc(sizeof *copy);
   *copy = *(struct graph *)graph;
   ((struct graph *)graph)->first = NULL;
-  ++execs;
+  ++things[here()];
   *exec = copy;
   return end(success);
 }
 
 int cuGraphDestroy(void *graph) {
   BEGIN("cuGraphDestroy", 1);
+  --things[((struct graph *)graph)->device];
   free(graph);
-  --graphs;
   return end(success);
 }
 
@@ -732,8 +787,8 @@ int cuGraphExecDestroy(void *handle) {
     exec->first = node->next;
     free(node);
   }
+  --things[exec->device];
   free(exec);
-  --execs;
   return end(success);
 }
 
@@ -747,7 +802,8 @@ int cuGraphLaunch(void *handle, void *stream) {
     void *parameters[node->count + 1];
     for (int i = 0; i < node->count; ++i)
       parameters[i] = node->slots[i];
-    if (launch(node->function, node->blocks, node->threads, parameters))
+    if (runs(here()) &&
+        launch(node->function, node->blocks, node->threads, parameters))
       return wrong("cuGraphLaunch", "threads wait for ended ones");
   }
   return end(success);

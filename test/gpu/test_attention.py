@@ -110,16 +110,19 @@ WIDE = [
 ]
 
 
-def check(table, driver, folder, precision, tolerance, *flags, gpu):
-    """Compares results; returns the forms of the kernels."""
+def make_model(table):
     parts = [case.make(i) for i, case in enumerate(table)]
     graph = helper.make_graph(
         [node for node, _, _ in parts], "g", [x for _, infos, _ in parts for x in infos],
         [y for _, _, y in parts],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=11)
-    model = onnx.shape_inference.infer_shapes(model)
-    network, kernels = emulated.compile(model, folder, driver, *flags, gpu=gpu)
+    return onnx.shape_inference.infer_shapes(model)
+
+
+def check(table, driver, folder, precision, tolerance, *flags, gpu):
+    """Compares results; returns the forms of the kernels."""
+    network, kernels = emulated.compile(make_model(table), folder, driver, *flags, gpu=gpu)
     driver.reset(kernels, capability=int(gpu[3:5]))
     results = network.run([x for case in table for x in case.inputs])
     assert driver.error == ""
@@ -163,6 +166,19 @@ def test_tensor_cores(precision, gpu, count, driver, tmp_path):
     forms = check(table, driver, tmp_path, precision, tolerance, flag, gpu=gpu)
     # tf32 of 128 elements has no place in shared memory.
     assert sum("tensor cores" in form for form in forms) >= len(table) - (precision == "tf32")
+
+
+@pytest.mark.parametrize("table, tolerance", [([*CASES, *DYNAMIC, *WIDE], 2e-6), (HALVES, 2e-3)])
+def test_fallback(table, tolerance, driver, tmp_path):
+    """A CPU does it in steps, in the same object."""
+    flags = ["--gpu-fallback"]
+    forms = check(table, driver, tmp_path, "fp32", tolerance, *flags, gpu="sm_80")
+    assert len(forms) == len(table)
+    network, _ = emulated.compile(make_model(table), tmp_path, driver, *flags, name="again")
+    driver.reset(devices=0)
+    results = network.run([x for case in table for x in case.inputs])
+    compare(table, results, "fp32", tolerance)
+    assert not any("Launch" in call for call in driver.calls)
 
 
 @pytest.mark.parametrize("gpu", ["sm_70", "sm_80"])

@@ -1,20 +1,18 @@
-"""The caller's stream, device and memory, asynchronous runs and graphs, and
-what is left after a failure of any call of the driver."""
+"""The caller's stream, device and memory, asynchronous runs and graphs."""
 
-import contextlib
 import threading
 
 import emulated
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from test_driver import DEVICE, NO_DEVICE, X, run_fails
+from test_driver import NO_DEVICE, X, run_fails
 from test_driver import make_model as make_small_model
 
 import dlc
 from dlc.model import Call
 
-OPTIONS, OUT_OF_MEMORY = 2, 2
+OPTIONS = 2
 
 
 def make_model(rows="rows", layers=4):
@@ -279,57 +277,6 @@ def test_no_fallback_for_what_is_a_gpus(compiled, driver):
     # It does nothing where there is nothing to wait for.
     network.synchronize()
     network.release()
-
-
-def scenario(network, x, stream):
-    """Runs of all kinds, whose results are checked; `x` is on the device."""
-    for _ in range(3):
-        np.testing.assert_array_equal(network.run([X])[0], 16 * X)
-    for _ in range(2):
-        call = Call(network, [x], stream=stream, asynchronous=True)
-        call()
-        other = Call(network, [X], asynchronous=True)
-        other()
-    network.synchronize()
-    for done in (call, other):
-        np.testing.assert_array_equal(done.take()[0], 16 * X)
-    network.release()
-
-
-# What cannot be given back of a session does not make a run wrong. (cuMemFree
-# frees memory of sessions, too, and the weights.)
-SILENT = {"cuStreamDestroy", "cuEventDestroy", "cuGraphDestroy", "cuGraphExecDestroy"}
-
-
-def test_a_failure_of_each_call(compiled, driver):
-    """Every call that a scenario makes fails once: the run says so, nothing
-    stays behind, and the next run is right."""
-    network, kernels = compiled("static")
-    stream, x = driver.stream(), emulated.DeviceArray(driver, X, offset=4)
-    driver.reset(kernels)
-    scenario(network, x, stream)
-    assert driver.error == ""
-    counts = driver.counts
-    assert len(counts) >= 25 and sum(counts.values()) > 90, counts
-    for name, count in counts.items():
-        for number in range(count):
-            code = OUT_OF_MEMORY if name == "cuMemAlloc" else 999
-            driver.reset(kernels)
-            before = driver.held
-            driver.fail(name, number, code)
-            where = f"{name} {number}"
-            try:
-                scenario(network, x, stream)
-                assert name in (*SILENT, "cuMemFree"), where
-            except dlc.RunError as error:
-                assert name not in SILENT and name in str(error), where
-                assert error.status in (DEVICE, 13)
-                with contextlib.suppress(dlc.RunError):
-                    network.synchronize()
-                network.release()
-            assert driver.error == "", where
-            is_lost = name in (*SILENT, "cuMemFree", "cuModuleUnload", "cuDevicePrimaryCtxRelease")
-            assert driver.held - before == is_lost, where
 
 
 def test_threads_with_streams(compiled, driver):

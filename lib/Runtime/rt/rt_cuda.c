@@ -50,11 +50,49 @@ static struct dlc_rt_cuda_model *find_model(struct dlc_rt_ctx *ctx) {
   return model;
 }
 
-static void pop_context(struct dlc_rt_ctx *ctx,
-                        struct dlc_rt_cuda_model *model) {
+/* Closes all sessions of `list`, which no run has. */
+static void close_sessions(struct dlc_rt_cuda_session *list) {
+  while (list) {
+    struct dlc_rt_cuda_session *next = list->next;
+    dlc_rt_cuda_close_session(list);
+    list = next;
+  }
+}
+
+/* Ends the use of a model: its context is current no more. The last one closes
+ * a model that was released in the meantime. */
+static void leave(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model) {
+  lock(ctx);
+  int is_last = --model->users == 0 && model->is_released;
+  unlock(ctx);
+  if (is_last) {
+    dlc_rt_cuda_close(ctx, model);
+    return;
+  }
   cu_handle context;
   dlc_rt_cuda_failed(ctx, &model->driver, "cuCtxPopCurrent",
                      model->driver.context_pop(&context));
+}
+
+/* Leaves a session to other runs, in `list`; to none where the model was
+ * released. */
+static void put_back(struct dlc_rt_ctx *ctx,
+                     struct dlc_rt_cuda_session *session,
+                     struct dlc_rt_cuda_session **list) {
+  struct dlc_rt_cuda_model *model = session->model;
+  lock(ctx);
+  int is_kept = !model->is_released;
+  if (is_kept) {
+    session->next = *list;
+    *list = session;
+  }
+  unlock(ctx);
+  if (is_kept)
+    return;
+  if (list == &model->pending_sessions)
+    dlc_rt_cuda_failed(ctx, &model->driver, "cuStreamSynchronize",
+                       model->driver.stream_synchronize(session->stream));
+  dlc_rt_cuda_close_session(session);
 }
 
 /* Opens the model if that is still to do, and takes a session that no other
@@ -75,6 +113,8 @@ static struct dlc_rt_cuda_session *begin(struct dlc_rt_ctx *ctx) {
                                 model->driver.context_push(model->context))) {
     model = NULL;
   }
+  if (model)
+    ++model->users;
   int capturing = 0;
   if (model && stream &&
       !dlc_rt_cuda_failed(
@@ -92,7 +132,7 @@ static struct dlc_rt_cuda_session *begin(struct dlc_rt_ctx *ctx) {
   if (!session && ctx->status == DLC_OK)
     session = dlc_rt_cuda_open_session(ctx, model);
   if (!session) {
-    pop_context(ctx, model);
+    leave(ctx, model);
     return NULL;
   }
   session->stream = stream ? stream : session->own_stream;
@@ -144,15 +184,15 @@ static void end(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_session *session) {
   }
   for (struct dlc_rt_cuda_block *b = session->blocks; b; b = b->next)
     b->is_used = 0;
-  if (result == 0) {
-    lock(ctx);
-    session->next = *list;
-    *list = session;
-    unlock(ctx);
-  } else {
+  if (result == 0)
+    put_back(ctx, session, list);
+  else
     dlc_rt_cuda_close_session(session);
-  }
-  pop_context(ctx, model);
+  int32_t status = ctx->status;
+  leave(ctx, model);
+  /* A run that goes on needs its outputs, which one that failed gives back. */
+  if (!waits)
+    ctx->status = status;
 }
 
 /* Runs the model for the CPU where no GPU can: unless the caller's tensors or
@@ -217,28 +257,27 @@ int32_t dlc_rt_cuda_synchronize(struct dlc_rt_ctx *ctx) {
   lock(ctx);
   struct dlc_rt_cuda_model *model = find_model(ctx);
   struct dlc_rt_cuda_session *session = NULL;
-  if (model && !dlc_rt_cuda_failed(ctx, &model->driver, "cuCtxPushCurrent",
-                                   model->driver.context_push(model->context)))
+  if (model &&
+      !dlc_rt_cuda_failed(ctx, &model->driver, "cuCtxPushCurrent",
+                          model->driver.context_push(model->context))) {
+    ++model->users;
     session = take_all(&model->pending_sessions, ctx->options->stream);
-  else
+  } else {
     model = NULL;
+  }
   unlock(ctx);
   if (!model)
     return ctx->status;
   while (session) {
     struct dlc_rt_cuda_session *next = session->next;
     cu_result result = model->driver.event_synchronize(session->event);
-    if (dlc_rt_cuda_failed(ctx, &model->driver, "cuEventSynchronize", result)) {
+    if (dlc_rt_cuda_failed(ctx, &model->driver, "cuEventSynchronize", result))
       dlc_rt_cuda_close_session(session);
-    } else {
-      lock(ctx);
-      session->next = model->free_sessions;
-      model->free_sessions = session;
-      unlock(ctx);
-    }
+    else
+      put_back(ctx, session, &model->free_sessions);
     session = next;
   }
-  pop_context(ctx, model);
+  leave(ctx, model);
   return ctx->status;
 }
 
@@ -256,16 +295,13 @@ int32_t dlc_rt_cuda_release(struct dlc_rt_ctx *ctx) {
          s = s->next)
       dlc_rt_cuda_failed(ctx, driver, "cuEventSynchronize",
                          driver->event_synchronize(s->event));
-    struct dlc_rt_cuda_session *lists[] = {
-        take_all(&model->pending_sessions, NULL),
-        take_all(&model->free_sessions, NULL)};
-    for (int i = 0; i < 2; ++i)
-      while (lists[i]) {
-        struct dlc_rt_cuda_session *session = lists[i];
-        lists[i] = session->next;
-        dlc_rt_cuda_close_session(session);
-      }
-    dlc_rt_cuda_close(ctx, model);
+    close_sessions(take_all(&model->pending_sessions, NULL));
+    close_sessions(take_all(&model->free_sessions, NULL));
+    model->is_released = 1;
+    ++model->users;
+    unlock(ctx);
+    leave(ctx, model);
+    lock(ctx);
   }
   unlock(ctx);
   return ctx->status;
@@ -373,7 +409,7 @@ int32_t dlc_rt_cuda_read(struct dlc_rt_ctx *ctx, void *to, void *from,
                          int64_t bytes) {
   struct dlc_rt_cuda_session *session = ctx->session;
   struct dlc_rt_cuda_driver *driver = &session->model->driver;
-  if (ctx->status == DLC_OK &&
+  if (ctx->status == DLC_OK && bytes != 0 &&
       !dlc_rt_cuda_failed(ctx, driver, "cuMemcpyDtoHAsync",
                           driver->copy_to_host(to, (cu_address)from,
                                                (size_t)bytes, session->stream)))
@@ -388,7 +424,7 @@ void dlc_rt_cuda_write(struct dlc_rt_ctx *ctx, void *to, const void *from,
                        int64_t bytes) {
   struct dlc_rt_cuda_session *session = ctx->session;
   struct dlc_rt_cuda_driver *driver = &session->model->driver;
-  if (ctx->status == DLC_OK)
+  if (ctx->status == DLC_OK && bytes != 0)
     dlc_rt_cuda_failed(ctx, driver, "cuMemcpyHtoDAsync",
                        driver->copy_to_device((cu_address)to, from,
                                               (size_t)bytes, session->stream));

@@ -40,6 +40,8 @@ struct dlc_rt_cuda_desc {
   /* Whether launches follow from the shapes of the inputs alone, so that they
    * can be kept as a graph. */
   int32_t has_graphs;
+  int32_t
+      has_host_work; /* the host computes tensors, for which it has threads */
 };
 
 /* The only memory of a model that runs share. It begins as zeros, which is an
@@ -173,6 +175,8 @@ struct dlc_rt_cuda_model {
   cu_address weights;
   struct dlc_rt_cuda_session *free_sessions;
   struct dlc_rt_cuda_session *pending_sessions; /* their runs may go on */
+  int32_t users;                                /* runs and waits that go on */
+  int32_t is_released;                          /* the last of them closes it */
   cu_handle functions[];
 };
 

@@ -142,9 +142,22 @@ static void capture(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_graph *graph) {
     write_results(ctx, graph->numbers + key_length(ctx));
 }
 
+/* With the threads for what the host computes. */
+static int32_t run_with_threads(struct dlc_rt_ctx *ctx) {
+  const struct dlc_rt_desc *desc = ctx->desc;
+  if (desc->begin_threads)
+    desc->begin_threads(ctx);
+  int32_t status = desc->main(ctx);
+  if (desc->end_threads)
+    desc->end_threads(ctx);
+  return status;
+}
+
 int32_t dlc_rt_cuda_run_main(struct dlc_rt_ctx *ctx) {
   struct dlc_rt_cuda_session *session = ctx->session;
   struct dlc_rt_cuda_driver *driver = &session->model->driver;
+  if (ctx->desc->cuda->has_host_work)
+    return run_with_threads(ctx);
   if (!ctx->desc->cuda->has_graphs || !driver->has_graphs)
     return ctx->desc->main(ctx);
   struct dlc_rt_cuda_graph *graph = find(ctx);

@@ -236,6 +236,7 @@ struct dlc_rt_cuda_model *dlc_rt_cuda_open(struct dlc_rt_ctx *ctx) {
   model->context = model->module = NULL;
   model->weights = 0;
   model->free_sessions = model->pending_sessions = NULL;
+  model->users = model->is_released = 0;
   struct dlc_rt_cuda_driver *driver = &model->driver;
   int failed = dlc_rt_cuda_open_driver(ctx, driver) || open_device(ctx, model);
   if (!failed) {
