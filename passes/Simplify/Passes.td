@@ -105,7 +105,9 @@ def FoldShapes : Simplify_Pass<"dlc-fold-shapes"> {
     %t = onnx.initializer "t" = dense<[0, 40]> : tensor<2xi64>
     %y = onnx.node "Reshape"(%x, %t) : ...
     ```
-    An Expand to the sizes that a tensor has goes away. A shape of two unknown
+    Sizes are followed through nodes: Slice, Range, broadcasts and the rest that a
+    Reshape leaves among them. Those that turn out to be numbers go into types. An
+    Expand to the sizes that a tensor has goes away. A shape of two unknown
     sizes that are not those of the reshaped tensor, in place, stays.
   }];
 }
@@ -248,8 +250,11 @@ def RecognizeAttention : Simplify_Pass<"dlc-recognize-attention"> {
     ```mlir
     %y = onnx.node "Attention"(%q, %k, %v, %mask) {scale = 1.25e-1 : f32} : ...
     ```
-    A mask whose last two sizes are not those of the scores stays. Queries, keys
-    and values that are thirds of one product are split as that.
+    A mask is what is added, or what a Where puts in the place of scores and is too
+    low to leave any of their digits. Its sizes have to be those of the scores, or 1,
+    by their numbers, their names or what they come from; others stay. Along the
+    queries it is expanded, since the operator's engines do not. Queries, keys and
+    values that are thirds of one product are split as that.
   }];
   let options = [ForOpset<>];
 }

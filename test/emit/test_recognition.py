@@ -265,6 +265,40 @@ def test_attention(origin, tmp_path):
     assert "Attention" not in count(emit(model, tmp_path, "--opset=22"))
 
 
+@pytest.mark.parametrize("form", ["keys", "queries and keys", "chosen", "chosen and added"])
+def test_masks_of_unknown_sizes(form, tmp_path):
+    """Made of one number a token, as transformers, tf2onnx and torch do it."""
+    constants = {n: weights(H * D, H * D, seed=i) for i, n in enumerate("abc")}
+    constants |= {"s0": np.array([0, -1, H, D]), "s0j": np.array([0, 0, H * D]),
+                  "twelve": np.array([1, 2]), "three": np.array([1, 3]), "last": np.array([2]),
+                  **scalars(one=1, low=-1e4, lowest=np.finfo(F).min, zero=0)}  # fmt: skip
+    nodes = [node("MatMul", ["x", w], [p]) for w, p in zip("abc", ("q3", "k3", "v3"))]
+    for name, perm in (("q", [0, 2, 1, 3]), ("v", [0, 2, 1, 3]), ("k", [0, 2, 3, 1])):
+        nodes += split(name + "3", name, perm, "s0")
+    nodes += [node("MatMul", ["q", "k"], ["s"]), node("Unsqueeze", ["m", "twelve"], ["keys"])]
+    if form == "queries and keys":
+        nodes += [node("Unsqueeze", ["m", "three"], ["queries"]),
+                  node("Mul", ["keys", "queries"], ["pairs"])]  # fmt: skip
+    pairs = "pairs" if form == "queries and keys" else "keys"
+    if form.startswith("chosen"):
+        nodes += [node("Less", ["keys", "zero"], ["hidden"]),
+                  node("Where", ["hidden", "lowest", "s"], ["w"])]  # fmt: skip
+    else:
+        nodes += [node("Sub", ["one", pairs], ["off"]), node("Mul", ["off", "low"], ["bias"]),
+                  node("Add", ["s", "bias"], ["w"])]  # fmt: skip
+    if form == "chosen and added":
+        nodes += [node("Unsqueeze", ["m", "three"], ["queries"]),
+                  node("Mul", ["keys", "queries"], ["pairs"]), node("Add", ["pairs", "w"], ["ww"])]  # fmt: skip
+    nodes += [node("Softmax", ["ww" if form == "chosen and added" else "w"], ["p"], axis=-1),
+              node("MatMul", ["p", "v"], ["o"]), node("Transpose", ["o"], ["ot"], perm=[0, 2, 1, 3]),
+              node("Reshape", ["ot", "s0j"], ["y"])]  # fmt: skip
+    model = make_model(nodes, {"x": ["b", "s", H * D], "m": ["b", "s"]}, {"y": ["b", "s", H * D]},
+                       constants)  # fmt: skip
+    after = emit(model, tmp_path, "--opset=23")
+    assert count(after)["Attention"] == 1 and count(after)["Softmax"] == 0
+    check_same(model, after)
+
+
 def packed(order, batch_first):
     """Queries, keys and values of one product, as torch's MultiheadAttention
     takes them apart: a transpose, a cut, an axis moved, one element each."""
