@@ -3,6 +3,7 @@ table of the forms."""
 
 import math
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ from onnx import helper
 
 sys.path.append(str(pathlib.Path(__file__).parent))
 
-from emit_common import check_same, count, emit, make_model  # noqa: E402
+from emit_common import DLC, check_same, count, emit, make_model  # noqa: E402
 
 node = helper.make_node
 F = np.float32
@@ -297,6 +298,35 @@ def test_masks_of_unknown_sizes(form, tmp_path):
     after = emit(model, tmp_path, "--opset=23")
     assert count(after)["Attention"] == 1 and count(after)["Softmax"] == 0
     check_same(model, after)
+
+
+def test_sizes_through_positions(tmp_path):
+    """Positions are cut from a table and counted by the run, and the mask is made
+    of them: the sizes are the input's all the way, for both ways to attention."""
+    constants = {n: weights(H * D, H * D, seed=i) for i, n in enumerate("abc")}
+    constants |= {"table": weights(1, 32, H * D), "s0": np.array([0, -1, H, D]), "i0": np.array(0),
+                  "i1": np.array(1), "none": np.array([0]), "one": np.array([1]), "two": np.array([0, 1, 3]),
+                  "three": np.array([0, 1, 2]), "s0j": np.array([0, 0, H * D]),
+                  **scalars(low=-1e4, zero=0, half=0.5)}  # fmt: skip
+    nodes = [node("Shape", ["x"], ["length"], start=1, end=2), node("Squeeze", ["length"], ["n"]),
+             node("Slice", ["table", "none", "length", "one"], ["positions"]),
+             node("Add", ["x", "positions"], ["e"]), node("Range", ["i0", "n", "i1"], ["r"]),
+             node("Unsqueeze", ["r", "two"], ["rows"]), node("Unsqueeze", ["r", "three"], ["columns"]),
+             node("LessOrEqual", ["columns", "rows"], ["seen"]), node("Where", ["seen", "zero", "low"], ["mask"])]  # fmt: skip
+    nodes += [node("MatMul", ["e", w], [p]) for w, p in zip("abc", ("q3", "k3", "v3"))]
+    for name, perm in (("q", [0, 2, 1, 3]), ("v", [0, 2, 1, 3]), ("k", [0, 2, 3, 1])):
+        nodes += split(name + "3", name, perm, "s0")
+    nodes += [node("MatMul", ["q", "k"], ["s"]), node("Mul", ["s", "half"], ["d"]),
+              node("Add", ["d", "mask"], ["w"]), node("Softmax", ["w"], ["p"], axis=-1),
+              node("MatMul", ["p", "v"], ["o"]), node("Transpose", ["o"], ["ot"], perm=[0, 2, 1, 3]),
+              node("Reshape", ["ot", "s0j"], ["y"])]  # fmt: skip
+    model = make_model(nodes, {"x": ["b", "s", H * D]}, {"y": ["b", "s", H * D]}, constants)
+    after = emit(model, tmp_path, "--opset=23")
+    assert count(after)["Attention"] == 1
+    check_same(model, after)
+    done = subprocess.run([DLC, tmp_path / "in.onnx", "-target=sm_80", "--to=tensor"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.count("dlc.attention") == 1
 
 
 def packed(order, batch_first):
