@@ -455,7 +455,8 @@ def RecognizeRotary : Simplify_Pass<"dlc-recognize-rotary"> {
   let summary = "Find rotary position embedding as exporters write it";
   let description = [{
     From operator set 23 on, where both halves of the tables are the same: a
-    constant, or the sine of angles that are joined with themselves.
+    constant, or the sine of angles that are joined with themselves. Where pairs
+    are turned, and of one number each in the tables, it is `interleaved`.
 
     ```mlir
     %a, %b = onnx.node "Split"(%x, %halves) {axis = 3 : i64} : ...
@@ -469,7 +470,8 @@ def RecognizeRotary : Simplify_Pass<"dlc-recognize-rotary"> {
     ```mlir
     %y = onnx.node "RotaryEmbedding"(%x, %cos1, %sin1, %positions) : ...
     ```
-    A batch of unknown size stays, since the operator wants a table for each.
+    A batch gets a table, or positions, for each, also where only the run knows its
+    size. Tables of which the length may be another one stay.
   }];
   let options = [ForOpset<>];
 }
