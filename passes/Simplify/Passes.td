@@ -480,7 +480,9 @@ def CancelQuantizations : Simplify_Pass<"dlc-cancel-quantizations"> {
   let summary = "Remove quantizations that only carry a tensor along";
   let description = [{
     QuantizeLinear of DequantizeLinear with the same step, and with nodes
-    between them that only move elements.
+    between them that only move elements or choose among them: reshapes, slices,
+    pads with 0, MaxPool, Concat and Split of one step, Relu above the lowest
+    integer.
 
     ```mlir
     %f = onnx.node "DequantizeLinear"(%q, %step, %zero) : ...

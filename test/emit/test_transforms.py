@@ -65,12 +65,24 @@ ODD, ODD_PARTS = slices((1, 1))
 QUANT = {"k": np.array(0.1, F), "z": np.array(3, np.uint8), "o": np.array(0.2, F)}
 
 
-def quantized(*between, step="k"):
+def quantized(*between, step="k", zero="z"):
     """Transposed as numbers between two products of bytes."""
-    return [node("QuantizeLinear", ["x", "k", "z"], ["q"]),
-            node("DequantizeLinear", ["q", "k", "z"], ["d"]), *between,
-            node("QuantizeLinear", ["m", step, "z"], ["r"]),
-            node("DequantizeLinear", ["r", step, "z"], ["y"])]  # fmt: skip
+    return [node("QuantizeLinear", ["x", "k", zero], ["q"]),
+            node("DequantizeLinear", ["q", "k", zero], ["d"]), *between,
+            node("QuantizeLinear", ["m", step, zero], ["r"]),
+            node("DequantizeLinear", ["r", step, zero], ["y"])]  # fmt: skip
+
+
+def parts(step):
+    """Split, turned round and joined, each with a pair around it."""
+    nodes = [node("QuantizeLinear", ["x", "k", "z"], ["q"]), node("DequantizeLinear", ["q", "k", "z"], ["d"]),
+             node("Split", ["d", "sizes"], ["a", "b"], axis=1)]  # fmt: skip
+    for name in "ab":
+        nodes += [node("QuantizeLinear", [name, step if name == "b" else "k", "z"], [name + "q"]),
+                  node("DequantizeLinear", [name + "q", step if name == "b" else "k", "z"], [name + "d"])]
+    return nodes + [node("Concat", ["bd", "ad"], ["m"], axis=1),
+                    node("QuantizeLinear", ["m", "k", "z"], ["r"]),
+                    node("DequantizeLinear", ["r", "k", "z"], ["y"])]  # fmt: skip
 
 
 # What it is: nodes, constants, the shapes of x and y, and what is left.
@@ -251,6 +263,26 @@ CASES = {
     "another step stays": (
         quantized(transpose("d", "m", [1, 0]), step="o"), QUANT, [2, 3], [3, 2],
         {"QuantizeLinear": 2, "Transpose": 1, "DequantizeLinear": 2}),
+    "bytes that are padded and chosen": (
+        quantized(node("Pad", ["d", "p"], ["f"]), node("MaxPool", ["f"], ["m"], kernel_shape=[2, 2])),
+        QUANT | {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}, [1, 2, 4, 4], [1, 2, 5, 5],
+        {"QuantizeLinear": 1, "Pad": 1, "MaxPool": 1, "DequantizeLinear": 1}),
+    "a pad with 1 stays": (
+        quantized(node("Pad", ["d", "p", "i"], ["m"])),
+        QUANT | {"p": np.array([0, 1, 0, 1]), "i": F(1)}, [2, 3], [2, 5],
+        {"QuantizeLinear": 2, "Pad": 1, "DequantizeLinear": 2}),
+    "relu above the lowest byte": (
+        quantized(node("Relu", ["d"], ["m"]), zero="z0"), QUANT | {"z0": np.array(0, np.uint8)}, [2, 3],
+        [2, 3], {"QuantizeLinear": 1, "DequantizeLinear": 1}),
+    "relu above others stays": (
+        quantized(node("Relu", ["d"], ["m"])), QUANT, [2, 3], [2, 3],
+        {"QuantizeLinear": 2, "Relu": 1, "DequantizeLinear": 2}),
+    "bytes that are split and joined": (
+        parts("k"), QUANT | {"sizes": np.array([2, 1])}, [2, 3], [2, 3],
+        {"QuantizeLinear": 1, "Split": 1, "Concat": 1, "DequantizeLinear": 1}),
+    "parts of another step stay": (
+        parts("o"), QUANT | {"sizes": np.array([2, 1])}, [2, 3], [2, 3],
+        {"QuantizeLinear": 4, "Split": 1, "Concat": 1, "DequantizeLinear": 4}),
 }  # fmt: skip
 
 
