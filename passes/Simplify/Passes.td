@@ -301,7 +301,7 @@ def MergeSums : Simplify_Pass<"dlc-merge-sums"> {
   let summary = "Make one convolution of a sum of branches";
   let description = [{
     Convolutions of one input whose windows fit into each other, and the input
-    itself or its batch normalisation (RepVGG).
+    itself or its batch normalisation (RepVGG), in whatever order they are added up.
 
     ```mlir
     %a = onnx.node "Conv"(%x, %w3) {pads = array<i64: 1, 1, 1, 1>} : ...
