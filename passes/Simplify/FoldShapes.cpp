@@ -209,12 +209,14 @@ std::optional<Elements> ShapeFolder::evaluate(onnx::NodeOp node) {
                                           : Element());
     return result;
   }
-  if (op == "Cast")
-    return type.getElementTypeBitWidth() >= 32 &&
-                   getElementTypeOrSelf(x.getType()).getIntOrFloatBitWidth() <=
-                       type.getElementTypeBitWidth()
-               ? std::optional(first)
-               : std::nullopt;
+  if (op == "Cast") {
+    Type from = getElementTypeOrSelf(x.getType());
+    if (type.getElementTypeBitWidth() < 32 || !isa<IntegerType>(from) ||
+        from.getIntOrFloatBitWidth() < 32)
+      return std::nullopt;
+    // No tensor has a size that 32 bits do not hold; a number is looked at.
+    return first;
+  }
   if (op == "Expand") {
     if (!type.hasStaticShape() || first.size() != 1)
       return std::nullopt;
@@ -377,6 +379,41 @@ bool ShapeFolder::rewriteGemm(onnx::NodeOp node) {
   return true;
 }
 
+/// Reshape(Softmax(Flatten(x)), sizes of x) as Softmax(x), for the last axis:
+/// how sets up to 12 are raised.
+bool ShapeFolder::rewriteSoftmax(onnx::NodeOp node) {
+  auto softmax = node.getOperand(0).getDefiningOp<onnx::NodeOp>();
+  if (!softmax || !softmax.getDomain().empty() ||
+      !softmax.getResult(0).hasOneUse() ||
+      !llvm::is_contained({"Softmax", "LogSoftmax", "Hardmax"},
+                          softmax.getOpType()) ||
+      toAxis(softmax.getInt("axis", -1), 2) != 1)
+    return false;
+  onnx::NodeOp flat = producerOf(softmax.getOperand(0), "Flatten");
+  const Elements *found = find(node.getOperand(1));
+  if (!flat || !found || node.getInt("allowzero", 0))
+    return false;
+  Value x = flat.getOperand(0);
+  int64_t rank = rankOf(x), axis = flat.getInt("axis", 1);
+  Elements wanted = *found;
+  if (rank < 1 || (axis < 0 ? axis + rank : axis) != rank - 1 ||
+      int64_t(wanted.size()) != rank)
+    return false;
+  for (int64_t i = 0; i < rank; ++i)
+    if (!(wanted[i] == sizeOf(x, i)))
+      return false;
+  PatternRewriter rewriter(node.getContext());
+  NodeBuilder make(rewriter, node);
+  remarkDone(softmax.getLoc(), "dlc-fold-shapes") << "needs no reshapes";
+  onnx::NodeOp whole =
+      make.makeMany(softmax.getOpType(), x, node.getResult(0).getType(),
+                    "whole", make.attr("axis", int64_t(-1)));
+  whole->setLoc(softmax.getLoc());
+  whole.setOutputNamesAttr(node.getOutputNames());
+  node.getResult(0).replaceAllUsesWith(whole.getResult(0));
+  return true;
+}
+
 /// Expand to the sizes that the tensor has.
 bool ShapeFolder::rewriteExpand(onnx::NodeOp node) {
   const Elements *wanted = find(node.getOperand(1));
@@ -441,7 +478,7 @@ void ShapeFolder::visit(Block &block) {
       visit(region.front());
     bool isGone = false;
     if (node.isOp("Reshape") && node.getNumOperands() == 2) {
-      isGone = rewriteGemm(node);
+      isGone = rewriteGemm(node) || rewriteSoftmax(node);
       if (!isGone)
         rewriteReshape(node);
     }

@@ -70,6 +70,7 @@ private:
   bool rewrite(onnx::NodeOp node, const Elements &elements);
   void rewriteReshape(onnx::NodeOp node);
   bool rewriteGemm(onnx::NodeOp node);
+  bool rewriteSoftmax(onnx::NodeOp node);
   bool rewriteExpand(onnx::NodeOp node);
   void refineType(mlir::Value value);
 

@@ -210,3 +210,36 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y, %z : tensor<?x?x?x4xf32>, tensor<?x?x?x4xf32>
   }
 }
+
+// -----
+
+// How a Softmax of set 11 is raised.
+// CHECK-LABEL: onnx.graph
+// CHECK-NEXT: %y = onnx.node "Softmax"(%x) {axis = -1 : i64}
+// CHECK-NEXT: onnx.return %y
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x3x?xf32>, %z "z" : tensor<?x3x?xf32>) -> ("y") {
+    %s = onnx.node "Shape"(%x) : (tensor<?x3x?xf32>) -> ("s" : tensor<3xi64>)
+    %f = onnx.node "Flatten"(%x) {axis = 2 : i64} : (tensor<?x3x?xf32>) -> ("f" : tensor<?x?xf32>)
+    %p = onnx.node "Softmax"(%f) {axis = -1 : i64} : (tensor<?x?xf32>) -> ("p" : tensor<?x?xf32>)
+    %y = onnx.node "Reshape"(%p, %s) : (tensor<?x?xf32>, tensor<3xi64>) -> ("y" : tensor<?x3x?xf32>)
+    onnx.return %y : tensor<?x3x?xf32>
+  }
+}
+
+// -----
+
+// To the sizes of something else.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Flatten"
+// CHECK: "Softmax"
+// CHECK: "Reshape"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x3x?xf32>, %z "z" : tensor<?x3x?xf32>) -> ("y") {
+    %s = onnx.node "Shape"(%z) : (tensor<?x3x?xf32>) -> ("s" : tensor<3xi64>)
+    %f = onnx.node "Flatten"(%x) {axis = 2 : i64} : (tensor<?x3x?xf32>) -> ("f" : tensor<?x?xf32>)
+    %p = onnx.node "Softmax"(%f) {axis = -1 : i64} : (tensor<?x?xf32>) -> ("p" : tensor<?x?xf32>)
+    %y = onnx.node "Reshape"(%p, %s) : (tensor<?x?xf32>, tensor<3xi64>) -> ("y" : tensor<?x3x?xf32>)
+    onnx.return %y : tensor<?x3x?xf32>
+  }
+}

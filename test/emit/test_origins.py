@@ -218,7 +218,7 @@ def ln_of_paddle(g):
 def ln_of_jax(g):
     """The mean of squares less the square of the mean, a reciprocal root."""
     m = g("ReduceMean", "x", LAST)
-    v = g("Sub", g("ReduceMean", g("Mul", "x", "x"), LAST), g("Mul", m, m))
+    v = g("Max", F(0), g("Sub", g("ReduceMean", g("Mul", "x", "x"), LAST), g("Mul", m, m)))
     k = g("Mul", g("Reciprocal", g("Sqrt", g("Add", v, F(1e-6)))), weights(8))
     return g("Add", g("Mul", g("Sub", "x", m), k), weights(8, seed=1))
 

@@ -329,6 +329,35 @@ def test_sizes_through_positions(tmp_path):
     assert done.stdout.count("dlc.attention") == 1
 
 
+@pytest.mark.parametrize("axis", [-1, 2])
+def test_attention_of_paddle(axis, tmp_path):
+    """As paddle2onnx writes that of PP-OCR: one product, parts of a leading axis,
+    sizes as int32, and the Softmax of set 11, which flattens. A Softmax over two
+    axes is another one."""
+    constants = {"w": weights(H * D, 3 * H * D), "n0": np.array([0]), "i1": np.array([1]),
+                 "i2": np.array([2]), "i3": np.array([3]), "hd": np.array([3, H, D]),
+                 "width": np.array([H * D], np.int32), "inv": F([0.5])}  # fmt: skip
+    nodes = [node("MatMul", ["x", "w"], ["m"]), node("Shape", ["x"], ["s64"]),
+             node("Cast", ["s64"], ["s32"], to=6), node("Slice", ["s32", "i1", "i2"], ["n"]),
+             node("Cast", ["n"], ["length"], to=7),
+             node("Concat", ["n0", "length", "hd"], ["five"], axis=0),
+             node("Reshape", ["m", "five"], ["r"]), node("Transpose", ["r"], ["t"], perm=[2, 0, 3, 1, 4])]  # fmt: skip
+    for name, begin, end in (("q", "n0", "i1"), ("k", "i1", "i2"), ("v", "i2", "i3")):
+        nodes += [node("Slice", ["t", begin, end, "n0"], [name + "s"]),
+                  node("Squeeze", [name + "s"], [name], axes=[0])]  # fmt: skip
+    nodes += [node("Mul", ["q", "inv"], ["qi"]), node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]),
+              node("MatMul", ["qi", "kt"], ["sc"]), node("Softmax", ["sc"], ["p"], axis=3 if axis == -1 else 2),
+              node("MatMul", ["p", "v"], ["o"]), node("Transpose", ["o"], ["ot"], perm=[0, 2, 1, 3]),
+              node("Cast", ["width"], ["w64"], to=7),
+              node("Concat", ["n0", "length", "w64"], ["three"], axis=0),
+              node("Reshape", ["ot", "three"], ["y"])]  # fmt: skip
+    model = make_model(nodes, {"x": ["b", "s", H * D]}, {"y": ["b", "s", H * D]}, constants, opset=11)
+    after = emit(model, tmp_path, "--opset=23")
+    assert count(after)["Attention"] == (axis == -1)
+    assert count(after)["Softmax"] == (axis != -1)
+    check_same(model, after)
+
+
 def packed(order, batch_first):
     """Queries, keys and values of one product, as torch's MultiheadAttention
     takes them apart: a transpose, a cut, an axis moved, one element each."""
