@@ -1,6 +1,6 @@
 // RUN: dlc-opt %s -dlc-fuse-elementwise | FileCheck %s
 // RUN: dlc-opt %s -dlc-fuse-elementwise=limit=3 | FileCheck %s --check-prefix=LIMIT
-// RUN: dlc-opt %s -dlc-fuse-elementwise --remark-format=emitRemark --remarks-filter=fuse-elementwise -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: dlc-opt %s -dlc-fuse-elementwise --remark-format=emitRemark --remarks-filter=".*" -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
 // REMARK-DAG: "repeated for 2 users: computing it there takes 2359296 cycles, storing it for that 4325876"
 // REMARK-DAG: "fused into '': computing it there takes 72 cycles, storing it for that 532"
