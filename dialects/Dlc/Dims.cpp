@@ -75,6 +75,18 @@ bool dlc::areEqualSizes(OpFoldResult a, OpFoldResult b) {
       OperationEquivalence::IgnoreLocations);
 }
 
+bool dlc::isLeastOf(OpFoldResult size, OpFoldResult bound) {
+  auto value = dyn_cast<Value>(size);
+  auto least = value ? value.getDefiningOp<arith::MinSIOp>() : arith::MinSIOp();
+  if (!least)
+    return false;
+  for (unsigned i : {0, 1})
+    if (getConstantIntValue(least->getOperand(i)).value_or(0) > 0 &&
+        areEqualSizes(least->getOperand(1 - i), bound))
+      return true;
+  return false;
+}
+
 SmallVector<Value> dlc::getDynamicSizes(ArrayRef<OpFoldResult> sizes) {
   SmallVector<Value> values;
   for (OpFoldResult size : sizes)
@@ -126,9 +138,11 @@ static OpFoldResult broadcastSize(OpBuilder &builder, Location loc,
     if (i < 0)
       continue;
     OpFoldResult size = getDim(builder, loc, operand, i);
-    if (isConstantIntValue(size, 1) || areEqualSizes(known, size))
+    if (isConstantIntValue(size, 1) || areEqualSizes(known, size) ||
+        isLeastOf(size, known))
       continue;
-    if (isConstantIntValue(known, 1) || getConstantIntValue(size)) {
+    if (isConstantIntValue(known, 1) || getConstantIntValue(size) ||
+        isLeastOf(known, size)) {
       known = size;
       continue;
     }

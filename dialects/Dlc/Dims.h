@@ -29,6 +29,10 @@ getDynamicSizes(mlir::ArrayRef<mlir::OpFoldResult> sizes);
 /// True if the two sizes are provably equal.
 DLC_API bool areEqualSizes(mlir::OpFoldResult a, mlir::OpFoldResult b);
 
+/// True if `size` is the smaller one of `bound` and a number above 0. What
+/// broadcasts with `bound` then has that size.
+DLC_API bool isLeastOf(mlir::OpFoldResult size, mlir::OpFoldResult bound);
+
 /// Integer arithmetic on sizes, folded where static.
 DLC_API mlir::OpFoldResult addSizes(mlir::OpBuilder &builder,
                                     mlir::Location loc, mlir::OpFoldResult a,

@@ -70,6 +70,7 @@ private:
   /// passes of others.
   std::vector<std::string> running;
   std::string failed;
+  std::string lost; ///< the one that left no @main
   unsigned errors = 0;
 };
 

@@ -31,7 +31,8 @@ struct PluginDiagnostics::Follower : PassInstrumentation {
   Follower(PluginDiagnostics &owner, ArrayRef<PluginUse> plugins)
       : owner(owner), plugins(plugins) {}
 
-  void runBeforePass(Pass *pass, Operation *) override {
+  void runBeforePass(Pass *pass, Operation *op) override {
+    hasMain = findMain(op);
     auto [it, isNew] = names.try_emplace(pass);
     if (isNew)
       if (const Plugin *plugin = findPlugin(pass, plugins))
@@ -42,13 +43,25 @@ struct PluginDiagnostics::Follower : PassInstrumentation {
     owner.running.push_back(it->second);
     setRunning();
   }
-  void runAfterPass(Pass *, Operation *) override { leave(); }
+  void runAfterPass(Pass *, Operation *op) override {
+    // Valid, but nothing that a later pass could do without.
+    if (hasMain && !findMain(op) && owner.lost.empty())
+      owner.lost = owner.running.back();
+    leave();
+  }
   void runAfterPassFailed(Pass *, Operation *) override {
     if (owner.failed.empty())
       owner.failed = owner.running.back();
     leave();
   }
 
+  /// Whether the module of what a pass runs on has what it is about.
+  static bool findMain(Operation *op) {
+    auto module = dyn_cast<ModuleOp>(op);
+    if (!module)
+      module = op->getParentOfType<ModuleOp>();
+    return module && module.lookupSymbol("main");
+  }
   void leave() {
     owner.running.pop_back();
     setRunning();
@@ -60,6 +73,7 @@ struct PluginDiagnostics::Follower : PassInstrumentation {
 
   PluginDiagnostics &owner;
   ArrayRef<PluginUse> plugins;
+  bool hasMain = false;
   DenseMap<const Pass *, std::string> names;
 };
 
@@ -74,6 +88,8 @@ PluginDiagnostics::PluginDiagnostics(MLIRContext &context,
       ++errors;
       if (!running.empty() && !running.back().empty())
         said << " [" << running.back() << "]";
+      else if (!lost.empty())
+        said << " [@main is gone since " << lost << "]";
     }
     return failure(); // the next handler prints it
   });

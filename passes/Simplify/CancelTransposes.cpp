@@ -75,7 +75,7 @@ static std::optional<SmallVector<unsigned>> readData(onnx::NodeOp node) {
       if (isa<NoneType>(operand.getType()) || (isOfOne(operand) && i > 0))
         continue;
       bool isAlike = rankOf(operand) == rank ||
-                     (constantOf(operand) && rankOf(operand) < rank);
+                     (isConstantTree(operand) && rankOf(operand) < rank);
       if (!isAlike)
         return std::nullopt;
       data.push_back(i);
@@ -177,7 +177,8 @@ std::optional<Permutation> Area::choose() {
     for (unsigned i : data)
       if (auto found =
               permutationOf(producerOf(node.getOperand(i), "Transpose")))
-        if (found->size() == size_t(rankOf(node.getResult(0))) &&
+        if (!isConstantTree(node.getOperand(i)) &&
+            found->size() == size_t(rankOf(node.getResult(0))) &&
             !llvm::is_contained(candidates, *found))
           candidates.push_back(*found);
   }
@@ -199,7 +200,7 @@ int64_t Area::count(ArrayRef<int64_t> permutation) {
     SmallVector<unsigned> data = *readData(node);
     for (unsigned i : data) {
       Value value = node.getOperand(i);
-      if (isInside(value.getDefiningOp()) || constantOf(value) ||
+      if (isInside(value.getDefiningOp()) || isConstantTree(value) ||
           !seen.insert(value).second)
         continue;
       onnx::NodeOp transpose = producerOf(value, "Transpose");
@@ -234,7 +235,7 @@ Value Area::turnOperand(Value value, onnx::NodeOp user) {
   if (permutationOf(transpose) == permutation)
     return turned[value] = transpose.getOperand(0);
   Weights make(*rewriter, user);
-  if (constantOf(value)) {
+  if (isConstantTree(value)) {
     // Of lower rank its axes are the last ones. Not kept: it stands at the
     // place of this user.
     size_t kept = permutation.size();

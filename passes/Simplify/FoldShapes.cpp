@@ -31,6 +31,9 @@ const Elements *ShapeFolder::find(Value value) {
   if (auto it = known.find(value); it != known.end())
     return &it->second;
   auto ints = intsOf(value);
+  if (auto bits = numbersOf(value);
+      bits && getElementTypeOrSelf(value.getType()).isInteger(1))
+    ints.emplace(bits->begin(), bits->end());
   if (!ints || ints->size() > kMostElements || rankOf(value) > 1)
     return nullptr;
   Elements elements;
@@ -85,6 +88,10 @@ static Element combine(StringRef op, Element a, Element b) {
     return Element::of(0);
   if ((op == "Min" || op == "Max") && a == b)
     return a;
+  if (op == "Min" && a.isNumber() && a.number >= 0 && b.kind == Element::Size)
+    return Element::least(a.number, b);
+  if (op == "Min" && b.isNumber() && b.number >= 0 && a.kind == Element::Size)
+    return Element::least(b.number, a);
   return {};
 }
 
@@ -202,12 +209,14 @@ std::optional<Elements> ShapeFolder::evaluate(onnx::NodeOp node) {
                                           : Element());
     return result;
   }
-  if (op == "Cast")
-    return type.getElementTypeBitWidth() >= 32 &&
-                   getElementTypeOrSelf(x.getType()).getIntOrFloatBitWidth() <=
-                       type.getElementTypeBitWidth()
-               ? std::optional(first)
-               : std::nullopt;
+  if (op == "Cast") {
+    Type from = getElementTypeOrSelf(x.getType());
+    if (type.getElementTypeBitWidth() < 32 || !isa<IntegerType>(from) ||
+        from.getIntOrFloatBitWidth() < 32)
+      return std::nullopt;
+    // No tensor has a size that 32 bits do not hold; a number is looked at.
+    return first;
+  }
   if (op == "Expand") {
     if (!type.hasStaticShape() || first.size() != 1)
       return std::nullopt;
@@ -370,6 +379,41 @@ bool ShapeFolder::rewriteGemm(onnx::NodeOp node) {
   return true;
 }
 
+/// Reshape(Softmax(Flatten(x)), sizes of x) as Softmax(x), for the last axis:
+/// how sets up to 12 are raised.
+bool ShapeFolder::rewriteSoftmax(onnx::NodeOp node) {
+  auto softmax = node.getOperand(0).getDefiningOp<onnx::NodeOp>();
+  if (!softmax || !softmax.getDomain().empty() ||
+      !softmax.getResult(0).hasOneUse() ||
+      !llvm::is_contained({"Softmax", "LogSoftmax", "Hardmax"},
+                          softmax.getOpType()) ||
+      toAxis(softmax.getInt("axis", -1), 2) != 1)
+    return false;
+  onnx::NodeOp flat = producerOf(softmax.getOperand(0), "Flatten");
+  const Elements *found = find(node.getOperand(1));
+  if (!flat || !found || node.getInt("allowzero", 0))
+    return false;
+  Value x = flat.getOperand(0);
+  int64_t rank = rankOf(x), axis = flat.getInt("axis", 1);
+  Elements wanted = *found;
+  if (rank < 1 || (axis < 0 ? axis + rank : axis) != rank - 1 ||
+      int64_t(wanted.size()) != rank)
+    return false;
+  for (int64_t i = 0; i < rank; ++i)
+    if (!(wanted[i] == sizeOf(x, i)))
+      return false;
+  PatternRewriter rewriter(node.getContext());
+  NodeBuilder make(rewriter, node);
+  remarkDone(softmax.getLoc(), "dlc-fold-shapes") << "needs no reshapes";
+  onnx::NodeOp whole =
+      make.makeMany(softmax.getOpType(), x, node.getResult(0).getType(),
+                    "whole", make.attr("axis", int64_t(-1)));
+  whole->setLoc(softmax.getLoc());
+  whole.setOutputNamesAttr(node.getOutputNames());
+  node.getResult(0).replaceAllUsesWith(whole.getResult(0));
+  return true;
+}
+
 /// Expand to the sizes that the tensor has.
 bool ShapeFolder::rewriteExpand(onnx::NodeOp node) {
   const Elements *wanted = find(node.getOperand(1));
@@ -385,11 +429,47 @@ bool ShapeFolder::rewriteExpand(onnx::NodeOp node) {
   return true;
 }
 
-void ShapeFolder::visit(Block &block) {
+/// Puts the sizes that are numbers into the type. What a graph ends with keeps
+/// the type that was declared.
+void ShapeFolder::refineType(Value value) {
+  RankedTensorType type = tensorOf(value);
+  if (!type)
+    return;
+  SmallVector<int64_t> shape(type.getShape());
+  for (auto [axis, size] : llvm::enumerate(shape))
+    if (Element element = sizeOf(value, axis);
+        element.isNumber() && element.number >= 0)
+      size = element.number;
+  auto isEnd = [](Operation *user) {
+    return user->hasTrait<OpTrait::IsTerminator>();
+  };
+  if (shape != type.getShape() && llvm::none_of(value.getUsers(), isEnd))
+    value.setType(type.clone(shape));
+}
+
+const Elements *ShapeFolder::learn(onnx::NodeOp node) {
+  for (Value result : node.getResults())
+    for (int64_t axis = 0; axis < rankOf(result); ++axis)
+      (void)sizeOf(result, axis);
+  std::optional<Elements> elements = evaluate(node);
+  if (!elements)
+    return nullptr;
+  Type type = getElementTypeOrSelf(node.getResult(0).getType());
+  for (Element &element : *elements)
+    if (element.isNumber() && !holds(type, element.number))
+      element = Element();
+  return &(known[node.getResult(0)] = *elements);
+}
+
+void ShapeFolder::learnArguments(Block &block) {
   for (BlockArgument argument : block.getArguments())
-    if (block.getParentOp() == graph)
-      for (int64_t axis = 0; axis < rankOf(argument); ++axis)
-        (void)sizeOf(argument, axis);
+    for (int64_t axis = 0; axis < rankOf(argument); ++axis)
+      (void)sizeOf(argument, axis);
+}
+
+void ShapeFolder::visit(Block &block) {
+  if (block.getParentOp() == graph)
+    learnArguments(block);
   for (Operation &op : llvm::make_early_inc_range(block)) {
     auto node = dyn_cast<onnx::NodeOp>(op);
     if (!node)
@@ -398,7 +478,7 @@ void ShapeFolder::visit(Block &block) {
       visit(region.front());
     bool isGone = false;
     if (node.isOp("Reshape") && node.getNumOperands() == 2) {
-      isGone = rewriteGemm(node);
+      isGone = rewriteGemm(node) || rewriteSoftmax(node);
       if (!isGone)
         rewriteReshape(node);
     }
@@ -406,20 +486,14 @@ void ShapeFolder::visit(Block &block) {
       node.erase();
       continue;
     }
-    // In order, so that no later trace goes far back.
     for (Value result : node.getResults())
-      for (int64_t axis = 0; axis < rankOf(result); ++axis)
-        (void)sizeOf(result, axis);
-    std::optional<Elements> elements = evaluate(node);
-    if (!elements)
-      continue;
-    Type type = getElementTypeOrSelf(node.getResult(0).getType());
-    for (Element &element : *elements)
-      if (element.isNumber() && !holds(type, element.number))
-        element = Element();
-    known[node.getResult(0)] = *elements;
-    if (rewrite(node, *elements)) {
+      refineType(result);
+    const Elements *elements = learn(node);
+    if (elements && rewrite(node, Elements(*elements))) {
+      // Another value may come to lie where this one did.
       known.erase(node.getResult(0));
+      for (int64_t axis = 0; axis < rankOf(node.getResult(0)); ++axis)
+        sizes.erase({node.getResult(0), axis});
       node.erase();
     }
   }

@@ -136,43 +136,144 @@ static Value makeIdentity(NodeBuilder &make, RankedTensorType type) {
                                      attribute, IntegerAttr());
 }
 
+/// The normalisation of x that `value` is.
+static onnx::NodeOp readNorm(Value value, Value x) {
+  onnx::NodeOp norm = soleProducerOf(value, "BatchNormalization");
+  return norm && norm.getOperand(0) == x &&
+                 llvm::all_of(norm.getOperands().drop_front(), isConstantTree)
+             ? norm
+             : onnx::NodeOp();
+}
+
+/// Whether `other` is what a convolution is of, or its normalisation, and its
+/// window can hold the identity.
+static bool takesIdentity(onnx::NodeOp conv, Value other) {
+  Value x = conv.getOperand(0);
+  if (other != x && !readNorm(other, x))
+    return false;
+  auto window = readWindow(conv);
+  RankedTensorType weights = tensorOf(conv.getOperand(1));
+  if (!window || !weights.getElementType().isF32() ||
+      conv.getResult(0).getType() != x.getType() ||
+      weights.getDimSize(0) != weights.getDimSize(1) * window->group)
+    return false;
+  size_t n = window->kernel.size();
+  for (size_t k = 0; k < n; ++k)
+    if (window->kernel[k] % 2 != 1 || window->strides[k] != 1 ||
+        window->pads[k] != window->kernel[k] / 2 * window->dilations[k] ||
+        window->pads[n + k] != window->pads[k])
+      return false;
+  return true;
+}
+
 /// Conv(x) + BatchNormalization(x), or + x, with a convolution of the same
 /// window in front of the other one, so that the two above become one.
 static LogicalResult convolveIdentity(onnx::NodeOp add,
                                       PatternRewriter &rewriter) {
   for (unsigned i : {0, 1}) {
     onnx::NodeOp conv = soleProducerOf(add.getOperand(i), "Conv");
-    if (!conv)
+    if (!conv || !takesIdentity(conv, add.getOperand(1 - i)))
       continue;
-    Value x = conv.getOperand(0), other = add.getOperand(1 - i);
-    onnx::NodeOp norm = soleProducerOf(other, "BatchNormalization");
-    bool isNorm = norm && norm.getOperand(0) == x &&
-                  llvm::all_of(norm.getOperands().drop_front(), isConstantTree);
-    auto window = readWindow(conv);
-    RankedTensorType weights = tensorOf(conv.getOperand(1));
-    if ((!isNorm && other != x) || !window ||
-        !weights.getElementType().isF32() ||
-        conv.getResult(0).getType() != x.getType() ||
-        weights.getDimSize(0) != weights.getDimSize(1) * window->group)
-      continue;
-    size_t n = window->kernel.size();
-    bool isCentred = true;
-    for (size_t k = 0; k < n; ++k)
-      isCentred &=
-          window->kernel[k] % 2 == 1 && window->strides[k] == 1 &&
-          window->pads[k] == window->kernel[k] / 2 * window->dilations[k] &&
-          window->pads[n + k] == window->pads[k];
-    if (!isCentred)
-      continue;
-    NodeBuilder make(rewriter, isNorm ? norm : add);
-    Value same = make.make("Conv", {x, makeIdentity(make, weights)},
-                           x.getType(), "identity", withAttributes(conv, {}));
-    if (isNorm)
+    Value x = conv.getOperand(0);
+    onnx::NodeOp norm = readNorm(add.getOperand(1 - i), x);
+    NodeBuilder make(rewriter, norm ? norm : add);
+    Value same =
+        make.make("Conv", {x, makeIdentity(make, tensorOf(conv.getOperand(1)))},
+                  x.getType(), "identity", withAttributes(conv, {}));
+    if (norm)
       rewriter.modifyOpInPlace(norm, [&] { norm.setOperand(0, same); });
     else
       rewriter.modifyOpInPlace(add, [&] { add.setOperand(1 - i, same); });
     return success();
   }
+  return failure();
+}
+
+/// Whether the sum of two values becomes one convolution above.
+static bool areMergeable(Value a, Value b) {
+  onnx::NodeOp convs[] = {soleProducerOf(a, "Conv"), soleProducerOf(b, "Conv")};
+  if (convs[0] && convs[1]) {
+    if (a == b || convs[0].getOperand(0) != convs[1].getOperand(0) ||
+        a.getType() != b.getType())
+      return false;
+    auto x = readWindow(convs[0]), y = readWindow(convs[1]);
+    return x && y && (fit(*x, *y) || fit(*y, *x));
+  }
+  return convs[0]   ? takesIdentity(convs[0], b)
+         : convs[1] ? takesIdentity(convs[1], a)
+                    : false;
+}
+
+static bool isSum(Operation *op) {
+  auto node = dyn_cast_if_present<onnx::NodeOp>(op);
+  return node && node.getDomain().empty() &&
+         (node.isOp("Add") || node.isOp("Sum"));
+}
+
+/// What a tree of sums adds up; nothing beyond a number that no network has.
+static bool collectTerms(onnx::NodeOp sum, SmallVectorImpl<Value> &terms) {
+  constexpr size_t kMostTerms = 16;
+  for (Value operand : sum.getOperands()) {
+    if (operand.hasOneUse() && isSum(operand.getDefiningOp()) &&
+        operand.getType() == sum.getResult(0).getType()) {
+      if (!collectTerms(operand.getDefiningOp<onnx::NodeOp>(), terms))
+        return false;
+    } else {
+      terms.push_back(operand);
+    }
+    if (terms.size() > kMostTerms)
+      return false;
+  }
+  return true;
+}
+
+/// Has two branches that become one stand beside each other, whatever the order
+/// in which all of them are added up.
+static LogicalResult regroup(onnx::NodeOp root, PatternRewriter &rewriter) {
+  Value result = root.getResult(0);
+  if (!tensorOf(result))
+    return failure();
+  if (result.hasOneUse() && isSum(*result.user_begin()) &&
+      (*result.user_begin())->getResult(0).getType() == result.getType())
+    return rewriter.notifyMatchFailure(root, "a part of a larger sum");
+  SmallVector<Value> terms;
+  if (!collectTerms(root, terms))
+    return rewriter.notifyMatchFailure(root, "too many branches");
+  for (size_t i = 0; i < terms.size(); ++i)
+    for (size_t j = i + 1; j < terms.size(); ++j) {
+      if (!areMergeable(terms[i], terms[j]))
+        continue;
+      auto user = [](Value value) {
+        return value.hasOneUse() ? *value.user_begin() : nullptr;
+      };
+      Operation *both =
+          soleProducerOf(terms[i], "Conv") ? user(terms[i]) : user(terms[j]);
+      if (both && cast<onnx::NodeOp>(both).isOp("Add") &&
+          llvm::is_contained(both->getOperands(), terms[i]) &&
+          llvm::is_contained(both->getOperands(), terms[j]))
+        continue;
+      NodeBuilder make(rewriter, root);
+      SmallVector<Value> rest;
+      for (size_t k = 0; k < terms.size(); ++k)
+        if (k != i && k != j)
+          rest.push_back(terms[k]);
+      if (rest.empty()) {
+        make.replace("Add", {terms[i], terms[j]});
+        return success();
+      }
+      Value sum =
+          make.make("Add", {terms[i], terms[j]}, result.getType(), "sum");
+      if (root.isOp("Sum") && root.getNumOperands() == terms.size() &&
+          rest.size() > 1) {
+        rest.insert(rest.begin(), sum);
+        make.replace("Sum", rest);
+        return success();
+      }
+      for (Value term : ArrayRef(rest).drop_back())
+        sum = make.make("Add", {sum, term}, result.getType(), "sum");
+      make.replace("Add", {sum, rest.back()});
+      return success();
+    }
   return failure();
 }
 
@@ -183,6 +284,8 @@ struct MergeSumsPass : dlc::impl::MergeSumsBase<MergeSumsPass> {
     RewritePatternSet patterns(&getContext());
     patterns.add<FunctionPattern<mergeConvs>>(&getContext(), "Add", 2);
     patterns.add<FunctionPattern<convolveIdentity>>(&getContext(), "Add", 1);
+    for (StringRef op : {"Add", "Sum"})
+      patterns.add<FunctionPattern<regroup>>(&getContext(), op, 1);
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

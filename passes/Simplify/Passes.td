@@ -105,7 +105,9 @@ def FoldShapes : Simplify_Pass<"dlc-fold-shapes"> {
     %t = onnx.initializer "t" = dense<[0, 40]> : tensor<2xi64>
     %y = onnx.node "Reshape"(%x, %t) : ...
     ```
-    An Expand to the sizes that a tensor has goes away. A shape of two unknown
+    Sizes are followed through nodes: Slice, Range, broadcasts and the rest that a
+    Reshape leaves among them. Those that turn out to be numbers go into types. An
+    Expand to the sizes that a tensor has goes away. A shape of two unknown
     sizes that are not those of the reshaped tensor, in place, stays.
   }];
 }
@@ -248,8 +250,11 @@ def RecognizeAttention : Simplify_Pass<"dlc-recognize-attention"> {
     ```mlir
     %y = onnx.node "Attention"(%q, %k, %v, %mask) {scale = 1.25e-1 : f32} : ...
     ```
-    A mask whose last two sizes are not those of the scores stays. Queries, keys
-    and values that are thirds of one product are split as that.
+    A mask is what is added, or what a Where puts in the place of scores and is too
+    low to leave any of their digits. Its sizes have to be those of the scores, or 1,
+    by their numbers, their names or what they come from; others stay. Along the
+    queries it is expanded, since the operator's engines do not. Queries, keys and
+    values that are thirds of one product are split as that.
   }];
   let options = [ForOpset<>];
 }
@@ -296,7 +301,7 @@ def MergeSums : Simplify_Pass<"dlc-merge-sums"> {
   let summary = "Make one convolution of a sum of branches";
   let description = [{
     Convolutions of one input whose windows fit into each other, and the input
-    itself or its batch normalisation (RepVGG).
+    itself or its batch normalisation (RepVGG), in whatever order they are added up.
 
     ```mlir
     %a = onnx.node "Conv"(%x, %w3) {pads = array<i64: 1, 1, 1, 1>} : ...
@@ -450,7 +455,8 @@ def RecognizeRotary : Simplify_Pass<"dlc-recognize-rotary"> {
   let summary = "Find rotary position embedding as exporters write it";
   let description = [{
     From operator set 23 on, where both halves of the tables are the same: a
-    constant, or the sine of angles that are joined with themselves.
+    constant, or the sine of angles that are joined with themselves. Where pairs
+    are turned, and of one number each in the tables, it is `interleaved`.
 
     ```mlir
     %a, %b = onnx.node "Split"(%x, %halves) {axis = 3 : i64} : ...
@@ -464,7 +470,8 @@ def RecognizeRotary : Simplify_Pass<"dlc-recognize-rotary"> {
     ```mlir
     %y = onnx.node "RotaryEmbedding"(%x, %cos1, %sin1, %positions) : ...
     ```
-    A batch of unknown size stays, since the operator wants a table for each.
+    A batch gets a table, or positions, for each, also where only the run knows its
+    size. Tables of which the length may be another one stay.
   }];
   let options = [ForOpset<>];
 }
@@ -473,7 +480,9 @@ def CancelQuantizations : Simplify_Pass<"dlc-cancel-quantizations"> {
   let summary = "Remove quantizations that only carry a tensor along";
   let description = [{
     QuantizeLinear of DequantizeLinear with the same step, and with nodes
-    between them that only move elements.
+    between them that only move elements or choose among them: reshapes, slices,
+    pads with 0, MaxPool, Concat and Split of one step, Relu above the lowest
+    integer.
 
     ```mlir
     %f = onnx.node "DequantizeLinear"(%q, %step, %zero) : ...

@@ -40,6 +40,8 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   if (options.opset) {
     pm.addPass(createRecognizeRotary({opset}));
     pm.addPass(createRecognizeAttention({opset}));
+    // The sizes that masks are expanded to are those of inputs.
+    pm.addPass(createFoldShapes());
     cleanUp(pm);
   }
   // Whole regions, before what is inside is taken for something else.

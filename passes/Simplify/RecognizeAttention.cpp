@@ -29,8 +29,7 @@ struct Heads {
 
 } // namespace
 
-/// Takes factors off: Mul and Div by a number, those that only this uses.
-static Value readFactor(Value value, double &factor) {
+Value simplify::readFactor(Value value, double &factor) {
   while (value.hasOneUse()) {
     auto node = value.getDefiningOp<onnx::NodeOp>();
     if (!node || !node.getDomain().empty() || node.getNumOperands() != 2)
@@ -131,27 +130,6 @@ static Heads readOthers(Value value) {
   return others;
 }
 
-/// Whether the operator takes a mask of that type beside these scores.
-static bool isMask(Value mask, RankedTensorType scores) {
-  RankedTensorType type = tensorOf(mask);
-  if (!type || type.getRank() < 2 || type.getRank() > 4 ||
-      type.getElementType() != scores.getElementType())
-    return false;
-  // The last two sizes are taken as they are.
-  for (int64_t i : {1, 2})
-    if (type.getDimSize(type.getRank() - i) !=
-            scores.getDimSize(scores.getRank() - i) ||
-        type.isDynamicDim(type.getRank() - i))
-      return false;
-  for (int64_t i = 3; i <= type.getRank(); ++i) {
-    int64_t size = type.getDimSize(type.getRank() - i);
-    if (size != 1 && (ShapedType::isDynamic(size) ||
-                      size != scores.getDimSize(scores.getRank() - i)))
-      return false;
-  }
-  return true;
-}
-
 /// Whether a Reshape joins heads and flattens the rest: [b, s, h, d] to
 /// [b * s, h * d].
 static bool joinsToMatrix(onnx::NodeOp reshape) {
@@ -176,25 +154,11 @@ static LogicalResult makeAttention(onnx::NodeOp product,
       !isFloat(product.getResult(0)) ||
       toAxis(softmax.getInt("axis", -1), 4) != 3)
     return failure();
-  Value scores = softmax.getOperand(0), mask;
-  RankedTensorType scoreType = tensorOf(scores);
-  if (!scoreType)
-    return failure();
+  Value scores = softmax.getOperand(0);
   double scale = 1;
-  if (onnx::NodeOp add = soleProducerOf(scores, "Add")) {
-    for (unsigned i : {0, 1}) {
-      double ignored = 1;
-      Value inner = readFactor(add.getOperand(i), ignored);
-      if (producerOf(inner, "MatMul") &&
-          isMask(add.getOperand(1 - i), scoreType)) {
-        mask = add.getOperand(1 - i);
-        scores = add.getOperand(i);
-        break;
-      }
-    }
-    if (!mask)
-      return rewriter.notifyMatchFailure(product, "no mask of known sizes");
-  }
+  Masks masks;
+  if (!masks.read(scores))
+    return rewriter.notifyMatchFailure(product, "no mask of these scores");
   scores = readFactor(scores, scale);
   onnx::NodeOp matmul = soleProducerOf(scores, "MatMul");
   if (!matmul)
@@ -237,6 +201,7 @@ static LogicalResult makeAttention(onnx::NodeOp product,
   }
   if (values.factor != 1)
     return rewriter.notifyMatchFailure(product, "scaled values");
+  Type element = type.getElementType();
   auto headsOf = [](Value value) { return tensorOf(value).getDimSize(1); };
   if (flattened) {
     // The operator does not flatten.
@@ -245,7 +210,7 @@ static LogicalResult makeAttention(onnx::NodeOp product,
                                split.getDimSize(2) * split.getDimSize(3)});
     NodeBuilder make(rewriter, flattened);
     SmallVector<Value> operands = {queries.packed, keys->packed, values.packed};
-    if (mask)
+    if (Value mask = masks.build(make, element, queries.packed, 1))
       operands.push_back(mask);
     Value attention = make.make("Attention", operands, packed, "attention",
                                 {make.attr("q_num_heads", queries.heads),
@@ -258,7 +223,7 @@ static LogicalResult makeAttention(onnx::NodeOp product,
   if (joined) {
     NodeBuilder make(rewriter, joined);
     SmallVector<Value> operands = {queries.packed, keys->packed, values.packed};
-    if (mask)
+    if (Value mask = masks.build(make, element, queries.packed, 1))
       operands.push_back(mask);
     remarkDone(product.getLoc(), kPass) << "is Attention";
     make.replace("Attention", operands,
@@ -302,7 +267,7 @@ static LogicalResult makeAttention(onnx::NodeOp product,
     return failure();
   NodeBuilder make(rewriter, product);
   SmallVector<Value> operands = {q, k, v};
-  if (mask)
+  if (Value mask = masks.build(make, element, q, 2))
     operands.push_back(mask);
   remarkDone(product.getLoc(), kPass) << "is Attention";
   make.replace("Attention", operands, make.attr("scale", scale));
@@ -321,8 +286,10 @@ struct RecognizeAttentionPass
     RewritePatternSet patterns(&getContext());
     patterns.add<FunctionPattern<makeAttention>>(&getContext(), "MatMul");
     populatePackHeads(patterns);
+    markMasks(getOperation());
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
       signalPassFailure();
+    unmarkMasks(getOperation());
   }
 };
 

@@ -56,6 +56,31 @@ static Value readSquare(Value value) {
              : Value();
 }
 
+/// The axis of mean(x0 * x0) - mean(x0)^2, at least 0 or as it is, for x = x0 -
+/// mean(x0); -1 otherwise.
+static int64_t readFastVariance(Value variance, Value x) {
+  if (onnx::NodeOp most = producerOf(variance, "Max");
+      most && most.getNumOperands() == 2)
+    if (auto [zero, rest] = splitConstant(most); zero && isNumber(zero, 0))
+      variance = rest;
+  if (onnx::NodeOp relu = producerOf(variance, "Relu"))
+    variance = relu.getOperand(0);
+  onnx::NodeOp sub = producerOf(variance, "Sub"),
+               centred = producerOf(x, "Sub");
+  onnx::NodeOp squares =
+      sub ? producerOf(sub.getOperand(0), "ReduceMean") : onnx::NodeOp();
+  if (!centred || !squares)
+    return -1;
+  Value mean = centred.getOperand(1);
+  onnx::NodeOp means = producerOf(mean, "ReduceMean");
+  if (!means || means.getOperand(0) != centred.getOperand(0) ||
+      readSquare(sub.getOperand(1)) != mean ||
+      readSquare(squares.getOperand(0)) != centred.getOperand(0))
+    return -1;
+  int64_t axis = readTrailingAxis(means);
+  return axis == readTrailingAxis(squares) ? axis : -1;
+}
+
 /// Reads sqrt(ReduceMean(x * x) + epsilon), which divides `x`.
 static std::optional<Normalized> readDeviation(Value deviation, Value x) {
   onnx::NodeOp root = producerOf(deviation, "Sqrt");
@@ -69,9 +94,11 @@ static std::optional<Normalized> readDeviation(Value deviation, Value x) {
   auto [constant, variance] = splitConstant(sum);
   auto epsilon = constant ? numberOf(constant) : std::nullopt;
   onnx::NodeOp mean = producerOf(variance, "ReduceMean");
-  if (!epsilon || !mean || readSquare(mean.getOperand(0)) != x)
+  if (!epsilon)
     return std::nullopt;
-  int64_t axis = readTrailingAxis(mean);
+  int64_t axis = mean && readSquare(mean.getOperand(0)) == x
+                     ? readTrailingAxis(mean)
+                     : readFastVariance(variance, x);
   if (axis < 0)
     return std::nullopt;
   return Normalized{x, axis, *epsilon};
@@ -94,6 +121,28 @@ static std::optional<Normalized> readNormalized(onnx::NodeOp node) {
         return found;
   }
   return std::nullopt;
+}
+
+/// x * (1 / deviation * scale) as (x * (1 / deviation)) * scale.
+static LogicalResult scaleLast(onnx::NodeOp product,
+                               PatternRewriter &rewriter) {
+  for (unsigned i : {0, 1}) {
+    onnx::NodeOp factor = soleProducerOf(product.getOperand(i), "Mul");
+    if (!factor)
+      continue;
+    Value x = product.getOperand(1 - i);
+    auto [scale, inverse] = splitConstant(factor);
+    onnx::NodeOp one =
+        scale ? soleProducerOf(inverse, "Reciprocal") : onnx::NodeOp();
+    if (!one || x.getType() != product.getResult(0).getType() ||
+        !readDeviation(one.getOperand(0), x))
+      continue;
+    NodeBuilder make(rewriter, product);
+    Value normal = make.make("Mul", {x, inverse}, x.getType(), "normal");
+    make.replace("Mul", {normal, scale});
+    return success();
+  }
+  return failure();
 }
 
 /// The only user of a value when it is `op` with a constant; and the constant.
@@ -326,6 +375,7 @@ struct RecognizeNormalizationsPass
     RewritePatternSet patterns(context);
     patterns.add<MakeNormalization>(context, "Div", opset);
     patterns.add<MakeNormalization>(context, "Mul", opset);
+    patterns.add<FunctionPattern<scaleLast>>(context, "Mul");
     patterns.add<FunctionPattern<makeOfMoments>>(context, "Add");
     if (opset >= 21)
       patterns.add<FunctionPattern<makeGroupNorm>>(context, "Add");

@@ -24,10 +24,14 @@ ArrayAttr ShapeFolder::dimNames(Value value) {
 /// Looks through nodes that keep a size, as far as that goes.
 Element ShapeFolder::trace(Value value, int64_t axis) {
   auto node = value.getDefiningOp<onnx::NodeOp>();
-  if (!node || !node.getDomain().empty() || node.getNumOperands() == 0 ||
-      node.getResult(0) != value)
+  if (!node || !node.getDomain().empty() || node.getNumOperands() == 0)
     return {};
   Value x = node.getInput(0);
+  if (node.isOp("Split") && rankOf(x) > 0)
+    return axis == toAxis(node.getInt("axis", 0), rankOf(x)) ? Element()
+                                                             : sizeOf(x, axis);
+  if (node.getResult(0) != value)
+    return {};
   int64_t rank = rankOf(value);
   auto isOneOf = [&](std::initializer_list<StringLiteral> ops) {
     return llvm::is_contained(ops, node.getOpType());
@@ -53,8 +57,57 @@ Element ShapeFolder::trace(Value value, int64_t axis) {
                "HardSigmoid",
                "RMSNormalization",
                "Not",
-               "Dropout"}))
+               "Dropout",
+               "CumSum",
+               "Trilu",
+               "ScatterND",
+               "ScatterElements",
+               "RotaryEmbedding",
+               "Attention"}) &&
+      !(node.isOp("Attention") && axis == rank - 1))
     return sizeOf(x, axis);
+  if (node.isOp("GatherElements"))
+    return sizeOf(node.getOperand(1), axis);
+  if (node.isOp("Slice") && rankOf(x) == rank)
+    return traceSlice(node, axis);
+  if (node.isOp("Range")) {
+    const Elements *begin = find(x), *step = find(node.getOperand(2));
+    bool isCount = begin && begin->size() == 1 && step && step->size() == 1 &&
+                   (*begin)[0] == Element::of(0) &&
+                   (*step)[0] == Element::of(1);
+    const Elements *end = find(node.getOperand(1));
+    if (!isCount || !end || end->size() != 1)
+      return {};
+    Element count = (*end)[0];
+    return count.isNumber() ? Element::of(std::max<int64_t>(count.number, 0))
+                            : count;
+  }
+  if (node.isOp("ConstantOfShape")) {
+    const Elements *sizes = find(x);
+    return sizes && axis < int64_t(sizes->size()) ? (*sizes)[axis] : Element();
+  }
+  if (node.isOp("Concat") && rankOf(x) == rank &&
+      axis != toAxis(node.getInt("axis", 0), rank)) {
+    // They all have it: the one that is known best.
+    Element size;
+    for (Value operand : node.getOperands())
+      if (rankOf(operand) == rank && !size.isNumber()) {
+        Element own = sizeOf(operand, axis);
+        if (size.kind == Element::Unknown || own.isNumber())
+          size = own;
+      }
+    return size;
+  }
+  if (isOneOf({"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"}) &&
+      rankOf(x) == rank && node.getInt("keepdims", 1)) {
+    auto axes = intsOf(node.getInput(1));
+    if (!axes)
+      return {};
+    for (int64_t reduced : *axes)
+      if (toAxis(reduced, rank) == axis)
+        return Element::of(1);
+    return sizeOf(x, axis);
+  }
   if (node.isOp("Transpose") && x && rankOf(x) == rank) {
     auto permutation = node.getInts("perm");
     return sizeOf(x, permutation ? (*permutation)[axis] : rank - 1 - axis);
@@ -70,7 +123,7 @@ Element ShapeFolder::trace(Value value, int64_t axis) {
   }
   if (isOneOf({"Add", "Mul", "Sub", "Div", "Pow", "Where", "And", "Or", "Less",
                "Greater", "Equal", "LessOrEqual", "GreaterOrEqual", "Max",
-               "Min", "Sum"}))
+               "Min", "Sum", "Xor", "Mod", "PRelu"}))
     return traceBroadcast(node.getOperands(), rank, axis);
   if (node.isOp("Gather") && rankOf(x) > 0) {
     // The indices take the place of an axis.
@@ -91,7 +144,9 @@ Element ShapeFolder::trace(Value value, int64_t axis) {
     Element size = (*sizes)[axis];
     if (size == Element::of(0))
       return sizeOf(x, axis);
-    return size.kind == Element::Size ? size : Element();
+    if (size == Element::of(-1))
+      return traceRest(x, Elements(*sizes));
+    return size;
   }
   if (node.isOp("Expand")) {
     // To a size that the tensor has 1 of, or has itself.
@@ -103,9 +158,9 @@ Element ShapeFolder::trace(Value value, int64_t axis) {
     Element own = rankOf(x) < 0 ? Element()
                   : at < 0      ? Element::of(1)
                                 : sizeOf(x, at);
-    return own == Element::of(1) || own == size ? size
-           : size == Element::of(1)             ? own
-                                                : Element();
+    return own == Element::of(1) || own == size || own.isLeastOf(size) ? size
+           : size == Element::of(1) ? own
+                                    : Element();
   }
   if (node.isOp("Unsqueeze") || node.isOp("Squeeze")) {
     auto axes = intsOf(node.getInput(1));
@@ -129,6 +184,77 @@ Element ShapeFolder::trace(Value value, int64_t axis) {
   return {};
 }
 
+/// The size along an axis of a Slice, from the front on.
+Element ShapeFolder::traceSlice(onnx::NodeOp slice, int64_t axis) {
+  Value x = slice.getOperand(0);
+  auto axes = intsOf(slice.getInput(3)), steps = intsOf(slice.getInput(4));
+  const Elements *begins = find(slice.getOperand(1)),
+                 *ends = find(slice.getOperand(2));
+  if (slice.getInput(3) && !axes)
+    return {};
+  if (!axes) {
+    RankedTensorType type = tensorOf(slice.getOperand(1));
+    if (!type || !type.hasStaticShape())
+      return {};
+    axes.emplace();
+    llvm::append_range(*axes, llvm::seq<int64_t>(0, type.getNumElements()));
+  }
+  auto normal =
+      llvm::map_range(*axes, [&](int64_t i) { return toAxis(i, rankOf(x)); });
+  auto it = llvm::find(normal, axis);
+  Element whole = sizeOf(x, axis);
+  if (it == normal.end())
+    return whole;
+  size_t i = std::distance(normal.begin(), it);
+  if (!begins || !ends || i >= begins->size() || i >= ends->size() ||
+      (slice.getInput(4) && (!steps || (*steps)[i] != 1)) ||
+      !((*begins)[i] == Element::of(0)))
+    return {};
+  Element end = (*ends)[i];
+  if (end == whole)
+    return whole;
+  if (end.isNumber() && whole.kind == Element::Size && end.number >= 0)
+    return end.number >= INT32_MAX ? whole : Element::least(end.number, whole);
+  if (end.kind == Element::Size && whole.isNumber())
+    return Element::least(whole.number, end);
+  return {};
+}
+
+/// What -1 stands for among the sizes that `value` is reshaped to: what is left
+/// of its own ones.
+Element ShapeFolder::traceRest(Value value, ArrayRef<Element> wanted) {
+  Elements left;
+  int64_t number = 1, divisor = 1;
+  for (int64_t axis = 0, rank = rankOf(value); axis < rank; ++axis) {
+    Element size = sizeOf(value, axis);
+    if (!size.isNumber())
+      left.push_back(size);
+    else if (llvm::MulOverflow(number, size.number, number))
+      return {};
+  }
+  if (rankOf(value) < 0)
+    return {};
+  for (auto [i, element] : llvm::enumerate(wanted)) {
+    if (element == Element::of(-1))
+      continue;
+    Element size = element == Element::of(0) ? sizeOf(value, i) : element;
+    if (size.isNumber()) {
+      if (llvm::MulOverflow(divisor, size.number, divisor))
+        return {};
+      continue;
+    }
+    auto *own = llvm::find(left, size);
+    if (own == left.end())
+      return {};
+    left.erase(own);
+  }
+  if (divisor <= 0 || number % divisor != 0)
+    return {};
+  if (left.empty())
+    return Element::of(number / divisor);
+  return left.size() == 1 && number == divisor ? left.front() : Element();
+}
+
 /// The size along an axis of what is broadcast to `rank`: that of all which
 /// have other sizes than 1 there, where it is one.
 Element ShapeFolder::traceBroadcast(ValueRange operands, int64_t rank,
@@ -142,12 +268,15 @@ Element ShapeFolder::traceBroadcast(ValueRange operands, int64_t rank,
     if (at < 0 || type.getDimSize(at) == 1)
       continue;
     Element own = sizeOf(operand, at);
+    if (own == Element::of(1))
+      continue;
     // Not 1, so it is what all have.
     if (own.isNumber())
       return own;
-    if (size == Element::of(1))
+    // The smaller one of n and s fits to s where it is 1, or s.
+    if (size == Element::of(1) || size.isLeastOf(own))
       size = own;
-    else if (!(size == own))
+    else if (!(size == own || own.isLeastOf(size)))
       return {};
   }
   return size;

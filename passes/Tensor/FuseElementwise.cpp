@@ -1,5 +1,9 @@
-// Chains of elementwise ops become one pass over memory.
+// Chains of elementwise ops become one pass over memory, where that is cheaper
+// than storing what stands between them.
 
+#include "dialects/Dlc/Dlc.h"
+#include "passes/Remarks.h"
+#include "passes/Tensor/FusionCost.h"
 #include "passes/Tensor/Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -17,6 +21,15 @@ namespace dlc {
 using namespace mlir;
 using namespace dlc;
 
+static constexpr StringLiteral kPass = "dlc-fuse-elementwise";
+
+/// What costs are told as.
+static std::string describe(const FusionCost &cost) {
+  return llvm::formatv("computing it there takes {0:F0} cycles, storing it for "
+                       "that {1:F0}",
+                       cost.computed, cost.stored);
+}
+
 namespace {
 
 struct FuseElementwise : dlc::impl::FuseElementwiseBase<FuseElementwise> {
@@ -24,11 +37,15 @@ struct FuseElementwise : dlc::impl::FuseElementwiseBase<FuseElementwise> {
 
   void runOnOperation() override {
     MLIRContext *context = &getContext();
+    machine = {double(lanes),       double(cache),  double(nearBytes),
+               double(memoryBytes), double(launch), perElement};
+    // A GPU's row kernels keep what several of their loops use in registers.
+    if (!perElement)
+      repeatCheapOnes();
     auto control = [&](OpOperand *operand) {
       Operation *producer = operand->get().getDefiningOp();
-      return producer && producer->hasOneUse() && !hasKernel(producer) &&
-             !hasKernel(operand->getOwner()) &&
-             sizeOf(producer) + sizeOf(operand->getOwner()) <= limit;
+      return producer && producer->hasOneUse() && fits(operand) &&
+             isWorthwhile(operand);
     };
     RewritePatternSet patterns(context);
     linalg::populateElementwiseOpsFusionPatterns(patterns, control);
@@ -44,8 +61,11 @@ struct FuseElementwise : dlc::impl::FuseElementwiseBase<FuseElementwise> {
     // Inlining is not this pass's task, and the order is the program's.
     (void)applyPatternsGreedily(getOperation(), std::move(patterns),
                                 GreedyRewriteConfig().setUseTopDownTraversal());
+    if (wantsRemarks(context))
+      getOperation()->walk([&](linalg::GenericOp op) { remarkUnfused(op); });
   }
 
+private:
   /// True for what a kernel is known for by name: it stays as it is.
   static bool hasKernel(Operation *op) {
     auto generic = dyn_cast<linalg::GenericOp>(op);
@@ -57,6 +77,97 @@ struct FuseElementwise : dlc::impl::FuseElementwiseBase<FuseElementwise> {
     auto generic = dyn_cast<linalg::GenericOp>(op);
     return generic ? int64_t(generic.getBody()->getOperations().size()) : 0;
   }
+
+  /// Whether one loop can hold an operand's producer as well.
+  bool fits(OpOperand *operand) const {
+    Operation *producer = operand->get().getDefiningOp();
+    Operation *user = operand->getOwner();
+    return !hasKernel(producer) && !hasKernel(user) &&
+           sizeOf(producer) + sizeOf(user) <= limit;
+  }
+
+  /// Whether fusing an operand's producer, that has no other use, costs less.
+  bool isWorthwhile(OpOperand *operand) const {
+    auto producer = operand->get().getDefiningOp<linalg::GenericOp>();
+    // Reshapes cost nothing.
+    if (!producer || !isa<linalg::GenericOp>(operand->getOwner()) ||
+        !linalg::areElementwiseOpsFusable(operand))
+      return true;
+    FusionCost cost = estimateFusion(producer, operand, machine);
+    if (cost.isFused())
+      remarkDone(producer.getLoc(), kPass) << mlir::remark::add(
+          "fused into '{0}': {1}", getNodeName(operand->getOwner()->getLoc()),
+          describe(cost));
+    return cost.isFused();
+  }
+
+  /// An op that several others use is repeated for each of them, if all can be
+  /// fused then and that costs less. What ends a contraction is done there for
+  /// nothing, and stays one.
+  void repeatCheapOnes() {
+    SmallVector<linalg::GenericOp> producers;
+    getOperation()->walk([&](linalg::GenericOp op) {
+      if (!op->use_empty() && !op->hasOneUse() && op->getNumResults() == 1 &&
+          op.getNumParallelLoops() == op.getNumLoops())
+        producers.push_back(op);
+    });
+    // The last first, so that chains of them are seen as a whole.
+    for (linalg::GenericOp producer : llvm::reverse(producers)) {
+      SmallVector<OpOperand *> uses =
+          llvm::to_vector(llvm::make_pointer_range(producer->getUses()));
+      bool isForAll = llvm::all_of(uses, [&](OpOperand *use) {
+        auto user = dyn_cast<linalg::GenericOp>(use->getOwner());
+        return user && user->getBlock() == producer->getBlock() &&
+               user.getNumParallelLoops() == user.getNumLoops() && fits(use) &&
+               linalg::areElementwiseOpsFusable(use);
+      });
+      bool endsContraction =
+          llvm::any_of(producer.getDpsInputs(), [](Value input) {
+            return input.getDefiningOp<ContractOp>() && input.hasOneUse();
+          });
+      if (!isForAll || endsContraction)
+        continue;
+      FusionCost cost = estimateFusion(producer, uses, machine);
+      // The model is not exact, and what is repeated takes code: a clear gain.
+      if (cost.computed > 0.75 * cost.stored)
+        continue;
+      remarkDone(producer.getLoc(), kPass) << mlir::remark::add(
+          "repeated for {0} users: {1}", uses.size(), describe(cost));
+      for (OpOperand *use : ArrayRef(uses).drop_back()) {
+        OpBuilder b(use->getOwner());
+        use->set(b.clone(*producer)->getResult(0));
+      }
+    }
+  }
+
+  /// Says why an op that another one could compute stands alone.
+  void remarkUnfused(linalg::GenericOp op) const {
+    for (OpOperand &operand : op->getOpOperands()) {
+      auto producer = operand.get().getDefiningOp<linalg::GenericOp>();
+      if (!producer || !linalg::areElementwiseOpsFusable(&operand))
+        continue;
+      std::string why;
+      if (!fits(&operand)) {
+        why = "the loop would be too large";
+      } else {
+        SmallVector<OpOperand *> uses =
+            llvm::to_vector(llvm::make_pointer_range(producer->getUses()));
+        if (!llvm::all_of(uses, [](OpOperand *use) {
+              return isa<linalg::GenericOp>(use->getOwner());
+            }))
+          why = "others load it, too";
+        else if (FusionCost cost = estimateFusion(producer, uses, machine);
+                 !cost.isFused())
+          why = describe(cost);
+        else
+          why = "not all of its uses can be";
+      }
+      remarkMissed(producer.getLoc(), kPass) << mlir::remark::add(
+          "not fused into '{0}': {1}", getNodeName(op.getLoc()), why);
+    }
+  }
+
+  FusionMachine machine;
 };
 
 } // namespace

@@ -285,8 +285,11 @@ def PackContract : Pass<"dlc-pack-contract"> {
 def FuseElementwise : Pass<"dlc-fuse-elementwise"> {
   let summary = "Make one pass over memory of chains of elementwise ops";
   let description = [{
-    MLIR's fusion of elementwise ops with their only use, up to a limit: the
-    time for each step, and for the code of the loop, grows with the body.
+    MLIR's fusion of elementwise ops, where the cost model of docs/Fusion.md says
+    that computing again costs no more than storing and loading: what a loop repeats
+    for many elements stays alone, and what several loops use is repeated for each
+    if it is cheap. Up to a limit: the time for each step, and for the code of the
+    loop, grows with the body.
 
     ```mlir
     %0 = linalg.generic ins(%x) ... { math.exp }
@@ -299,7 +302,19 @@ def FuseElementwise : Pass<"dlc-fuse-elementwise"> {
   }];
   let options = [
     Option<"limit", "limit", "int64_t", "256",
-           "ops that the body of a loop has at most">];
+           "ops that the body of a loop has at most">,
+    Option<"lanes", "lanes", "int64_t", "8",
+           "elements that an operation of a cycle computes">,
+    Option<"cache", "cache", "int64_t", "1048576",
+           "bytes that are near when the next loop begins">,
+    Option<"nearBytes", "near-bytes", "int64_t", "32",
+           "bytes a cycle from there">,
+    Option<"memoryBytes", "memory-bytes", "int64_t", "4",
+           "bytes a cycle from memory">,
+    Option<"launch", "launch", "int64_t", "500",
+           "cycles that another loop takes to begin">,
+    Option<"perElement", "per-element", "bool", "false",
+           "every element is computed apart, as a GPU's threads do">];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"];

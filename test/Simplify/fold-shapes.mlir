@@ -134,3 +134,112 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<?x?x8xf32>
   }
 }
+
+// -----
+
+// The positions up to a length are as many as that, or all 512 of them: beside
+// what has the length they are the same. Counting up to a size is it again.
+// CHECK-LABEL: onnx.graph
+// CHECK-NOT: "Expand"
+// CHECK: onnx.initializer "y/shape" = dense<[0, 0, 8]>
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x?x2x4xf32> {dim_names = ["b", "s", "", ""]}) -> ("y", "z") {
+    %table = onnx.initializer "table" = dense<0.5> : tensor<1x512xf32>
+    %none = onnx.initializer "none" = dense<0> : tensor<1xi64>
+    %one = onnx.initializer "one" = dense<1> : tensor<1xi64>
+    %i0 = onnx.initializer "i0" = dense<0> : tensor<i64>
+    %i1 = onnx.initializer "i1" = dense<1> : tensor<i64>
+    %eight = onnx.initializer "eight" = dense<8> : tensor<1xi64>
+    %no = onnx.initializer "no" = dense<false> : tensor<2xi1>
+    %ones = onnx.initializer "ones" = dense<1> : tensor<2xi64>
+    %b = onnx.node "Shape"(%x) {end = 1 : i64, start = 0 : i64} : (tensor<?x?x2x4xf32>) -> ("b" : tensor<1xi64>)
+    %s = onnx.node "Shape"(%x) {end = 2 : i64, start = 1 : i64} : (tensor<?x?x2x4xf32>) -> ("s" : tensor<1xi64>)
+    %p = onnx.node "Slice"(%table, %none, %s, %one, %one) : (tensor<1x512xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> ("p" : tensor<?x?xf32>)
+    %u = onnx.node "Squeeze"(%s, %none) : (tensor<1xi64>, tensor<1xi64>) -> ("u" : tensor<i64>)
+    %r = onnx.node "Range"(%i0, %u, %i1) : (tensor<i64>, tensor<i64>, tensor<i64>) -> ("r" : tensor<?xi64>)
+    %f = onnx.node "Cast"(%r) {to = 1 : i64} : (tensor<?xi64>) -> ("f" : tensor<?xf32>)
+    %q = onnx.node "Add"(%p, %f) : (tensor<?x?xf32>, tensor<?xf32>) -> ("q" : tensor<?x?xf32>)
+    %c = onnx.node "Concat"(%one, %s) {axis = 0 : i64} : (tensor<1xi64>, tensor<1xi64>) -> ("c" : tensor<2xi64>)
+    %w = onnx.node "Where"(%no, %ones, %c) : (tensor<2xi1>, tensor<2xi64>, tensor<2xi64>) -> ("w" : tensor<2xi64>)
+    %z = onnx.node "Expand"(%q, %w) : (tensor<?x?xf32>, tensor<2xi64>) -> ("z" : tensor<?x?xf32>)
+    %t = onnx.node "Shape"(%z) {end = 2 : i64, start = 1 : i64} : (tensor<?x?xf32>) -> ("t" : tensor<1xi64>)
+    %d = onnx.node "Concat"(%b, %t, %eight) {axis = 0 : i64} : (tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> ("d" : tensor<3xi64>)
+    %y = onnx.node "Reshape"(%x, %d) : (tensor<?x?x2x4xf32>, tensor<3xi64>) -> ("y" : tensor<?x?x8xf32>)
+    onnx.return %y, %z : tensor<?x?x8xf32>, tensor<?x?xf32>
+  }
+}
+
+// -----
+
+// Alone, the positions may be fewer than the length; and those from the second
+// one on are others.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Expand"
+// CHECK: "Expand"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x?xf32> {dim_names = ["b", "s"]}) -> ("y", "z") {
+    %table = onnx.initializer "table" = dense<0.5> : tensor<512xf32>
+    %none = onnx.initializer "none" = dense<0> : tensor<1xi64>
+    %one = onnx.initializer "one" = dense<1> : tensor<1xi64>
+    %s = onnx.node "Shape"(%x) {end = 2 : i64, start = 1 : i64} : (tensor<?x?xf32>) -> ("s" : tensor<1xi64>)
+    %p = onnx.node "Slice"(%table, %none, %s, %none) : (tensor<512xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> ("p" : tensor<?xf32>)
+    %q = onnx.node "Slice"(%x, %one, %s, %one) : (tensor<?x?xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> ("q" : tensor<?x?xf32>)
+    %y = onnx.node "Expand"(%p, %s) : (tensor<?xf32>, tensor<1xi64>) -> ("y" : tensor<?xf32>)
+    %z = onnx.node "Expand"(%q, %s) : (tensor<?x?xf32>, tensor<1xi64>) -> ("z" : tensor<?x?xf32>)
+    onnx.return %y, %z : tensor<?xf32>, tensor<?x?xf32>
+  }
+}
+
+// -----
+
+// What is left of the sizes is a number, which the type tells.
+// CHECK-LABEL: onnx.graph
+// CHECK: onnx.node "Reshape"{{.*}} -> ("r" : tensor<?x?x2x4xf32>)
+// CHECK: onnx.node "Reshape"{{.*}} -> ("q" : tensor<?x?x?x4xf32>)
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x?x8xf32>) -> ("y", "z") {
+    %rest = onnx.initializer "rest" = dense<[-1, 4]> : tensor<2xi64>
+    %0 = onnx.node "Shape"(%x) {end = 1 : i64, start = 0 : i64} : (tensor<?x?x8xf32>) -> ("0" : tensor<1xi64>)
+    %1 = onnx.node "Shape"(%x) {end = 2 : i64, start = 1 : i64} : (tensor<?x?x8xf32>) -> ("1" : tensor<1xi64>)
+    %s = onnx.node "Concat"(%0, %1, %rest) {axis = 0 : i64} : (tensor<1xi64>, tensor<1xi64>, tensor<2xi64>) -> ("s" : tensor<4xi64>)
+    %t = onnx.node "Concat"(%0, %0, %rest) {axis = 0 : i64} : (tensor<1xi64>, tensor<1xi64>, tensor<2xi64>) -> ("t" : tensor<4xi64>)
+    %r = onnx.node "Reshape"(%x, %s) : (tensor<?x?x8xf32>, tensor<4xi64>) -> ("r" : tensor<?x?x?x4xf32>)
+    %q = onnx.node "Reshape"(%x, %t) : (tensor<?x?x8xf32>, tensor<4xi64>) -> ("q" : tensor<?x?x?x4xf32>)
+    %y = onnx.node "Relu"(%r) : (tensor<?x?x?x4xf32>) -> ("y" : tensor<?x?x?x4xf32>)
+    %z = onnx.node "Relu"(%q) : (tensor<?x?x?x4xf32>) -> ("z" : tensor<?x?x?x4xf32>)
+    onnx.return %y, %z : tensor<?x?x?x4xf32>, tensor<?x?x?x4xf32>
+  }
+}
+
+// -----
+
+// How a Softmax of set 11 is raised.
+// CHECK-LABEL: onnx.graph
+// CHECK-NEXT: %y = onnx.node "Softmax"(%x) {axis = -1 : i64}
+// CHECK-NEXT: onnx.return %y
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x3x?xf32>, %z "z" : tensor<?x3x?xf32>) -> ("y") {
+    %s = onnx.node "Shape"(%x) : (tensor<?x3x?xf32>) -> ("s" : tensor<3xi64>)
+    %f = onnx.node "Flatten"(%x) {axis = 2 : i64} : (tensor<?x3x?xf32>) -> ("f" : tensor<?x?xf32>)
+    %p = onnx.node "Softmax"(%f) {axis = -1 : i64} : (tensor<?x?xf32>) -> ("p" : tensor<?x?xf32>)
+    %y = onnx.node "Reshape"(%p, %s) : (tensor<?x?xf32>, tensor<3xi64>) -> ("y" : tensor<?x3x?xf32>)
+    onnx.return %y : tensor<?x3x?xf32>
+  }
+}
+
+// -----
+
+// To the sizes of something else.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Flatten"
+// CHECK: "Softmax"
+// CHECK: "Reshape"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x3x?xf32>, %z "z" : tensor<?x3x?xf32>) -> ("y") {
+    %s = onnx.node "Shape"(%z) : (tensor<?x3x?xf32>) -> ("s" : tensor<3xi64>)
+    %f = onnx.node "Flatten"(%x) {axis = 2 : i64} : (tensor<?x3x?xf32>) -> ("f" : tensor<?x?xf32>)
+    %p = onnx.node "Softmax"(%f) {axis = -1 : i64} : (tensor<?x?xf32>) -> ("p" : tensor<?x?xf32>)
+    %y = onnx.node "Reshape"(%p, %s) : (tensor<?x?xf32>, tensor<3xi64>) -> ("y" : tensor<?x3x?xf32>)
+    onnx.return %y : tensor<?x3x?xf32>
+  }
+}

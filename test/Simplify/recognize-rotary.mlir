@@ -41,10 +41,12 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
 
 // -----
 
-// A batch that is not known has no table for each.
+// A batch that is not known gets its positions in the run.
 // CHECK-LABEL: onnx.graph
-// CHECK: "Concat"
-// CHECK-NOT: "RotaryEmbedding"
+// CHECK: %[[BATCH:.*]] = onnx.node "Shape"(%x) {end = 1 : i64, start = 0 : i64}
+// CHECK: %[[SIZES:.*]] = onnx.node "Concat"(%[[BATCH]], %{{.*}})
+// CHECK: %[[POSITIONS:.*]] = onnx.node "Expand"(%{{.*}}, %[[SIZES]]) {{.*}} : tensor<?x3xi64>
+// CHECK: onnx.node "RotaryEmbedding"(%x, %{{.*}}, %{{.*}}, %[[POSITIONS]])
 module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
   onnx.graph @main(%x "x" : tensor<?x2x3x4xf32>) -> ("y") {
     %cos = onnx.initializer "cos" = dense<[[1.0, 2.0, 1.0, 2.0], [3.0, 4.0, 3.0, 4.0], [5.0, 6.0, 5.0, 6.0]]> : tensor<3x4xf32>
@@ -57,5 +59,58 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     %s = onnx.node "Mul"(%r, %sin) : (tensor<?x2x3x4xf32>, tensor<3x4xf32>) -> ("s" : tensor<?x2x3x4xf32>)
     %y = onnx.node "Add"(%c, %s) : (tensor<?x2x3x4xf32>, tensor<?x2x3x4xf32>) -> ("y" : tensor<?x2x3x4xf32>)
     onnx.return %y : tensor<?x2x3x4xf32>
+  }
+}
+
+// -----
+
+// Pairs are turned, and of one number each in the tables.
+// CHECK-LABEL: onnx.graph
+// CHECK: onnx.node "RotaryEmbedding"(%x, %{{.*}}, %{{.*}}, %{{.*}}) {interleaved = 1 : i64}
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<1x2x3x4xf32>) -> ("y") {
+    %cos = onnx.initializer "cos" = dense<[[1.0, 1.0, 2.0, 2.0], [3.0, 3.0, 4.0, 4.0], [5.0, 5.0, 6.0, 6.0]]> : tensor<3x4xf32>
+    %c0 = onnx.initializer "c0" = dense<0> : tensor<1xi64>
+    %c1 = onnx.initializer "c1" = dense<1> : tensor<1xi64>
+    %c2 = onnx.initializer "c2" = dense<2> : tensor<1xi64>
+    %c3 = onnx.initializer "c3" = dense<3> : tensor<1xi64>
+    %c4 = onnx.initializer "c4" = dense<4> : tensor<1xi64>
+    %flat = onnx.initializer "flat" = dense<[1, 2, 3, 4]> : tensor<4xi64>
+    %a = onnx.node "Slice"(%x, %c0, %c4, %c3, %c2) : (tensor<1x2x3x4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> ("a" : tensor<1x2x3x2xf32>)
+    %b = onnx.node "Slice"(%x, %c1, %c4, %c3, %c2) : (tensor<1x2x3x4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> ("b" : tensor<1x2x3x2xf32>)
+    %n = onnx.node "Neg"(%b) : (tensor<1x2x3x2xf32>) -> ("n" : tensor<1x2x3x2xf32>)
+    %nu = onnx.node "Unsqueeze"(%n, %c4) : (tensor<1x2x3x2xf32>, tensor<1xi64>) -> ("nu" : tensor<1x2x3x2x1xf32>)
+    %au = onnx.node "Unsqueeze"(%a, %c4) : (tensor<1x2x3x2xf32>, tensor<1xi64>) -> ("au" : tensor<1x2x3x2x1xf32>)
+    %p = onnx.node "Concat"(%nu, %au) {axis = 4 : i64} : (tensor<1x2x3x2x1xf32>, tensor<1x2x3x2x1xf32>) -> ("p" : tensor<1x2x3x2x2xf32>)
+    %r = onnx.node "Reshape"(%p, %flat) : (tensor<1x2x3x2x2xf32>, tensor<4xi64>) -> ("r" : tensor<1x2x3x4xf32>)
+    %c = onnx.node "Mul"(%x, %cos) : (tensor<1x2x3x4xf32>, tensor<3x4xf32>) -> ("c" : tensor<1x2x3x4xf32>)
+    %s = onnx.node "Mul"(%r, %cos) : (tensor<1x2x3x4xf32>, tensor<3x4xf32>) -> ("s" : tensor<1x2x3x4xf32>)
+    %y = onnx.node "Add"(%c, %s) : (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) -> ("y" : tensor<1x2x3x4xf32>)
+    onnx.return %y : tensor<1x2x3x4xf32>
+  }
+}
+
+// -----
+
+// A table of one row for a length that may be more is none of positions.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Concat"
+// CHECK-NOT: "RotaryEmbedding"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<1x2x3x4xf32>, %g "g" : tensor<1x1x2xf32>) -> ("y") {
+    %c1 = onnx.initializer "c1" = dense<1> : tensor<1xi64>
+    %h = onnx.initializer "h" = dense<[2, 2]> : tensor<2xi64>
+    %e = onnx.node "Concat"(%g, %g) {axis = 2 : i64} : (tensor<1x1x2xf32>, tensor<1x1x2xf32>) -> ("e" : tensor<1x1x4xf32>)
+    %co = onnx.node "Cos"(%e) : (tensor<1x1x4xf32>) -> ("co" : tensor<1x1x4xf32>)
+    %cos = onnx.node "Unsqueeze"(%co, %c1) : (tensor<1x1x4xf32>, tensor<1xi64>) -> ("cos" : tensor<1x1x1x4xf32>)
+    %si = onnx.node "Sin"(%e) : (tensor<1x1x4xf32>) -> ("si" : tensor<1x1x4xf32>)
+    %sin = onnx.node "Unsqueeze"(%si, %c1) : (tensor<1x1x4xf32>, tensor<1xi64>) -> ("sin" : tensor<1x1x1x4xf32>)
+    %a, %b = onnx.node "Split"(%x, %h) {axis = 3 : i64} : (tensor<1x2x3x4xf32>, tensor<2xi64>) -> ("a" : tensor<1x2x3x2xf32>, "b" : tensor<1x2x3x2xf32>)
+    %n = onnx.node "Neg"(%b) : (tensor<1x2x3x2xf32>) -> ("n" : tensor<1x2x3x2xf32>)
+    %r = onnx.node "Concat"(%n, %a) {axis = -1 : i64} : (tensor<1x2x3x2xf32>, tensor<1x2x3x2xf32>) -> ("r" : tensor<1x2x3x4xf32>)
+    %c = onnx.node "Mul"(%x, %cos) : (tensor<1x2x3x4xf32>, tensor<1x1x1x4xf32>) -> ("c" : tensor<1x2x3x4xf32>)
+    %s = onnx.node "Mul"(%r, %sin) : (tensor<1x2x3x4xf32>, tensor<1x1x1x4xf32>) -> ("s" : tensor<1x2x3x4xf32>)
+    %y = onnx.node "Add"(%c, %s) : (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) -> ("y" : tensor<1x2x3x4xf32>)
+    onnx.return %y : tensor<1x2x3x4xf32>
   }
 }

@@ -45,6 +45,25 @@ def branches(blocks):
     return make_model(nodes, {"x": [1, 4, 2, 2]}, {"y": [1, 4, 2, 2]})
 
 
+def attentions(blocks):
+    """Layers of unknown sizes, with a mask of one number a token."""
+    blocks //= 3  # of 14 nodes each
+    constants = {w: np.full((8, 8), 0.1, np.float32) for w in "abc"} | {
+        "s": np.array([0, -1, 2, 4]), "j": np.array([0, 0, 8]), "axes": np.array([1, 2])}  # fmt: skip
+    nodes, x = [node("Unsqueeze", ["m", "axes"], ["mask"])], "x"
+    for i in range(blocks):
+        for w, p, perm in (("a", "q", [0, 2, 1, 3]), ("b", "k", [0, 2, 3, 1]), ("c", "v", [0, 2, 1, 3])):
+            nodes += [node("MatMul", [x, w], [f"{p}p{i}"]), node("Reshape", [f"{p}p{i}", "s"], [f"{p}r{i}"]),
+                      node("Transpose", [f"{p}r{i}"], [f"{p}{i}"], perm=perm)]  # fmt: skip
+        nodes += [node("MatMul", [f"q{i}", f"k{i}"], [f"s{i}"]), node("Add", [f"s{i}", "mask"], [f"t{i}"]),
+                  node("Softmax", [f"t{i}"], [f"u{i}"]), node("MatMul", [f"u{i}", f"v{i}"], [f"o{i}"]),
+                  node("Transpose", [f"o{i}"], [f"w{i}"], perm=[0, 2, 1, 3]),
+                  node("Reshape", [f"w{i}", "j"], [f"x{i}"])]  # fmt: skip
+        x = f"x{i}"
+    nodes.append(node("Relu", [x], ["y"]))
+    return make_model(nodes, {"x": ["b", "s", 8], "m": ["b", "s"]}, {"y": ["b", "s", 8]}, constants)
+
+
 def count_remarks(model, tmp_path):
     path = tmp_path / "in.onnx"
     onnx.save(model, path)
@@ -58,7 +77,7 @@ def count_remarks(model, tmp_path):
     return len(re.findall(r"remark: .*\[dlc-", done.stderr))
 
 
-@pytest.mark.parametrize("make", [chain, branches])
+@pytest.mark.parametrize("make", [chain, branches, attentions])
 def test_rewrites(make, tmp_path):
     """Of 20,000 nodes ten times as many as of 2,000; within a time limit that
     work of another order would not keep."""

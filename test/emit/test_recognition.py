@@ -3,6 +3,7 @@ table of the forms."""
 
 import math
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ from onnx import helper
 
 sys.path.append(str(pathlib.Path(__file__).parent))
 
-from emit_common import check_same, count, emit, make_model  # noqa: E402
+from emit_common import DLC, check_same, count, emit, make_model  # noqa: E402
 
 node = helper.make_node
 F = np.float32
@@ -263,6 +264,98 @@ def test_attention(origin, tmp_path):
     assert count(after) == {"MatMul": 2, "Split": 1, "Attention": 1}
     check_same(model, after)
     assert "Attention" not in count(emit(model, tmp_path, "--opset=22"))
+
+
+@pytest.mark.parametrize("form", ["keys", "queries and keys", "chosen", "chosen and added"])
+def test_masks_of_unknown_sizes(form, tmp_path):
+    """Made of one number a token, as transformers, tf2onnx and torch do it."""
+    constants = {n: weights(H * D, H * D, seed=i) for i, n in enumerate("abc")}
+    constants |= {"s0": np.array([0, -1, H, D]), "s0j": np.array([0, 0, H * D]),
+                  "twelve": np.array([1, 2]), "three": np.array([1, 3]), "last": np.array([2]),
+                  **scalars(one=1, low=-1e4, lowest=np.finfo(F).min, zero=0)}  # fmt: skip
+    nodes = [node("MatMul", ["x", w], [p]) for w, p in zip("abc", ("q3", "k3", "v3"))]
+    for name, perm in (("q", [0, 2, 1, 3]), ("v", [0, 2, 1, 3]), ("k", [0, 2, 3, 1])):
+        nodes += split(name + "3", name, perm, "s0")
+    nodes += [node("MatMul", ["q", "k"], ["s"]), node("Unsqueeze", ["m", "twelve"], ["keys"])]
+    if form == "queries and keys":
+        nodes += [node("Unsqueeze", ["m", "three"], ["queries"]),
+                  node("Mul", ["keys", "queries"], ["pairs"])]  # fmt: skip
+    pairs = "pairs" if form == "queries and keys" else "keys"
+    if form.startswith("chosen"):
+        nodes += [node("Less", ["keys", "zero"], ["hidden"]),
+                  node("Where", ["hidden", "lowest", "s"], ["w"])]  # fmt: skip
+    else:
+        nodes += [node("Sub", ["one", pairs], ["off"]), node("Mul", ["off", "low"], ["bias"]),
+                  node("Add", ["s", "bias"], ["w"])]  # fmt: skip
+    if form == "chosen and added":
+        nodes += [node("Unsqueeze", ["m", "three"], ["queries"]),
+                  node("Mul", ["keys", "queries"], ["pairs"]), node("Add", ["pairs", "w"], ["ww"])]  # fmt: skip
+    nodes += [node("Softmax", ["ww" if form == "chosen and added" else "w"], ["p"], axis=-1),
+              node("MatMul", ["p", "v"], ["o"]), node("Transpose", ["o"], ["ot"], perm=[0, 2, 1, 3]),
+              node("Reshape", ["ot", "s0j"], ["y"])]  # fmt: skip
+    model = make_model(nodes, {"x": ["b", "s", H * D], "m": ["b", "s"]}, {"y": ["b", "s", H * D]},
+                       constants)  # fmt: skip
+    after = emit(model, tmp_path, "--opset=23")
+    assert count(after)["Attention"] == 1 and count(after)["Softmax"] == 0
+    check_same(model, after)
+
+
+def test_sizes_through_positions(tmp_path):
+    """Positions are cut from a table and counted by the run, and the mask is made
+    of them: the sizes are the input's all the way, for both ways to attention."""
+    constants = {n: weights(H * D, H * D, seed=i) for i, n in enumerate("abc")}
+    constants |= {"table": weights(1, 32, H * D), "s0": np.array([0, -1, H, D]), "i0": np.array(0),
+                  "i1": np.array(1), "none": np.array([0]), "one": np.array([1]), "two": np.array([0, 1, 3]),
+                  "three": np.array([0, 1, 2]), "s0j": np.array([0, 0, H * D]),
+                  **scalars(low=-1e4, zero=0, half=0.5)}  # fmt: skip
+    nodes = [node("Shape", ["x"], ["length"], start=1, end=2), node("Squeeze", ["length"], ["n"]),
+             node("Slice", ["table", "none", "length", "one"], ["positions"]),
+             node("Add", ["x", "positions"], ["e"]), node("Range", ["i0", "n", "i1"], ["r"]),
+             node("Unsqueeze", ["r", "two"], ["rows"]), node("Unsqueeze", ["r", "three"], ["columns"]),
+             node("LessOrEqual", ["columns", "rows"], ["seen"]), node("Where", ["seen", "zero", "low"], ["mask"])]  # fmt: skip
+    nodes += [node("MatMul", ["e", w], [p]) for w, p in zip("abc", ("q3", "k3", "v3"))]
+    for name, perm in (("q", [0, 2, 1, 3]), ("v", [0, 2, 1, 3]), ("k", [0, 2, 3, 1])):
+        nodes += split(name + "3", name, perm, "s0")
+    nodes += [node("MatMul", ["q", "k"], ["s"]), node("Mul", ["s", "half"], ["d"]),
+              node("Add", ["d", "mask"], ["w"]), node("Softmax", ["w"], ["p"], axis=-1),
+              node("MatMul", ["p", "v"], ["o"]), node("Transpose", ["o"], ["ot"], perm=[0, 2, 1, 3]),
+              node("Reshape", ["ot", "s0j"], ["y"])]  # fmt: skip
+    model = make_model(nodes, {"x": ["b", "s", H * D]}, {"y": ["b", "s", H * D]}, constants)
+    after = emit(model, tmp_path, "--opset=23")
+    assert count(after)["Attention"] == 1
+    check_same(model, after)
+    done = subprocess.run([DLC, tmp_path / "in.onnx", "-target=sm_80", "--to=tensor"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.count("dlc.attention") == 1
+
+
+@pytest.mark.parametrize("axis", [-1, 2])
+def test_attention_of_paddle(axis, tmp_path):
+    """As paddle2onnx writes that of PP-OCR: one product, parts of a leading axis,
+    sizes as int32, and the Softmax of set 11, which flattens. A Softmax over two
+    axes is another one."""
+    constants = {"w": weights(H * D, 3 * H * D), "n0": np.array([0]), "i1": np.array([1]),
+                 "i2": np.array([2]), "i3": np.array([3]), "hd": np.array([3, H, D]),
+                 "width": np.array([H * D], np.int32), "inv": F([0.5])}  # fmt: skip
+    nodes = [node("MatMul", ["x", "w"], ["m"]), node("Shape", ["x"], ["s64"]),
+             node("Cast", ["s64"], ["s32"], to=6), node("Slice", ["s32", "i1", "i2"], ["n"]),
+             node("Cast", ["n"], ["length"], to=7),
+             node("Concat", ["n0", "length", "hd"], ["five"], axis=0),
+             node("Reshape", ["m", "five"], ["r"]), node("Transpose", ["r"], ["t"], perm=[2, 0, 3, 1, 4])]  # fmt: skip
+    for name, begin, end in (("q", "n0", "i1"), ("k", "i1", "i2"), ("v", "i2", "i3")):
+        nodes += [node("Slice", ["t", begin, end, "n0"], [name + "s"]),
+                  node("Squeeze", [name + "s"], [name], axes=[0])]  # fmt: skip
+    nodes += [node("Mul", ["q", "inv"], ["qi"]), node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]),
+              node("MatMul", ["qi", "kt"], ["sc"]), node("Softmax", ["sc"], ["p"], axis=3 if axis == -1 else 2),
+              node("MatMul", ["p", "v"], ["o"]), node("Transpose", ["o"], ["ot"], perm=[0, 2, 1, 3]),
+              node("Cast", ["width"], ["w64"], to=7),
+              node("Concat", ["n0", "length", "w64"], ["three"], axis=0),
+              node("Reshape", ["ot", "three"], ["y"])]  # fmt: skip
+    model = make_model(nodes, {"x": ["b", "s", H * D]}, {"y": ["b", "s", H * D]}, constants, opset=11)
+    after = emit(model, tmp_path, "--opset=23")
+    assert count(after)["Attention"] == (axis == -1)
+    assert count(after)["Softmax"] == (axis != -1)
+    check_same(model, after)
 
 
 def packed(order, batch_first):

@@ -65,12 +65,24 @@ ODD, ODD_PARTS = slices((1, 1))
 QUANT = {"k": np.array(0.1, F), "z": np.array(3, np.uint8), "o": np.array(0.2, F)}
 
 
-def quantized(*between, step="k"):
+def quantized(*between, step="k", zero="z"):
     """Transposed as numbers between two products of bytes."""
-    return [node("QuantizeLinear", ["x", "k", "z"], ["q"]),
-            node("DequantizeLinear", ["q", "k", "z"], ["d"]), *between,
-            node("QuantizeLinear", ["m", step, "z"], ["r"]),
-            node("DequantizeLinear", ["r", step, "z"], ["y"])]  # fmt: skip
+    return [node("QuantizeLinear", ["x", "k", zero], ["q"]),
+            node("DequantizeLinear", ["q", "k", zero], ["d"]), *between,
+            node("QuantizeLinear", ["m", step, zero], ["r"]),
+            node("DequantizeLinear", ["r", step, zero], ["y"])]  # fmt: skip
+
+
+def parts(step):
+    """Split, turned round and joined, each with a pair around it."""
+    nodes = [node("QuantizeLinear", ["x", "k", "z"], ["q"]), node("DequantizeLinear", ["q", "k", "z"], ["d"]),
+             node("Split", ["d", "sizes"], ["a", "b"], axis=1)]  # fmt: skip
+    for name in "ab":
+        nodes += [node("QuantizeLinear", [name, step if name == "b" else "k", "z"], [name + "q"]),
+                  node("DequantizeLinear", [name + "q", step if name == "b" else "k", "z"], [name + "d"])]
+    return nodes + [node("Concat", ["bd", "ad"], ["m"], axis=1),
+                    node("QuantizeLinear", ["m", "k", "z"], ["r"]),
+                    node("DequantizeLinear", ["r", "k", "z"], ["y"])]  # fmt: skip
 
 
 # What it is: nodes, constants, the shapes of x and y, and what is left.
@@ -251,6 +263,26 @@ CASES = {
     "another step stays": (
         quantized(transpose("d", "m", [1, 0]), step="o"), QUANT, [2, 3], [3, 2],
         {"QuantizeLinear": 2, "Transpose": 1, "DequantizeLinear": 2}),
+    "bytes that are padded and chosen": (
+        quantized(node("Pad", ["d", "p"], ["f"]), node("MaxPool", ["f"], ["m"], kernel_shape=[2, 2])),
+        QUANT | {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}, [1, 2, 4, 4], [1, 2, 5, 5],
+        {"QuantizeLinear": 1, "Pad": 1, "MaxPool": 1, "DequantizeLinear": 1}),
+    "a pad with 1 stays": (
+        quantized(node("Pad", ["d", "p", "i"], ["m"])),
+        QUANT | {"p": np.array([0, 1, 0, 1]), "i": F(1)}, [2, 3], [2, 5],
+        {"QuantizeLinear": 2, "Pad": 1, "DequantizeLinear": 2}),
+    "relu above the lowest byte": (
+        quantized(node("Relu", ["d"], ["m"]), zero="z0"), QUANT | {"z0": np.array(0, np.uint8)}, [2, 3],
+        [2, 3], {"QuantizeLinear": 1, "DequantizeLinear": 1}),
+    "relu above others stays": (
+        quantized(node("Relu", ["d"], ["m"])), QUANT, [2, 3], [2, 3],
+        {"QuantizeLinear": 2, "Relu": 1, "DequantizeLinear": 2}),
+    "bytes that are split and joined": (
+        parts("k"), QUANT | {"sizes": np.array([2, 1])}, [2, 3], [2, 3],
+        {"QuantizeLinear": 1, "Split": 1, "Concat": 1, "DequantizeLinear": 1}),
+    "parts of another step stay": (
+        parts("o"), QUANT | {"sizes": np.array([2, 1])}, [2, 3], [2, 3],
+        {"QuantizeLinear": 4, "Split": 1, "Concat": 1, "DequantizeLinear": 4}),
 }  # fmt: skip
 
 
@@ -281,43 +313,66 @@ def test_conv_in_front_of_resize(mode, scales, first, tmp_path):
     check_same(model, after)
 
 
-def rotary(form, tables):
+def rotary(form, tables, batch):
     """x * cos + rotated x * sin, for x of [2, 3, 5, 8]."""
     angles = np.arange(5)[:, None] / 10 ** np.linspace(0, 2, 4)
     both = np.concatenate([angles, angles if tables != "others" else angles + 1], 1)
+    if form == "pairs":
+        both = both.reshape(5, 2, 4).swapaxes(1, 2).reshape(5, 8)
     constants = {"low": np.array([0]), "mid": np.array([4]), "high": np.array([1 << 62]),
                  "last": np.array([-1]), "halves": np.array([4, 4]), "one": np.array([1])}  # fmt: skip
+    constants |= {"next": np.array([-1]), "two": np.array([2]), "flat": np.array([0, 0, 0, 8]),
+                  "flat3": np.array([0, 0, 8])}  # fmt: skip
     nodes = []
-    if tables == "computed":
-        constants["f"] = np.broadcast_to(angles, (2, 5, 4)).astype(F)
-        constants["zero"] = np.zeros((2, 5, 4), F)
+    if tables.startswith("computed"):
         # Not a constant: it depends on the input.
+        constants["all"] = np.array([0, 1, 2, 3] if tables == "computed" else [1, 3])
+        constants["f"] = angles.astype(F)[None]
+        constants["zero"] = np.zeros((5, 4) if tables == "computed" else (5, 1), F)
         nodes += [node("ReduceMean", ["x", "all"], ["m"], keepdims=0),
-                  node("Mul", ["m", "zero"], ["mz"]), node("Add", ["f", "mz"], ["g"]),
-                  node("Concat", ["g", "g"], ["e"], axis=-1)]  # fmt: skip
-        constants["all"] = np.array([0, 1, 2, 3])
+                  node("Mul", ["m", "zero"], ["mz"])]  # fmt: skip
+        if tables == "computed for each":
+            constants |= {"columns": np.array([-1]), "row": np.zeros(5, F)}
+            nodes[-1:] = [node("Mul", ["m", "row"], ["mr"]), node("Unsqueeze", ["mr", "columns"], ["mz"])]
+        nodes.append(node("Add", ["f", "mz"], ["g"]))
+        if form == "pairs":
+            nodes += [node("Unsqueeze", ["g", "next"], ["gu"]),
+                      node("Concat", ["gu", "gu"], ["gg"], axis=-1),
+                      node("Reshape", ["gg", "flat3"], ["e"])]  # fmt: skip
+        else:
+            nodes += [node("Concat", ["g", "g"], ["e"], axis=-1)]
         for name in ("cos", "sin"):
             nodes += [node(name.title(), ["e"], [name + "3"]),
                       node("Unsqueeze", [name + "3", "one"], [name])]  # fmt: skip
     else:
         constants |= {"cos": np.cos(both)[None, None].astype(F), "sin": np.sin(both).astype(F)}
-    if form == "slices":
+    if form == "pairs":
+        nodes += [node("Slice", ["x", "low", "high", "last", "two"], ["a"]),
+                  node("Slice", ["x", "one", "high", "last", "two"], ["b"])]  # fmt: skip
+    elif form == "slices":
         nodes += [node("Slice", ["x", "low", "mid", "last"], ["a"]),
                   node("Slice", ["x", "mid", "high", "last"], ["b"])]  # fmt: skip
     else:
         nodes.append(node("Split", ["x", "halves"], ["a", "b"], axis=3))
-    nodes += [node("Neg", ["b"], ["n"]), node("Concat", ["n", "a"], ["r"], axis=-1),
-              node("Mul", ["x", "cos"], ["c"]), node("Mul", ["r", "sin"], ["s"]),
+    nodes.append(node("Neg", ["b"], ["n"]))
+    if form == "pairs":
+        nodes += [node("Unsqueeze", ["n", "next"], ["nu"]), node("Unsqueeze", ["a", "next"], ["au"]),
+                  node("Concat", ["nu", "au"], ["nr"], axis=-1),
+                  node("Reshape", ["nr", "flat"], ["r"])]  # fmt: skip
+    else:
+        nodes.append(node("Concat", ["n", "a"], ["r"], axis=-1))
+    nodes += [node("Mul", ["x", "cos"], ["c"]), node("Mul", ["r", "sin"], ["s"]),
               node("Add", ["c", "s"], ["y"])]  # fmt: skip
-    return make_model(nodes, {"x": [2, 3, 5, 8]}, {"y": [2, 3, 5, 8]}, constants, opset=18)
+    return make_model(nodes, {"x": [batch, 3, 5, 8]}, {"y": [batch, 3, 5, 8]}, constants, opset=18)
 
 
-@pytest.mark.parametrize("form", ["slices", "split"])
-@pytest.mark.parametrize("tables", ["constant", "computed", "others"])
-def test_rotary_embedding(form, tables, tmp_path):
-    model = rotary(form, tables)
+@pytest.mark.parametrize("form", ["slices", "split", "pairs"])
+@pytest.mark.parametrize("tables", ["constant", "computed", "computed for each", "others"])
+@pytest.mark.parametrize("batch", [2, "b"])
+def test_rotary_embedding(form, tables, batch, tmp_path):
+    model = rotary(form, tables, batch)
     after = emit(model, tmp_path, "--opset=23")
     assert count(after)["RotaryEmbedding"] == (tables != "others")
-    assert count(after)["Concat"] == (tables == "others")
+    assert count(after)["Neg"] == (tables == "others")
     check_same(model, after)
     assert "RotaryEmbedding" not in count(emit(model, tmp_path, "--opset=22"))

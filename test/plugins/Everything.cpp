@@ -51,6 +51,8 @@ struct MisbehavePass : PassWrapper<MisbehavePass, OperationPass<func::FuncOp>> {
   void runOnOperation() override {
     if (how == "silent")
       return signalPassFailure();
+    if (how == "rename")
+      getOperation().setName("other");
     getOperation().walk([&](TanhOp op) {
       if (how == "error") {
         op.emitError("expected no tanh");

@@ -299,6 +299,11 @@ def test_a_pass_that_makes_invalid_ir(model):
     assert status == 1 and "[every-misbehave of plugin 'every']" in err
 
 
+def test_a_pass_that_leaves_nothing(model):
+    check_refused("expected a function @main [@main is gone since every-misbehave of plugin 'every']",
+                  model, f"--load-plugin={EVERYTHING}", "--plugin-opt=misbehave=rename")  # fmt: skip
+
+
 def test_a_pass_with_an_unregistered_dialect(model):
     status, _, err = run(model, f"--load-plugin={EVERYTHING}", "--plugin-opt=misbehave=unregistered")
     assert status == 1 and err.count("error:") == 1

@@ -149,7 +149,8 @@ static ImportResult importHardSwish(NodeImport &node) {
 
 static ImportResult importSwish(NodeImport &node) {
   Terms t{node, node.input(0)};
-  Value gate = t.sigmoid(t.mul(t.x, node.getFloat("alpha", 1)));
+  double alpha = node.getFloat("alpha", 1);
+  Value gate = t.sigmoid(alpha == 1 ? t.x : t.mul(t.x, alpha));
   return node.result(t.mul(t.x, gate));
 }
 

@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "passes/Import/GraphImporter.h"
+#include "passes/Import/IndexRange.h"
 #include "passes/Import/Ops/Emit.h"
 
 using namespace mlir;
@@ -101,7 +102,9 @@ static ImportResult importRange(NodeImport &node) {
     Value quotient = b.createOrFold<arith::CeilDivSIOp>(
         loc, span, sizeValue(node, d->front()));
     Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-    count = b.createOrFold<arith::MaxSIOp>(loc, quotient, zero);
+    count = quotient;
+    if (getIndexRange(count, /*wraps=*/false).low < 0)
+      count = b.createOrFold<arith::MaxSIOp>(loc, quotient, zero);
     if (std::optional<int64_t> constant = getConstantIntValue(count))
       count = node.index(*constant);
   } else if (isa<FloatType>(element) && node.constantFloat(start) &&

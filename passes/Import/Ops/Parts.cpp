@@ -1,6 +1,7 @@
 // Operators that put tensors together, take parts of them and pad them.
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "passes/Import/IndexRange.h"
 #include "passes/Import/Ops/Axes.h"
 
 using namespace mlir;
@@ -91,6 +92,13 @@ static OpFoldResult clampBound(NodeImport &node, OpFoldResult bound,
   OpBuilder &b = node.b;
   Location loc = node.loc;
   Value value = sizeValue(node, bound);
+  // A size counts from the front: as many of them, or all there are.
+  if (low <= 0 && getIndexRange(bound, /*wraps=*/false).low >= 0 &&
+      getIndexRange(high, /*wraps=*/false).low >= 0)
+    return areEqualSizes(bound, high)
+               ? high
+               : OpFoldResult(b.createOrFold<arith::MinSIOp>(
+                     loc, value, sizeValue(node, high)));
   Value zero = arith::ConstantIndexOp::create(b, loc, 0);
   Value fromEnd =
       b.createOrFold<arith::AddIOp>(loc, value, sizeValue(node, size));

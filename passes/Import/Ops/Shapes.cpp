@@ -123,6 +123,19 @@ static ImportResult importReshape(NodeImport &node) {
     return node.result(node.reshape(x, *sizes));
   }
   if (inferred >= 0) {
+    // What the numbers among the sizes hold of the others need not be divided.
+    int64_t numbers = 1;
+    if (std::optional<int64_t> k = getConstantIntValue(known); k && *k > 0) {
+      for (OpFoldResult size : remaining)
+        numbers *= getConstantIntValue(size).value_or(1);
+      if (numbers > 0 && numbers % *k == 0) {
+        llvm::erase_if(remaining, [](OpFoldResult size) {
+          return getConstantIntValue(size).has_value();
+        });
+        remaining.push_back(node.index(numbers / *k));
+        known = node.index(1);
+      }
+    }
     OpFoldResult total = node.index(1);
     for (OpFoldResult size : remaining)
       total = mulSizes(b, loc, total, size);
@@ -336,7 +349,7 @@ static ImportResult importExpand(NodeImport &node) {
     if (!w || (h != 1 && h != w))
       e.check(c >= 0 && (a == 1 || c == 1 || a == c),
               "expected a shape that broadcasts with the operand's");
-    if (h == 1 || w)
+    if (h == 1 || w || isLeastOf(have, want))
       out = want;
     else if (h)
       out = have;
