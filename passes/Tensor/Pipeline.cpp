@@ -56,6 +56,10 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createFuseElementwise());
   // ... and what follows a contraction is done before its sums are stored.
   pm.addPass(createFuseEpilogue());
+  // Where a quantized number is read at once, which fusion shows.
+  SimplifyRoundingOptions rounding;
+  rounding.fma = unit.fma && target.gpus.empty();
+  pm.addPass(createSimplifyRounding(rounding));
   if (!target.gpus.empty()) {
     // The CPU has no kernel for attention.
     if (!options.fallback)

@@ -298,6 +298,38 @@ def test_rounding_and_saturation():
             np.testing.assert_array_equal(found, expected)
 
 
+def make_ties(scale, random):
+    """Every half step of 8 bits with its neighbours, and numbers far outside."""
+    ties = (np.arange(-260, 261, dtype=np.float64) + 0.5) * np.float64(scale)
+    bits = ties.astype(np.float32).view(np.int32)[:, None] + np.arange(-3, 4)
+    far = np.array([0, -0.0, np.inf, -np.inf, 3e38, -3e38, 1e-45, -1e-39, 1e-38], np.float32)
+    return np.concatenate([bits.astype(np.int32).view(np.float32).reshape(-1), far,
+                           (random.standard_normal(2000) * 100 * scale).astype(np.float32)])  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ["vnni", "avx2", "sse"])
+def test_a_quotient_has_the_bits_of_a_division(unit):
+    """Where the machine has fused multiply-adds, scales are divided by with them;
+    the largest and smallest mantissas are the hard ones."""
+    random = np.random.default_rng(3)
+    scales = [*random.uniform(1e-4, 4, 12), 1, 0.5, 1 + 2**-23, 2 - 2**-23, 1 - 2**-24, 2**-50, 2**40, 2**-100, 1 / 3, 0.1]
+    x = [make_ties(np.float32(scale), random) for scale in scales]
+    size = max(map(len, x))
+    x = np.stack([np.resize(v, size) for v in x])
+    g = Graph()
+    ys = []
+    for i, scale in enumerate(scales):
+        row = g.add("Gather", "x", g.constant(np.array(i)), axis=0)
+        ys.append(g.add("QuantizeLinear", row, g.constant(np.float32(scale)), g.constant(np.uint8(3 * i))))
+    model = make_model(g.nodes, [("x", np.float32, x.shape)], g.constants, ys)
+    found = compile_for(model, unit).run({"x": x})
+    for i, scale in enumerate(scales):
+        with np.errstate(over="ignore"):
+            quotients = x[i] / np.float32(scale)
+        expected = np.clip(np.rint(quotients.astype(np.float64)) + 3 * i, 0, 255)
+        np.testing.assert_array_equal(found[ys[i]], expected, err_msg=f"scale {scale!r}")
+
+
 FORMATS = {  # the operator set that has the type
     "INT2": 25, "UINT2": 25, "INT4": 21, "UINT4": 21, "INT8": 21, "UINT8": 21, "INT16": 21,
     "UINT16": 21, "FLOAT8E4M3FN": 21, "FLOAT8E4M3FNUZ": 21, "FLOAT8E5M2": 21,
