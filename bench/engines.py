@@ -54,6 +54,16 @@ class Dlc:
         return Run(call, lambda: model.run(given))
 
 
+class DlcFloat(Dlc):
+    """dlc's own time for the float network that a quantized one was made of."""
+
+    name = "dlc float32"
+
+    def __init__(self, path: pathlib.Path, folder: pathlib.Path):
+        super().__init__(path, folder / "float")
+        self.folder.mkdir()
+
+
 def make_session(
     path: pathlib.Path, threads: int = 1, optimize: bool = True, sizes: Mapping[str, int] = {}
 ) -> Any:

@@ -1,8 +1,8 @@
 """Runs whole networks with dlc and other engines in turns, in one process, and
 writes a table. bench/README.md is the manual.
 
-Each model has a process of its own. The status is 0 only if every engine's
-outputs are those of ONNX Runtime.
+Each model has a process of its own. The status is 0 only if dlc's outputs are
+those of ONNX Runtime, or, of an 8-bit network, those of ONNX's definition.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import definition
 import engines
+import forms
 import numpy as np
+import onnx
 import subjects
 import table
 
 from dlc.verify import compare
 
 ROUNDS, SECONDS = 20, 3.0
+INT8 = ("resnet50", "mobilenet_v2", "bert_base", "ppocr_det", "ppocr_rec")
 PAUSE, MOST_PAUSES, IDLE = 0.02, 50, 0.02
 """Seconds at a time that the engines' threads are given to fall asleep, how
 often, and the share of a CPU below which they do."""
@@ -46,7 +50,10 @@ def settle() -> None:
             return
 
 
-def time_in_turns(runs: Sequence[engines.Run], rounds: int) -> list[list[float]]:
+Clock = Callable[[], float]
+
+
+def time_in_turns(runs: Sequence[engines.Run], rounds: int, clock: Clock) -> list[list[float]]:
     """Seconds of each run in each round. A first run in a round, that isn't
     counted, brings an engine's threads and caches back."""
     seconds: list[list[float]] = [[] for _ in runs]
@@ -57,9 +64,9 @@ def time_in_turns(runs: Sequence[engines.Run], rounds: int) -> list[list[float]]
         for run, found in zip(runs, seconds):
             settle()
             run.call()
-            start = time.perf_counter()
+            start = clock()
             run.call()
-            found.append(time.perf_counter() - start)
+            found.append(clock() - start)
     return seconds
 
 
@@ -74,12 +81,39 @@ def find_problem(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) 
     return ""
 
 
-def work(name: str, threads: Sequence[int], rounds: int) -> list[dict[str, Any]]:
+def find_noise(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> list[float]:
+    """The root of the mean square of what each output is off by."""
+    return [float(np.sqrt(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)))
+            for a, b in zip(outputs, expected)]  # fmt: skip
+
+
+def make_check(
+    path: pathlib.Path, inputs: dict[str, np.ndarray], exact: Sequence[np.ndarray]
+) -> Callable[[Sequence[np.ndarray]], str]:
+    """A check of an 8-bit network's outputs. It may not be further from ONNX's
+    definition than the definition is from the float network: a tie that rounds
+    the other way moves what comes behind it, so engines that are right differ,
+    and bench/quantized judges layer by layer."""
+    defined = definition.run(onnx.load(path), inputs)
+    allowed = find_noise(defined, exact)
+
+    def find(outputs: Sequence[np.ndarray]) -> str:
+        for number, (noise, most) in enumerate(zip(find_noise(outputs, defined), allowed)):
+            if not noise <= most:
+                return f"output {number} is {noise / most:.3g} times as far from the definition as that from float"
+        return ""
+
+    return find
+
+
+def work(name: str, form: str, threads: Sequence[int], rounds: int, clock: Clock) -> list[dict[str, Any]]:
     """The rows of one model: one for each size of its inputs and number of
     threads. A model whose shapes are not known has two of each: engines that
-    were told the shapes, and such as take any."""
+    were told the shapes, and such as take any. With a form, the network is of
+    8 bits, and dlc runs the float one as well."""
     subject = subjects.TABLE[name]
-    path = subject.find()
+    source = subject.find()
+    path = forms.make_quantized(subject, form) if form else source
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         made = []
@@ -88,7 +122,9 @@ def work(name: str, threads: Sequence[int], rounds: int) -> list[dict[str, Any]]
                 made.append(engine(path, pathlib.Path(folder)))
             except ImportError:
                 print(f"{engine.name} is not installed", file=sys.stderr)
-        session = engines.make_session(path)
+        if form:
+            made.append(engines.DlcFloat(source, pathlib.Path(folder)))
+        session = engines.make_session(source)
         for sizes in subject.sizes:
             if subject.data:
                 values, expected = subject.data()
@@ -96,24 +132,28 @@ def work(name: str, threads: Sequence[int], rounds: int) -> list[dict[str, Any]]
             else:
                 inputs = subject.make_inputs(session.get_inputs(), sizes)
                 expected = session.run(None, inputs)
+            find = (make_check(path, inputs, expected) if form
+                    else lambda outputs: find_problem(outputs, expected))  # fmt: skip
             dims = [size for info in session.get_inputs() for size in info.shape]
             is_dynamic = not all(isinstance(size, int) for size in dims)
             for fixed in (True, False) if is_dynamic else (False,):
-                given = {"shapes": "given" if fixed else "any"} if is_dynamic else {}
+                given = {"form": form} if form else {}
+                given |= {"shapes": "given" if fixed else "any"} if is_dynamic else {}
                 for count in threads:
-                    rows.append({"name": name, "sizes": {**sizes, **given}, "threads": count,
-                                 **measure(made, inputs, expected, count, rounds, fixed)})  # fmt: skip
+                    rows.append({"name": name, "sizes": {**given, **sizes}, "threads": count,
+                                 **measure(made, inputs, find, count, rounds, fixed, clock)})  # fmt: skip
     return rows
 
 
-def measure(made: Sequence[Any], inputs: dict[str, np.ndarray], expected: Sequence[np.ndarray],
-            threads: int, rounds: int, fixed: bool) -> dict[str, Any]:  # fmt: skip
+def measure(made: Sequence[Any], inputs: dict[str, np.ndarray], find: Callable[[Sequence[np.ndarray]], str],
+            threads: int, rounds: int, fixed: bool, clock: Clock) -> dict[str, Any]:  # fmt: skip
     runs, names, problems = [], [], {}
     for engine in made:
         try:
             run = engine.prepare(inputs, threads, fixed)
             run.call()
-            problem = find_problem(run.outputs(), expected)
+            # The float network is no other's answer.
+            problem = "" if engine.name == engines.DlcFloat.name else find(run.outputs())
         except Exception as error:
             problems[engine.name] = f"{type(error).__name__}: {error}"
             continue
@@ -121,7 +161,7 @@ def measure(made: Sequence[Any], inputs: dict[str, np.ndarray], expected: Sequen
             problems[engine.name] = problem
         runs.append(run)
         names.append(engine.name)
-    times = time_in_turns(runs, rounds)
+    times = time_in_turns(runs, rounds, clock)
     return {
         "median": {n: statistics.median(t) for n, t in zip(names, times)},
         "minimum": {n: min(t) for n, t in zip(names, times)},
@@ -131,8 +171,9 @@ def measure(made: Sequence[Any], inputs: dict[str, np.ndarray], expected: Sequen
     }
 
 
-def run_worker(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+def run_worker(name: str, form: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     command = [sys.executable, __file__, "--worker", "--rounds", str(options.rounds),
+               *([f"--form={form}"] if form else []), *(["--processor-time"] if options.processor_time else []),
                "--threads", ",".join(map(str, options.threads)), name]  # fmt: skip
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -151,7 +192,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--threads", default="1", metavar="N,...", help="numbers of threads (default: 1)",
         type=lambda text: [int(n) for n in text.split(",")],
     )  # fmt: skip
+    parser.add_argument("--dtype", choices=("float32", "int8"), default="float32",
+                        help="of the networks (default: float32)")  # fmt: skip
+    parser.add_argument("--form", action="append", choices=forms.FORMS,
+                        help=f"of 8-bit networks (default: {' and '.join(forms.FORMS[:2])})")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"at least (default: {ROUNDS})")
+    parser.add_argument("--processor-time", action="store_true",
+                        help="measure that, not the clock's, where other work runs beside; one thread")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="print the names")
     parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE", help="write the table")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures")
@@ -161,8 +208,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     unknown = [name for name in options.names if name not in subjects.TABLE]
     if unknown:
         parser.error(f"no model is called {', '.join(unknown)}; --list has their names")
+    if options.form and options.dtype != "int8" and not options.worker:
+        parser.error("--form is for --dtype=int8")
     if any(n < 1 for n in options.threads):
         parser.error("expected at least 1 thread")
+    if options.processor_time and options.threads != [1]:
+        parser.error("--processor-time is for one thread")
     return options
 
 
@@ -182,7 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.worker:
         (name,) = options.names
         try:
-            rows = work(name, options.threads, options.rounds)
+            (form,) = options.form or [""]
+            rows = work(name, form, options.threads, options.rounds,
+                        time.process_time if options.processor_time else time.perf_counter)  # fmt: skip
         except Exception:
             rows = [{"name": name, "sizes": {}, "threads": 0,
                      "problems": {"dlc": traceback.format_exc()}}]  # fmt: skip
@@ -191,13 +244,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print("\n".join(subjects.TABLE))
         return 0
-    names = options.names or [n for n in subjects.TABLE if not n.startswith(("light_", "random_"))]
+    int8 = options.dtype == "int8"
+    names = options.names or (
+        INT8 if int8 else [n for n in subjects.TABLE if not n.startswith(("light_", "random_"))]
+    )
     rows = []
-    print(table.format_head(), flush=True)
+    print(table.format_head(int8), flush=True)
     for name in names:
-        for row in run_worker(name, options):
-            rows.append(row)
-            print(table.format_row(row), flush=True)
+        for form in (options.form or forms.FORMS[:2]) if int8 else [""]:
+            for row in run_worker(name, form, options):
+                rows.append(row)
+                print(table.format_row(row, int8), flush=True)
     for threads in options.threads:
         ratios = [table.find_ratio(row) for row in rows if row["threads"] == threads]
         ratios = [ratio for ratio in ratios if ratio]
@@ -206,13 +263,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\n{threads} thread{'s' * (threads > 1)}: geometric mean {mean:.3f}, "
                   f"worst {max(ratios):.2f}, of {len(ratios)}")  # fmt: skip
     busy = max((row.get("load", 0) for row in rows), default=0)
-    if busy > os.cpu_count() + 0.5:
+    if busy > os.cpu_count() + 0.5 and not options.processor_time:
         print(f"\nOther work ran beside this (load {busy:.1f}): the figures are no use.")
     problems = [(row, e, text) for row in rows for e, text in row["problems"].items()]
     for row, engine, text in problems:
         print(f"\n{row['name']}, {engine}: {text}")
     if options.markdown:
-        options.markdown.write_text(table.make_markdown(rows, describe_machine()))
+        options.markdown.write_text(table.make_markdown(rows, describe_machine(), int8))
     if options.json:
         options.json.write_text(json.dumps({"machine": describe_machine(), "rows": rows}, indent=1))
     if options.svg:

@@ -8,52 +8,66 @@ from typing import Any
 
 Row = dict[str, Any]
 PEERS = ("ONNX Runtime", "OpenVINO")
-COLUMNS = (("model", 20), ("sizes", 32), ("threads", 7), ("dlc ms", 9), ("ORT ms", 9),
+FLOAT = "dlc float32"
+COLUMNS = (("model", 20), ("sizes", 48), ("threads", 7), ("dlc ms", 9), ("ORT ms", 9),
            ("OpenVINO ms", 11), ("dlc/best", 8), ("of minima", 9))  # fmt: skip
+INT8_COLUMNS = (("float32 ms", 10), ("dlc/float32", 11))
+"""Behind the others where networks are of 8 bits."""
 
 
-def find_ratio(row: Row, kind: str = "median") -> float | None:
+def find_ratio(row: Row, kind: str = "median", peers: Sequence[str] = PEERS) -> float | None:
     """dlc's time over that of the fastest other engine."""
     times = row.get(kind, {})
-    peers = [times[name] for name in PEERS if name in times]
+    peers = [times[name] for name in peers if name in times]
     return times["dlc"] / min(peers) if peers and "dlc" in times else None
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, int8: bool) -> list[str]:
     sizes = " ".join(
         f"{name}={'x'.join(map(str, size)) if isinstance(size, list) else size}"
         for name, size in row["sizes"].items()
     )
     cells = [row["name"], sizes, str(row["threads"])]
-    for engine in ("dlc", *PEERS):
-        seconds = row.get("median", {}).get(engine)
-        cells.append(f"{seconds * 1e3:.3g}" if seconds else "-")
-    for kind in ("median", "minimum"):
-        ratio = find_ratio(row, kind)
-        cells.append(f"{ratio:.2f}" if ratio else "-")
+    times = row.get("median", {})
+    cells += [_format_time(times.get(engine)) for engine in ("dlc", *PEERS)]
+    cells += [_format_ratio(find_ratio(row, kind)) for kind in ("median", "minimum")]
+    if int8:
+        cells += [_format_time(times.get(FLOAT)), _format_ratio(find_ratio(row, peers=(FLOAT,)))]
     return cells
+
+
+def _format_time(seconds: float | None) -> str:
+    return f"{seconds * 1e3:.3g}" if seconds else "-"
+
+
+def _format_ratio(ratio: float | None) -> str:
+    return f"{ratio:.2f}" if ratio else "-"
 
 
 def _line(cells: Sequence[str]) -> str:
     return "  ".join(
         cell.ljust(width) if i < 2 else cell.rjust(width)
-        for i, (cell, (_, width)) in enumerate(zip(cells, COLUMNS))
+        for i, (cell, (_, width)) in enumerate(zip(cells, COLUMNS + INT8_COLUMNS))
     )
 
 
-def format_head() -> str:
-    return _line([title for title, _ in COLUMNS])
+def _titles(int8: bool) -> list[str]:
+    return [title for title, _ in COLUMNS + INT8_COLUMNS * int8]
 
 
-def format_row(row: Row) -> str:
-    return _line(_cells(row))
+def format_head(int8: bool = False) -> str:
+    return _line(_titles(int8))
 
 
-def make_markdown(rows: Sequence[Row], machine: str) -> str:
+def format_row(row: Row, int8: bool = False) -> str:
+    return _line(_cells(row, int8))
+
+
+def make_markdown(rows: Sequence[Row], machine: str, int8: bool = False) -> str:
     """The medians, and the ratios of medians and of minima."""
-    lines = [machine, "", "| " + " | ".join(title for title, _ in COLUMNS) + " |",
-             "|" + "---|" * len(COLUMNS)]  # fmt: skip
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
+    titles = _titles(int8)
+    lines = [machine, "", "| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    lines += ["| " + " | ".join(_cells(row, int8)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -61,13 +75,14 @@ def make_svg(rows: Sequence[Row]) -> str:
     """A bar a row: dlc's time over that of the fastest other engine, which is
     the line at 1."""
     found = [(row, ratio) for row in rows if (ratio := find_ratio(row))]
-    step, left, unit = 22, 260, 400
+    step, left, unit = 22, 290, 400
     height = step * len(found) + 40
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + unit * 1.5 + 60:.0f}" '
              f'height="{height}" font-family="sans-serif" font-size="13">']  # fmt: skip
     for i, (row, ratio) in enumerate(found):
         y = 20 + i * step
-        label = f"{row['name']}, {row['threads']} thread{'s' * (row['threads'] > 1)}"
+        form = f" {row['sizes']['form']}" if "form" in row["sizes"] else ""
+        label = f"{row['name']}{form}, {row['threads']} thread{'s' * (row['threads'] > 1)}"
         colour = "#2a7f4f" if ratio <= 1 else "#b3402a"
         width = min(ratio, 1.5) * unit
         parts.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">'

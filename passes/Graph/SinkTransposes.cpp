@@ -82,20 +82,28 @@ struct SinkThroughElementwise : OpInterfaceRewritePattern<ElementwiseOp> {
     if (!found)
       return b.notifyMatchFailure(op, "no operand is transposed");
     ArrayRef<int64_t> permutation = found.getPermutation();
-    SmallVector<Value> operands;
-    for (Value operand : op->getOperands()) {
+    auto isMoved = [&](Value operand) {
       auto transpose = operand.getDefiningOp<TransposeOp>();
-      if (transpose && transpose.getPermutation() == permutation) {
-        operands.push_back(transpose.getX());
-        continue;
-      }
-      bool isFree =
-          hasOneElement(operand) || isReshape(operand, permutation) ||
-          (isConstantOnly(operand) && typeOf(operand).hasStaticShape());
-      if (!isFree)
-        return b.notifyMatchFailure(op, "an operand would be transposed");
-      operands.push_back(transposeBack(b, op->getLoc(), operand, permutation));
-    }
+      return transpose && transpose.getPermutation() == permutation;
+    };
+    // Where no element moves, two operands would take turns in being sunk.
+    bool moves = !isReshape(found.getResult(), permutation);
+    auto isFree = [&](Value operand) {
+      return hasOneElement(operand) ||
+             (moves && isReshape(operand, permutation)) ||
+             (isConstantOnly(operand) && typeOf(operand).hasStaticShape());
+    };
+    // Before anything is made: what a failure leaves behind is visited again,
+    // and so is this op, for ever.
+    if (!llvm::all_of(op->getOperands(),
+                      [&](Value x) { return isMoved(x) || isFree(x); }))
+      return b.notifyMatchFailure(op, "an operand would be transposed");
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands())
+      operands.push_back(
+          isMoved(operand)
+              ? operand.getDefiningOp<TransposeOp>().getX()
+              : transposeBack(b, op->getLoc(), operand, permutation));
     SmallVector<Type> types;
     auto infer = op->getName().getInterface<InferTypeOpInterface>();
     if (failed(infer->inferReturnTypes(b.getContext(), op->getLoc(), operands,

@@ -19,14 +19,17 @@ using namespace dlc;
 
 static constexpr StringLiteral kPass = "dlc-tabulate-functions";
 /// Longer chains are no activation functions.
-static constexpr size_t kMostOps = 64;
+static constexpr size_t kMostOps = 128;
 
 static RankedTensorType typeOf(Value value) {
   return cast<RankedTensorType>(value.getType());
 }
 
-static bool isScalarConstant(Value value) {
-  return typeOf(value).getRank() == 0 && isConstantOnly(value);
+/// A constant of one number, whatever its rank is.
+static bool isNumber(Value value) {
+  return llvm::all_of(typeOf(value).getShape(),
+                      [](int64_t size) { return size == 1; }) &&
+         isConstantOnly(value);
 }
 
 /// True for what takes longer to compute than to look up; vectors of the
@@ -39,81 +42,136 @@ static bool isExpensive(Operation *op) {
 
 namespace {
 
-/// The elementwise ops between one dequantized tensor and a quantize op.
+/// What a quantize op computes of one tensor of 8 bits.
 struct Function {
-  DequantizeOp input;
-  llvm::SetVector<Operation *> ops; // in reverse order
+  Value input;
+  SmallVector<Operation *> ops; // in order
   bool isExpensive = false;
+};
 
-  /// Adds what `value` is computed by; false if that isn't a function of one
-  /// number.
+/// Finds the longest function that ends in a quantize op: between is what is
+/// elementwise, other pairs of quantize and dequantize included.
+///
+///   x -> dequantize -> h -> quantize -> dequantize -> * -> quantize
+///         |___________________________________________|
+class FunctionFinder {
+public:
+  explicit FunctionFinder(QuantizeOp last) : last(last) {}
+
+  Function find() {
+    Function best;
+    if (!addQuantize(last))
+      return best;
+    while (!sources.empty()) {
+      if (sources.size() == 1 && isAlike(sources.front()))
+        best = Function{sources.front(), inOrder(), isExpensive()};
+      // The latest may be computed from the others.
+      auto maker = [&](Value x) {
+        Operation *op = x.getDefiningOp();
+        return op && op->getBlock() == last->getBlock() ? op : nullptr;
+      };
+      auto latest = llvm::max_element(sources, [&](Value x, Value y) {
+        Operation *p = maker(x), *q = maker(y);
+        return q && (!p || p->isBeforeInBlock(q));
+      });
+      auto quantize = latest->getDefiningOp<QuantizeOp>();
+      sources.erase(latest);
+      if (!quantize || !addQuantize(quantize))
+        break;
+    }
+    return best;
+  }
+
+private:
+  bool addQuantize(QuantizeOp op) {
+    if (op->getBlock() != last->getBlock() || !isNumber(op.getScale()) ||
+        !isNumber(op.getZero()))
+      return false;
+    ops.insert(op);
+    return add(op.getX());
+  }
+
+  /// Adds what `value` is computed by; false if that isn't elementwise.
   bool add(Value value) {
-    if (isScalarConstant(value))
+    if (isNumber(value))
       return true;
     Operation *op = value.getDefiningOp();
-    if (!op || ops.size() > kMostOps)
+    if (!op || op->getBlock() != last->getBlock() || ops.size() > kMostOps)
       return false;
+    if (ops.contains(op))
+      return true;
     if (auto dequantize = dyn_cast<DequantizeOp>(op)) {
-      if (input && input != dequantize)
+      Value x = dequantize.getX();
+      if (!isa<IntegerType>(typeOf(x).getElementType()) ||
+          typeOf(x).getElementTypeBitWidth() != 8 ||
+          !isNumber(dequantize.getScale()) || !isNumber(dequantize.getZero()) ||
+          isConstantOnly(x)) // as a table itself is
         return false;
-      input = dequantize;
-      return typeOf(input.getX()).getElementTypeBitWidth() == 8 &&
-             isScalarConstant(input.getScale()) &&
-             isScalarConstant(input.getZero());
+      ops.insert(op);
+      if (!llvm::is_contained(sources, x))
+        sources.push_back(x);
+      return true;
     }
-    if (!isa<ElementwiseOp, CastOp>(op))
+    if (!isa<ElementwiseOp, CastOp>(op) || isa<QuantizeOp>(op))
       return false;
-    isExpensive |= ::isExpensive(op);
     ops.insert(op);
     return llvm::all_of(op->getOperands(), [&](Value v) { return add(v); });
   }
-};
 
-struct Tabulate : OpRewritePattern<QuantizeOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(QuantizeOp op,
-                                PatternRewriter &b) const override {
-    Function function;
-    if (!isScalarConstant(op.getScale()) || !isScalarConstant(op.getZero()) ||
-        !function.add(op.getX()) || !function.input ||
-        isConstantOnly(function.input.getX())) // as a table itself is
-      return b.notifyMatchFailure(op, "no function of one 8-bit number");
-    if (!function.isExpensive)
-      return b.notifyMatchFailure(op, "computed faster than looked up");
-    Value x = function.input.getX();
-    if (typeOf(x).getShape() != typeOf(op.getResult()).getShape())
-      return b.notifyMatchFailure(op, "a constant makes the result larger");
-    Location loc = op.getLoc();
-
-    // The number n stands at n, the negative ones behind the others: gather
-    // counts their indices from the end.
-    auto codes = RankedTensorType::get({256}, typeOf(x).getElementType());
-    SmallVector<char> bytes(256);
-    for (int i = 0; i < 256; ++i)
-      bytes[i] = char(i);
-    IRMapping mapping;
-    mapping.map(x,
-                ConstantOp::create(
-                    b, loc, DenseElementsAttr::getFromRawBuffer(codes, bytes)));
-    SmallVector<Operation *> ops(function.ops.begin(), function.ops.end());
-    llvm::sort(
-        ops, [](Operation *p, Operation *q) { return p->isBeforeInBlock(q); });
-    ops.insert(ops.begin(), function.input);
-    ops.push_back(op);
-    Value table;
-    for (Operation *source : ops) {
-      Operation *copy = b.clone(*source, mapping);
-      table = copy->getResult(0);
-      table.setType(typeOf(table).clone(ArrayRef<int64_t>{256}));
-    }
-    Type i32 = b.getI32Type();
-    Value indices = CastOp::create(b, loc, typeOf(x).clone(i32), x);
-    remarkDone(loc, kPass) << remark::add("a table of 256 in place of {0} ops",
-                                          function.ops.size());
-    b.replaceOpWithNewOp<GatherOp>(op, op.getType(), table, indices, 0);
-    return success();
+  /// A constant may make the result larger than the operand.
+  bool isAlike(Value x) {
+    return typeOf(x).getShape() == typeOf(last.getResult()).getShape();
   }
+
+  /// Rounding takes some eight ops, so that a table is faster than three.
+  bool isExpensive() {
+    return llvm::any_of(ops, ::isExpensive) ||
+           llvm::count_if(ops, llvm::IsaPred<QuantizeOp>) >= 3;
+  }
+
+  SmallVector<Operation *> inOrder() {
+    SmallVector<Operation *> sorted(ops.begin(), ops.end());
+    llvm::sort(sorted, [](Operation *p, Operation *q) {
+      return p->isBeforeInBlock(q);
+    });
+    return sorted;
+  }
+
+  QuantizeOp last;
+  llvm::SetVector<Operation *> ops;
+  SmallVector<Value> sources;
 };
+
+} // namespace
+
+/// The function's values for all numbers of 8 bits: n stands at n, the negative
+/// ones behind the others, since gather counts their indices from the end.
+static Value makeTable(IRRewriter &b, QuantizeOp last,
+                       const Function &function) {
+  Location loc = last.getLoc();
+  auto codes =
+      RankedTensorType::get({256}, typeOf(function.input).getElementType());
+  SmallVector<char> bytes(256);
+  for (int i = 0; i < 256; ++i)
+    bytes[i] = char(i);
+  IRMapping mapping;
+  mapping.map(function.input,
+              ConstantOp::create(
+                  b, loc, DenseElementsAttr::getFromRawBuffer(codes, bytes)));
+  Value table;
+  for (Operation *source : function.ops) {
+    for (Value operand : source->getOperands())
+      if (!mapping.contains(operand) && typeOf(operand).getRank())
+        mapping.map(operand, b.createOrFold<ReshapeOp>(
+                                 loc,
+                                 RankedTensorType::get(
+                                     {}, typeOf(operand).getElementType()),
+                                 operand, ValueRange()));
+    table = b.clone(*source, mapping)->getResult(0);
+    table.setType(typeOf(table).clone(ArrayRef<int64_t>{256}));
+  }
+  return table;
+}
 
 /// Says which ops work in float on what are integers in memory, and which have
 /// float in memory too. Products have had their remark.
@@ -136,13 +194,40 @@ static void remarkFloat(Operation *op) {
         "'{0}' computes in float: it has no form on integers", name);
 }
 
+namespace {
+
 struct TabulateFunctionsPass
     : dlc::impl::TabulateFunctionsBase<TabulateFunctionsPass> {
+  /// Puts a table in the place of a function; what nobody else reads of its ops
+  /// goes, and out of `left`.
+  void tabulate(QuantizeOp op, const Function &function,
+                llvm::SetVector<Operation *> &left) {
+    IRRewriter b(op);
+    Location loc = op.getLoc();
+    Value table = makeTable(b, op, function);
+    Value indices = CastOp::create(
+        b, loc, typeOf(function.input).clone(b.getI32Type()), function.input);
+    remarkDone(loc, kPass) << remark::add("a table of 256 in place of {0} ops",
+                                          function.ops.size() - 2);
+    b.replaceAllUsesWith(
+        op, GatherOp::create(b, loc, op.getType(), table, indices, 0));
+    for (Operation *dead : llvm::reverse(function.ops))
+      if (dead->use_empty()) {
+        left.remove(dead);
+        b.eraseOp(dead);
+      }
+  }
+
   void runOnOperation() override {
-    RewritePatternSet patterns(&getContext());
-    patterns.add<Tabulate>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      return signalPassFailure();
+    llvm::SetVector<Operation *> left;
+    getOperation().walk([&](QuantizeOp op) { left.insert(op); });
+    // The last first, so that what a function is part of has one table.
+    while (!left.empty()) {
+      auto op = cast<QuantizeOp>(left.pop_back_val());
+      Function function = FunctionFinder(op).find();
+      if (function.isExpensive)
+        tabulate(op, function, left);
+    }
     if (wantsRemarks(&getContext()))
       getOperation().walk(remarkFloat);
   }

@@ -72,6 +72,37 @@ private:
     return generic && generic.getLibraryCall();
   }
 
+  /// True for the end of a chain that makes bytes of a contraction's sums. Its
+  /// epilogue is where they are made, and a consumer that has several such
+  /// operands would read all sums but one's from memory.
+  static bool narrowsSums(Operation *op) {
+    auto generic = dyn_cast<linalg::GenericOp>(op);
+    if (!generic || generic.getNumResults() != 1 ||
+        generic.getNumParallelLoops() != generic.getNumLoops())
+      return false;
+    return isBytes(generic) && readsSums(generic, /*depth=*/16);
+  }
+
+  static bool isBytes(linalg::GenericOp op) {
+    return getElementTypeOrSelf(op.getResult(0).getType()).isInteger(8);
+  }
+
+  /// True if elementwise ops of one use lead from a contraction of integers to
+  /// `op`, without bytes between.
+  static bool readsSums(linalg::GenericOp op, unsigned depth) {
+    return llvm::any_of(op.getDpsInputs(), [&](Value operand) {
+      Operation *producer = operand.getDefiningOp();
+      if (!producer || !producer->hasOneUse())
+        return false;
+      if (auto contract = dyn_cast<ContractOp>(producer))
+        return contract.getSumType().isInteger(32);
+      auto generic = dyn_cast<linalg::GenericOp>(producer);
+      return generic && depth && !isBytes(generic) &&
+             generic.getNumParallelLoops() == generic.getNumLoops() &&
+             readsSums(generic, depth - 1);
+    });
+  }
+
   /// How many ops an elementwise op does for an element.
   static int64_t sizeOf(Operation *op) {
     auto generic = dyn_cast<linalg::GenericOp>(op);
@@ -82,7 +113,7 @@ private:
   bool fits(OpOperand *operand) const {
     Operation *producer = operand->get().getDefiningOp();
     Operation *user = operand->getOwner();
-    return !hasKernel(producer) && !hasKernel(user) &&
+    return !hasKernel(producer) && !hasKernel(user) && !narrowsSums(producer) &&
            sizeOf(producer) + sizeOf(user) <= limit;
   }
 

@@ -371,6 +371,18 @@ struct LowerGather : OpConversionPattern<GatherOp> {
     return success();
   }
 
+  /// The numbers of 8 bits that `op` looks up in a table of 256; null if it
+  /// does something else.
+  static Value findBytes(GatherOp op, OpAdaptor adaptor) {
+    auto table = cast<RankedTensorType>(adaptor.getX().getType());
+    auto source = op.getIndices().getDefiningOp<CastOp>();
+    if (table.getShape() != ArrayRef<int64_t>{256} || !source ||
+        !isa<IntegerType>(getElementTypeOrSelf(source.getX())) ||
+        getElementTypeOrSelf(source.getX()).getIntOrFloatBitWidth() != 8)
+      return {};
+    return source.getX();
+  }
+
   LogicalResult
   matchAndRewrite(GatherOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
@@ -380,6 +392,28 @@ struct LowerGather : OpConversionPattern<GatherOp> {
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
     Value x = adaptor.getX(), chosen = adaptor.getIndices();
     int64_t axis = op.getAxis(), rank = type.getRank();
+    if (Value bytes = findBytes(op, adaptor)) {
+      // Negative ones stand behind the others, so that a byte is its position.
+      Value empty = createEmpty(rewriter, loc, sizes, type.getElementType());
+      AffineMap all = rewriter.getMultiDimIdentityMap(rank);
+      auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
+        Value at =
+            arith::IndexCastUIOp::create(b, loc, b.getIndexType(), args[0]);
+        linalg::YieldOp::create(
+            b, loc,
+            ValueRange{tensor::ExtractOp::create(b, loc, x, ValueRange(at))});
+      };
+      Value result =
+          linalg::GenericOp::create(rewriter, loc, empty.getType(),
+                                    rewriter.getRemappedValue(bytes), empty,
+                                    ArrayRef<AffineMap>{all, all},
+                                    SmallVector<utils::IteratorType>(
+                                        rank, utils::IteratorType::parallel),
+                                    body)
+              .getResult(0);
+      rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
+      return success();
+    }
     if (failed(checkIndices(op, chosen, rewriter)))
       return failure();
     int64_t indexRank = cast<RankedTensorType>(chosen.getType()).getRank();

@@ -148,6 +148,35 @@ def FuseEpilogue : Pass<"dlc-fuse-epilogue"> {
   }];
 }
 
+def SimplifyRounding : Pass<"dlc-simplify-rounding"> {
+  let summary = "round to whole numbers without divisions and ways through bytes";
+  let description = [{
+    A number that was rounded, became a byte and is a float again, stays a float.
+    A quotient that is to be rounded is found by the reciprocal and a correction,
+    both fused multiply-adds: the same bits, in a fraction of the time.
+
+    ```mlir
+    %q = arith.divf %x, %c : f32
+    %low = arith.maxnumf %q, %cst_0 : f32
+    %high = arith.minnumf %low, %cst_255 : f32
+    %sum = arith.addf %high, %magic : f32
+    ```
+    becomes
+    ```mlir
+    %low = arith.maxnumf %x, %cst_0 : f32
+    %high = arith.minnumf %low, %cst_255c : f32
+    %q = arith.mulf %high, %r : f32
+    %rest = math.fma %q, %minus_c, %high : f32
+    %better = math.fma %rest, %r, %q : f32
+    %sum = arith.addf %better, %magic : f32
+    ```
+  }];
+  let options = [
+    Option<"fma", "fma", "bool", "true", "the machine multiplies and adds in one step">
+  ];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect"];
+}
+
 def FuseAttention : Pass<"dlc-fuse-attention"> {
   let summary = "make attention of two contractions with a softmax between them";
   let description = [{

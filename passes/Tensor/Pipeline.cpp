@@ -67,6 +67,10 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createFuseElementwise(fuse));
   // ... and what follows a contraction is done before its sums are stored.
   pm.addPass(createFuseEpilogue());
+  // Where a quantized number is read at once, which fusion shows.
+  SimplifyRoundingOptions rounding;
+  rounding.fma = unit.fma && target.gpus.empty();
+  pm.addPass(createSimplifyRounding(rounding));
   if (!target.gpus.empty()) {
     // For a CPU beside it dlc-decompose-attention makes steps of it again.
     pm.addPass(createFuseAttention());

@@ -65,3 +65,27 @@ func.func @channels(%x: tensor<?x4x5x3xf32>, %s: tensor<?x3x1x1xf32>, %r: tensor
   %2 = dlc.add %1, %r : tensor<?x3x4x5xf32>, tensor<1x3x4x1xf32>
   return %2 : tensor<?x3x4x5xf32>
 }
+
+// -----
+
+// A transpose that moves no element does not sink, or the other operand's
+// would next, and so on for ever.
+// CHECK-LABEL: @nothing_moves
+// CHECK: dlc.select %arg0, %{{.*}}, %{{.*}} : tensor<i1>, tensor<1x8x1x1xf32>, tensor<1x8x1x1xf32>
+func.func @nothing_moves(%s: tensor<i1>, %x: tensor<1x1x1x8xf32>, %y: tensor<1x8x1x1xf32>) -> tensor<1x8x1x1xf32> {
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<1x1x1x8xf32>
+  %1 = dlc.select %s, %0, %y : tensor<i1>, tensor<1x8x1x1xf32>, tensor<1x8x1x1xf32>
+  return %1 : tensor<1x8x1x1xf32>
+}
+
+// -----
+
+// One of two others cannot follow: nothing is made for the first.
+// CHECK-LABEL: @stays
+// CHECK-NOT: dlc.reshape
+// CHECK: dlc.select %arg0, %{{.*}}, %arg2
+func.func @stays(%s: tensor<1x1x1x1xi1>, %x: tensor<1x4x5x3xf32>, %y: tensor<1x3x4x5xf32>) -> tensor<1x3x4x5xf32> {
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<1x4x5x3xf32>
+  %1 = dlc.select %s, %0, %y : tensor<1x1x1x1xi1>, tensor<1x3x4x5xf32>, tensor<1x3x4x5xf32>
+  return %1 : tensor<1x3x4x5xf32>
+}

@@ -42,3 +42,35 @@ func.func @others(%x: tensor<8xui8>, %w: tensor<8xui8>, %v: tensor<8xui16>) -> (
   %9 = dlc.quantize %8, %s, %u : tensor<8xf32>, tensor<f32>, tensor<ui16>
   return %2, %6, %9 : tensor<8xui8>, tensor<8xui8>, tensor<8xui16>
 }
+
+// -----
+
+// A chain of pairs is one function of its first bytes, with numbers of any
+// rank; two steps are faster than a table.
+// CHECK-LABEL: @chain
+// CHECK-NOT: dlc.quantize %{{.*}} : tensor<1x8xf32>
+// CHECK-COUNT-2: dlc.quantize %{{.*}} : tensor<256xf32>
+// CHECK: %[[T:.*]] = dlc.quantize %{{.*}} : tensor<256xf32>
+// CHECK-NEXT: %[[I:.*]] = dlc.cast %arg0
+// CHECK-NEXT: %[[R:.*]] = dlc.gather %[[T]], %[[I]] axis = 0
+// CHECK: %[[Q:.*]] = dlc.quantize %{{.*}} : tensor<1x8xf32>
+// CHECK-NOT: dlc.quantize
+// CHECK: return %[[R]], %[[Q]]
+func.func @chain(%x: tensor<1x8xui8>, %w: tensor<1x8xui8>) -> (tensor<1x8xui8>, tensor<1x8xui8>) {
+  %s = dlc.constant dense<0.5> : tensor<f32>
+  %z = dlc.constant dense<3> : tensor<ui8>
+  %c = dlc.constant dense<0.3> : tensor<1xf32>
+  %0 = dlc.dequantize %x, %s, %z : tensor<1x8xui8>, tensor<f32>, tensor<ui8>
+  %1 = dlc.mul %0, %c : tensor<1x8xf32>, tensor<1xf32>
+  %2 = dlc.quantize %1, %s, %z : tensor<1x8xf32>, tensor<f32>, tensor<ui8>
+  %3 = dlc.dequantize %2, %s, %z : tensor<1x8xui8>, tensor<f32>, tensor<ui8>
+  %4 = dlc.add %3, %c : tensor<1x8xf32>, tensor<1xf32>
+  %5 = dlc.quantize %4, %s, %z : tensor<1x8xf32>, tensor<f32>, tensor<ui8>
+  %6 = dlc.dequantize %5, %s, %z : tensor<1x8xui8>, tensor<f32>, tensor<ui8>
+  %7 = dlc.mul %3, %6 : tensor<1x8xf32>, tensor<1x8xf32>
+  %8 = dlc.quantize %7, %s, %z : tensor<1x8xf32>, tensor<f32>, tensor<ui8>
+  %9 = dlc.dequantize %w, %s, %z : tensor<1x8xui8>, tensor<f32>, tensor<ui8>
+  %10 = dlc.mul %9, %c : tensor<1x8xf32>, tensor<1xf32>
+  %11 = dlc.quantize %10, %s, %z : tensor<1x8xf32>, tensor<f32>, tensor<ui8>
+  return %8, %11 : tensor<1x8xui8>, tensor<1x8xui8>
+}

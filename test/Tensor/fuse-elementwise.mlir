@@ -7,6 +7,7 @@
 // REMARK-DAG: "not fused into '': computing it there takes 426048 cycles, storing it for that 1524"
 // REMARK-DAG: "not fused into '': computing it there takes 14336 cycles, storing it for that 9204"
 
+#id2 = affine_map<(d0, d1) -> (d0, d1)>
 #id = affine_map<(i) -> (i)>
 
 // CHECK-LABEL: @chain
@@ -152,4 +153,36 @@ func.func @dear_users(%x: tensor<4096xf32>, %e: tensor<4096xf32>) -> (tensor<409
     linalg.yield %5 : f32
   } -> tensor<4096xf32>
   return %2, %4 : tensor<4096xf32>, tensor<4096xf32>
+}
+
+// The bytes that are made of a contraction's sums are left for its epilogue,
+// whoever reads them; what is no end of sums is fused.
+// CHECK-LABEL: @narrow
+// CHECK: dlc.contract
+// CHECK-COUNT-2: linalg.generic
+// CHECK-NOT: linalg.generic
+func.func @narrow(%a: tensor<4x8xi8>, %b: tensor<8x4xi8>, %i: tensor<4x4xi32>, %e: tensor<4x4xi8>, %y: tensor<4x4xi8>) -> tensor<4x4xi8> {
+  %c = dlc.contract %a, %b outs %i [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>] : tensor<4x8xi8>, tensor<8x4xi8>, tensor<4x4xi32> -> tensor<4x4xi32> {
+  ^bb0(%sum: i32):
+    dlc.yield %sum : i32
+  }
+  %0 = linalg.generic {indexing_maps = [#id2, #id2], iterator_types = ["parallel", "parallel"]}
+      ins(%c : tensor<4x4xi32>) outs(%e : tensor<4x4xi8>) {
+  ^bb0(%p: i32, %q: i8):
+    %3 = arith.trunci %p : i32 to i8
+    linalg.yield %3 : i8
+  } -> tensor<4x4xi8>
+  %1 = linalg.generic {indexing_maps = [#id2, #id2, #id2], iterator_types = ["parallel", "parallel"]}
+      ins(%0, %y : tensor<4x4xi8>, tensor<4x4xi8>) outs(%e : tensor<4x4xi8>) {
+  ^bb0(%p: i8, %q: i8, %r: i8):
+    %3 = arith.addi %p, %q : i8
+    linalg.yield %3 : i8
+  } -> tensor<4x4xi8>
+  %2 = linalg.generic {indexing_maps = [#id2, #id2], iterator_types = ["parallel", "parallel"]}
+      ins(%1 : tensor<4x4xi8>) outs(%e : tensor<4x4xi8>) {
+  ^bb0(%p: i8, %q: i8):
+    %3 = arith.muli %p, %p : i8
+    linalg.yield %3 : i8
+  } -> tensor<4x4xi8>
+  return %2 : tensor<4x4xi8>
 }

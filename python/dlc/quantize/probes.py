@@ -4,6 +4,8 @@ graph and sums up what they answer, batch by batch."""
 from __future__ import annotations
 
 import abc
+import pathlib
+import tempfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -159,7 +161,12 @@ class Instrumented:
                     g.output.append(helper.make_empty_tensor_value_info(names[name]))
                 shown.append(names[name])
             self.wanted.append(shown)
-        self.model = dlc.compile(model, name="calibration")
+        # Of a file, weights are mapped; of a message, the compiler has copies.
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "calibration.onnx")
+            onnx.save(model, path)
+            del model, g
+            self.model = dlc.compile(path, name="calibration")
 
     def run(self, batch: Mapping[str, np.ndarray]) -> None:
         found = self.model.run({name: batch[name] for name in self.inputs})
