@@ -10,7 +10,7 @@
 // CHECK-DAG:     %[[X:.*]] = dlc.input 0
 // CHECK-DAG:     %[[Y:.*]] = dlc.output 0
 // CHECK-NOT:     dlc.arena
-// CHECK:         dlc.launch @kernels::@rows_0 blocks %{{.*}} threads 32(%[[X]], %[[Y]]) : memref<64x512xf32>, memref<64x512xf32>
+// CHECK:         dlc.launch @kernels::@rows_0 blocks %{{.*}} threads 32(%[[X]], %[[Y]]) {written = array<i64: 1>} : memref<64x512xf32>, memref<64x512xf32>
 // CHECK-LABEL: gpu.func @rows_0
 // CHECK-SAME:    (%{{[a-z0-9]*}}: memref<64x512xf32> {llvm.align = 16 : i64}, %{{[a-z0-9]*}}: memref<64x512xf32> {llvm.align = 16 : i64})
 // CHECK-NOT:     workgroup

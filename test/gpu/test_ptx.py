@@ -72,14 +72,14 @@ def make_product(dtype):
 @pytest.mark.parametrize(
     "dtype, precision, arch, counts",
     [
-        # 64 x 32 of a warp are 4 x 4 products of 16 x 8, in two steps of 16 terms;
-        # four and two fragments a step; two copies of A and B each.
-        (TensorProto.FLOAT16, "fp32", "sm_80", {"mma.sync": 32, "ldmatrix": 12, "cp.async.cg": 4}),
-        (TensorProto.FLOAT16, "fp32", "sm_90a", {"mma.sync": 32, "ldmatrix": 12, "cp.async.cg": 4}),
+        # 64 x 64 of a warp are 4 x 8 products of 16 x 8, in two steps of 16 terms; four
+        # fragments of A and of B a step; two copies of A and four of B.
+        (TensorProto.FLOAT16, "fp32", "sm_80", {"mma.sync": 64, "ldmatrix": 16, "cp.async.cg": 6}),
+        (TensorProto.FLOAT16, "fp32", "sm_90a", {"mma.sync": 64, "ldmatrix": 16, "cp.async.cg": 6}),
         (TensorProto.FLOAT16, "fp32", "sm_75", {"mma.sync": 64, "ldmatrix": 12}),
         (TensorProto.FLOAT16, "fp32", "sm_70", {"mma.sync": 64, "ldmatrix": 0}),
         # Columns of four bytes are no work for ldmatrix.
-        (TensorProto.FLOAT, "tf32", "sm_80", {"mma.sync": 32, "ldmatrix": 8, "cp.async.cg": 4}),
+        (TensorProto.FLOAT, "tf32", "sm_80", {"mma.sync": 64, "ldmatrix": 8, "cp.async.cg": 6}),
         (TensorProto.FLOAT, "fp16", "sm_80", {"mma.sync": 32, "ldmatrix": 12, "cp.async.cg": 0,
                                               "ld.global.nc.v4|ld.global.v4": 8}),
         (TensorProto.FLOAT, "fp32", "sm_80", {"mma.sync": 0, "fma.rn.f32": 512}),
@@ -108,13 +108,14 @@ def emit(model, arch, folder, *flags):
     "dtype, precision, arch, counts",
     [
         # Four times 16 keys and as many columns of 16, each in four steps of 16 terms;
-        # a fragment of K or V each, and four of the weights; 64 rows of 128 bytes of
-        # both; 32 weights a thread and how far the sums are scaled.
-        (TensorProto.FLOAT16, "fp32", "sm_80", {"mma.sync": 64, "ldmatrix": 36, "cp.async.cg": 8,
-                                                "ex2.approx": 33, "st.global": 0}),
-        (TensorProto.FLOAT16, "fp32", "sm_90a", {"mma.sync": 64, "ldmatrix": 36,
+        # a fragment of K or V each, those of the weights are in registers; 64 rows of
+        # 128 bytes of both; 32 weights a thread and how far the sums of its two rows
+        # are scaled. tf32 has four fragments of weights.
+        (TensorProto.FLOAT16, "fp32", "sm_80", {"mma.sync": 64, "ldmatrix": 32, "cp.async.cg": 8,
+                                                "ex2.approx": 34, "st.global": 0}),
+        (TensorProto.FLOAT16, "fp32", "sm_90a", {"mma.sync": 64, "ldmatrix": 32,
                                                  "cp.async.cg": 8}),
-        (TensorProto.FLOAT16, "fp32", "sm_75", {"mma.sync": 128, "ldmatrix": 36}),
+        (TensorProto.FLOAT16, "fp32", "sm_75", {"mma.sync": 128, "ldmatrix": 32}),
         (TensorProto.FLOAT16, "fp32", "sm_70", {"mma.sync": 128, "ldmatrix": 0}),
         (TensorProto.FLOAT, "tf32", "sm_80", {"mma.sync": 64, "ldmatrix": 20, "cp.async.cg": 8}),
     ],
@@ -131,10 +132,10 @@ def test_attention_loop(dtype, precision, arch, counts, tmp_path):
 
 
 def test_wide_stores(tmp_path):
-    """The 64 results of a thread, of two bytes, go by 16 bytes."""
+    """The 128 results of a thread, of two bytes, go by 16 bytes."""
     text = emit(make_product(TensorProto.FLOAT16), "sm_80", tmp_path).read_text()
     stores = re.findall(r"st\.global\S*", text)
-    assert stores == ["st.global.v4.b32"] * 8
+    assert stores == ["st.global.v4.b32"] * 16
 
 
 def test_bfloat16_by_instruction(tmp_path):

@@ -30,7 +30,7 @@ struct Experts {
   /// Whether the parts of a token are made to sum to 1.
   bool normalizes = node.getInt("normalize_routing_weights", 0);
   /// Two layers, and the one of the gate where it stands apart.
-  ExpertLayer first, second, third;
+  ExpertLayer first{}, second{}, third{};
 
   LogicalResult check();
   ImportResult import(Value choice, Value share);
