@@ -248,7 +248,7 @@ public:
   mlir::Value create(Args &&...args) {
     if constexpr (OpTy::template hasTrait<
                       mlir::InferTypeOpInterface::Trait>() &&
-                  !isTyped<Args...>)
+                  !isTyped<Args...>())
       return infer<OpTy>(std::forward<Args>(args)...);
     else
       return b.createOrFold<OpTy>(loc, std::forward<Args>(args)...);
@@ -351,11 +351,11 @@ public:
 
 private:
   /// Whether the arguments of a builder begin with the results' types.
-  template <typename... Args> static constexpr bool isTyped = false;
-  template <typename First, typename... Rest>
-  static constexpr bool isTyped<First, Rest...> =
-      std::is_convertible_v<First, mlir::Type> ||
-      std::is_same_v<std::decay_t<First>, mlir::TypeRange>;
+  template <typename... Args> static constexpr bool isTyped() {
+    using First = std::tuple_element_t<0, std::tuple<Args..., void>>;
+    return std::is_convertible_v<First, mlir::Type> ||
+           std::is_same_v<std::decay_t<First>, mlir::TypeRange>;
+  }
 
   const PluginOptions *options;
 
