@@ -44,18 +44,23 @@ class Converter {
 public:
   Converter(pb::ModelProto &model, int from, int to) : from(from), to(to) {
     collect(model.graph());
+    constants.collect(model.graph());
   }
 
   void convert(Nodes &nodes);
   /// What cannot be expressed: operators with the reason, each once.
   std::map<std::string, std::string> problems;
+  /// The constants that became attributes.
+  llvm::StringSet<> moved;
 
 private:
   void collect(const pb::GraphProto &graph);
   std::string convert(pb::NodeProto &node);
+  bool splitsEvenly(const pb::NodeProto &node) const;
 
   int from, to;
   llvm::StringMap<pb::TypeProto> types;
+  Constants constants;
 };
 
 } // namespace
@@ -86,6 +91,21 @@ static bool isEqual(const pb::AttributeProto &a, const pb::AttributeProto &b) {
   return x.SerializeAsString() == y.SerializeAsString();
 }
 
+/// Whether a Split has parts of one size without being told so.
+bool Converter::splitsEvenly(const pb::NodeProto &node) const {
+  auto type = types.find(node.input(0));
+  if (type == types.end() || !type->second.tensor_type().has_shape())
+    return false;
+  const auto &dims = type->second.tensor_type().shape().dim();
+  int64_t axis = 0;
+  for (const pb::AttributeProto &attribute : node.attribute())
+    if (attribute.name() == "axis")
+      axis = attribute.i();
+  axis += axis < 0 ? dims.size() : 0;
+  return axis >= 0 && axis < dims.size() && dims[axis].has_dim_value() &&
+         dims[axis].dim_value() % node.output_size() == 0;
+}
+
 /// Makes `node` one of the older operator set; says why it cannot.
 std::string Converter::convert(pb::NodeProto &node) {
   const std::string &op = node.op_type();
@@ -104,6 +124,9 @@ std::string Converter::convert(pb::NodeProto &node) {
     if (change.op == op && then->SinceVersion() < change.version &&
         now->SinceVersion() >= change.version)
       return "means something else before " + std::to_string(change.version);
+  if (std::string why = inputsToAttributes(node, *now, *then, constants, moved);
+      !why.empty())
+    return why;
   google::protobuf::RepeatedPtrField<pb::AttributeProto> kept;
   for (const pb::AttributeProto &attribute : node.attribute()) {
     const auto &known = then->attributes();
@@ -115,7 +138,9 @@ std::string Converter::convert(pb::NodeProto &node) {
     bool isDefault = it != now->attributes().end() &&
                      it->second.default_value.has_name() &&
                      isEqual(it->second.default_value, attribute);
-    if (!isDefault)
+    bool isNumberOfParts = op == "Split" && attribute.name() == "num_outputs" &&
+                           splitsEvenly(node);
+    if (!isDefault && !isNumberOfParts)
       return "attribute '" + attribute.name() + "'";
   }
   // What is left out now may have had another meaning then, and the other way.
@@ -135,7 +160,9 @@ std::string Converter::convert(pb::NodeProto &node) {
     *kept.Add() = attribute.default_value;
   }
   for (const auto &[name, attribute] : then->attributes())
-    if (attribute.required && !now->attributes().count(name))
+    if (attribute.required && !now->attributes().count(name) &&
+        llvm::none_of(kept,
+                      [&, &name = name](auto &a) { return a.name() == name; }))
       return "without the attribute '" + name + "'";
   auto check = [&](const auto &values, const auto &formals, int min,
                    int max) -> std::string {
@@ -212,6 +239,7 @@ LogicalResult dlc::writer::convertOpset(pb::ModelProto &model, int64_t opset,
         item.set_version(opset);
       }
   if (converter.problems.empty()) {
+    dropUnused(*model.mutable_graph(), converter.moved);
     import->set_version(opset);
     return success();
   }

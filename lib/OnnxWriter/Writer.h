@@ -7,7 +7,13 @@
 #include "lib/OnnxWriter/OnnxWriter.h"
 #include "onnx/onnx_pb.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/raw_ostream.h"
+
+namespace onnx {
+class OpSchema;
+}
 
 namespace dlc::onnx {}
 
@@ -61,6 +67,33 @@ private:
 
 /// Makes the message of a module.
 pb::ModelProto writeModel(mlir::ModuleOp module, DataFile &data);
+
+/// The small constants of a graph and the graphs in it, by name.
+class Constants {
+public:
+  void collect(const pb::GraphProto &graph);
+  /// Null for what is no constant, and for a name that two values have.
+  const pb::TensorProto *get(const std::string &name) const {
+    auto it = tensors.find(name);
+    return it != tensors.end() && it->second.has_raw_data() ? &it->second
+                                                            : nullptr;
+  }
+
+private:
+  /// Copies, since nodes change; empty where there is none.
+  llvm::StringMap<pb::TensorProto> tensors;
+};
+
+/// Makes attributes of the constant inputs of `node` that the older schema has
+/// as such, or that mean nothing. Their names go into `moved`. Says which input
+/// is none of these.
+std::string inputsToAttributes(pb::NodeProto &node, const pb::OpSchema &now,
+                               const pb::OpSchema &then,
+                               const Constants &constants,
+                               llvm::StringSet<> &moved);
+
+/// Removes the initializers among `moved` that nothing uses any longer.
+void dropUnused(pb::GraphProto &graph, const llvm::StringSet<> &moved);
 
 /// Turns the nodes of the model, that import one operator set, into those of
 /// another. Fails with one error that names all operators that cannot be
