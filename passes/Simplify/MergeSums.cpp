@@ -241,7 +241,10 @@ static LogicalResult regroup(onnx::NodeOp root, PatternRewriter &rewriter) {
     return rewriter.notifyMatchFailure(root, "too many branches");
   for (size_t i = 0; i < terms.size(); ++i)
     for (size_t j = i + 1; j < terms.size(); ++j) {
-      if (!areMergeable(terms[i], terms[j]))
+      // Parts of a sum that only others enlarge have other types than it.
+      if (terms[i].getType() != result.getType() ||
+          terms[j].getType() != result.getType() ||
+          !areMergeable(terms[i], terms[j]))
         continue;
       auto user = [](Value value) {
         return value.hasOneUse() ? *value.user_begin() : nullptr;

@@ -119,6 +119,9 @@ CASES = {
     "norm behind a product": (
         [node("MatMul", ["x", "w"], ["c"]), MATRIX], {**BM, "w": weights(6, 4)},
         [3, 6], [3, 4], {"Gemm": 1}),
+    "a factor of a bias that is not there": (
+        [node("Gemm", ["x", "w"], ["c"], alpha=2.0, beta=0.5), node("Add", ["c", "b"], ["y"])],
+        {"w": weights(6, 4), "b": weights(4)}, [3, 6], [3, 4], {"Gemm": 1}),
     "scale behind a product and its bias": (
         [node("MatMul", ["x", "w"], ["c"]), node("Add", ["c", "b"], ["d"]),
          node("Mul", ["d", "k"], ["y"])],
@@ -292,6 +295,21 @@ def test_transform(name, tmp_path):
     model = make_model(nodes, {"x": x}, {"y": y}, constants, opset=18)
     after = emit(model, tmp_path)
     assert count(after) == left
+    check_same(model, after)
+
+
+@pytest.mark.parametrize("tree", [
+    [node("Sum", ["c", "z", "d"], ["y"])],
+    [node("Add", ["c", "z"], ["s"]), node("Add", ["s", "d"], ["y"])],
+])  # fmt: skip
+@pytest.mark.parametrize("batch, convs", [(1, 1), (4, 2)])
+def test_branches_of_a_larger_sum(tree, batch, convs, tmp_path):
+    """What is added for each of a batch makes the sum larger than its branches."""
+    nodes = [CONV, node("Conv", ["x", "v"], ["d"], pads=[1] * 4), *tree]
+    inputs = {"x": PICTURE, "z": [batch, *WIDE[1:]]}
+    model = make_model(nodes, inputs, {"y": [batch, *WIDE[1:]]}, {**W, "v": weights(6, 3, 3, 3, seed=1)})
+    after = emit(model, tmp_path)
+    assert count(after)["Conv"] == convs
     check_same(model, after)
 
 
