@@ -92,8 +92,9 @@ static LogicalResult behindGemm(onnx::NodeOp node, onnx::NodeOp gemm,
   remarkDone(node.getLoc(), kPass)
       << "folded into the weights of '" << getNodeName(gemm.getLoc()) << "'";
   Location loc = gemm.getLoc();
-  onnx::NodeOp folded =
-      make.replace("Gemm", operands, withAttributes(gemm, {}));
+  // Without a bias beta may have been anything.
+  onnx::NodeOp folded = make.replace(
+      "Gemm", operands, withAttributes(gemm, {}, StringRef("beta")));
   folded->setLoc(loc);
   return success();
 }

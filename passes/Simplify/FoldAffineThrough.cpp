@@ -74,6 +74,9 @@ static LogicalResult moveThrough(onnx::NodeOp node, PatternRewriter &rewriter) {
   RankedTensorType from = tensorOf(f.getOperand(0));
   bool isProduct = producerOf(f.getOperand(0), "MatMul") ||
                    producerOf(f.getOperand(0), "Gemm");
+  // The channels of a product are last, where a pool has its windows.
+  if (isProduct && !f.isOp("Relu") && !f.isOp("LeakyRelu"))
+    return rewriter.notifyMatchFailure(node, "a pool of a product");
   if (!from || from.getRank() != type.getRank() || type.getRank() < 2 ||
       (producerOf(f.getOperand(0), "MatMul") && !node.isOp("Mul") &&
        !node.isOp("Div")))

@@ -34,11 +34,21 @@ static LogicalResult rewritePow(onnx::NodeOp node, PatternRewriter &rewriter) {
 /// 1 / x as Reciprocal(x).
 static LogicalResult rewriteDiv(onnx::NodeOp node, PatternRewriter &rewriter) {
   Value x = node.getOperand(1);
-  if (!isFloat(x) || constantOf(x) || !isNumber(node.getOperand(0), 1) ||
+  if (!isFloat(x) || constantOf(x) || numberOf(node.getOperand(0)) != 1. ||
       x.getType() != node.getResult(0).getType())
     return failure();
   NodeBuilder(rewriter, node).replace("Reciprocal", x);
   return success();
+}
+
+/// Whether a type has `number`, and with all of its digits: x * 1000 * 1000 is
+/// finite in float16 for a small x, and 1000000 is not.
+static bool isNormal(double number, Type element) {
+  llvm::APFloat value(number);
+  bool lost;
+  value.convert(cast<FloatType>(element).getFloatSemantics(),
+                llvm::APFloat::rmNearestTiesToEven, &lost);
+  return value.isNormal() || number == 0;
 }
 
 /// Two factors or summands that are numbers as one.
@@ -77,6 +87,8 @@ static LogicalResult mergeNumbers(onnx::NodeOp node,
   NodeBuilder make(rewriter, node);
   Type element = getElementTypeOrSelf(x.getType());
   double number = isSum ? outer + first : outer * first;
+  if (!isNormal(number, element))
+    return rewriter.notifyMatchFailure(node, "too large or small for the type");
   make.replace(isSum ? "Add" : "Mul",
                {x, make.number(number, element, isSum ? "sum" : "product")});
   return success();

@@ -123,12 +123,12 @@ static Value findSame(onnx::NodeOp node) {
   if (op == "Mul" || op == "Add") {
     double neutral = op == "Mul" ? 1 : 0;
     for (unsigned i : {0, 1})
-      if (isNumber(node.getOperand(1 - i), neutral) && keepsType(node, i))
+      if (numberOf(node.getOperand(1 - i)) == neutral && keepsType(node, i))
         return node.getOperand(i);
     return {};
   }
   if (op == "Sub" || op == "Div" || op == "Pow")
-    return when(isNumber(node.getOperand(1), op == "Sub" ? 0 : 1) &&
+    return when(numberOf(node.getOperand(1)) == (op == "Sub" ? 0. : 1.) &&
                 keepsType(node, 0));
   if (op == "And" || op == "Or")
     return when(x == node.getOperand(1));
@@ -206,6 +206,9 @@ LogicalResult mergeCasts(onnx::NodeOp node, PatternRewriter &rewriter) {
   auto width = [](Type type) {
     return type.isIntOrFloat() ? type.getIntOrFloatBitWidth() : 0;
   };
+  // As text, true is not 1.
+  if (!getElementTypeOrSelf(node.getResult(0).getType()).isIntOrFloat())
+    return failure();
   bool isLossless =
       (isa<IntegerType>(from) && isa<IntegerType>(middle) &&
        width(from) <= width(middle) &&
