@@ -23,8 +23,33 @@ static bool isInvariant(Operation &op, Block &block) {
   });
 }
 
+/// Whether a loop certainly runs: so many times, with no condition or a true
+/// one.
+static bool certainlyRuns(onnx::NodeOp loop) {
+  if (!loop.isOp("Loop") || !loop.getInput(0))
+    return false;
+  auto times = numberOf(loop.getInput(0));
+  return times && *times > 0 &&
+         (!loop.getInput(1) || numberOf(loop.getInput(1)) == 1.);
+}
+
+/// Whether a run of `node` may fail by what is in its operands.
+static bool mayFail(onnx::NodeOp node) {
+  if (!node.getDomain().empty() ||
+      llvm::is_contained({"Gather", "GatherElements", "GatherND",
+                          "ScatterElements", "ScatterND", "TensorScatter",
+                          "SequenceAt", "SequenceErase", "SequenceInsert",
+                          "OptionalGetElement"},
+                         node.getOpType()))
+    return true;
+  return llvm::is_contained({"Reshape", "Expand", "Split", "Tile", "Squeeze"},
+                            node.getOpType()) &&
+         !sizesOf(node.getResult(0));
+}
+
 /// Whether `op` may run though its graph does not. In a branch that is only
-/// what is evaluated at compile time; what a loop repeats may run once.
+/// what is evaluated at compile time; what a loop repeats may run once, unless
+/// that may fail where the loop runs never.
 /// `constants` are the nodes that depend on initializers only.
 static bool mayRunOutside(Operation &op, onnx::NodeOp parent,
                           const DenseSet<Operation *> &constants) {
@@ -33,7 +58,10 @@ static bool mayRunOutside(Operation &op, onnx::NodeOp parent,
   auto node = dyn_cast<onnx::NodeOp>(op);
   if (!node || node.getNumRegions() || isRandom(node))
     return false;
-  return parent.isOp("Loop") || parent.isOp("Scan") || constants.contains(&op);
+  if (constants.contains(&op))
+    return true;
+  return (parent.isOp("Loop") || parent.isOp("Scan")) &&
+         (!mayFail(node) || certainlyRuns(parent));
 }
 
 namespace {

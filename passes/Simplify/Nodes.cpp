@@ -30,7 +30,11 @@ onnx::NodeOp simplify::producerOf(Value value, StringRef op) {
 
 onnx::NodeOp simplify::soleProducerOf(Value value, StringRef op) {
   onnx::NodeOp node = producerOf(value, op);
-  return node && value.hasOneUse() ? node : onnx::NodeOp();
+  // What a loop uses of the graph around it is not to be done in the loop.
+  return node && value.hasOneUse() &&
+                 (*value.user_begin())->getBlock() == node->getBlock()
+             ? node
+             : onnx::NodeOp();
 }
 
 RankedTensorType simplify::tensorOf(Value value) {

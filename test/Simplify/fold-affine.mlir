@@ -98,3 +98,42 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<1x2x8x8xf32>
   }
 }
+
+// -----
+
+// A product that a loop uses stays in front of it.
+// CHECK-LABEL: onnx.graph
+// CHECK: "MatMul"
+// CHECK: "Loop"
+// CHECK-NOT: "Gemm"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%n "n" : tensor<i64>, %m "m" : tensor<4x4xf32>, %s "s" : tensor<4x4xf32>) -> ("y") {
+    %none = onnx.none : none
+    %p = onnx.node "MatMul"(%m, %m) : (tensor<4x4xf32>, tensor<4x4xf32>) -> ("p" : tensor<4x4xf32>)
+    %y = onnx.node "Loop"(%n, %none, %s) : (tensor<i64>, none, tensor<4x4xf32>) -> ("y" : tensor<4x4xf32>)
+      graph body = "b" (%i "i" : tensor<i64>, %d "d" : tensor<i1>, %t "t" : tensor<4x4xf32>) -> ("d1", "u") {
+        %d1 = onnx.node "Identity"(%d) : (tensor<i1>) -> ("d1" : tensor<i1>)
+        %u = onnx.node "Add"(%t, %p) : (tensor<4x4xf32>, tensor<4x4xf32>) -> ("u" : tensor<4x4xf32>)
+        onnx.return %d1, %u : tensor<i1>, tensor<4x4xf32>
+      }
+    onnx.return %y : tensor<4x4xf32>
+  }
+}
+
+// -----
+
+// A pool looks along what are the channels of a product.
+// CHECK-LABEL: onnx.graph
+// CHECK: "MatMul"
+// CHECK-NEXT: "MaxPool"
+// CHECK-NEXT: "Mul"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<1x2x4xf32>) -> ("y") {
+    %w = onnx.initializer "w" = dense<1.5> : tensor<4x3xf32>
+    %s = onnx.initializer "s" = dense<[1.0, 2.0, 3.0]> : tensor<3xf32>
+    %a = onnx.node "MatMul"(%x, %w) : (tensor<1x2x4xf32>, tensor<4x3xf32>) -> ("a" : tensor<1x2x3xf32>)
+    %b = onnx.node "MaxPool"(%a) {kernel_shape = array<i64: 3>, pads = array<i64: 1, 1>} : (tensor<1x2x3xf32>) -> ("b" : tensor<1x2x3xf32>)
+    %y = onnx.node "Mul"(%b, %s) : (tensor<1x2x3xf32>, tensor<3xf32>) -> ("y" : tensor<1x2x3xf32>)
+    onnx.return %y : tensor<1x2x3xf32>
+  }
+}

@@ -97,3 +97,35 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<4xf32>
   }
 }
+
+// -----
+
+// A Gather may fail, which it must not where the loop runs never; of three
+// times the first one would.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Loop"
+// CHECK: "Gather"
+// CHECK: "Gather"(%x, %j)
+// CHECK: "Loop"
+// CHECK-NOT: "Gather"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%n "n" : tensor<i64>, %x "x" : tensor<?x4xf32>, %j "j" : tensor<i64>, %s "s" : tensor<4xf32>) -> ("y", "z") {
+    %three = onnx.initializer "three" = dense<3> : tensor<i64>
+    %none = onnx.none : none
+    %y = onnx.node "Loop"(%n, %none, %s) : (tensor<i64>, none, tensor<4xf32>) -> ("y" : tensor<4xf32>)
+      graph body = "b" (%i "i" : tensor<i64>, %d "d" : tensor<i1>, %t "t" : tensor<4xf32>) -> ("d1", "u") {
+        %d1 = onnx.node "Identity"(%d) : (tensor<i1>) -> ("d1" : tensor<i1>)
+        %g = onnx.node "Gather"(%x, %j) : (tensor<?x4xf32>, tensor<i64>) -> ("g" : tensor<4xf32>)
+        %u = onnx.node "Add"(%t, %g) : (tensor<4xf32>, tensor<4xf32>) -> ("u" : tensor<4xf32>)
+        onnx.return %d1, %u : tensor<i1>, tensor<4xf32>
+      }
+    %z = onnx.node "Loop"(%three, %none, %s) : (tensor<i64>, none, tensor<4xf32>) -> ("z" : tensor<4xf32>)
+      graph body = "b" (%i "i" : tensor<i64>, %d "d" : tensor<i1>, %t "t" : tensor<4xf32>) -> ("d1", "u") {
+        %d1 = onnx.node "Identity"(%d) : (tensor<i1>) -> ("d1" : tensor<i1>)
+        %g = onnx.node "Gather"(%x, %j) : (tensor<?x4xf32>, tensor<i64>) -> ("g" : tensor<4xf32>)
+        %u = onnx.node "Add"(%t, %g) : (tensor<4xf32>, tensor<4xf32>) -> ("u" : tensor<4xf32>)
+        onnx.return %d1, %u : tensor<i1>, tensor<4xf32>
+      }
+    onnx.return %y, %z : tensor<4xf32>, tensor<4xf32>
+  }
+}
