@@ -83,7 +83,8 @@ def HoistInvariants : Simplify_Pass<"dlc-hoist-invariants"> {
       graph then_branch = "t" () -> ("a") {
         %a = onnx.node "Add"(%x, %w) : ...
     ```
-    The sum stays: without the branch nobody may want it.
+    The sum stays: without the branch nobody may want it. So does in a loop what may
+    fail, such as a Gather, unless the loop certainly runs.
   }];
 }
 
@@ -185,9 +186,9 @@ class ForOpset : Option<"opset", "opset", "int64_t", /*default=*/"28",
 def RecognizeActivations : Simplify_Pass<"dlc-recognize-activations"> {
   let summary = "Find activations that exporters write as several nodes";
   let description = [{
-    Gelu (with erf, with tanh of either form, in any order of the factors),
-    HardSigmoid, HardSwish, Mish, Softplus, Sigmoid, Relu, and from operator
-    set 24 on Swish.
+    Gelu (with erf, with tanh of either form, in any order of the factors; from
+    operator set 20 on), HardSigmoid, HardSwish (from 14 on), Mish (from 18 on),
+    Softplus, Sigmoid, Relu, and Swish (from 24 on).
 
     ```mlir
     %a = onnx.node "Div"(%x, %sqrt2) : ...
@@ -208,9 +209,9 @@ def RecognizeActivations : Simplify_Pass<"dlc-recognize-activations"> {
 def RecognizeNormalizations : Simplify_Pass<"dlc-recognize-normalizations"> {
   let summary = "Find normalisations that exporters write as several nodes";
   let description = [{
-    LayerNormalization and InstanceNormalization with scale and bias,
-    GroupNormalization as torch writes it, and from operator set 23 on
-    RMSNormalization.
+    LayerNormalization (from operator set 17 on) and InstanceNormalization with
+    scale and bias, GroupNormalization (from 21 on) as torch writes it, and from 23
+    on RMSNormalization.
 
     ```mlir
     %m = onnx.node "ReduceMean"(%x, %last) : ...

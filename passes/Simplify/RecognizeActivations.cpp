@@ -25,6 +25,11 @@ static bool hasTypeOf(onnx::NodeOp node, Value x) {
          isFloat(x);
 }
 
+/// The same for operators that ONNX Runtime has of narrower types only.
+static bool hasNarrowTypeOf(onnx::NodeOp node, Value x) {
+  return hasTypeOf(node, x) && !getElementTypeOrSelf(x.getType()).isF64();
+}
+
 //===----------------------------------------------------------------------===//
 // GELU
 //===----------------------------------------------------------------------===//
@@ -118,7 +123,7 @@ struct MakeGates : NodePattern {
     NodeBuilder make(rewriter, node);
     if (product.factors.size() == 1 &&
         isNear(product.number, 1. / 6, node.getResult(0)))
-      if (Value x = readRelu6(product.factors[0]); hasTypeOf(node, x)) {
+      if (Value x = readRelu6(product.factors[0]); hasNarrowTypeOf(node, x)) {
         tell(node, "HardSigmoid");
         make.replace("HardSigmoid", x,
                      {make.attr("alpha", 1. / 6), make.attr("beta", 0.5)});
@@ -130,7 +135,8 @@ struct MakeGates : NodePattern {
       Value x = product.factors[i], gate = product.factors[1 - i];
       if (!hasTypeOf(node, x))
         continue;
-      if (product.number == 1)
+      bool canBeHard = opset >= 14 && hasNarrowTypeOf(node, x);
+      if (canBeHard && product.number == 1)
         if (auto hard = producerOf(gate, "HardSigmoid");
             hard && hard.getOperand(0) == x &&
             isNear(hard.getFloat("alpha", 0.2), 1. / 6, x) &&
@@ -139,14 +145,16 @@ struct MakeGates : NodePattern {
           make.replace("HardSwish", x);
           return success();
         }
-      if (isNear(product.number, 1. / 6, x) && readRelu6(gate) == x) {
+      if (canBeHard && isNear(product.number, 1. / 6, x) &&
+          readRelu6(gate) == x) {
         tell(node, "HardSwish");
         make.replace("HardSwish", x);
         return success();
       }
       if (product.number != 1)
         continue;
-      if (auto tanh = producerOf(gate, "Tanh"))
+      if (auto tanh = producerOf(gate, "Tanh");
+          tanh && opset >= 18 && hasNarrowTypeOf(node, x))
         if (auto plus = producerOf(tanh.getOperand(0), "Softplus");
             plus && plus.getOperand(0) == x) {
           tell(node, "Mish");
@@ -181,7 +189,7 @@ struct MakeGates : NodePattern {
 static LogicalResult makeSoftplus(onnx::NodeOp node,
                                   PatternRewriter &rewriter) {
   onnx::NodeOp exp = producerOf(readSum(node.getOperand(0), 1), "Exp");
-  if (!exp || !hasTypeOf(node, exp.getOperand(0)))
+  if (!exp || !hasNarrowTypeOf(node, exp.getOperand(0)))
     return failure();
   tell(node, "Softplus");
   NodeBuilder(rewriter, node).replace("Softplus", exp.getOperand(0));

@@ -222,7 +222,8 @@ struct MakeNormalization : NodePattern {
     bool isInstance = isCentred && found->axis == 2 && type.getRank() > 2 &&
                       scaled && isOverChannels(scale, type) && shifted &&
                       isOverChannels(shift, type);
-    if (isInstance) {
+    // ONNX Runtime has none of float64.
+    if (isInstance && !element.isF64()) {
       NodeBuilder make(rewriter, shifted);
       remarkDone(shifted.getLoc(), kPass) << "is InstanceNormalization";
       make.replace("InstanceNormalization",
@@ -230,7 +231,7 @@ struct MakeNormalization : NodePattern {
                    make.attr("epsilon", found->epsilon));
       return success();
     }
-    if (!isStatic || (!isCentred && opset < 23))
+    if (!isStatic || opset < (isCentred ? 17 : 23))
       return failure();
     if (scaled && !isOverTrailing(scale, type, found->axis)) {
       scaled = {};
@@ -376,7 +377,8 @@ struct RecognizeNormalizationsPass
     patterns.add<MakeNormalization>(context, "Div", opset);
     patterns.add<MakeNormalization>(context, "Mul", opset);
     patterns.add<FunctionPattern<scaleLast>>(context, "Mul");
-    patterns.add<FunctionPattern<makeOfMoments>>(context, "Add");
+    if (opset >= 17)
+      patterns.add<FunctionPattern<makeOfMoments>>(context, "Add");
     if (opset >= 21)
       patterns.add<FunctionPattern<makeGroupNorm>>(context, "Add");
     if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
