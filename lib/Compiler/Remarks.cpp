@@ -16,7 +16,10 @@ struct DiagnosticStreamer : remark::detail::MLIRRemarkStreamerBase {
     std::string text;
     for (const remark::detail::Remark::Arg &arg : remark.getArgs()) {
       bool isText = arg.key == "Remark" || arg.key == "Reason";
-      text += (text.empty() ? "" : isText ? " " : ", ");
+      // What stands in quotes has no space before it or behind it.
+      bool isQuoted = isText && (StringRef(text).ends_with("'") ||
+                                 StringRef(arg.val).starts_with("'"));
+      text += (text.empty() || isQuoted ? "" : isText ? " " : ", ");
       text += isText ? arg.val : arg.key + " " + arg.val;
     }
     emitRemark(remark.getLocation())

@@ -214,7 +214,8 @@ struct CancelQuantizationsPass
     patterns.add<FunctionPattern<cancel>, FunctionPattern<cancelConcat>>(
         &getContext(), "QuantizeLinear");
     patterns.add<FunctionPattern<cancelSplit>>(&getContext(), "Split");
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

@@ -158,7 +158,8 @@ struct ConvertProductsPass
     for (StringRef op : {"Flatten", "Reshape", "Squeeze"})
       patterns.add<FunctionPattern<makeGemm>>(&getContext(), op);
     patterns.add<FunctionPattern<liftGemm>>(&getContext(), "Reshape", 2);
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

@@ -259,7 +259,8 @@ struct FoldAffinePass : dlc::impl::FoldAffineBase<FoldAffinePass> {
     populateFoldInFront(patterns);
     populateFoldThrough(patterns);
     patterns.add<FunctionPattern<makeGemm>>(context, "Add", 2);
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

@@ -96,7 +96,8 @@ struct FoldPadsPass : dlc::impl::FoldPadsBase<FoldPadsPass> {
     patterns.add<FunctionPattern<foldPad>>(&getContext(), "Conv");
     patterns.add<FunctionPattern<foldPad>>(&getContext(), "AveragePool");
     patterns.add<FunctionPattern<foldPad>>(&getContext(), "MaxPool");
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

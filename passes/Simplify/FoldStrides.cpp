@@ -324,7 +324,8 @@ struct FoldStridesPass : dlc::impl::FoldStridesBase<FoldStridesPass> {
     patterns.add<FunctionPattern<convolveFirst>>(context, "Conv");
     for (StringRef op : {"Slice", "MaxPool", "AveragePool"})
       patterns.add<FunctionPattern<stepsBehind>>(context, op);
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

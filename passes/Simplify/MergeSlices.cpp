@@ -93,7 +93,8 @@ struct MergeSlicesPass : dlc::impl::MergeSlicesBase<MergeSlicesPass> {
     patterns.add<FunctionPattern<splitJoined>>(&getContext(), "Split");
     patterns.add<FunctionPattern<joinSplit>>(&getContext(), "Concat", 2);
     patterns.add<FunctionPattern<flattenConcat>>(&getContext(), "Concat");
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 

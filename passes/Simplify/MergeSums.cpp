@@ -289,7 +289,8 @@ struct MergeSumsPass : dlc::impl::MergeSumsBase<MergeSumsPass> {
     patterns.add<FunctionPattern<convolveIdentity>>(&getContext(), "Add", 1);
     for (StringRef op : {"Add", "Sum"})
       patterns.add<FunctionPattern<regroup>>(&getContext(), op, 1);
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

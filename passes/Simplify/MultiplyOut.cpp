@@ -155,7 +155,8 @@ struct MultiplyOutPass : dlc::impl::MultiplyOutBase<MultiplyOutPass> {
     RewritePatternSet patterns(&getContext());
     for (StringRef op : {"MatMul", "Gemm", "Conv", "Add"})
       patterns.add<FunctionPattern<multiplyOut>>(&getContext(), op);
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

@@ -3,6 +3,7 @@
 #include "passes/Simplify/Nodes.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -302,8 +303,35 @@ void simplify::eraseDeadNodes(Block &block) {
   }
 }
 
+namespace {
+
+/// Why patterns left nodes alone. What one of them rewrites later was not left.
+struct Reasons : RewriterBase::Listener {
+  void
+  notifyMatchFailure(Location loc,
+                     function_ref<void(Diagnostic &)> reasonCallback) override {
+    Diagnostic reason(loc, DiagnosticSeverity::Remark);
+    reasonCallback(reason);
+    found.insert({loc, StringAttr::get(loc.getContext(), reason.str())});
+  }
+
+  void tell(ModuleOp module, StringRef pass) {
+    DenseSet<Location> alive;
+    module.walk([&](onnx::NodeOp node) { alive.insert(node.getLoc()); });
+    for (const auto &[loc, reason] : found)
+      if (alive.contains(loc))
+        remarkMissed(loc, pass)
+            << remark::add("left as it is: {0}", reason.getValue());
+  }
+
+  llvm::SetVector<std::pair<Location, StringAttr>> found;
+};
+
+} // namespace
+
 LogicalResult simplify::applyNodePatterns(ModuleOp module,
-                                          RewritePatternSet patterns) {
+                                          RewritePatternSet patterns,
+                                          StringRef pass) {
   if (!isKnownOpset(module))
     return success();
   FrozenRewritePatternSet frozen(std::move(patterns));
@@ -312,11 +340,15 @@ LogicalResult simplify::applyNodePatterns(ModuleOp module,
   config.enableConstantCSE(false);
   config.setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
   config.setUseTopDownTraversal(true);
+  Reasons reasons;
+  if (wantsRemarks(module.getContext()))
+    config.setListener(&reasons);
   for (auto graph : module.getOps<onnx::GraphOp>()) {
     eraseDeadNodes(*graph.getBodyBlock());
     if (failed(applyPatternsGreedily(graph, frozen, config)))
       return module.emitError("simplification finds no end");
     eraseDeadNodes(*graph.getBodyBlock());
   }
+  reasons.tell(module, pass);
   return success();
 }

@@ -148,9 +148,11 @@ struct FunctionPattern : NodePattern {
 
 /// Applies patterns to all graphs of the module until none changes anything,
 /// and erases nodes that are used no more. A model of operators older than
-/// those that passes know is left alone. The statistic counts the rewrites.
+/// those that passes know is left alone. What patterns give to
+/// `notifyMatchFailure` becomes a remark of `pass`.
 mlir::LogicalResult applyNodePatterns(mlir::ModuleOp module,
-                                      mlir::RewritePatternSet patterns);
+                                      mlir::RewritePatternSet patterns,
+                                      llvm::StringRef pass);
 
 /// Whether passes know the module's operator set: all that the reader raised.
 bool isKnownOpset(mlir::ModuleOp module);

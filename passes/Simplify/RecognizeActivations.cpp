@@ -266,7 +266,8 @@ struct RecognizeActivationsPass
     patterns.add<FunctionPattern<makeRelu>>(context, "Clip");
     patterns.add<FunctionPattern<makeRelu>>(context, "Max");
     patterns.add<FunctionPattern<dropRelu>>(context, "Relu");
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

@@ -287,7 +287,8 @@ struct RecognizeAttentionPass
     patterns.add<FunctionPattern<makeAttention>>(&getContext(), "MatMul");
     populatePackHeads(patterns);
     markMasks(getOperation());
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
     unmarkMasks(getOperation());
   }

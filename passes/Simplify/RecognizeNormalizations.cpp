@@ -381,7 +381,8 @@ struct RecognizeNormalizationsPass
       patterns.add<FunctionPattern<makeOfMoments>>(context, "Add");
     if (opset >= 21)
       patterns.add<FunctionPattern<makeGroupNorm>>(context, "Add");
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

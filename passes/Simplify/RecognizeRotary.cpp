@@ -414,7 +414,8 @@ struct RecognizeRotaryPass
     RewritePatternSet patterns(&getContext());
     patterns.add<FunctionPattern<makeRotary>>(&getContext(), "Add");
     markTables(getOperation());
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
     getOperation().walk(
         [](onnx::NodeOp node) { node->removeAttr(kTableAttr); });

@@ -210,7 +210,8 @@ struct ReduceStrengthPass : dlc::impl::ReduceStrengthBase<ReduceStrengthPass> {
       patterns.add<FunctionPattern<flattenMean>>(context, op);
     patterns.add<FunctionPattern<mergeTransposes>>(context, "Transpose");
     patterns.add<FunctionPattern<reshapeTranspose>>(context, "Transpose");
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

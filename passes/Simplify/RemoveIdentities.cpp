@@ -231,7 +231,8 @@ struct RemoveIdentitiesPass
     RewritePatternSet patterns(&getContext());
     patterns.add<RemoveIdentity, MergeReshapes>(&getContext());
     patterns.add<FunctionPattern<mergeCasts>>(&getContext(), "Cast");
-    if (failed(applyNodePatterns(getOperation(), std::move(patterns))))
+    if (failed(applyNodePatterns(getOperation(), std::move(patterns),
+                                 getArgument())))
       signalPassFailure();
   }
 };

@@ -139,3 +139,26 @@ def test_what_stays_in_float(tmp_path):
     )
     assert f"node 'table': remark: a table of 256 in place of 1 ops {table}" in remarks
     assert any(r.startswith("node 'square': remark: 'dlc.mul' computes in float") for r in remarks)
+
+
+def test_simplification_says_why_not(tmp_path):
+    """A scale behind Relu folds where it is above 0, and says so where not."""
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], name="first"), node("Mul", ["a", "s"], ["b"], name="scale"),
+        node("Relu", ["b"], ["c"], name="relu"), node("Mul", ["c", "s"], ["y"], name="falling"),
+    ]  # fmt: skip
+    parts = {"w": np.ones((2, 3, 3, 3), np.float32), "s": np.array([[[1]], [[-1]]], np.float32)}
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 8, 8))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 2, 6, 6))],
+        [numpy_helper.from_array(v, n) for n, v in parts.items()],
+    )  # fmt: skip
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), path)
+    affine = "[dlc-fold-affine]"
+    assert run(path, "--remarks=fold-affine") == [
+        f"node 'scale': remark: folded into the weights of 'first' {affine}",
+        f"node 'falling': remark: left as it is: it does not commute {affine}",
+    ]
