@@ -52,6 +52,18 @@ static void separateNodeNames(pb::GraphProto &graph,
   }
 }
 
+/// Whether there are inputs with default values, which the first IR versions
+/// take for weights.
+static bool hasDefaultValues(ModuleOp module) {
+  auto version = module->getAttrOfType<IntegerAttr>("onnx.original_ir_version");
+  if (!version)
+    version = module->getAttrOfType<IntegerAttr>("onnx.ir_version");
+  auto graph = module.lookupSymbol<ir::GraphOp>("main");
+  return version && version.getInt() >= 4 &&
+         llvm::any_of(graph.getOps<ir::InitializerOp>(),
+                      [](auto op) { return op.getInput(); });
+}
+
 static LogicalResult write(ModuleOp module, StringRef path,
                            const WriteOptions &options) {
   if (!module.lookupSymbol<ir::GraphOp>("main"))
@@ -91,7 +103,11 @@ static LogicalResult write(ModuleOp module, StringRef path,
   llvm::StringMap<unsigned> taken;
   if (options.opset)
     separateNodeNames(*model.mutable_graph(), taken);
-  model.set_ir_version(findIrVersion(model));
+  int64_t version = findIrVersion(model);
+  // Up to 3 an input that has an initializer is none that a caller gives.
+  if (hasDefaultValues(module))
+    version = std::max<int64_t>(version, 4);
+  model.set_ir_version(version);
   std::string bytes;
   if (!model.SerializeToString(&bytes))
     return module.emitError("cannot be written: protobuf refuses the message");

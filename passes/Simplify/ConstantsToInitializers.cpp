@@ -62,10 +62,12 @@ namespace {
 
 struct ConstantsToInitializersPass
     : dlc::impl::ConstantsToInitializersBase<ConstantsToInitializersPass> {
+  using ConstantsToInitializersBase::ConstantsToInitializersBase;
+
   void runOnOperation() override {
     SmallVector<onnx::NodeOp> nodes;
     for (auto graph : getOperation().getOps<onnx::GraphOp>()) {
-      if (isOfOldIr(getOperation()))
+      if (!keepInputs || isOfOldIr(getOperation()))
         for (auto initializer : graph.getOps<onnx::InitializerOp>())
           initializer.removeInputAttr();
       graph.walk([&](onnx::NodeOp node) {

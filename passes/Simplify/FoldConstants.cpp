@@ -172,7 +172,8 @@ void FoldConstantsPass::fold(Block &block) {
     auto initializer = dyn_cast<onnx::InitializerOp>(op);
     auto node = dyn_cast<onnx::NodeOp>(op);
     if (isa<onnx::NoneOp>(op) ||
-        (initializer && bytesOf(initializer.getType()) >= 0) ||
+        (initializer && constantOf(initializer) &&
+         bytesOf(initializer.getType()) >= 0) ||
         (node && isConstant(node, constants)))
       constants.insert(&op);
   }

@@ -65,7 +65,9 @@ ElementsAttr simplify::constantOf(Value value) {
   if (!value)
     return {};
   auto initializer = value.getDefiningOp<onnx::InitializerOp>();
-  return initializer ? initializer.getElements() : ElementsAttr();
+  // A caller may give something else than the default value of an input.
+  return initializer && !initializer.getInput() ? initializer.getElements()
+                                                : ElementsAttr();
 }
 
 bool simplify::isConstantTree(Value value) {
@@ -297,7 +299,9 @@ void simplify::eraseDeadNodes(Block &block) {
     for (Region &region : op.getRegions())
       for (Block &inner : region)
         eraseDeadNodes(inner);
-    if (op.getNumResults() && op.use_empty() &&
+    auto initializer = dyn_cast<onnx::InitializerOp>(op);
+    bool isInput = initializer && initializer.getInput();
+    if (op.getNumResults() && op.use_empty() && !isInput &&
         !op.hasTrait<OpTrait::IsTerminator>())
       op.erase();
   }

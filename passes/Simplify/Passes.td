@@ -19,8 +19,12 @@ def ConstantsToInitializers : Simplify_Pass<"dlc-constants-to-initializers"> {
     %c = onnx.initializer "c" = dense<2.0> : tensor<f32>
     ```
     Sparse constants stay. Up to IR version 3 an initializer had to be an input as
-    well; then it is one no longer, so that engines take it for a constant.
+    well; then it is one no longer, so that engines take it for a constant. In newer
+    models such an input is one with a default value, which an object has not: with
+    `keep-inputs=false` it is no input.
   }];
+  let options = [Option<"keepInputs", "keep-inputs", "bool", /*default=*/"true",
+                        "Inputs with a default value stay inputs">];
 }
 
 def RemoveIdentities : Simplify_Pass<"dlc-remove-identities"> {

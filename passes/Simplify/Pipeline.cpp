@@ -14,7 +14,7 @@ static void cleanUp(OpPassManager &pm) {
 void dlc::buildSimplifyPipeline(OpPassManager &pm,
                                 const SimplifyOptions &options) {
   // One kind of constant, and no node that does nothing, for all that follows.
-  pm.addPass(createConstantsToInitializers());
+  pm.addPass(createConstantsToInitializers({options.opset != 0}));
   cleanUp(pm);
   // Before a state that begins as zeros is multiplied at compile time.
   pm.addPass(createRecognizeRecurrence());

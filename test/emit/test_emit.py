@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path += [str(HERE), str(HERE.parent / "conformance")]
 
 import cases  # noqa: E402
-from emit_common import NO_PASSES, check_same, count, emit, make_model, run  # noqa: E402
+from emit_common import NO_PASSES, check_same, count, emit, evaluate, make_model, run  # noqa: E402
 
 node = helper.make_node
 
@@ -164,6 +164,20 @@ def test_outputs_that_are_one_value(tmp_path):
     assert count(after) == {"Relu": 1, "Identity": 2}
     assert [o.name for o in after.graph.output] == ["a", "b", "c"]
     check_same(model, after)
+
+
+def test_inputs_with_default_values(tmp_path):
+    """Weights, and one that is 1: callers may replace them."""
+    nodes = [node("Conv", ["x", "w"], ["a"]), node("Mul", ["a", "one"], ["y"])]
+    defaults = {"w": np.ones((2, 1, 3, 3), np.float32), "one": np.float32(1)}
+    inputs = {"x": [1, 1, 4, 4], "w": [2, 1, 3, 3], "one": []}
+    model = make_model(nodes, inputs, {"y": [1, 2, 2, 2]}, defaults)
+    after = emit(model, tmp_path)
+    assert [i.name for i in after.graph.input] == list(inputs)
+    assert {i.name for i in after.graph.initializer} == set(defaults)
+    given = {n: np.full(s, 3, np.float32) for n, s in inputs.items()}
+    for values in (given, {"x": given["x"]}):
+        np.testing.assert_array_equal(evaluate(model, values)[0], evaluate(after, values)[0])
 
 
 def opset_of(model):
