@@ -196,6 +196,65 @@ static LogicalResult makeSoftplus(onnx::NodeOp node,
   return success();
 }
 
+/// max(x, 0) + log(1 + exp(-|x|)), the form that does not overflow.
+static LogicalResult makeStableSoftplus(onnx::NodeOp node,
+                                        PatternRewriter &rewriter) {
+  for (unsigned i : {0, 1}) {
+    onnx::NodeOp relu = producerOf(node.getOperand(i), "Relu");
+    onnx::NodeOp plus = producerOf(node.getOperand(1 - i), "Softplus");
+    onnx::NodeOp neg = plus ? producerOf(plus.getOperand(0), "Neg") : plus;
+    onnx::NodeOp abs = neg ? producerOf(neg.getOperand(0), "Abs") : neg;
+    if (!relu || !abs || relu.getOperand(0) != abs.getOperand(0) ||
+        !hasNarrowTypeOf(node, relu.getOperand(0)))
+      continue;
+    tell(node, "Softplus");
+    NodeBuilder(rewriter, node).replace("Softplus", relu.getOperand(0));
+    return success();
+  }
+  return failure();
+}
+
+/// -log(sigmoid(-x)).
+static LogicalResult makeSoftplusOfSigmoid(onnx::NodeOp node,
+                                           PatternRewriter &rewriter) {
+  onnx::NodeOp log = producerOf(node.getOperand(0), "Log");
+  onnx::NodeOp gate = log ? producerOf(log.getOperand(0), "Sigmoid") : log;
+  onnx::NodeOp neg = gate ? producerOf(gate.getOperand(0), "Neg") : gate;
+  if (!neg || !hasNarrowTypeOf(node, neg.getOperand(0)))
+    return failure();
+  tell(node, "Softplus");
+  NodeBuilder(rewriter, node).replace("Softplus", neg.getOperand(0));
+  return success();
+}
+
+/// Where(x > 20, x, softplus(x)) as softplus(x), and the same of a multiple of
+/// x that is divided again: torch's form with its beta and threshold.
+static LogicalResult dropThreshold(onnx::NodeOp node,
+                                   PatternRewriter &rewriter) {
+  Value x = node.getOperand(1), result = node.getOperand(2);
+  onnx::NodeOp greater = producerOf(node.getOperand(0), "Greater");
+  auto threshold = greater ? numberOf(greater.getOperand(1)) : std::nullopt;
+  // Behind exp(-17) there is no digit of a float32 left.
+  if (!threshold || *threshold < 17 || !hasNarrowTypeOf(node, x))
+    return failure();
+  Product product = readProduct(result, /*isRoot=*/true);
+  onnx::NodeOp plus = product.factors.size() == 1
+                          ? producerOf(product.factors[0], "Softplus")
+                          : onnx::NodeOp();
+  if (!plus || plus.getOperand(0) != greater.getOperand(0) ||
+      result.getType() != x.getType())
+    return failure();
+  Product inner = readProduct(plus.getOperand(0), /*isRoot=*/true);
+  bool isSame = plus.getOperand(0) == x;
+  if (!(isSame && product.number == 1) &&
+      !(inner.isOf({x}) && inner.number > 0 &&
+        isNear(product.number * inner.number, 1, x)))
+    return failure();
+  tell(node, "Softplus");
+  rewriter.replaceOp(node, result);
+  return success();
+}
+
 /// 1 / (1 + exp(-x)).
 static LogicalResult makeSigmoid(onnx::NodeOp node, PatternRewriter &rewriter) {
   Value divisor = node.getOperand(0);
@@ -263,6 +322,9 @@ struct RecognizeActivationsPass
     patterns.add<FunctionPattern<makeSigmoid>>(context, "Div");
     patterns.add<FunctionPattern<makeSigmoid>>(context, "Reciprocal");
     patterns.add<FunctionPattern<makeSoftplus>>(context, "Log");
+    patterns.add<FunctionPattern<makeStableSoftplus>>(context, "Add");
+    patterns.add<FunctionPattern<makeSoftplusOfSigmoid>>(context, "Neg");
+    patterns.add<FunctionPattern<dropThreshold>>(context, "Where");
     patterns.add<FunctionPattern<makeRelu>>(context, "Clip");
     patterns.add<FunctionPattern<makeRelu>>(context, "Max");
     patterns.add<FunctionPattern<dropRelu>>(context, "Relu");
