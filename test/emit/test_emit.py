@@ -4,6 +4,7 @@ the files that are asked for."""
 import importlib.util
 import os
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -15,7 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path += [str(HERE), str(HERE.parent / "conformance")]
 
 import cases  # noqa: E402
-from emit_common import NO_PASSES, check_same, count, emit, evaluate, make_model, run  # noqa: E402
+from emit_common import DLC, NO_PASSES, check_same, count, emit, evaluate, make_model, run  # noqa: E402
 
 node = helper.make_node
 
@@ -227,6 +228,14 @@ def test_external_data(tmp_path):
     assert (tmp_path / "out.onnx.data").stat().st_size == weights.nbytes
     assert (tmp_path / "out.onnx").stat().st_size < 1000
     check_same(model, after)
+
+
+@pytest.mark.parametrize("flags, opset", [([], 21), (["--opset=24"], 24)])
+def test_prints_the_pipeline_of_a_file(flags, opset):
+    command = [DLC, "--emit=onnx", *flags, "--print-pipeline"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("simplify: ")
+    assert f"dlc-recognize-attention{{opset={opset}}}" in lines[0]
 
 
 @pytest.mark.parametrize("flags, message", [

@@ -29,11 +29,15 @@ static void printSupportedOps(llvm::raw_ostream &os,
     os << name << "\n";
 }
 
-/// One line a phase, as dlc-opt takes it.
+/// One line a phase, as dlc-opt takes it. An ONNX file is what the first one
+/// makes, for the operator set that is asked for.
 static void printPipeline(llvm::raw_ostream &os, const TargetSpec &spec,
-                          const CompileOptions &options) {
+                          CompileOptions options) {
   MLIRContext context;
-  for (int i = int(Phase::Simplify); i <= int(Phase::Llvm); ++i) {
+  Phase last = tool::isOnnxOutput() ? Phase::Simplify : Phase::Llvm;
+  if (tool::isOnnxOutput() && !options.opset)
+    options.opset = kOldestWrittenOpset;
+  for (int i = int(Phase::Simplify); i <= int(last); ++i) {
     PassManager pm(&context, ModuleOp::getOperationName());
     buildPhase(pm, Phase(i), spec, options);
     os << getPhaseName(Phase(i)) << ": ";
