@@ -46,12 +46,17 @@ void Names::addBlock(Block &block, ArrayAttr inputs, ArrayAttr outputs,
   // What a graph calls its outputs is not for others.
   for (auto [i, value] :
        llvm::enumerate(block.getTerminator()->getOperands())) {
-    StringRef name = ir::entryName(outputs, i);
-    if (value.getParentBlock() == &block && value.getDefiningOp() &&
-        !names.contains(value) && !scope.isTaken(name))
-      names[value] = scope.add(name);
-    else
-      scope.taken.try_emplace(name, 0);
+    std::string name = ir::entryName(outputs, i).str();
+    bool isFirst = value.getParentBlock() == &block && value.getDefiningOp() &&
+                   !names.contains(value);
+    // What passes moved to the graph around this one keeps its name there.
+    bool isTakenAround = outer && outer->isTaken(name);
+    bool isFree = !scope.isTaken(name);
+    if (isFree || isTakenAround)
+      name = scope.add(name);
+    if (isFirst && (isFree || isTakenAround))
+      names[value] = name;
+    outputNames[{&block, i}] = name;
   }
   for (Operation &op : block) {
     if (auto initializer = dyn_cast<ir::InitializerOp>(op)) {

@@ -274,7 +274,7 @@ void ModelWriter::writeGraph(pb::GraphProto &proto, Block &block,
   for (auto [i, value] :
        llvm::enumerate(block.getTerminator()->getOperands())) {
     auto entry = cast<DictionaryAttr>(outputs[i]);
-    std::string name = textOf(entry, "name");
+    std::string name = names->getOutput(block, i);
     auto declared = entry.getAs<TypeAttr>("type");
     writeValue(*proto.add_output(), name,
                declared ? declared.getValue() : value.getType(), entry);

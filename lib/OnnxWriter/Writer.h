@@ -56,6 +56,11 @@ public:
 
   /// The name; "" of an absent value.
   std::string get(mlir::Value value) const { return names.lookup(value); }
+  /// The name of the i-th output of a graph: as the graph says, unless a graph
+  /// around it has that.
+  std::string getOutput(mlir::Block &block, unsigned i) const {
+    return outputNames.lookup({&block, i});
+  }
 
 private:
   struct Scope;
@@ -63,6 +68,7 @@ private:
                 mlir::ArrayAttr outputs, const Scope *outer);
 
   llvm::DenseMap<mlir::Value, std::string> names;
+  llvm::DenseMap<std::pair<mlir::Block *, unsigned>, std::string> outputNames;
 };
 
 /// Makes the message of a module.

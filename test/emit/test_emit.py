@@ -157,6 +157,21 @@ def test_subgraphs(tmp_path):
     assert count(emit(model, tmp_path)) == {"If": 1}
 
 
+def test_a_loop_that_gives_what_is_around_it(tmp_path):
+    """Exp does not depend on the loop, but is one of its outputs, under its own name."""
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [node("Identity", ["c"], ["d"]), node("Neg", ["s"], ["t"]), node("Exp", ["x"], ["e"])], "b",
+        [value("i", TensorProto.INT64, []), value("c", TensorProto.BOOL, []), value("s", TensorProto.FLOAT, [4])],
+        [value("d", TensorProto.BOOL, []), value("t", TensorProto.FLOAT, [4]), value("e", TensorProto.FLOAT, [4])],
+    )  # fmt: skip
+    loop = node("Loop", ["n", "", "x"], ["y", "z"], body=body)
+    model = make_model([loop], {"x": [4]}, {"y": [4], "z": [3, 4]}, {"n": np.array(3)})
+    after = emit(model, tmp_path)
+    assert count(after) == {"Exp": 1, "Loop": 1}
+    check_same(model, after)
+
+
 def test_outputs_that_are_one_value(tmp_path):
     """An output is an input, and two are one: a node stands between them."""
     nodes = [node("Identity", ["x"], ["a"]), node("Relu", ["x"], ["b"]), node("Relu", ["x"], ["c"])]
