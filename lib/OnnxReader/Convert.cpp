@@ -71,13 +71,21 @@ static void fixResize(Nodes &nodes) {
 
 /// Up to operator set 10 the bounds of a Clip and the value of a Pad were
 /// attributes; the converter makes tensors of float of them whatever the data
-/// is. Before: `Clip(x, low)`, after: `Clip(x, CastLike(low, x))`.
+/// is. Before: `Clip(x, low)`, after: `Clip(x, CastLike(low, x))`. And it
+/// leaves the value of a Pad that repeats what there is, which has none any
+/// longer.
 static void fixFloatConstants(Nodes &nodes) {
   Nodes result;
   for (pb::NodeProto &node : nodes) {
     for (pb::AttributeProto &attribute : *node.mutable_attribute())
       if (attribute.has_g())
         fixFloatConstants(*attribute.mutable_g()->mutable_node());
+    auto *attributes = node.mutable_attribute();
+    if (node.domain().empty() && node.op_type() == "Pad")
+      attributes->erase(
+          std::remove_if(attributes->begin(), attributes->end(),
+                         [](auto &a) { return a.name() == "value"; }),
+          attributes->end());
     int first = !node.domain().empty()     ? 0
                 : node.op_type() == "Clip" ? 1
                 : node.op_type() == "Pad"  ? 2

@@ -126,6 +126,12 @@ def test_inputs_that_were_attributes(nodes, opset, attributes, tmp_path):
     check_same(model, after)
 
 
+def test_value_of_a_pad_that_has_none(tmp_path):
+    pad = node("Pad", ["x"], ["y"], mode="edge", pads=[0, 1, 0, 1], value=1.5)
+    model = make_model([pad], {"x": [2, 4]}, {"y": [2, 6]}, opset=10)
+    check_same(model, emit(model, tmp_path))
+
+
 def test_steps_that_are_no_attribute(tmp_path):
     constants = SIZES | {"step": np.array([2])}
     slice_ = node("Slice", ["x", "from", "to", "axes", "step"], ["y"])
