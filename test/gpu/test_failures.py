@@ -28,12 +28,12 @@ def make(nodes, rows=4, constants=()):
 
 
 def make_loop():
-    """y = 2x, doubled until an element that the host reads is 16 or more."""
+    """y = 4x, and again until an element that the host reads is large enough: 16x."""
     def info(name, kind, shape):
         return helper.make_tensor_value_info(name, kind, shape)
 
     body = helper.make_graph(
-        [helper.make_node("Mul", ["a", "two"], ["b"]),
+        [helper.make_node("Mul", ["a", "four"], ["b"]),
          helper.make_node("ReduceMax", ["b"], ["most"], keepdims=0),
          helper.make_node("Less", ["most", "limit"], ["again"])],
         "body",
@@ -41,7 +41,7 @@ def make_loop():
          info("a", TensorProto.FLOAT, [4, 8])],
         [info("again", TensorProto.BOOL, []), info("b", TensorProto.FLOAT, [4, 8])],
     )  # fmt: skip
-    constants = [numpy_helper.from_array(np.float32(2), "two"),
+    constants = [numpy_helper.from_array(np.float32(4), "four"),
                  numpy_helper.from_array(np.float32(31 * 16), "limit")]  # fmt: skip
     return make([helper.make_node("Loop", ["", "", "x"], ["y"], body=body)], constants=constants)
 

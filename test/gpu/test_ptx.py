@@ -110,14 +110,14 @@ def emit(model, arch, folder, *flags):
         # Four times 16 keys and as many columns of 16, each in four steps of 16 terms;
         # a fragment of K or V each, those of the weights are in registers; 64 rows of
         # 128 bytes of both; 32 weights a thread and how far the sums of its two rows
-        # are scaled. tf32 has four fragments of weights.
+        # are scaled. tf32 has twice the bytes and instructions, and fragments of weights.
         (TensorProto.FLOAT16, "fp32", "sm_80", {"mma.sync": 64, "ldmatrix": 32, "cp.async.cg": 8,
                                                 "ex2.approx": 34, "st.global": 0}),
         (TensorProto.FLOAT16, "fp32", "sm_90a", {"mma.sync": 64, "ldmatrix": 32,
                                                  "cp.async.cg": 8}),
         (TensorProto.FLOAT16, "fp32", "sm_75", {"mma.sync": 128, "ldmatrix": 32}),
         (TensorProto.FLOAT16, "fp32", "sm_70", {"mma.sync": 128, "ldmatrix": 0}),
-        (TensorProto.FLOAT, "tf32", "sm_80", {"mma.sync": 64, "ldmatrix": 20, "cp.async.cg": 8}),
+        (TensorProto.FLOAT, "tf32", "sm_80", {"mma.sync": 128, "ldmatrix": 40, "cp.async.cg": 16}),
     ],
 )  # fmt: skip
 def test_attention_loop(dtype, precision, arch, counts, tmp_path):
