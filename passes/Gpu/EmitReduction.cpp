@@ -91,7 +91,8 @@ static bool emitByChunks(Kernel &kernel, linalg::LinalgOp op) {
     length = ShapedType::isDynamic(size) ? fewest : length * size;
   auto isWhole = [](Value operand) {
     auto type = dyn_cast<MemRefType>(operand.getType());
-    return !type || type.getLayout().isIdentity();
+    return !type || (type.getLayout().isIdentity() &&
+                     type.getElementType().isIntOrFloat());
   };
   if (length < fewest || !isRowOp(op, dims) ||
       llvm::is_contained(ArrayRef(kinds).take_front(dims),
