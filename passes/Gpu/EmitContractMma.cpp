@@ -138,7 +138,7 @@ void MmaEmitter::emit() {
   mma.allocate(a.shared, stages);
   mma.allocate(c.shared, stages);
   // A source that needs registers is loaded before the products and put into
-  // shared memory behind all but the last step of them.
+  // shared memory behind them.
   auto isStaged = [](const MmaSource &source) {
     return !source.isAsync && !source.isPartial;
   };
@@ -227,11 +227,14 @@ void MmaEmitter::emit() {
   store(ValueRange(results).take_front(numSums));
 }
 
+/// How elements of operands get to shared memory.
+enum class Way { Plain, Rounded, OneByOne };
+
 /// The tile for which a GPU of the size of an H100 is done first: for a part of
 /// 32 terms of 16 bits the multiprocessor that has most blocks takes as long as
 /// its instructions, or what they read from the second-level cache, and a block
 /// alone waits for what depends on each other.
-static MmaTile chooseTile(unsigned capability, bool isConverted, int64_t rows,
+static MmaTile chooseTile(unsigned capability, Way way, int64_t rows,
                           int64_t columns, int64_t batch) {
   if (rows <= 16)
     return {16, 128, 16, 16};
@@ -244,7 +247,7 @@ static MmaTile chooseTile(unsigned capability, bool isConverted, int64_t rows,
   };
   // Warps of 64 x 64 need all registers of a thread: no place for what is
   // carried in registers on its way to shared memory, as on older GPUs.
-  if (capability < 80) {
+  if (capability < 80 || way == Way::OneByOne) {
     MmaTile large = {128, 128, 64, 32};
     return blocksOf(large) >= 128 ? large : MmaTile{64, 64, 32, 16};
   }
@@ -256,7 +259,7 @@ static MmaTile chooseTile(unsigned capability, bool isConverted, int64_t rows,
   MmaTile best = tiles[0];
   double least = std::numeric_limits<double>::infinity();
   for (MmaTile tile : tiles) {
-    if (isConverted && tile.warpRows * tile.warpColumns == 64 * 64)
+    if (way == Way::Rounded && tile.warpRows * tile.warpColumns == 64 * 64)
       continue;
     double each = llvm::divideCeil(blocksOf(tile), processors);
     double area = tile.rows * tile.columns, edge = tile.rows + tile.columns;
@@ -287,9 +290,21 @@ bool dlc::emitContractMma(Kernel &kernel, ContractOp op) {
   static constexpr int64_t fewest = 8;
   if (rows < fewest || columns < fewest || sums < 2 * fewest)
     return false;
-  bool isConverted = elementOf(op.getA()) != operands->type ||
-                     elementOf(op.getB()) != operands->type;
-  MmaTile tile = chooseTile(kernel.capability, isConverted, rows, columns,
+  auto isUnknown = [&](ContractOp::DimKind kind) {
+    return llvm::any_of(op.getDims(kind), [&](unsigned dim) {
+      return ShapedType::isDynamic(op.getStaticExtent(dim));
+    });
+  };
+  // On their way through registers they are rounded, or go one by one, since
+  // nothing is known of where rows begin.
+  Way way = isUnknown(ContractOp::DimKind::Column) &&
+                    isUnknown(ContractOp::DimKind::Sum)
+                ? Way::OneByOne
+            : elementOf(op.getA()) != operands->type ||
+                    elementOf(op.getB()) != operands->type
+                ? Way::Rounded
+                : Way::Plain;
+  MmaTile tile = chooseTile(kernel.capability, way, rows, columns,
                             guessSize(op, ContractOp::DimKind::Batch));
   kernel.description =
       llvm::formatv("a tile of {0} x {1} a block on tensor cores, {2}",
