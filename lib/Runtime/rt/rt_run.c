@@ -152,9 +152,10 @@ size_t dlc_rt_bytes(size_t item, int32_t rank, const int64_t *shape) {
              __builtin_mul_overflow(bytes, (size_t)shape[d], &bytes))
       bytes = SIZE_MAX >> 1;
   }
-  if (empty)
-    return 0;
-  return bytes >= SIZE_MAX >> 1 ? SIZE_MAX : bytes;
+  /* Loops over the other dimensions of a tensor without elements end, too. */
+  if (bytes >= SIZE_MAX >> 1)
+    return SIZE_MAX;
+  return empty ? 0 : bytes;
 }
 
 static size_t tensor_bytes(const dlc_tensor_info *info, const int64_t *shape) {
