@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import onnx
@@ -66,7 +67,7 @@ target_link_libraries(embedder PRIVATE dlc::dlc)
 
 
 def run(*command, **kwargs):
-    kwargs.setdefault("env", {"PATH": os.environ["PATH"], "HOME": "/nonexistent"})
+    kwargs.setdefault("env", {"PATH": os.environ["PATH"], "HOME": tempfile.gettempdir()})
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, timeout=300, **kwargs
     )
