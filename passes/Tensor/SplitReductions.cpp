@@ -2,6 +2,7 @@
 #include "passes/Gpu/Rows.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/Passes.h"
+#include "passes/Tensor/SplitDimension.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -100,23 +101,6 @@ SplitReductions::choose(linalg::LinalgOp op) const {
   return best;
 }
 
-/// `value` with the dimension at `position` as `[parts, rest]`.
-static Value expand(Value value, unsigned position, int64_t parts,
-                    RewriterBase &b) {
-  auto type = cast<RankedTensorType>(value.getType());
-  SmallVector<int64_t> shape(type.getShape());
-  shape[position] /= parts;
-  shape.insert(shape.begin() + position, parts);
-  SmallVector<ReassociationIndices> groups;
-  for (int64_t i = 0, next = 0; i < type.getRank(); ++i) {
-    groups.push_back({next++});
-    if (i == position)
-      groups.back().push_back(next++);
-  }
-  return tensor::ExpandShapeOp::create(b, value.getLoc(), type.clone(shape),
-                                       value, groups);
-}
-
 void SplitReductions::split(linalg::LinalgOp op, unsigned dim, int64_t parts,
                             RewriterBase &b) {
   b.setInsertionPoint(op);
@@ -155,8 +139,9 @@ void SplitReductions::split(linalg::LinalgOp op, unsigned dim, int64_t parts,
     maps.push_back(move(map));
     std::optional<unsigned> position =
         map.getResultPosition(b.getAffineDimExpr(dim));
-    inputs.push_back(position ? expand(input->get(), *position, parts, b)
-                              : input->get());
+    inputs.push_back(position
+                         ? splitDimension(input->get(), *position, parts, b)
+                         : input->get());
   }
   // The parts' results, [..., parts].
   OpOperand *init = op.getDpsInitOperand(0);

@@ -2,6 +2,7 @@
 #include "dialects/Dlc/Dlc.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/Passes.h"
+#include "passes/Tensor/SplitDimension.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -110,23 +111,6 @@ int64_t SplitSums::chooseParts(ContractOp op, int64_t extent) const {
   return 1;
 }
 
-/// `value` with the dimension at `position` as `[parts, rest]`.
-static Value expand(Value value, unsigned position, int64_t parts,
-                    RewriterBase &b) {
-  auto type = cast<RankedTensorType>(value.getType());
-  SmallVector<int64_t> shape(type.getShape());
-  shape[position] /= parts;
-  shape.insert(shape.begin() + position, parts);
-  SmallVector<ReassociationIndices> groups;
-  for (int64_t i = 0, next = 0; i < type.getRank(); ++i) {
-    groups.push_back({next++});
-    if (i == position)
-      groups.back().push_back(next++);
-  }
-  return tensor::ExpandShapeOp::create(b, value.getLoc(), type.clone(shape),
-                                       value, groups);
-}
-
 void SplitSums::split(ContractOp op, SplitDim dim, int64_t parts,
                       RewriterBase &b) {
   b.setInsertionPoint(op);
@@ -144,8 +128,9 @@ void SplitSums::split(ContractOp op, SplitDim dim, int64_t parts,
   shape.insert(shape.begin(), parts);
   Value init = tensor::EmptyOp::create(b, loc, shape, op.getSumType());
   auto sums = ContractOp::create(
-      b, loc, init.getType(), expand(op.getA(), dim.inA, parts, b),
-      expand(op.getB(), dim.inB, parts, b), /*extras=*/ValueRange(), init,
+      b, loc, init.getType(), splitDimension(op.getA(), dim.inA, parts, b),
+      splitDimension(op.getB(), dim.inB, parts, b), /*extras=*/ValueRange(),
+      init,
       /*scratch=*/Value(),
       b.getAffineMapArrayAttr({addPart(op.getAMap(), dim.inA),
                                addPart(op.getBMap(), dim.inB),
