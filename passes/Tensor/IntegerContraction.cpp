@@ -4,6 +4,7 @@
 #include "lib/Codegen/ElementBytes.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "passes/Tensor/Lowering.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -300,4 +301,18 @@ Value dlc::createIntegerContraction(OpBuilder &builder, Location loc,
                                     IntegerContraction contraction,
                                     ByteKind wanted) {
   return IntegerLowering(builder, loc, contraction).lower(wanted);
+}
+
+std::optional<ByteKind> dlc::parseByteKind(Operation *op, StringRef pass,
+                                           StringRef bytes) {
+  auto kind = llvm::StringSwitch<std::optional<ByteKind>>(bytes)
+                  .Case("any", ByteKind::Any)
+                  .Case("unsigned", ByteKind::Unsigned)
+                  .Case("signed", ByteKind::Signed)
+                  .Default(std::nullopt);
+  if (!kind)
+    op->emitError() << pass
+                    << ": expected bytes=any, unsigned or signed, found '"
+                    << bytes << "'";
+  return kind;
 }

@@ -23,6 +23,10 @@ struct IntegerContraction {
 /// The kind of bytes that the dot products of a machine take on the left.
 enum class ByteKind { Any, Unsigned, Signed };
 
+/// The option `bytes` of a pass: any, unsigned or signed; else an error.
+std::optional<ByteKind> parseByteKind(mlir::Operation *op, llvm::StringRef pass,
+                                      llvm::StringRef bytes);
+
 /// The i32 sums as one dlc.contract, whose right operand is signed and whose
 /// left operand is of the wanted kind:
 ///

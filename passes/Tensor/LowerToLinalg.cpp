@@ -13,7 +13,6 @@
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "passes/Tensor/Lowering.h"
 #include "passes/Tensor/Passes.h"
-#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 
@@ -273,17 +272,9 @@ struct LowerToLinalgPass : dlc::impl::LowerToLinalgBase<LowerToLinalgPass> {
 
   void runOnOperation() override {
     std::optional<ByteKind> kind =
-        llvm::StringSwitch<std::optional<ByteKind>>(bytes)
-            .Case("any", ByteKind::Any)
-            .Case("unsigned", ByteKind::Unsigned)
-            .Case("signed", ByteKind::Signed)
-            .Default(std::nullopt);
-    if (!kind) {
-      getOperation().emitError("dlc-lower-to-linalg: expected bytes=any, "
-                               "unsigned or signed, found '")
-          << bytes << "'";
+        parseByteKind(getOperation(), "dlc-lower-to-linalg", bytes);
+    if (!kind)
       return signalPassFailure();
-    }
     MLIRContext *context = &getContext();
     SignlessTypeConverter converter;
     for (auto function : getOperation().getOps<func::FuncOp>())

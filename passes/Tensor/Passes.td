@@ -32,6 +32,34 @@ def DeriveShapes : Pass<"dlc-derive-shapes", "::mlir::ModuleOp"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def ChooseSigns : Pass<"dlc-choose-signs", "::mlir::ModuleOp"> {
+  let summary = "Make bytes signed or unsigned, as the products take them";
+  let description = [{
+    Instructions for dot products want the left bytes unsigned and the right
+    ones signed (`vpdpbusd`), or both alike (`sdot`). Tensors that only dlc sees
+    get the kind that their products take; their zero points move by 128, so the
+    numbers that they stand for are the same. All tensors change together
+    between which numbers only move, or are chosen by a maximum; a
+    class that the caller sees stays, and the kernels turn its bytes
+    (`flip` of `dlc.contract`).
+
+    ```mlir
+    %0 = dlc.quantize %x, %s, %z : tensor<4x8xf32>, tensor<f32>, tensor<i8>   // %z = 3
+    %1 = dlc.matmul %0, %w zeros %z, %wz ... : tensor<4x8xi8>, tensor<8x16xi8> -> tensor<4x16xi32>
+    ```
+    becomes, with `bytes=unsigned`,
+    ```mlir
+    %0 = dlc.quantize %x, %s, %z1 : tensor<4x8xf32>, tensor<f32>, tensor<ui8> // %z1 = 131
+    %1 = dlc.matmul %0, %w zeros %z1, %wz ... : tensor<4x8xui8>, tensor<8x16xi8> -> tensor<4x16xi32>
+    ```
+  }];
+  let options = [
+    Option<"bytes", "bytes", "std::string", "\"any\"",
+           "what dot products of bytes take on the left: any, unsigned or "
+           "signed">];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
 def LowerToLinalg : Pass<"dlc-lower-to-linalg", "::mlir::ModuleOp"> {
   let summary = "Lower dlc ops to linalg, tensor and arith, and contractions to dlc.contract";
   let description = [{

@@ -18,6 +18,9 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
                     ? "unsigned"
                 : unit.dot == DotProduct::SDot ? "signed"
                                                : "any";
+  ChooseSignsOptions signs;
+  signs.bytes = lower.bytes;
+  pm.addPass(createChooseSigns(signs));
   pm.addPass(createLowerToLinalg(lower));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

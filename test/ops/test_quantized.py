@@ -260,6 +260,16 @@ def test_network_is_its_definition(unit, dtype):
     assert compiled.run({"x": np.zeros((0, 3, 16, 16), np.float32)})[y].shape == (0, 10)
 
 
+def test_signed_is_unsigned():
+    """What only dlc sees has the sign that products take: both networks are one."""
+    networks = [make_residual_network(dtype)[0] for dtype in (np.uint8, np.int8)]
+    x = np.random.default_rng(5).standard_normal((2, 3, 16, 16)).astype(np.float32)
+    for unit in ("vnni", "avx2"):
+        first, second = (compile_for(model, unit).run({"x": x}) for model in networks)
+        for a, b in zip(first.values(), second.values()):
+            assert np.array_equal(a, b)
+
+
 def test_definition_is_the_reference():
     """What bench/quantized judges large networks by, against ONNX's evaluator."""
     model, _ = make_residual_network(np.int8)
