@@ -9,7 +9,7 @@
  * time at most. */
 #include "dlc_rt.h"
 
-enum { max_workers = 255, spins = 2000, is_set = 1 };
+enum { max_workers = 255, max_cpus = 8192, spins = 2000, is_set = 1 };
 
 /* What a worker's `state` is when it does not point to a team. */
 enum { worker_free, worker_running, worker_done, worker_gone, first_team };
@@ -27,6 +27,7 @@ struct worker {
   uintptr_t state;
   int32_t asleep;  /* the worker waits at `cond` */
   int32_t awaited; /* a run waits at `cond` */
+  int32_t cpu;     /* on which it fell asleep */
   uintptr_t thread;
   void *start; /* of the memory that this is in */
   /* What the target's libc keeps in them is its own matter. */
@@ -60,7 +61,9 @@ int pthread_cond_wait(void *cond, void *mutex);
 int pthread_cond_broadcast(void *cond);
 int pthread_sigmask(int how, const void *set, void *old);
 int sigfillset(void *set);
+int pthread_setaffinity_np(uintptr_t thread, size_t size, const void *mask);
 int sched_getaffinity(int process, size_t size, void *mask);
+int sched_getcpu(void);
 int getpid(void);
 int atexit(void (*function)(void));
 
@@ -96,7 +99,8 @@ static int32_t get_spins(struct pool *pool) {
   return LOAD(&pool->size) < pool->cpus ? spins : 0;
 }
 
-/* Returns when the worker has a team or is to stop. */
+/* Returns when the worker has a team or is to stop, or was woken and its team
+ * is gone: the next one is not far then. */
 static void await_work(struct worker *worker) {
   struct pool *pool = &dlc_pool_1;
   for (int32_t i = get_spins(pool); i > 0; --i) {
@@ -106,8 +110,9 @@ static void await_work(struct worker *worker) {
     relax();
   }
   pthread_mutex_lock(worker->mutex);
+  STORE(&worker->cpu, sched_getcpu());
   STORE(&worker->asleep, is_set);
-  while (LOAD(&worker->state) < first_team && !LOAD(&pool->stopping))
+  if (LOAD(&worker->state) < first_team && !LOAD(&pool->stopping))
     pthread_cond_wait(worker->cond, worker->mutex);
   STORE(&worker->asleep, 0);
   pthread_mutex_unlock(worker->mutex);
@@ -225,15 +230,68 @@ static void grow(struct pool *pool, int32_t wanted) {
   STORE(&pool->growing, 0);
 }
 
+/* A set of CPUs as the kernel has it, of words of the machine. */
+struct cpus {
+  uintptr_t words[max_cpus / 8 / sizeof(uintptr_t)];
+};
+
+enum { word_bits = 8 * sizeof(uintptr_t) };
+
+static int has_cpu(const struct cpus *set, uint32_t cpu) {
+  return set->words[cpu / word_bits] >> cpu % word_bits & 1;
+}
+
+static void add_cpu(struct cpus *set, uint32_t cpu) {
+  set->words[cpu / word_bits] |= (uintptr_t)1 << cpu % word_bits;
+}
+
+/* Those that this thread may use; without such a call, and with more than
+ * there is room for, none. */
+static struct cpus get_cpus(void) {
+  struct cpus set = {{0}}, none = {{0}};
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? set : none;
+}
+
 static int32_t count_cpus(void) {
-  /* For up to 8192 CPUs; more is an error, and so is no such call. */
-  uint8_t mask[1024] __attribute__((aligned(16)));
+  struct cpus set = get_cpus();
   int32_t count = 0;
-  int bytes = sched_getaffinity(0, sizeof mask, mask) == 0 ? sizeof mask : 0;
-  for (int i = 0; i < bytes; ++i)
-    for (int bit = 0; bit < 8; ++bit)
-      count += mask[i] >> bit & 1;
+  for (uint32_t cpu = 0; cpu < max_cpus; ++cpu)
+    count += has_cpu(&set, cpu);
   return count > 1 ? count : 1;
+}
+
+/* Wakes those of a run's workers that sleep. A kernel likes to wake a thread
+ * where it fell asleep, even if the thread that runs there now is this one, or
+ * another of the run, and a CPU beside it is idle. Both would take turns then.
+ * So a worker that fell asleep on such a CPU is told for this moment to wake on
+ * another; where it goes later is the kernel's choice again. */
+static void wake_all(struct worker *const *workers, int32_t count) {
+  struct cpus taken = {{0}};
+  int32_t here = sched_getcpu();
+  if (here >= 0 && here < max_cpus)
+    add_cpu(&taken, here);
+  for (int32_t i = 0; i < count; ++i) {
+    struct worker *worker = workers[i];
+    if (!LOAD(&worker->asleep))
+      continue;
+    int32_t cpu = LOAD(&worker->cpu);
+    if (cpu < 0 || cpu >= max_cpus) {
+      wake(worker);
+    } else if (!has_cpu(&taken, cpu)) {
+      add_cpu(&taken, cpu);
+      wake(worker);
+    } else {
+      struct cpus all = get_cpus(), others;
+      for (size_t word = 0; word < sizeof all / sizeof *all.words; ++word)
+        others.words[word] = all.words[word] & ~taken.words[word];
+      /* Fails where no CPU is left. */
+      int moved =
+          pthread_setaffinity_np(worker->thread, sizeof others, &others) == 0;
+      wake(worker);
+      if (moved)
+        pthread_setaffinity_np(worker->thread, sizeof all, &all);
+    }
+  }
 }
 
 __attribute__((weak)) int32_t dlc_pool_1_enter(void) {
@@ -282,9 +340,7 @@ __attribute__((weak)) void dlc_pool_1_run(void (*body)(void *data,
     if (swap(&pool->workers[i]->state, worker_free, (uintptr_t)&team))
       mine[found++] = pool->workers[i];
   __atomic_fetch_add(&pool->engaged, found, __ATOMIC_SEQ_CST);
-  for (int32_t i = 0; i < found; ++i)
-    if (LOAD(&mine[i]->asleep))
-      wake(mine[i]);
+  wake_all(mine, found);
 
   body(data, 0);
   for (int32_t i = 0; i < found; ++i)
