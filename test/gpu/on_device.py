@@ -1,5 +1,8 @@
 """Runs networks and contractions on this machine's GPU and compares; a process of
-its own, since that of the tests has another driver. Prints what it has done."""
+its own, since that of the tests has another driver. Prints what it has done.
+
+usage: on_device.py ARCH [PRECISION...]
+"""
 
 import sys
 
@@ -32,7 +35,7 @@ def main():
     capability = int(sys.argv[1][3:].rstrip("a"))
     for precision, rtol, least in (("fp32", 1e-3, 70), ("fp16", 2e-2, 70), ("tf32", 2e-2, 80),
                                    ("bf16", 1e-1, 80)):  # fmt: skip
-        if capability < least:
+        if capability < least or (sys.argv[2:] and precision not in sys.argv[2:]):
             continue
         compare("squeezenet", squeezenet, [image], rtol, precision=precision)
         x = random.standard_normal((1, 24, 64), np.float32)
