@@ -460,8 +460,9 @@ def RecognizeRotary : Simplify_Pass<"dlc-recognize-rotary"> {
   let summary = "Find rotary position embedding as exporters write it";
   let description = [{
     From operator set 23 on, where both halves of the tables are the same: a
-    constant, or the sine of angles that are joined with themselves. Where pairs
-    are turned, and of one number each in the tables, it is `interleaved`.
+    constant, rows of one, or the sine of angles that are joined with themselves.
+    Where pairs are turned, and of one number each in the tables, it is
+    `interleaved`.
 
     ```mlir
     %a, %b = onnx.node "Split"(%x, %halves) {axis = 3 : i64} : ...
@@ -475,8 +476,16 @@ def RecognizeRotary : Simplify_Pass<"dlc-recognize-rotary"> {
     ```mlir
     %y = onnx.node "RotaryEmbedding"(%x, %cos1, %sin1, %positions) : ...
     ```
+    The halves (or pairs) may also be turned one by one, by tables that have each
+    number once:
+    ```mlir
+    %l = onnx.node "Sub"(%a_cos, %b_sin) : ...
+    %r = onnx.node "Add"(%b_cos, %a_sin) : ...
+    %y = onnx.node "Concat"(%l, %r) {axis = 3 : i64} : ...
+    ```
     A batch gets a table, or positions, for each, also where only the run knows its
-    size. Tables of which the length may be another one stay.
+    size. Tables of which the length may be another one stay, and float64, which
+    the operator does not have.
   }];
   let options = [ForOpset<>];
 }
