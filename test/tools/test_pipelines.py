@@ -252,6 +252,8 @@ def test_graph_of_each_phase(model, tmp_path):
         assert f'label="{expected}\\n' in text and "subgraph cluster_" in text
         assert '"1x16x16x8"' in text
     # The default, and that of a shorter way.
+    run(model, "--dump-graph=./a:b.dot", "-o", tmp_path / "x.o", cwd=tmp_path)
+    assert (tmp_path / "a:b.dot").exists()
     assert run(model, f"--dump-graph={tmp_path}/d.dot", "-o", tmp_path / "x.o")[0] == 0
     assert (tmp_path / "d.dot").read_text() == (tmp_path / "graph.dot").read_text()
     run(model, f"--dump-graph={tmp_path}/d.dot", "--to=import", "-o", os.devnull)
@@ -280,6 +282,9 @@ def test_wrong_graphs(model, tmp_path):
         (["--dump-graph="], "expected a file .svg or .dot"),
         (["--dump-graph=llvm:g.svg"], "expected a phase from 'onnx' to 'tensor' for --dump-graph"),
         (["--dump-graph=tensor:g.svg", "--to=graph"], "to 'graph' for --dump-graph, found 'tensor'"),
+        (["--dump-graph=nope:g.svg"],
+         "expected one of the phases 'onnx', 'simplify', 'import', 'graph', 'tensor' for --dump-graph, found 'nope'"),
+        (["--dump-graph=nope:g.svg", "--to=simplify"], "phases 'onnx', 'simplify' for --dump-graph"),
         (["--dump-graph=nowhere/g.svg"], "cannot write 'nowhere/g.svg'"),
     ]:  # fmt: skip
         check_refused(expected, model, *flags, cwd=tmp_path)

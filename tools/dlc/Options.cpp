@@ -435,6 +435,14 @@ bool tool::getGraphDump(std::optional<GraphDump> &dump, Phase from, Phase to) {
   if (std::optional<Phase> phase = parsePhase(name); phase && !rest.empty()) {
     dump->phase = *phase;
     path = rest;
+  } else if (!rest.empty() && name.find_first_of("./") == StringRef::npos) {
+    std::string known;
+    for (int i = int(from); i <= int(std::min(to, Phase::Tensor)); ++i)
+      known +=
+          ((known.empty() ? "'" : ", '") + getPhaseName(Phase(i)) + "'").str();
+    fail("expected one of the phases " + known + " for --dump-graph, found '" +
+         name + "'; a file of that name is './" + path + "'");
+    return false;
   } else {
     // What --to leaves of it.
     dump->phase = std::max(from, std::min(to, Phase::Graph));
