@@ -1,9 +1,15 @@
 """What passes of the phase simplify tell of nodes, and why they leave others."""
 
+import pathlib
+import sys
+
 import numpy as np
 import pytest
-from emit_common import make_model, run_remarks
 from onnx import TensorProto, helper
+
+sys.path.append(str(pathlib.Path(__file__).parent))
+
+from emit_common import make_model, run_remarks  # noqa: E402
 
 F = np.float32
 

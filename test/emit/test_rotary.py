@@ -1,9 +1,15 @@
 """Rotary embedding of halves, or of pairs, that exporters turn one by one."""
 
+import pathlib
+import sys
+
 import numpy as np
 import pytest
-from emit_common import count, emit, evaluate
 from onnx import helper, numpy_helper
+
+sys.path.append(str(pathlib.Path(__file__).parent))
+
+from emit_common import count, emit, evaluate  # noqa: E402
 
 F = np.float32
 HEADS, LENGTH, DEPTH, MOST = 3, 5, 8, 16
