@@ -90,6 +90,7 @@ def test_a_phase_of_ones_own(model):
 def test_wrong_pipelines(model):
     for flags, expected in [
         (["--pass-pipeline=graph:nobody"], "'nobody' does not refer to a registered pass"),
+        (["--pass-pipeline=nope:cse"], "expected one of the phases 'simplify', 'import', 'graph', 'tensor', 'buffer', 'llvm' for --pass-pipeline, found 'nope'"),
         (["--pass-pipeline=nobody"], "'nobody' does not refer to a registered pass"),
         (["--pass-pipeline=obj:cse"], "expected a phase behind 'onnx', up to 'llvm'"),
         (["--pass-pipeline=tensor:cse", "--to=graph"], "up to 'graph', for --pass-pipeline, found 'tensor'"),
