@@ -179,6 +179,11 @@ class Row:
     def best(self) -> int | None:
         return min((peer.nodes for peer in self.peers.values() if peer), default=None)
 
+    def beside(self, read: Callable[[Size], int]) -> list[str]:
+        """dlc's millions of something, and the fewest of another tool."""
+        least = min((read(peer) for peer in self.peers.values() if peer), default=None)
+        return [f"{read(self.after) / 1e6:.2f}", "" if least is None else f"{least / 1e6:.2f}"]
+
 
 def measure(subject: subjects.Subject, opset: int, with_peers: bool) -> Row:
     path = str(subject.find())
@@ -215,12 +220,13 @@ def main() -> int:
         parser.error(f"unknown models: {', '.join(sorted(unknown))}")
     rows: dict[str, Row] = {}
     tools = list(TOOLS) if not options.no_peers else []
-    write_line(["nodes", "original", "dlc", *tools, "error", "time"])
+    write_line(["nodes", "original", "dlc", *tools, "error", "time", "MMACs", "least other", "MB", "least other"])
     for name in names:
         row = rows[name] = measure(TABLE[name], options.opset, not options.no_peers)
         sizes = [row.before, row.after, *row.peers.values()]
         write_line([name, *(str(s.nodes) if s else "fails" for s in sizes),
-                    f"{row.error:.1e}", f"{row.time:.3f}"])  # fmt: skip
+                    f"{row.error:.1e}", f"{row.time:.3f}",
+                    *row.beside(lambda s: s.macs), *row.beside(lambda s: s.size)])  # fmt: skip
     for title, read in (("MMACs", lambda s: f"{s.macs / 1e6:.1f}"),
                         ("MB", lambda s: f"{s.size / 1e6:.2f}")):  # fmt: skip
         print()

@@ -180,6 +180,8 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
   case Phase::Simplify: {
     SimplifyOptions simplify;
     simplify.opset = options.opset;
+    simplify.hasWinograd =
+        !options.opset && target.gpus.empty() && options.conv != "direct";
     return buildSimplifyPipeline(pm, simplify);
   }
   case Phase::Import:

@@ -7,6 +7,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 using namespace dlc::draw;
@@ -15,12 +16,15 @@ using namespace dlc::draw;
 static constexpr double kColumnGap = 18, kRowGap = 30, kPortGap = 12;
 /// What an edge takes where it passes a layer.
 static constexpr double kLineWidth = 8;
+/// Between two such.
+static constexpr double kLineGap = 4;
 
 namespace {
 
-/// An item, or the place where a line passes a layer.
+/// An item, or the place where lines of one stem pass a layer.
 struct Vertex {
-  int item = -1, line = -1;
+  int item = -1;
+  bool isLine() const { return item < 0; }
   unsigned layer = 0;
   double width = kLineWidth;
   double x = 0; ///< of its middle
@@ -48,6 +52,7 @@ public:
 private:
   void findLayers();
   void makeVertices();
+  double distance(const Vertex &left, const Vertex &right) const;
   void order();
   unsigned countCrossings() const;
   void place();
@@ -60,6 +65,7 @@ private:
   unsigned numLayers = 0;
   std::vector<Vertex> vertices;
   std::vector<Segment> segments;
+  std::vector<std::vector<unsigned>> ways; ///< vertices that each line passes
   std::vector<std::vector<unsigned>> up, down; ///< segments of each vertex
   std::vector<std::vector<unsigned>> layers;   ///< vertices in order
   std::vector<unsigned> position;              ///< of each vertex in its layer
@@ -119,21 +125,26 @@ void Layers::makeVertices() {
     vertex.width = items[i].width;
     vertices.push_back(vertex);
   }
-  for (auto [i, line] : llvm::enumerate(lines)) {
-    unsigned last = line.from;
+  // The vertices of each stem, from the layer below its item on.
+  std::map<std::pair<unsigned, unsigned>, std::vector<unsigned>> stems;
+  for (const Line &line : lines) {
+    std::vector<unsigned> &stem = stems[{line.from, line.stem}];
+    unsigned first = layerOf[line.from] + 1;
     double offset = line.fromOffset - items[line.from].width / 2;
-    for (unsigned l = layerOf[line.from] + 1; l < layerOf[line.to]; ++l) {
+    auto above = [&](size_t i) { return i ? stem[i - 1] : line.from; };
+    size_t length = layerOf[line.to] - first;
+    while (stem.size() < length) {
+      size_t i = stem.size();
       Vertex vertex;
-      vertex.line = i;
-      vertex.layer = l;
-      unsigned index = vertices.size();
+      vertex.layer = first + i;
+      segments.push_back(
+          {above(i), unsigned(vertices.size()), i ? 0 : offset, 0});
+      stem.push_back(vertices.size());
       vertices.push_back(vertex);
-      segments.push_back({last, index, offset, 0});
-      last = index;
-      offset = 0;
     }
-    segments.push_back(
-        {last, line.to, offset, line.toOffset - items[line.to].width / 2});
+    ways.emplace_back(stem.begin(), stem.begin() + length);
+    segments.push_back({above(length), line.to, length ? 0 : offset,
+                        line.toOffset - items[line.to].width / 2});
   }
   up.resize(vertices.size());
   down.resize(vertices.size());
@@ -161,6 +172,13 @@ void Layers::makeVertices() {
   for (const auto &layer : layers)
     for (auto [p, i] : llvm::enumerate(layer))
       position[i] = p;
+}
+
+/// The least between the middles of neighbours in a layer.
+double Layers::distance(const Vertex &left, const Vertex &right) const {
+  double gap = left.isLine() && right.isLine() ? kLineGap : kColumnGap;
+  double label = left.isLine() ? 0 : items[left.item].label;
+  return std::max((left.width + right.width) / 2 + gap, label);
 }
 
 unsigned Layers::countCrossings() const {
@@ -235,10 +253,8 @@ void Layers::placeLayer(const std::vector<unsigned> &layer, bool useUp,
   double offset = 0;
   for (size_t p = 0; p < layer.size(); ++p) {
     unsigned i = layer[p];
-    if (p) {
-      const Vertex &left = vertices[layer[p - 1]];
-      offset += (left.width + vertices[i].width) / 2 + kColumnGap;
-    }
+    if (p)
+      offset += distance(vertices[layer[p - 1]], vertices[i]);
     offsets.push_back(offset);
     double sum = vertices[i].x * 0.01, weight = 0.01;
     auto pull = [&](unsigned segment, bool isUp) {
@@ -247,7 +263,7 @@ void Layers::placeLayer(const std::vector<unsigned> &layer, bool useUp,
       double wanted = vertices[other].x + (isUp ? s.upOffset : s.downOffset) -
                       (isUp ? s.downOffset : s.upOffset);
       // Long lines are to be straight.
-      bool isLine = vertices[i].line >= 0, isLong = vertices[other].line >= 0;
+      bool isLine = vertices[i].isLine(), isLong = vertices[other].isLine();
       bool isChain = down[s.up].size() == 1 && up[s.down].size() == 1;
       double w = isLine && isLong ? 8 : isLine || isLong ? 2 : isChain ? 4 : 1;
       sum += w * wanted;
@@ -279,9 +295,10 @@ void Layers::placeLayer(const std::vector<unsigned> &layer, bool useUp,
 void Layers::place() {
   for (const auto &layer : layers) {
     double x = 0;
-    for (unsigned i : layer) {
-      vertices[i].x = x + vertices[i].width / 2;
-      x += vertices[i].width + kColumnGap;
+    for (auto [p, i] : llvm::enumerate(layer)) {
+      if (p)
+        x += distance(vertices[layer[p - 1]], vertices[i]);
+      vertices[i].x = x;
     }
   }
   constexpr unsigned rounds = 40;
@@ -312,22 +329,23 @@ Point Layers::finish() {
     y += height + (height ? kRowGap : kPortGap);
   }
   for (const Vertex &vertex : vertices) {
-    Point band = bands[vertex.layer];
-    if (vertex.item < 0) {
-      lines[vertex.line].bends.push_back({vertex.x - left, band.x});
-      lines[vertex.line].bends.push_back({vertex.x - left, band.y});
+    if (vertex.isLine())
       continue;
-    }
     Item &item = items[vertex.item];
     item.x = vertex.x - item.width / 2 - left;
-    item.y = band.x;
+    // What is written below all of a layer is beside none of its boxes.
+    item.y = bands[vertex.layer].y - item.height;
   }
-  // Lines out of lower boxes leave their layer before they turn.
+  for (auto [line, way] : llvm::zip(lines, ways))
+    for (unsigned i : way)
+      for (double y : {bands[vertices[i].layer].x, bands[vertices[i].layer].y})
+        line.bends.push_back({vertices[i].x - left, y});
+  // Lines into lower boxes turn before they enter the layer.
   for (Line &line : lines) {
-    const Item &item = items[line.from];
-    double bottom = bands[layerOf[line.from]].y;
-    if (bottom > item.y + item.height)
-      line.bends.insert(line.bends.begin(), {item.x + line.fromOffset, bottom});
+    const Item &item = items[line.to];
+    double top = bands[layerOf[line.to]].x;
+    if (top < item.y)
+      line.bends.push_back({item.x + line.toOffset, top});
   }
   return {right - left, bands.empty() ? 0 : bands.back().y};
 }

@@ -19,6 +19,7 @@ struct Item {
 
   double width, height;
   Pin pin = None;
+  double label = 0; ///< what is written below it takes so much from its middle
   double x = 0, y = 0; ///< of the upper left corner; the result
 };
 
@@ -26,7 +27,8 @@ struct Item {
 struct Line {
   unsigned from, to;
   double fromOffset, toOffset; ///< where it begins and ends, from the left
-  std::vector<Point> bends;    ///< between them; the result
+  unsigned stem; ///< lines of one stem out of an item run together, and branch
+  std::vector<Point> bends; ///< between them; the result
 };
 
 /// Sets the results, and returns how large the whole is.

@@ -11,6 +11,8 @@ using namespace dlc::draw;
 
 /// Inside of a frame; above the nodes is its title.
 static constexpr double kPadding = 12, kTitle = 18;
+/// Between an edge and the shape of its tensor.
+static constexpr double kLabelGap = 5;
 
 namespace {
 
@@ -148,17 +150,20 @@ void Layouter::layOutGroup(unsigned group) {
                            level.ends[piece.to],
                            offset(piece.from, piece.tensor, true),
                            offset(piece.to, piece.tensor, false),
+                           piece.tensor,
                            {}});
   }
-  Point inner = layOutLayers(level.items, level.lines);
-  // What is written must fit, too: the shapes, and the title.
+  // The shapes of a node's tensors stand below it.
   for (const auto &[piece, index] : level.pieces)
     if (piece.from.type == End::OfNode) {
-      const Item &item = level.items[level.ends[piece.from]];
-      inner.x =
-          std::max(inner.x, item.x + item.width / 2 + 5 +
-                                5.2 * tensors[piece.tensor]->label.size());
+      Item &item = level.items[level.ends[piece.from]];
+      item.label = std::max(
+          item.label, kLabelGap + 5.2 * tensors[piece.tensor]->label.size());
     }
+  Point inner = layOutLayers(level.items, level.lines);
+  // What is written must fit, too: the shapes, and the title.
+  for (const Item &item : level.items)
+    inner.x = std::max(inner.x, item.x + item.width / 2 + item.label);
   double title = 6.5 * groups.all()[group].label.size();
   level.size = {std::max(inner.x, title) + 2 * kPadding,
                 inner.y + 2 * kPadding + (group ? kTitle : 0)};
@@ -217,7 +222,7 @@ void Layouter::emit(unsigned group, Point corner, unsigned depth) {
     if (piece.from.type == End::OfNode && !seen[piece.tensor]) {
       seen[piece.tensor] = true;
       unsigned line = labelled[piece.from.index]++;
-      layout.labels.push_back({{route.points.front().x + 5,
+      layout.labels.push_back({{route.points.front().x + kLabelGap,
                                 route.points.front().y + 11 + 10.0 * line},
                                tensors[piece.tensor]->label});
     }

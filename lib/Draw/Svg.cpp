@@ -31,8 +31,15 @@ static std::vector<std::string> linesOf(const Node &node) {
   std::vector<std::string> lines{cut(node.label)};
   if (!node.name.empty() && node.name != node.label)
     lines.push_back(cut(node.name));
-  for (const std::string &detail : node.details)
-    lines.push_back(cut(detail));
+  for (auto it = node.details.begin(); it != node.details.end();) {
+    auto end =
+        std::find_if(it, node.details.end(),
+                     [&](const std::string &other) { return other != *it; });
+    std::string times =
+        end - it > 1 ? formatv(", {0} times", end - it).str() : "";
+    lines.push_back(cut(*it) + times);
+    it = end;
+  }
   return lines;
 }
 
@@ -119,7 +126,7 @@ void dlc::draw::writeSvg(raw_ostream &os, const Graph &graph) {
 text { font: 11px "DejaVu Sans", Verdana, sans-serif; text-anchor: middle; fill: #222 }
 text.op { font-weight: bold }
 text.left, text.shape, text.group { text-anchor: start }
-text.shape { font-size: 9px; fill: #666 }
+text.shape { font-size: 9px; fill: #666; paint-order: stroke; stroke: white; stroke-width: 3px }
 text.group { font-size: 10px; fill: #777 }
 g > rect { stroke: #777 }
 path { fill: none; stroke: #666 }

@@ -343,6 +343,24 @@ void Area::turn(ArrayRef<int64_t> chosen, PatternRewriter &builder) {
     builder.eraseOp(node);
 }
 
+/// A remark on a transpose that is there still.
+static void tellWhyLeft(onnx::NodeOp transpose) {
+  std::string reason =
+      "around what reads it, others would be needed in its place";
+  for (Operation *user : transpose.getResult(0).getUsers()) {
+    auto node = dyn_cast<onnx::NodeOp>(user);
+    if (!node) {
+      reason = "the graph gives it back";
+    } else if (!readData(node)) {
+      reason = ("'" + getNodeName(node.getLoc()) + "' (" + node.getOpType() +
+                ") needs the axes in this order")
+                   .str();
+      break;
+    }
+  }
+  remarkLeft(transpose, "dlc-cancel-transposes", reason);
+}
+
 namespace {
 
 struct CancelTransposesPass
@@ -355,6 +373,11 @@ struct CancelTransposesPass
       for (bool withLastAxis : {false, true})
         graph.walk([&](Block *block) { visit(*block, withLastAxis); });
       eraseDeadNodes(*graph.getBodyBlock());
+      if (wantsRemarks(&getContext()))
+        graph.walk([](onnx::NodeOp node) {
+          if (node.isOp("Transpose") && node.getDomain().empty())
+            tellWhyLeft(node);
+        });
     }
   }
 

@@ -21,6 +21,8 @@ namespace dlc {
 using namespace dlc;
 using namespace dlc::simplify;
 
+static constexpr StringLiteral kPass = "dlc-fold-constants";
+
 /// Results beyond this many bytes must not be larger than their operands.
 static constexpr int64_t kFreeBytes = 1 << 16;
 /// What small values are stored as themselves; see dialects/Onnx.
@@ -62,11 +64,7 @@ private:
 
 bool FoldConstantsPass::isConstant(
     onnx::NodeOp node, const llvm::SetVector<Operation *> &constants) {
-  // Quantized weights stay what they are.
-  if (node.isOp("DequantizeLinear"))
-    return false;
-  if (node.getNumRegions() || isRandom(node) || node.getNumOperands() == 0 ||
-      !findOpRow(getContext(), node.getDomain(), node.getOpType()))
+  if (node.getNumRegions() || node.getNumOperands() == 0)
     return false;
   int64_t inputs = 0, results = 0;
   for (Value operand : node.getOperands()) {
@@ -76,13 +74,25 @@ bool FoldConstantsPass::isConstant(
     if (!isa<NoneType>(operand.getType()))
       inputs += std::max<int64_t>(bytesOf(operand.getType()), 0);
   }
+  auto leave = [&](StringRef reason) {
+    remarkLeft(node, kPass, reason);
+    return false;
+  };
+  if (node.isOp("DequantizeLinear"))
+    return leave("quantized weights stay what they are");
+  if (isRandom(node))
+    return leave("each run gives other numbers");
+  if (!findOpRow(getContext(), node.getDomain(), node.getOpType()))
+    return leave("dlc has no such operator");
   for (Type type : node->getResultTypes()) {
     int64_t bytes = bytesOf(type);
     if (bytes < 0)
-      return false;
+      return leave("its size, or its type, is not known");
     results += bytes;
   }
-  return results <= kFreeBytes || results <= 2 * inputs;
+  if (results > kFreeBytes && results > 2 * inputs)
+    return leave("its result is more than twice as large as its operands");
+  return true;
 }
 
 /// A constant as the file has it.
@@ -197,6 +207,10 @@ void FoldConstantsPass::fold(Block &block) {
             cast<onnx::NodeOp>(root.getDefiningOp())
                 .getOutputName(cast<OpResult>(root).getResultNumber()),
             single->front(), IntegerAttr()));
+        remarkDone(root.getLoc(), kPass) << "evaluated";
+      } else {
+        remarkLeft(cast<onnx::NodeOp>(root.getDefiningOp()), kPass,
+                   "it cannot be compiled, or has no value at compile time");
       }
     return;
   }
@@ -208,6 +222,6 @@ void FoldConstantsPass::fold(Block &block) {
                          .getOutputName(cast<OpResult>(root).getResultNumber());
     root.replaceAllUsesWith(onnx::InitializerOp::create(
         b, root.getLoc(), root.getType(), name, value, IntegerAttr()));
-    remarkDone(root.getLoc(), "dlc-fold-constants") << "evaluated";
+    remarkDone(root.getLoc(), kPass) << "evaluated";
   }
 }

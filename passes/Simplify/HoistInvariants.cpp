@@ -47,21 +47,23 @@ static bool mayFail(onnx::NodeOp node) {
          !sizesOf(node.getResult(0));
 }
 
-/// Whether `op` may run though its graph does not. In a branch that is only
-/// what is evaluated at compile time; what a loop repeats may run once, unless
-/// that may fail where the loop runs never.
-/// `constants` are the nodes that depend on initializers only.
-static bool mayRunOutside(Operation &op, onnx::NodeOp parent,
-                          const DenseSet<Operation *> &constants) {
-  if (isa<onnx::InitializerOp, onnx::NoneOp>(op))
-    return true;
-  auto node = dyn_cast<onnx::NodeOp>(op);
-  if (!node || node.getNumRegions() || isRandom(node))
-    return false;
-  if (constants.contains(&op))
-    return true;
-  return (parent.isOp("Loop") || parent.isOp("Scan")) &&
-         (!mayFail(node) || certainlyRuns(parent));
+/// Why a node may not run though its graph does not; "" when it may. In a
+/// branch that is only what is evaluated at compile time; what a loop repeats
+/// may run once, unless that may fail where the loop runs never. `constants`
+/// are the nodes that depend on initializers only.
+static StringRef findObstacle(onnx::NodeOp node, onnx::NodeOp parent,
+                              const DenseSet<Operation *> &constants) {
+  if (node.getNumRegions())
+    return "it has graphs of its own";
+  if (isRandom(node))
+    return "each run of it gives other numbers";
+  if (constants.contains(node))
+    return "";
+  if (!parent.isOp("Loop") && !parent.isOp("Scan"))
+    return "only a branch computes it";
+  if (mayFail(node) && !certainlyRuns(parent))
+    return "it may fail, and the loop may not run at all";
+  return "";
 }
 
 namespace {
@@ -91,14 +93,23 @@ struct HoistInvariantsPass
       for (Region &region : node.getBodies())
         for (Operation &inner :
              llvm::make_early_inc_range(region.front().without_terminator()))
-          if (isInvariant(inner, region.front()) &&
-              mayRunOutside(inner, node, constants)) {
-            if (isa<onnx::NodeOp>(inner))
-              remarkDone(inner.getLoc(), kPass)
-                  << "moved out of '" << getNodeName(node.getLoc()) << "'";
-            inner.moveBefore(node);
-          }
+          if (isInvariant(inner, region.front()))
+            moveOut(inner, node);
     }
+  }
+
+  void moveOut(Operation &op, onnx::NodeOp parent) {
+    auto node = dyn_cast<onnx::NodeOp>(op);
+    if (!node && !isa<onnx::InitializerOp, onnx::NoneOp>(op))
+      return;
+    if (node) {
+      StringRef obstacle = findObstacle(node, parent, constants);
+      if (!obstacle.empty())
+        return remarkLeft(node, kPass, obstacle);
+      remarkDone(op.getLoc(), kPass)
+          << "moved out of '" << getNodeName(parent.getLoc()) << "'";
+    }
+    op.moveBefore(parent);
   }
 
   /// Whether a node has constant operands only, be they initializers or nodes
@@ -120,8 +131,10 @@ struct HoistInvariantsPass
                                                                : "else_branch")
                                : nullptr;
     if (!branch || branch->front().getTerminator()->getNumOperands() !=
-                       node.getNumResults())
+                       node.getNumResults()) {
+      remarkLeft(node, kPass, "its condition is not a constant");
       return false;
+    }
     remarkDone(node.getLoc(), kPass) << "has a constant condition";
     Block &block = branch->front();
     for (Operation &inner :

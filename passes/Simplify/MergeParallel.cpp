@@ -141,8 +141,13 @@ bool Merger::run() {
     chains.push_back(next);
   }
   size_t each = 1 + !added.empty() + chains.size();
-  if ((branches.size() - 1) * each < 2)
+  if ((branches.size() - 1) * each < 2) {
+    for (Branch &branch : saved)
+      remarkLeft(branch.first, kPass,
+                 "with a Split behind it, one node in place of " +
+                     Twine(saved.size()) + " is no fewer");
     return false;
+  }
 
   // In front of all that use the results; operands of chains are constants.
   onnx::NodeOp place = front();
@@ -223,12 +228,17 @@ bool Merger::run() {
   return true;
 }
 
+static bool isContraction(onnx::NodeOp node) {
+  return node.getDomain().empty() && node.getNumOperands() >= 2 &&
+         (node.isOp("MatMul") || node.isOp("Gemm") || node.isOp("Conv"));
+}
+
 /// What branches must have in common to become one, and the size of their
 /// results; nothing when a node is none.
 static std::optional<std::pair<Attribute, int64_t>> readKey(onnx::NodeOp node) {
   Builder b(node.getContext());
-  if (!node.getDomain().empty() || node.getNumOperands() < 2 ||
-      !isFloat(node.getOperand(0)) || !isConstantTree(node.getOperand(1)))
+  if (!isContraction(node) || !isFloat(node.getOperand(0)) ||
+      !isConstantTree(node.getOperand(1)))
     return std::nullopt;
   Value weights = node.getOperand(1), bias = node.getInput(2);
   auto shape = sizesOf(weights);
@@ -278,16 +288,32 @@ struct MergeParallelPass : dlc::impl::MergeParallelBase<MergeParallelPass> {
 
   void visit(Block &block) {
     llvm::MapVector<std::pair<Value, Attribute>, SmallVector<Branch>> groups;
+    llvm::MapVector<Value, SmallVector<onnx::NodeOp>> users;
+    DenseMap<Operation *, Attribute> keys;
     for (Operation &op : block) {
       for (Region &region : op.getRegions())
         visit(region.front());
       auto node = dyn_cast<onnx::NodeOp>(op);
-      if (!node)
+      if (!node || !isContraction(node))
         continue;
-      if (auto key = readKey(node))
+      users[node.getOperand(0)].push_back(node);
+      if (auto key = readKey(node)) {
+        keys[node] = key->first;
         groups[{node.getOperand(0), key->first}].push_back(
             {node, node, key->second});
+      }
     }
+    for (auto &[input, nodes] : users)
+      for (onnx::NodeOp node : nodes)
+        if (nodes.size() > 1 && !keys.count(node))
+          remarkLeft(node, kPass,
+                     "'" + getNodeName(nodes[nodes[0] == node].getLoc()) +
+                         "' has its input, too, but its weights are no matrix "
+                         "or kernel of constants that others can be joined to");
+        else if (nodes.size() > 1 && groups[{input, keys[node]}].size() == 1)
+          remarkLeft(node, kPass,
+                     "'" + getNodeName(nodes[nodes[0] == node].getLoc()) +
+                         "' has its input, too, but another form");
     PatternRewriter rewriter(&getContext());
     for (auto &[key, branches] : groups)
       if (branches.size() > 1)

@@ -307,6 +307,14 @@ void simplify::eraseDeadNodes(Block &block) {
   }
 }
 
+static constexpr char kLeft[] = "left as it is: {0}";
+
+void simplify::remarkLeft(onnx::NodeOp node, StringRef pass,
+                          const Twine &reason) {
+  if (wantsRemarks(node.getContext()))
+    remarkMissed(node.getLoc(), pass) << remark::add(kLeft, reason.str());
+}
+
 namespace {
 
 /// Why patterns left nodes alone. What one of them rewrites later was not left.
@@ -324,8 +332,7 @@ struct Reasons : RewriterBase::Listener {
     module.walk([&](onnx::NodeOp node) { alive.insert(node.getLoc()); });
     for (const auto &[loc, reason] : found)
       if (alive.contains(loc))
-        remarkMissed(loc, pass)
-            << remark::add("left as it is: {0}", reason.getValue());
+        remarkMissed(loc, pass) << remark::add(kLeft, reason.getValue());
   }
 
   llvm::SetVector<std::pair<Location, StringAttr>> found;

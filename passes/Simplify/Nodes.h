@@ -154,6 +154,11 @@ mlir::LogicalResult applyNodePatterns(mlir::ModuleOp module,
                                       mlir::RewritePatternSet patterns,
                                       llvm::StringRef pass);
 
+/// A remark that `pass` left a node as it is, and why; for passes that are no
+/// patterns.
+void remarkLeft(onnx::NodeOp node, llvm::StringRef pass,
+                const llvm::Twine &reason);
+
 /// Whether passes know the module's operator set: all that the reader raised.
 bool isKnownOpset(mlir::ModuleOp module);
 

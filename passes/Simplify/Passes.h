@@ -12,6 +12,8 @@ namespace dlc {
 struct SimplifyOptions {
   /// The operator set of the ONNX file that is written; 0: the import follows.
   int64_t opset = 0;
+  /// Whether convolutions may take Winograd's form.
+  bool hasWinograd = false;
 };
 
 #define GEN_PASS_DECL

@@ -19,6 +19,13 @@ static void tell(onnx::NodeOp node, StringRef what) {
   remarkDone(node.getLoc(), kPass) << "is " << what;
 }
 
+// Why nodes stay that look like an activation.
+static constexpr char kWide[] =
+    "ONNX Runtime has no such activation of float64";
+static constexpr char kOther[] = "the numbers are not those of an activation";
+static constexpr char kOlder[] =
+    "the operator set that is written has no such activation";
+
 /// Whether replacing `node` by a function of `x` keeps its type.
 static bool hasTypeOf(onnx::NodeOp node, Value x) {
   return x && tensorOf(x) && node.getResult(0).getType() == x.getType() &&
@@ -74,26 +81,41 @@ static bool isTanhGate(Value gate, Value x) {
          (add.getOperand(1) == x && isCubicTerm(add.getOperand(0), x, 3));
 }
 
-static LogicalResult makeGelu(onnx::NodeOp node, PatternRewriter &rewriter) {
-  Product product = readProduct(node.getResult(0), /*isRoot=*/true);
-  if (product.factors.size() != 2 ||
-      !isNear(product.number, 0.5, node.getResult(0)))
+namespace {
+
+struct MakeGelu : NodePattern {
+  MakeGelu(MLIRContext *context, StringRef op, int64_t opset)
+      : NodePattern(context, op, /*benefit=*/2), opset(opset) {}
+
+  LogicalResult rewrite(onnx::NodeOp node,
+                        PatternRewriter &rewriter) const override {
+    Product product = readProduct(node.getResult(0), /*isRoot=*/true);
+    if (product.factors.size() != 2)
+      return failure();
+    for (unsigned i : {0, 1}) {
+      Value x = product.factors[i], gate = product.factors[1 - i];
+      bool isErf = readErfGate(gate) == x;
+      if (!hasTypeOf(node, x) || (!isErf && !isTanhGate(gate, x)))
+        continue;
+      if (!isNear(product.number, 0.5, node.getResult(0)))
+        return rewriter.notifyMatchFailure(node, kOther);
+      if (opset < 20)
+        return rewriter.notifyMatchFailure(node, kOlder);
+      tell(node, "Gelu");
+      NodeBuilder make(rewriter, node);
+      SmallVector<NamedAttribute> attributes;
+      if (!isErf)
+        attributes.push_back(make.attr("approximate", StringRef("tanh")));
+      make.replace("Gelu", x, attributes);
+      return success();
+    }
     return failure();
-  for (unsigned i : {0, 1}) {
-    Value x = product.factors[i], gate = product.factors[1 - i];
-    bool isErf = readErfGate(gate) == x;
-    if (!hasTypeOf(node, x) || (!isErf && !isTanhGate(gate, x)))
-      continue;
-    tell(node, "Gelu");
-    NodeBuilder make(rewriter, node);
-    SmallVector<NamedAttribute> attributes;
-    if (!isErf)
-      attributes.push_back(make.attr("approximate", StringRef("tanh")));
-    make.replace("Gelu", x, attributes);
-    return success();
   }
-  return failure();
-}
+
+  int64_t opset;
+};
+
+} // namespace
 
 //===----------------------------------------------------------------------===//
 // Gates of sigmoids
@@ -123,7 +145,9 @@ struct MakeGates : NodePattern {
     NodeBuilder make(rewriter, node);
     if (product.factors.size() == 1 &&
         isNear(product.number, 1. / 6, node.getResult(0)))
-      if (Value x = readRelu6(product.factors[0]); hasNarrowTypeOf(node, x)) {
+      if (Value x = readRelu6(product.factors[0]); hasTypeOf(node, x)) {
+        if (!hasNarrowTypeOf(node, x))
+          return rewriter.notifyMatchFailure(node, kWide);
         tell(node, "HardSigmoid");
         make.replace("HardSigmoid", x,
                      {make.attr("alpha", 1. / 6), make.attr("beta", 0.5)});
@@ -135,42 +159,42 @@ struct MakeGates : NodePattern {
       Value x = product.factors[i], gate = product.factors[1 - i];
       if (!hasTypeOf(node, x))
         continue;
-      bool canBeHard = opset >= 14 && hasNarrowTypeOf(node, x);
-      if (canBeHard && product.number == 1)
-        if (auto hard = producerOf(gate, "HardSigmoid");
-            hard && hard.getOperand(0) == x &&
-            isNear(hard.getFloat("alpha", 0.2), 1. / 6, x) &&
-            isNear(hard.getFloat("beta", 0.5), 0.5, x)) {
-          tell(node, "HardSwish");
-          make.replace("HardSwish", x);
-          return success();
-        }
-      if (canBeHard && isNear(product.number, 1. / 6, x) &&
-          readRelu6(gate) == x) {
-        tell(node, "HardSwish");
-        make.replace("HardSwish", x);
+      // The operator, and the first set that has it.
+      auto become = [&](StringRef op, int64_t since, bool isNarrow,
+                        ArrayRef<NamedAttribute> attributes) {
+        if (opset < since)
+          return rewriter.notifyMatchFailure(node, kOlder);
+        if (isNarrow && !hasNarrowTypeOf(node, x))
+          return rewriter.notifyMatchFailure(node, kWide);
+        tell(node, op);
+        make.replace(op, x, attributes);
         return success();
+      };
+      auto hard = producerOf(gate, "HardSigmoid");
+      if (hard && hard.getOperand(0) == x && product.number == 1) {
+        if (!isNear(hard.getFloat("alpha", 0.2), 1. / 6, x) ||
+            !isNear(hard.getFloat("beta", 0.5), 0.5, x))
+          return rewriter.notifyMatchFailure(node, kOther);
+        return become("HardSwish", 14, true, {});
+      }
+      if (readRelu6(gate) == x) {
+        if (!isNear(product.number, 1. / 6, x))
+          return rewriter.notifyMatchFailure(node, kOther);
+        return become("HardSwish", 14, true, {});
       }
       if (product.number != 1)
         continue;
-      if (auto tanh = producerOf(gate, "Tanh");
-          tanh && opset >= 18 && hasNarrowTypeOf(node, x))
+      if (auto tanh = producerOf(gate, "Tanh"))
         if (auto plus = producerOf(tanh.getOperand(0), "Softplus");
-            plus && plus.getOperand(0) == x) {
-          tell(node, "Mish");
-          make.replace("Mish", x);
-          return success();
-        }
-      if (auto sigmoid = producerOf(gate, "Sigmoid"); sigmoid && opset >= 24) {
+            plus && plus.getOperand(0) == x)
+          return become("Mish", 18, true, {});
+      if (auto sigmoid = producerOf(gate, "Sigmoid")) {
         Product inner = readProduct(sigmoid.getOperand(0), /*isRoot=*/false);
         double alpha = sigmoid.getOperand(0) == x ? 1
                        : inner.isOf({x})          ? inner.number
                                                   : 0;
-        if (alpha == 0)
-          continue;
-        tell(node, "Swish");
-        make.replace("Swish", x, make.attr("alpha", alpha));
-        return success();
+        if (alpha != 0)
+          return become("Swish", 24, false, make.attr("alpha", alpha));
       }
     }
     return failure();
@@ -189,8 +213,10 @@ struct MakeGates : NodePattern {
 static LogicalResult makeSoftplus(onnx::NodeOp node,
                                   PatternRewriter &rewriter) {
   onnx::NodeOp exp = producerOf(readSum(node.getOperand(0), 1), "Exp");
-  if (!exp || !hasNarrowTypeOf(node, exp.getOperand(0)))
+  if (!exp || !hasTypeOf(node, exp.getOperand(0)))
     return failure();
+  if (!hasNarrowTypeOf(node, exp.getOperand(0)))
+    return rewriter.notifyMatchFailure(node, kWide);
   tell(node, "Softplus");
   NodeBuilder(rewriter, node).replace("Softplus", exp.getOperand(0));
   return success();
@@ -234,8 +260,7 @@ static LogicalResult dropThreshold(onnx::NodeOp node,
   Value x = node.getOperand(1), result = node.getOperand(2);
   onnx::NodeOp greater = producerOf(node.getOperand(0), "Greater");
   auto threshold = greater ? numberOf(greater.getOperand(1)) : std::nullopt;
-  // Behind exp(-17) there is no digit of a float32 left.
-  if (!threshold || *threshold < 17 || !hasNarrowTypeOf(node, x))
+  if (!threshold || !hasNarrowTypeOf(node, x))
     return failure();
   Product product = readProduct(result, /*isRoot=*/true);
   onnx::NodeOp plus = product.factors.size() == 1
@@ -250,6 +275,10 @@ static LogicalResult dropThreshold(onnx::NodeOp node,
       !(inner.isOf({x}) && inner.number > 0 &&
         isNear(product.number * inner.number, 1, x)))
     return failure();
+  // Behind exp(-17) there is no digit of a float32 left.
+  if (*threshold < 17)
+    return rewriter.notifyMatchFailure(
+        node, "below that threshold, a softplus is not yet its argument");
   tell(node, "Softplus");
   rewriter.replaceOp(node, result);
   return success();
@@ -301,6 +330,7 @@ static LogicalResult dropRelu(onnx::NodeOp node, PatternRewriter &rewriter) {
                            "HardSigmoid", "Softplus"},
                           inner.getOpType()))
     return failure();
+  remarkDone(node.getLoc(), kPass) << "nothing below 0 comes into it";
   rewriter.replaceOp(node, node.getOperand(0));
   return success();
 }
@@ -315,8 +345,7 @@ struct RecognizeActivationsPass
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
     for (StringRef op : {"Mul", "Div"}) {
-      if (opset >= 20)
-        patterns.add<FunctionPattern<makeGelu>>(context, op, 2);
+      patterns.add<MakeGelu>(context, op, opset);
       patterns.add<MakeGates>(context, op, opset);
     }
     patterns.add<FunctionPattern<makeSigmoid>>(context, "Div");

@@ -22,8 +22,8 @@ class Chain {
 public:
   explicit Chain(std::vector<RecurrentStep> steps) : steps(std::move(steps)) {}
 
-  /// Whether an operator can take their place.
-  bool isWhole();
+  /// Why no operator can take their place; "" when one can.
+  StringRef findObstacle();
   void replace(PatternRewriter &rewriter);
 
 private:
@@ -39,16 +39,18 @@ private:
 
 } // namespace
 
-bool Chain::isWhole() {
+StringRef Chain::findObstacle() {
   const RecurrentStep &first = steps.front();
   RankedTensorType type = tensorOf(first.sequence);
   int64_t length = type.getDimSize(first.axis);
   isReverse = first.index != 0;
   for (auto [i, step] : llvm::enumerate(steps))
     if (step.index != (isReverse ? length - 1 - int64_t(i) : int64_t(i)))
-      return false;
-  if (int64_t(steps.size()) != length || type.isDynamicDim(2))
-    return false;
+      return "the steps do not take the sequence in order";
+  if (int64_t(steps.size()) != length)
+    return "the steps are not all of the sequence";
+  if (type.isDynamicDim(2))
+    return "the size of the input is not known";
   width = tensorOf(first.hidden).getDimSize(1);
   for (const RecurrentStep &step : steps)
     inner.insert(step.nodes.begin(), step.nodes.end());
@@ -57,8 +59,8 @@ bool Chain::isWhole() {
     if (step.cell && llvm::any_of(step.cell.getUsers(), [&](Operation *user) {
           return !inner.contains(user);
         }))
-      return false;
-  return true;
+      return "a cell state on the way is used elsewhere, too";
+  return "";
 }
 
 /// The weights as [1, gates * width, inputs], with the gates in ONNX's order.
@@ -274,11 +276,18 @@ struct RecognizeRecurrencePass
       std::vector<RecurrentStep> members;
       for (size_t i : indices)
         members.push_back(steps[i]);
+      auto last = members.back().hidden.getDefiningOp<onnx::NodeOp>();
+      StringRef op = members.back().op;
       Chain chain(std::move(members));
-      if (indices.size() > 1 && chain.isWhole()) {
-        chain.replace(rewriter);
-        isChanged = true;
+      StringRef obstacle = indices.size() > 1
+                               ? chain.findObstacle()
+                               : "no other step is in front of or behind it";
+      if (!obstacle.empty()) {
+        remarkLeft(last, kPass, "a step of " + op + ", but " + obstacle);
+        continue;
       }
+      chain.replace(rewriter);
+      isChanged = true;
     }
     return isChanged;
   }

@@ -1,8 +1,7 @@
 // Finds rotary position embedding as exporters write it.
 
-#include "passes/Simplify/Affine.h"
-#include "passes/Simplify/FoldShapes.h"
 #include "passes/Simplify/Passes.h"
+#include "passes/Simplify/Rotary.h"
 
 using namespace mlir;
 
@@ -15,56 +14,6 @@ using namespace dlc;
 using namespace dlc::simplify;
 
 static constexpr StringLiteral kPass = "dlc-recognize-rotary";
-
-/// Which operands of a product are tables for the other one, as an attribute.
-static constexpr StringLiteral kTableAttr = "dlc.tables";
-
-/// What a table is to a batch.
-enum : int64_t { NoTable, OneForAll, OneForEach };
-
-/// What `table` is to x, [batch, heads, length, depth]: it has the length, the
-/// depth and one for all heads.
-static int64_t classify(ShapeFolder &folder, Value table, Value x) {
-  RankedTensorType type = tensorOf(table);
-  if (!type || type.getRank() < 2 || type.getRank() > 4)
-    return NoTable;
-  auto sizeFromEnd = [&](int64_t i) {
-    return folder.sizeOf(table, type.getRank() - i);
-  };
-  for (int64_t i : {1, 2})
-    if (!(sizeFromEnd(i) == folder.sizeOf(x, 4 - i)))
-      return NoTable;
-  if (type.getRank() > 2 && !(sizeFromEnd(3) == Element::of(1)))
-    return NoTable;
-  if (type.getRank() < 4 || sizeFromEnd(4) == Element::of(1))
-    return OneForAll;
-  return sizeFromEnd(4) == folder.sizeOf(x, 0) ? OneForEach : NoTable;
-}
-
-/// Marks products, since patterns read no sizes of other tensors.
-static void markTables(ModuleOp module) {
-  for (auto graph : module.getOps<onnx::GraphOp>()) {
-    ShapeFolder folder(graph);
-    folder.learnArguments(*graph.getBodyBlock());
-    graph.walk<WalkOrder::PreOrder>([&](onnx::NodeOp node) {
-      (void)folder.learn(node);
-      if (!node.getDomain().empty() || !node.isOp("Mul") ||
-          rankOf(node.getResult(0)) != 4)
-        return;
-      int64_t kinds[2];
-      for (unsigned i : {0, 1})
-        kinds[i] = classify(folder, node.getOperand(i), node.getResult(0));
-      if (kinds[0] || kinds[1])
-        node->setAttr(kTableAttr,
-                      Builder(node.getContext()).getDenseI64ArrayAttr(kinds));
-    });
-  }
-}
-
-static int64_t kindOf(onnx::NodeOp product, Value table) {
-  auto kinds = product->getAttrOfType<DenseI64ArrayAttr>(kTableAttr);
-  return kinds ? kinds[product.getOperand(0) == table ? 0 : 1] : NoTable;
-}
 
 /// x where `value` is its elements [begin, end) of the last axis; null
 /// otherwise.
@@ -108,6 +57,30 @@ static Value readPart(Value value, int64_t begin, int64_t end) {
              : Value();
 }
 
+/// Whether a Reshape joins the pairs that the last axis of `pairs` has, or, the
+/// other way round, gives those of the last axis of `flat` an axis of their
+/// own, and leaves the other axes as they are.
+static bool arePairs(onnx::NodeOp reshape, Value flat, Value pairs) {
+  RankedTensorType one = tensorOf(flat), other = tensorOf(pairs);
+  int64_t rank = rankOf(flat);
+  if (rank < 1 || rankOf(pairs) != rank + 1 || other.getShape().back() != 2 ||
+      other.isDynamicDim(rank - 1) ||
+      one.getShape().back() != 2 * other.getDimSize(rank - 1))
+    return false;
+  // A zero takes over a size; one more can only be what is left.
+  auto shape = reshape.isOp("Reshape") && !reshape.getInt("allowzero", 0)
+                   ? intsOf(reshape.getOperand(1))
+                   : std::nullopt;
+  int64_t unknown = 0;
+  for (int64_t i = 0; i + 1 < rank; ++i) {
+    bool isKnown = !one.isDynamicDim(i) && !other.isDynamicDim(i);
+    if (isKnown && one.getDimSize(i) != other.getDimSize(i))
+      return false;
+    unknown += !isKnown && !(shape && (*shape)[i] == 0);
+  }
+  return unknown <= 1;
+}
+
 /// x of Concat(-x[half:], x[:half]); null otherwise.
 static Value readRotated(Value value, int64_t half) {
   onnx::NodeOp concat = producerOf(value, "Concat");
@@ -120,8 +93,31 @@ static Value readRotated(Value value, int64_t half) {
   return x && readPart(concat.getOperand(1), 0, half) == x ? x : Value();
 }
 
+/// x of x[..., begin] where x is a reshape that makes pairs of the last axis.
+static Value readOfPairs(Value value, int64_t begin) {
+  int64_t rank = rankOf(value);
+  Value pairs;
+  if (onnx::NodeOp gather = producerOf(value, "Gather")) {
+    auto at = intsOf(gather.getOperand(1));
+    if (rankOf(gather.getOperand(1)) == 0 && at &&
+        toAxis(at->front(), 2) == begin &&
+        toAxis(gather.getInt("axis", 0), rank + 1) == rank)
+      pairs = gather.getOperand(0);
+  } else if (onnx::NodeOp squeeze = producerOf(value, "Squeeze")) {
+    auto axes = intsOf(squeeze.getInput(1));
+    if (axes && axes->size() == 1 && toAxis(axes->front(), rank + 1) == rank)
+      pairs = readPart(squeeze.getOperand(0), begin, begin + 1);
+  }
+  onnx::NodeOp reshape = pairs ? producerOf(pairs, "Reshape") : onnx::NodeOp();
+  return reshape && arePairs(reshape, reshape.getOperand(0), pairs)
+             ? reshape.getOperand(0)
+             : Value();
+}
+
 /// x of x[begin::2] of the last axis; null otherwise.
 static Value readEverySecond(Value value, int64_t begin) {
+  if (Value x = readOfPairs(value, begin))
+    return x;
   onnx::NodeOp slice = producerOf(value, "Slice");
   int64_t last = slice ? rankOf(value) - 1 : -1;
   RankedTensorType type = slice ? tensorOf(slice.getOperand(0)) : nullptr;
@@ -160,21 +156,14 @@ static Value readColumn(Value value) {
 
 /// Concat(a, b) of columns whose last two axes a Reshape joins: the elements of
 /// a and b in turns.
-static std::optional<std::pair<Value, Value>> readTurns(Value value) {
+std::optional<std::pair<Value, Value>> dlc::simplify::readTurns(Value value) {
   auto reshape = value.getDefiningOp<onnx::NodeOp>();
   int64_t rank = rankOf(value);
   if (!reshape || !(reshape.isOp("Reshape") || reshape.isOp("Flatten")) ||
       !reshape.getDomain().empty() || rankOf(reshape.getOperand(0)) != rank + 1)
     return std::nullopt;
-  RankedTensorType from = tensorOf(reshape.getOperand(0)), to = tensorOf(value);
-  // The last axis has the pairs, and so all others are as before.
-  if (from.getShape().back() != 2 || from.isDynamicDim(rank - 1) ||
-      to.getShape().back() != 2 * from.getDimSize(rank - 1))
+  if (!arePairs(reshape, value, reshape.getOperand(0)))
     return std::nullopt;
-  for (int64_t i = 0; i + 1 < rank; ++i)
-    if (!from.isDynamicDim(i) && !to.isDynamicDim(i) &&
-        from.getDimSize(i) != to.getDimSize(i))
-      return std::nullopt;
   onnx::NodeOp concat = producerOf(reshape.getOperand(0), "Concat");
   if (!concat || concat.getNumOperands() != 2 ||
       toAxis(concat.getInt("axis", 0), rank + 1) != rank)
@@ -200,161 +189,33 @@ static Value readTurnedPairs(Value value) {
   return x && readEverySecond(turns->second, 0) == x ? x : Value();
 }
 
-/// Whether pairs of the last axis of a constant are of one number each.
-static bool hasEqualPairs(Value value) {
-  ElementsAttr constant = constantOf(value);
+/// Whether RotaryEmbedding can give `value`: four axes, the last one of pairs,
+/// of a type that it has.
+static bool isRotated(Value value) {
   RankedTensorType type = tensorOf(value);
-  if (!constant || !type || !isFloat(value) || type.getShape().back() % 2)
-    return false;
-  SmallVector<char> storage;
-  ArrayRef<char> bytes = onnx::getRawBytes(constant, storage);
-  size_t size = type.getElementTypeBitWidth() / 8;
-  for (size_t at = 0; at + 2 * size <= bytes.size(); at += 2 * size)
-    if (memcmp(bytes.data() + at, bytes.data() + at + size, size) != 0)
-      return false;
-  return true;
+  return type && type.getRank() == 4 && !type.isDynamicDim(3) &&
+         type.getDimSize(3) % 2 == 0 && isFloat(value) &&
+         !type.getElementType().isF64();
 }
 
-/// Whether both halves of the last axis of a constant are the same.
-static bool hasEqualHalves(Value value) {
-  ElementsAttr constant = constantOf(value);
-  RankedTensorType type = tensorOf(value);
-  if (!constant || !type || !isFloat(value))
-    return false;
-  SmallVector<char> storage;
-  ArrayRef<char> bytes = onnx::getRawBytes(constant, storage);
-  size_t half =
-      type.getShape().back() / 2 * (type.getElementTypeBitWidth() / 8);
-  for (size_t at = 0; at + 2 * half <= bytes.size() && half; at += 2 * half)
-    if (memcmp(bytes.data() + at, bytes.data() + at + half, half) != 0)
-      return false;
-  return true;
-}
-
-namespace {
-
-/// A table of sines or cosines: of [batch, length, half], or of [length, half]
-/// where it is a constant.
-class Table {
-public:
-  explicit Table(bool isInterleaved) : isInterleaved(isInterleaved) {}
-  /// Whether the table that `product` multiplies with has each number twice.
-  bool read(onnx::NodeOp product, Value value);
-  Value build(Weights &make, Value x);
-  bool isConstant() const { return !angles; }
-
-private:
-  bool isInterleaved;
-  int64_t kind = NoTable;
-  Value constant;
-  /// f of Unsqueeze(Cos(Concat(f, f)) * scale, 1).
-  Value angles;
-  SmallVector<onnx::NodeOp> chain; ///< from the last to the first
-};
-
-} // namespace
-
-bool Table::read(onnx::NodeOp product, Value value) {
-  kind = kindOf(product, value);
-  if (kind == NoTable)
-    return false;
-  if (constantOf(value)) {
-    constant = value;
-    return kind == OneForAll && tensorOf(value).hasStaticShape() &&
-           !tensorOf(product.getResult(0)).isDynamicDim(2) &&
-           (isInterleaved ? hasEqualPairs(value) : hasEqualHalves(value));
-  }
-  if (rankOf(value) != 4)
-    return false;
-  for (;;) {
-    auto node = value.getDefiningOp<onnx::NodeOp>();
-    if (!node || !node.getDomain().empty())
-      return false;
-    if (isInterleaved && !chain.empty()) {
-      if (auto turns = readTurns(value)) {
-        angles = turns->first;
-        return angles == turns->second && rankOf(angles) == 3;
-      }
-    } else if (node.isOp("Concat")) {
-      angles = node.getOperand(0);
-      return node.getNumOperands() == 2 && !chain.empty() &&
-             node.getOperand(1) == angles && rankOf(angles) == 3 &&
-             toAxis(node.getInt("axis", 0), 3) == 2;
-    }
-    bool isScale = node.isOp("Mul") && numberOf(node.getOperand(1)) &&
-                   tensorOf(node.getOperand(1)).getNumElements() == 1;
-    bool isFirst = chain.empty();
-    if (isFirst ? !(node.isOp("Unsqueeze") &&
-                    intsOf(node.getOperand(1)) == SmallVector<int64_t>{1})
-                : !(node.isOp("Cos") || node.isOp("Sin") || isScale ||
-                    node.isOp("Cast")))
-      return false;
-    chain.push_back(node);
-    value = node.getOperand(0);
-  }
-}
-
-/// A vector of the size of x's batch, and then others.
-static Value batchAnd(Weights &make, Value x, ArrayRef<int64_t> others) {
-  auto vector = [&](int64_t n) {
-    return RankedTensorType::get({n}, make.b.getI64Type());
-  };
-  Value size =
-      make.make("Shape", x, vector(1), "batch",
-                {make.attr("start", int64_t(0)), make.attr("end", int64_t(1))});
-  return make.make("Concat", {size, make.ints(others, "sizes")},
-                   vector(others.size() + 1), "batches",
-                   make.attr("axis", int64_t(0)));
-}
-
-Value Table::build(Weights &make, Value x) {
-  RankedTensorType type = tensorOf(x);
-  int64_t half = type.getDimSize(3) / 2, batch = type.getDimSize(0);
-  if (constant) {
-    auto found = tensorOf(constant);
-    int64_t length = type.getDimSize(2);
-    Value flat = make.reshape(constant, {length, 2 * half});
-    SmallVector<Value> operands = {
-        flat, make.ints({0}, "begin"),
-        make.ints({isInterleaved ? 2 * half : half}, "end"),
-        make.ints({1}, "axis")};
-    if (isInterleaved)
-      operands.push_back(make.ints({2}, "step"));
-    return make.fold("Slice", operands, found.clone({length, half}));
-  }
-  Value value = angles;
-  for (onnx::NodeOp node : llvm::reverse(ArrayRef(chain).drop_front())) {
-    SmallVector<Value> operands(node.getOperands());
-    operands[0] = value;
-    auto like = tensorOf(angles).clone(
-        getElementTypeOrSelf(node.getResult(0).getType()));
-    value = make.make(node.getOpType(), operands, like, "half",
-                      withAttributes(node, {}));
-  }
-  if (kind == OneForEach || batch == 1)
-    return value;
-  // The operator has one for each.
-  SmallVector<int64_t> shape(tensorOf(value).getShape());
-  shape[0] = batch;
-  Value sizes = ShapedType::isDynamic(batch)
-                    ? batchAnd(make, x, {1, 1})
-                    : make.ints({batch, 1, 1}, "batches");
-  return make.make("Expand", {value, sizes}, tensorOf(value).clone(shape),
-                   "tables");
-}
-
-/// The positions of all of a sequence, for each of x's batch.
-static Value makePositions(Weights &make, Value x) {
-  int64_t batch = tensorOf(x).getDimSize(0), length = tensorOf(x).getDimSize(2);
-  bool isKnown = !ShapedType::isDynamic(batch);
-  SmallVector<int64_t> positions;
-  for (int64_t i = 0; i < (isKnown ? batch : 1) * length; ++i)
-    positions.push_back(i % length);
-  Value all = make.reshape(make.ints(positions, "positions"),
-                           {isKnown ? batch : 1, length});
-  return isKnown ? all
-                 : make.make("Expand", {all, batchAnd(make, x, {length})},
-                             tensorOf(all).clone({batch, length}), "positions");
+/// Has RotaryEmbedding(x, cosines, sines) take the place of `root`.
+static LogicalResult replaceByRotary(onnx::NodeOp root, Value x, Table &cosines,
+                                     Table &sines, Turns turns,
+                                     PatternRewriter &rewriter) {
+  if (sines.isConstant() != cosines.isConstant())
+    return rewriter.notifyMatchFailure(
+        root, "one of the tables is a constant, the other one is not");
+  Weights make(rewriter, root);
+  SmallVector<Value> operands = {x, cosines.build(make, x),
+                                 sines.build(make, x)};
+  if (sines.isConstant())
+    operands.push_back(makePositions(make, x));
+  remarkDone(root.getLoc(), kPass) << "is RotaryEmbedding";
+  SmallVector<NamedAttribute> attributes;
+  if (turns == Turns::Pairs)
+    attributes.push_back(make.attr("interleaved", int64_t(1)));
+  make.replace("RotaryEmbedding", operands, attributes);
+  return success();
 }
 
 /// Before:
@@ -364,10 +225,9 @@ static Value makePositions(Weights &make, Value x) {
 /// for those whose pairs are; after:
 ///   y = RotaryEmbedding(x, cos[:half], sin[:half])
 static LogicalResult makeRotary(onnx::NodeOp add, PatternRewriter &rewriter) {
-  RankedTensorType type = tensorOf(add.getResult(0));
-  if (!type || type.getRank() != 4 || type.isDynamicDim(3) ||
-      type.getDimSize(3) % 2 || !isFloat(add.getResult(0)))
+  if (!isRotated(add.getResult(0)))
     return failure();
+  RankedTensorType type = tensorOf(add.getResult(0));
   onnx::NodeOp products[] = {soleProducerOf(add.getOperand(0), "Mul"),
                              soleProducerOf(add.getOperand(1), "Mul")};
   if (!products[0] || !products[1])
@@ -376,30 +236,128 @@ static LogicalResult makeRotary(onnx::NodeOp add, PatternRewriter &rewriter) {
     for (unsigned side : {0, 1}) {
       onnx::NodeOp product = products[turned], other = products[1 - turned];
       Value x = readRotated(product.getOperand(side), type.getDimSize(3) / 2);
-      bool isInterleaved = !x;
-      if (isInterleaved)
+      Turns turns = x ? Turns::Halves : Turns::Pairs;
+      if (!x)
         x = readTurnedPairs(product.getOperand(side));
       if (!x || x.getType() != type ||
           !llvm::is_contained(other.getOperands(), x))
         continue;
-      Table sines(isInterleaved), cosines(isInterleaved);
-      if (!sines.read(product, product.getOperand(1 - side)) ||
-          !cosines.read(other, otherOperand(other, x)) ||
-          sines.isConstant() != cosines.isConstant())
+      Table sines(turns), cosines(turns);
+      if (!sines.readTwice(product, product.getOperand(1 - side)) ||
+          !cosines.readTwice(other, otherOperand(other, x)))
         return rewriter.notifyMatchFailure(add, "tables of other numbers");
-      Weights make(rewriter, add);
-      SmallVector<Value> operands = {x, cosines.build(make, x),
-                                     sines.build(make, x)};
-      if (sines.isConstant())
-        operands.push_back(makePositions(make, x));
-      remarkDone(add.getLoc(), kPass) << "is RotaryEmbedding";
-      SmallVector<NamedAttribute> attributes;
-      if (isInterleaved)
-        attributes.push_back(make.attr("interleaved", int64_t(1)));
-      make.replace("RotaryEmbedding", operands, attributes);
-      return success();
+      return replaceByRotary(add, x, cosines, sines, turns, rewriter);
     }
   return failure();
+}
+
+//===----------------------------------------------------------------------===//
+// The halves one by one
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// x1 * cosine - x2 * sine.
+struct Difference {
+  Value x, x1, x2, cosine, sine;
+  onnx::NodeOp byCosine, bySine; ///< the products
+};
+
+} // namespace
+
+/// The x of which `part` has the elements that come first in each turn, or
+/// second.
+static Value readWhole(Value part, bool isSecond, Turns turns, int64_t half) {
+  if (turns == Turns::Pairs)
+    return readEverySecond(part, isSecond);
+  return isSecond ? readPart(part, half, 2 * half) : readPart(part, 0, half);
+}
+
+/// Reads x1 * cosine - x2 * sine, or x1 * cosine + -x2 * sine, of parts of an x
+/// of `type`.
+static std::optional<Difference> readDifference(Value value, Type type,
+                                                Turns turns) {
+  int64_t half = cast<RankedTensorType>(type).getDimSize(3) / 2;
+  onnx::NodeOp node = soleProducerOf(value, "Sub");
+  bool isSum = !node;
+  if (isSum)
+    node = soleProducerOf(value, "Add");
+  if (!node)
+    return std::nullopt;
+  for (unsigned first : {0, 1}) {
+    onnx::NodeOp p = soleProducerOf(node.getOperand(first), "Mul"),
+                 q = soleProducerOf(node.getOperand(1 - first), "Mul");
+    if (!p || !q || (first == 1 && !isSum))
+      return std::nullopt;
+    for (unsigned i : {0, 1})
+      for (unsigned j : {0, 1}) {
+        Value x1 = p.getOperand(i), x2 = q.getOperand(j);
+        onnx::NodeOp neg = isSum ? producerOf(x2, "Neg") : onnx::NodeOp();
+        if (isSum && !neg)
+          continue;
+        if (neg)
+          x2 = neg.getOperand(0);
+        Value x = readWhole(x1, false, turns, half);
+        if (x && x.getType() == type && readWhole(x2, true, turns, half) == x)
+          return Difference{x, x1, x2, p.getOperand(1 - i), q.getOperand(1 - j),
+                            p, q};
+      }
+  }
+  return std::nullopt;
+}
+
+/// Whether `value` is a * b and nothing else uses it.
+static bool isProduct(Value value, Value a, Value b) {
+  onnx::NodeOp node = soleProducerOf(value, "Mul");
+  return node && ((node.getOperand(0) == a && node.getOperand(1) == b) ||
+                  (node.getOperand(0) == b && node.getOperand(1) == a));
+}
+
+/// Before:
+///   a = x1 * cos - x2 * sin
+///   b = x2 * cos + x1 * sin
+/// where x1 and x2 are the halves of x, or every second element each; and
+/// y = Concat(a, b), or a and b in turns; after:
+///   y = RotaryEmbedding(x, cos, sin)
+static LogicalResult makeOfParts(onnx::NodeOp root, Value a, Value b,
+                                 Turns turns, PatternRewriter &rewriter) {
+  auto found = readDifference(a, root.getResult(0).getType(), turns);
+  onnx::NodeOp add = soleProducerOf(b, "Add");
+  if (!found || !add)
+    return failure();
+  auto isSum = [&](Value m, Value n) {
+    return isProduct(m, found->x2, found->cosine) &&
+           isProduct(n, found->x1, found->sine);
+  };
+  if (!isSum(add.getOperand(0), add.getOperand(1)) &&
+      !isSum(add.getOperand(1), add.getOperand(0)))
+    return rewriter.notifyMatchFailure(root, "the halves turn otherwise");
+  Table sines(turns), cosines(turns);
+  if (!cosines.readOnce(found->byCosine, found->cosine) ||
+      !sines.readOnce(found->bySine, found->sine))
+    return rewriter.notifyMatchFailure(
+        root, "a table is not of the length, with one row for all heads");
+  return replaceByRotary(root, found->x, cosines, sines, turns, rewriter);
+}
+
+static LogicalResult makeOfHalves(onnx::NodeOp concat,
+                                  PatternRewriter &rewriter) {
+  if (!isRotated(concat.getResult(0)) || concat.getNumOperands() != 2 ||
+      toAxis(concat.getInt("axis", 0), 4) != 3)
+    return failure();
+  return makeOfParts(concat, concat.getOperand(0), concat.getOperand(1),
+                     Turns::Halves, rewriter);
+}
+
+static LogicalResult makeOfPairs(onnx::NodeOp reshape,
+                                 PatternRewriter &rewriter) {
+  auto columns = isRotated(reshape.getResult(0))
+                     ? readTurns(reshape.getResult(0))
+                     : std::nullopt;
+  if (!columns)
+    return failure();
+  return makeOfParts(reshape, columns->first, columns->second, Turns::Pairs,
+                     rewriter);
 }
 
 namespace {
@@ -413,12 +371,14 @@ struct RecognizeRotaryPass
       return;
     RewritePatternSet patterns(&getContext());
     patterns.add<FunctionPattern<makeRotary>>(&getContext(), "Add");
+    patterns.add<FunctionPattern<makeOfHalves>>(&getContext(), "Concat");
+    for (StringRef op : {"Reshape", "Flatten"})
+      patterns.add<FunctionPattern<makeOfPairs>>(&getContext(), op);
     markTables(getOperation());
     if (failed(applyNodePatterns(getOperation(), std::move(patterns),
                                  getArgument())))
       signalPassFailure();
-    getOperation().walk(
-        [](onnx::NodeOp node) { node->removeAttr(kTableAttr); });
+    unmarkTables(getOperation());
   }
 };
 

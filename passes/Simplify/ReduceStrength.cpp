@@ -13,21 +13,27 @@ namespace dlc {
 using namespace dlc;
 using namespace dlc::simplify;
 
+static constexpr StringLiteral kPass = "dlc-reduce-strength";
+
+static void tell(onnx::NodeOp node, StringRef what) {
+  remarkDone(node.getLoc(), kPass) << what;
+}
+
 /// x^2 as x * x, x^0.5 as a root, x^-1 as a reciprocal.
 static LogicalResult rewritePow(onnx::NodeOp node, PatternRewriter &rewriter) {
   Value x = node.getOperand(0);
   auto power = numberOf(node.getOperand(1));
   if (!power || !isFloat(x) || x.getType() != node.getResult(0).getType())
     return failure();
-  NodeBuilder make(rewriter, node);
-  if (*power == 2)
-    make.replace("Mul", {x, x});
-  else if (*power == 0.5)
-    make.replace("Sqrt", x);
-  else if (*power == -1)
-    make.replace("Reciprocal", x);
-  else
-    return failure();
+  StringRef op = *power == 2     ? "Mul"
+                 : *power == 0.5 ? "Sqrt"
+                 : *power == -1  ? "Reciprocal"
+                                 : "";
+  if (op.empty())
+    return rewriter.notifyMatchFailure(node, "no operator has that power");
+  tell(node, ("is " + op).str());
+  SmallVector<Value> operands(*power == 2 ? 2 : 1, x);
+  NodeBuilder(rewriter, node).replace(op, operands);
   return success();
 }
 
@@ -37,6 +43,7 @@ static LogicalResult rewriteDiv(onnx::NodeOp node, PatternRewriter &rewriter) {
   if (!isFloat(x) || constantOf(x) || numberOf(node.getOperand(0)) != 1. ||
       x.getType() != node.getResult(0).getType())
     return failure();
+  tell(node, "is Reciprocal");
   NodeBuilder(rewriter, node).replace("Reciprocal", x);
   return success();
 }
@@ -89,6 +96,7 @@ static LogicalResult mergeNumbers(onnx::NodeOp node,
   double number = isSum ? outer + first : outer * first;
   if (!isNormal(number, element))
     return rewriter.notifyMatchFailure(node, "too large or small for the type");
+  tell(node, "has the number of the node in front of it in its own");
   make.replace(isSum ? "Add" : "Mul",
                {x, make.number(number, element, isSum ? "sum" : "product")});
   return success();
@@ -134,6 +142,7 @@ static LogicalResult flattenMean(onnx::NodeOp node, PatternRewriter &rewriter) {
   for (int64_t i = 2; i < from.getRank(); ++i)
     axes.push_back(i);
   NodeBuilder make(rewriter, node);
+  tell(node, "is a mean that keeps no axes");
   make.replace("ReduceMean", {pool.getOperand(0), make.ints(axes, "axes")},
                make.attr("keepdims", int64_t(0)));
   return success();
@@ -159,6 +168,7 @@ static LogicalResult mergeTransposes(onnx::NodeOp node,
   for (int64_t axis : read(node))
     merged.push_back(first[axis]);
   NodeBuilder make(rewriter, node);
+  tell(node, "does what the Transpose in front of it does, too");
   make.replace("Transpose", inner.getOperand(0),
                make.attr("perm", ArrayRef(merged)));
   return success();
@@ -192,6 +202,7 @@ static LogicalResult reshapeTranspose(onnx::NodeOp node,
     return failure();
   NodeBuilder make(rewriter, node);
   auto sizes = tensorOf(node.getResult(0)).getShape();
+  tell(node, "moves sizes of 1 only: it is Reshape");
   make.replace("Reshape", {node.getOperand(0), make.ints(sizes, "shape")});
   return success();
 }

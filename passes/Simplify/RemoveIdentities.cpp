@@ -13,6 +13,8 @@ namespace dlc {
 using namespace dlc;
 using namespace dlc::simplify;
 
+static constexpr StringLiteral kPass = "dlc-remove-identities";
+
 static bool isStaticSame(onnx::NodeOp node) {
   std::optional<ArrayRef<int64_t>> from = sizesOf(node.getOperand(0)),
                                    to = sizesOf(node.getResult(0));
@@ -137,15 +139,29 @@ static Value findSame(onnx::NodeOp node) {
 
 namespace {
 
+/// Why a node that may do nothing does something; "" for others.
+StringRef findEffect(onnx::NodeOp node) {
+  if (!node.getDomain().empty())
+    return "";
+  if (node.isOp("Dropout"))
+    return isUnused(node, 1) ? "it may be run for training"
+                             : "its mask is used";
+  if (node.isOp("Pad") && node.getInput(1) && !intsOf(node.getInput(1)))
+    return "its pads are not known";
+  return "";
+}
+
 struct RemoveIdentity : OpRewritePattern<onnx::NodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(onnx::NodeOp node,
                                 PatternRewriter &rewriter) const override {
     Value same = findSame(node);
-    if (!same)
-      return failure();
-    remarkDone(node.getLoc(), "dlc-remove-identities")
-        << "gives back its input";
+    if (!same) {
+      StringRef effect = findEffect(node);
+      return effect.empty() ? failure()
+                            : rewriter.notifyMatchFailure(node, effect);
+    }
+    remarkDone(node.getLoc(), kPass) << "gives back its input";
     rewriter.replaceAllUsesWith(node.getResult(0), same);
     rewriter.eraseOp(node);
     return success();
@@ -176,18 +192,28 @@ struct MergeReshapes : OpRewritePattern<onnx::NodeOp> {
     // Back to where it came from.
     auto from = sizesOf(x);
     if (from && type.hasStaticShape() && *from == type.getShape()) {
+      remarkDone(node.getLoc(), kPass)
+          << "takes back '" << getNodeName(inner.getLoc()) << "'";
       rewriter.replaceOp(node, x);
       return success();
     }
+    auto tell = [&] {
+      remarkDone(node.getLoc(), kPass)
+          << "does what '" << getNodeName(inner.getLoc()) << "' does, too";
+    };
     if (node.isOp("Reshape")) {
       auto sizes = intsOf(node.getInput(1));
       if (!sizes || llvm::is_contained(*sizes, 0))
-        return failure();
+        return rewriter.notifyMatchFailure(
+            node, "its sizes are those that the reshape in front of it made");
+      tell();
       rewriter.modifyOpInPlace(node, [&] { node.setOperand(0, x); });
       return success();
     }
     if (type.getNumDynamicDims() > 1 || llvm::is_contained(type.getShape(), 0))
-      return failure();
+      return rewriter.notifyMatchFailure(
+          node, "no Reshape can say more than one size that is not known");
+    tell();
     SmallVector<int64_t> sizes(type.getShape());
     for (int64_t &size : sizes)
       size = ShapedType::isDynamic(size) ? -1 : size;
@@ -219,7 +245,8 @@ LogicalResult mergeCasts(onnx::NodeOp node, PatternRewriter &rewriter) {
       (from.isF32() && middle.isF64()) ||
       (from.isInteger(1) && isa<Float32Type, Float64Type>(middle));
   if (!isLossless)
-    return failure();
+    return rewriter.notifyMatchFailure(node, "the Cast in front of it rounds");
+  remarkDone(node.getLoc(), kPass) << "needs no Cast in front of it";
   rewriter.modifyOpInPlace(node,
                            [&] { node.setOperand(0, inner.getOperand(0)); });
   return success();

@@ -48,6 +48,10 @@ struct SinkTranspose : OpRewritePattern<onnx::NodeOp> {
         node.getNumResults() == 1 ? tensorOf(node.getResult(0)) : nullptr;
     if (!node.getDomain().empty() || !type || (!isOfOne && !isBinary(node)))
       return failure();
+    if (llvm::none_of(
+            node.getOperands().take_front(isOfOne ? 1 : 2),
+            [](Value operand) { return soleProducerOf(operand, "Transpose"); }))
+      return failure();
     DenseI64ArrayAttr permutation;
     SmallVector<Value> operands(node.getOperands());
     for (auto [i, operand] : llvm::enumerate(operands)) {
@@ -56,21 +60,27 @@ struct SinkTranspose : OpRewritePattern<onnx::NodeOp> {
       if (onnx::NodeOp transpose = soleProducerOf(operand, "Transpose")) {
         auto found = dyn_cast_or_null<DenseI64ArrayAttr>(
             transpose.getOnnxAttribute("perm"));
-        if (!found || found.size() != type.getRank() ||
-            (permutation && permutation != found))
+        if (!found || found.size() != type.getRank())
           return failure();
+        if (permutation && permutation != found)
+          return rewriter.notifyMatchFailure(
+              node, "its operands are transposed in different ways");
         permutation = found;
         operand = transpose.getOperand(0);
       } else {
         RankedTensorType other = tensorOf(operand);
         if (!other || !other.hasStaticShape() || other.getNumElements() != 1 ||
             other.getRank() > type.getRank())
-          return failure();
+          return rewriter.notifyMatchFailure(
+              node, "an operand is neither transposed for it alone nor one "
+                    "number");
       }
     }
     // A sum of a transposed tensor and a number: no transpose comes or goes.
     if (!permutation)
       return failure();
+    remarkDone(node.getLoc(), "dlc-sink-node-transposes")
+        << "runs in front of the transposition";
     NodeBuilder make(rewriter, node);
     Value result = make.make(
         node.getOpType(), operands, undo(type, permutation.asArrayRef()),

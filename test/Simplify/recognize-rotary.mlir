@@ -114,3 +114,67 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<1x2x3x4xf32>
   }
 }
+
+// -----
+
+// The halves one by one, of a batch and a length that only the run knows.
+// CHECK-LABEL: onnx.graph
+// CHECK: %[[TABLE:.*]] = onnx.node "Expand"(%cos, %{{.*}}) : (tensor<?x2xf32>, tensor<3xi64>) -> ({{.*}}tensor<?x?x2xf32>
+// CHECK: onnx.node "RotaryEmbedding"(%x, %[[TABLE]], %{{.*}}) : (tensor<?x2x?x4xf32>
+// CHECK-NOT: "Mul"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x2x?x4xf32> {dim_names = ["b", "", "n", ""]}, %cos "cos" : tensor<?x2xf32> {dim_names = ["n", ""]}, %sin "sin" : tensor<?x2xf32> {dim_names = ["n", ""]}) -> ("y") {
+    %h = onnx.initializer "h" = dense<[2, 2]> : tensor<2xi64>
+    %a, %b = onnx.node "Split"(%x, %h) {axis = 3 : i64} : (tensor<?x2x?x4xf32>, tensor<2xi64>) -> ("a" : tensor<?x2x?x2xf32>, "b" : tensor<?x2x?x2xf32>)
+    %ac = onnx.node "Mul"(%a, %cos) : (tensor<?x2x?x2xf32>, tensor<?x2xf32>) -> ("ac" : tensor<?x2x?x2xf32>)
+    %bs = onnx.node "Mul"(%b, %sin) : (tensor<?x2x?x2xf32>, tensor<?x2xf32>) -> ("bs" : tensor<?x2x?x2xf32>)
+    %l = onnx.node "Sub"(%ac, %bs) : (tensor<?x2x?x2xf32>, tensor<?x2x?x2xf32>) -> ("l" : tensor<?x2x?x2xf32>)
+    %bc = onnx.node "Mul"(%b, %cos) : (tensor<?x2x?x2xf32>, tensor<?x2xf32>) -> ("bc" : tensor<?x2x?x2xf32>)
+    %as = onnx.node "Mul"(%a, %sin) : (tensor<?x2x?x2xf32>, tensor<?x2xf32>) -> ("as" : tensor<?x2x?x2xf32>)
+    %r = onnx.node "Add"(%bc, %as) : (tensor<?x2x?x2xf32>, tensor<?x2x?x2xf32>) -> ("r" : tensor<?x2x?x2xf32>)
+    %y = onnx.node "Concat"(%l, %r) {axis = -1 : i64} : (tensor<?x2x?x2xf32>, tensor<?x2x?x2xf32>) -> ("y" : tensor<?x2x?x4xf32>)
+    onnx.return %y : tensor<?x2x?x4xf32>
+  }
+}
+
+// -----
+
+// A table that may be of one row.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Concat"
+// CHECK-NOT: "RotaryEmbedding"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x2x?x4xf32> {dim_names = ["b", "", "n", ""]}, %cos "cos" : tensor<?x2xf32>, %sin "sin" : tensor<?x2xf32>) -> ("y") {
+    %h = onnx.initializer "h" = dense<[2, 2]> : tensor<2xi64>
+    %a, %b = onnx.node "Split"(%x, %h) {axis = 3 : i64} : (tensor<?x2x?x4xf32>, tensor<2xi64>) -> ("a" : tensor<?x2x?x2xf32>, "b" : tensor<?x2x?x2xf32>)
+    %ac = onnx.node "Mul"(%a, %cos) : (tensor<?x2x?x2xf32>, tensor<?x2xf32>) -> ("ac" : tensor<?x2x?x2xf32>)
+    %bs = onnx.node "Mul"(%b, %sin) : (tensor<?x2x?x2xf32>, tensor<?x2xf32>) -> ("bs" : tensor<?x2x?x2xf32>)
+    %l = onnx.node "Sub"(%ac, %bs) : (tensor<?x2x?x2xf32>, tensor<?x2x?x2xf32>) -> ("l" : tensor<?x2x?x2xf32>)
+    %bc = onnx.node "Mul"(%b, %cos) : (tensor<?x2x?x2xf32>, tensor<?x2xf32>) -> ("bc" : tensor<?x2x?x2xf32>)
+    %as = onnx.node "Mul"(%a, %sin) : (tensor<?x2x?x2xf32>, tensor<?x2xf32>) -> ("as" : tensor<?x2x?x2xf32>)
+    %r = onnx.node "Add"(%bc, %as) : (tensor<?x2x?x2xf32>, tensor<?x2x?x2xf32>) -> ("r" : tensor<?x2x?x2xf32>)
+    %y = onnx.node "Concat"(%l, %r) {axis = -1 : i64} : (tensor<?x2x?x2xf32>, tensor<?x2x?x2xf32>) -> ("y" : tensor<?x2x?x4xf32>)
+    onnx.return %y : tensor<?x2x?x4xf32>
+  }
+}
+
+// -----
+
+// The operator has no float64.
+// CHECK-LABEL: onnx.graph
+// CHECK: "Concat"
+// CHECK-NOT: "RotaryEmbedding"
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%x "x" : tensor<?x2x?x4xf64> {dim_names = ["b", "", "n", ""]}, %cos "cos" : tensor<?x2xf64> {dim_names = ["n", ""]}, %sin "sin" : tensor<?x2xf64> {dim_names = ["n", ""]}) -> ("y") {
+    %h = onnx.initializer "h" = dense<[2, 2]> : tensor<2xi64>
+    %a, %b = onnx.node "Split"(%x, %h) {axis = 3 : i64} : (tensor<?x2x?x4xf64>, tensor<2xi64>) -> ("a" : tensor<?x2x?x2xf64>, "b" : tensor<?x2x?x2xf64>)
+    %ac = onnx.node "Mul"(%a, %cos) : (tensor<?x2x?x2xf64>, tensor<?x2xf64>) -> ("ac" : tensor<?x2x?x2xf64>)
+    %bs = onnx.node "Mul"(%b, %sin) : (tensor<?x2x?x2xf64>, tensor<?x2xf64>) -> ("bs" : tensor<?x2x?x2xf64>)
+    %l = onnx.node "Sub"(%ac, %bs) : (tensor<?x2x?x2xf64>, tensor<?x2x?x2xf64>) -> ("l" : tensor<?x2x?x2xf64>)
+    %bc = onnx.node "Mul"(%b, %cos) : (tensor<?x2x?x2xf64>, tensor<?x2xf64>) -> ("bc" : tensor<?x2x?x2xf64>)
+    %as = onnx.node "Mul"(%a, %sin) : (tensor<?x2x?x2xf64>, tensor<?x2xf64>) -> ("as" : tensor<?x2x?x2xf64>)
+    %r = onnx.node "Add"(%bc, %as) : (tensor<?x2x?x2xf64>, tensor<?x2x?x2xf64>) -> ("r" : tensor<?x2x?x2xf64>)
+    %y = onnx.node "Concat"(%l, %r) {axis = -1 : i64} : (tensor<?x2x?x2xf64>, tensor<?x2x?x2xf64>) -> ("y" : tensor<?x2x?x4xf64>)
+    onnx.return %y : tensor<?x2x?x4xf64>
+  }
+}

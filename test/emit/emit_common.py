@@ -35,6 +35,15 @@ def run(*arguments):
     return done.returncode, done.stderr
 
 
+def run_remarks(model, passes, folder, *flags):
+    """The remarks of these passes, without the file's name."""
+    path = pathlib.Path(folder, "in.onnx")
+    onnx.save(model, path)
+    status, err = run(path, "--emit=onnx", "-o", pathlib.Path(folder, "out.onnx"), f"--remarks={passes}$", *flags)
+    assert status == 0, err
+    return [line.removeprefix("in.onnx: ") for line in err.splitlines()]
+
+
 def count(model):
     """The operators of all nodes."""
     return Counter(node.op_type for node in model.graph.node)

@@ -19,11 +19,11 @@ TOLERANCE = 2e-5
 UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
 
 
-def make_model(n, c, h, w, o, window, pads, residual=False):
+def make_model(n, c, h, w, o, window, pads, residual=False, strides=(1, 1)):
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((o, c, *window)) / np.sqrt(c * np.prod(window))
     bias = rng.standard_normal(o)
-    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["y"], pads=pads)]
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["y"], pads=pads, strides=strides)]
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [n, c, h, w])]
     if residual:
         nodes += [
@@ -105,6 +105,32 @@ def test_dynamic_batch():
             check(result, convolve(x, initializers, (1, 1, 1, 1)))
         else:
             assert result.shape == (0, 18, 10, 9)
+
+
+@pytest.mark.parametrize(
+    "sizes, window, pads, stride, is_gathered",
+    [
+        ((1, 3, 32, 40, 16), (7, 7), (3, 3, 3, 3), 2, True),
+        ((2, 3, 16, 14, 9), (5, 6), (2, 2, 2, 3), 2, True),
+        ((1, 5, 12, 12, 7), (5, 5), (0, 0, 0, 0), 2, True),
+        ((1, 3, 24, 36, 10), (11, 11), (2, 5, 5, 2), 4, True),
+        ((1, 1, 27, 18, 4), (9, 8), (1, 0, 1, 1), 3, True),
+        ((1, 3, 16, 16, 8), (6, 6), (2, 2, 2, 2), 2, True),
+        (("n", 3, 16, 16, 8), (7, 7), (3, 3, 3, 3), 2, True),
+        ((1, 3, 15, 16, 8), (7, 7), (3, 3, 3, 3), 2, False),
+        ((1, 3, 16, 16, 8), (3, 3), (1, 1, 1, 1), 2, False),
+        ((1, 3, 16, 16, 8), (4, 4), (1, 1, 1, 1), 2, False),
+    ],
+)
+@pytest.mark.parametrize("form", ["auto", "winograd", "direct"])
+def test_strides(sizes, window, pads, stride, is_gathered, form):
+    """Squares in the channels leave no strides, so that the form is possible."""
+    model, initializers = make_model(*sizes, window, pads, strides=(stride, stride))
+    compiled = dlc.compile(model, conv=form, remarks="space-to-depth")
+    assert ("takes squares" in str(compiled.diagnostics)) == (is_gathered and form != "direct")
+    shape = [2 if size == "n" else size for size in sizes[:4]]
+    x = np.random.default_rng(5).standard_normal(shape).astype("float32")
+    check(compiled.run({"x": x})["y"], convolve(x, initializers, pads)[:, :, ::stride, ::stride])
 
 
 def test_dynamic_sizes_stay_direct():

@@ -90,6 +90,7 @@ def test_a_phase_of_ones_own(model):
 def test_wrong_pipelines(model):
     for flags, expected in [
         (["--pass-pipeline=graph:nobody"], "'nobody' does not refer to a registered pass"),
+        (["--pass-pipeline=nope:cse"], "expected one of the phases 'simplify', 'import', 'graph', 'tensor', 'buffer', 'llvm' for --pass-pipeline, found 'nope'"),
         (["--pass-pipeline=nobody"], "'nobody' does not refer to a registered pass"),
         (["--pass-pipeline=obj:cse"], "expected a phase behind 'onnx', up to 'llvm'"),
         (["--pass-pipeline=tensor:cse", "--to=graph"], "up to 'graph', for --pass-pipeline, found 'tensor'"),
@@ -252,6 +253,8 @@ def test_graph_of_each_phase(model, tmp_path):
         assert f'label="{expected}\\n' in text and "subgraph cluster_" in text
         assert '"1x16x16x8"' in text
     # The default, and that of a shorter way.
+    run(model, "--dump-graph=./a:b.dot", "-o", tmp_path / "x.o", cwd=tmp_path)
+    assert (tmp_path / "a:b.dot").exists()
     assert run(model, f"--dump-graph={tmp_path}/d.dot", "-o", tmp_path / "x.o")[0] == 0
     assert (tmp_path / "d.dot").read_text() == (tmp_path / "graph.dot").read_text()
     run(model, f"--dump-graph={tmp_path}/d.dot", "--to=import", "-o", os.devnull)
@@ -280,6 +283,9 @@ def test_wrong_graphs(model, tmp_path):
         (["--dump-graph="], "expected a file .svg or .dot"),
         (["--dump-graph=llvm:g.svg"], "expected a phase from 'onnx' to 'tensor' for --dump-graph"),
         (["--dump-graph=tensor:g.svg", "--to=graph"], "to 'graph' for --dump-graph, found 'tensor'"),
+        (["--dump-graph=nope:g.svg"],
+         "expected one of the phases 'onnx', 'simplify', 'import', 'graph', 'tensor' for --dump-graph, found 'nope'"),
+        (["--dump-graph=nope:g.svg", "--to=simplify"], "phases 'onnx', 'simplify' for --dump-graph"),
         (["--dump-graph=nowhere/g.svg"], "cannot write 'nowhere/g.svg'"),
     ]:  # fmt: skip
         check_refused(expected, model, *flags, cwd=tmp_path)
@@ -302,3 +308,43 @@ def test_a_graph_of_many_nodes(tmp_path):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=9), path)
     assert run(path, f"--dump-graph={tmp_path}/g.svg", "--to=onnx", "-o", os.devnull)[0] == 0
     assert len(boxes_of(xml.parse(tmp_path / "g.svg").getroot())) == 1202
+
+
+def test_a_tensor_of_many_users(tmp_path):
+    """One line of a tensor passes by, wherever it is used; shapes are beside all boxes, not on them."""
+    node, value = helper.make_node, helper.make_tensor_value_info
+    nodes, seen = [], ["x"]
+    for i in range(24):
+        nodes += [node("Concat", seen, [f"c{i}"], name=f"/b{i}/join", axis=1),
+                  node("ReduceMean", [f"c{i}"], [f"m{i}"], name=f"/b{i}/a_mean_of_a_long_name"),
+                  node("Relu", [f"c{i}"], [f"r{i}"], name=f"/b{i}/r"),
+                  node("Add", [f"m{i}", f"r{i}"], [f"a{i}"], name=f"/b{i}/add")]  # fmt: skip
+        seen = seen + [f"a{i}"]
+    graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, [1, 8, 14, 14])],
+                              [value(seen[-1], TensorProto.FLOAT, None)])  # fmt: skip
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+    assert run(path, f"--dump-graph=onnx:{tmp_path}/g.svg", "--to=onnx", "-o", os.devnull)[0] == 0
+    root = xml.parse(tmp_path / "g.svg").getroot()
+    # 300 edges from 25 tensors.
+    assert float(root.get("width")) < 900
+    rects = boxes_of(root).values()
+    labels = [text for text in root.iter(f"{SVG}text") if text.get("class") == "shape"]
+    assert len(labels) == 4 * 24 + 1
+    for label in labels:
+        x, y = float(label.get("x")), float(label.get("y"))
+        for r in rects:
+            assert x > r["x"] + r["width"] or x + 5 * len(label.text) < r["x"] or y - 7 > r["y"] + r["height"] or y < r["y"]
+
+
+def test_equal_operands_are_one_line(tmp_path):
+    node, value = helper.make_node, helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node("BatchNormalization", ["x", *"sbmv"], ["y"], name="n")], "g",
+        [value("x", TensorProto.FLOAT, [1, 8, 4])], [value("y", TensorProto.FLOAT, [1, 8, 4])],
+        [helper.make_tensor(c, TensorProto.FLOAT, [8], [1.0] * 8) for c in "sbmv"],
+    )  # fmt: skip
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+    assert run(path, f"--dump-graph=onnx:{tmp_path}/g.svg", "--to=onnx", "-o", os.devnull)[0] == 0
+    assert ("BatchNormalization", "n", "const 8, 4 times") in boxes_of(xml.parse(tmp_path / "g.svg").getroot())

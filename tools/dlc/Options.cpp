@@ -172,8 +172,8 @@ cl::opt<bool>
                  cl::cat(generalCategory));
 cl::opt<std::string> tool::dumpGraph(
     "dump-graph",
-    cl::desc("Draw the model behind a phase (onnx, import, graph (default), "
-             "tensor), as .svg or .dot"),
+    cl::desc("Draw the model behind a phase (onnx, simplify, import, "
+             "graph (default), tensor), as .svg or .dot"),
     cl::value_desc("[phase:]file"), cl::cat(generalCategory));
 static cl::list<std::string>
     disabledPasses("disable-pass",
@@ -396,11 +396,27 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   return options;
 }
 
+/// The phases from one to another one, for a message.
+static std::string listPhases(Phase from, Phase to) {
+  std::string known;
+  for (int i = int(from); i <= int(to); ++i)
+    known +=
+        ((known.empty() ? "'" : ", '") + getPhaseName(Phase(i)) + "'").str();
+  return known;
+}
+
 bool tool::applyPassPipeline(CompileOptions &options, Phase from, Phase to) {
   for (StringRef text : passPipelines) {
     auto [name, pipeline] = text.split(':');
     std::optional<Phase> phase = parsePhase(name);
     bool isOne = phase && text.contains(':');
+    if (!phase && text.contains(':') &&
+        name.find_first_of("({,= ") == StringRef::npos) {
+      fail("expected one of the phases " +
+           listPhases(Phase(int(from) + 1), std::min(to, Phase::Llvm)) +
+           " for --pass-pipeline, found '" + name + "'");
+      return false;
+    }
     if (isOne && (*phase <= from || *phase > std::min(to, Phase::Llvm))) {
       fail("expected a phase behind '" + getPhaseName(from) + "', up to '" +
            getPhaseName(std::min(to, Phase::Llvm)) +
@@ -435,6 +451,12 @@ bool tool::getGraphDump(std::optional<GraphDump> &dump, Phase from, Phase to) {
   if (std::optional<Phase> phase = parsePhase(name); phase && !rest.empty()) {
     dump->phase = *phase;
     path = rest;
+  } else if (!rest.empty() && name.find_first_of("./") == StringRef::npos) {
+    fail("expected one of the phases " +
+         listPhases(from, std::min(to, Phase::Tensor)) +
+         " for --dump-graph, found '" + name + "'; a file of that name is './" +
+         path + "'");
+    return false;
   } else {
     // What --to leaves of it.
     dump->phase = std::max(from, std::min(to, Phase::Graph));
