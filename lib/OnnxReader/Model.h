@@ -110,6 +110,9 @@ mlir::LogicalResult convertToNewest(Model &model);
 mlir::LogicalResult rewriteLegacy(const Model &model, pb::ModelProto &proto,
                                   int opset);
 void fixConverted(Model &model);
+/// Rewrites each Scan of operator set 8, in nodes that are now of `opset`.
+void fixBatchedScan(google::protobuf::RepeatedPtrField<pb::NodeProto> &nodes,
+                    int opset);
 /// The types of all values of a graph and its subgraphs, by name.
 void collectTypes(const pb::GraphProto &graph,
                   llvm::StringMap<pb::TypeProto> &types);

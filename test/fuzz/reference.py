@@ -22,6 +22,7 @@ WRONG_IN_EVALUATOR = {
     "LSTM": "as RNN",
     "StringNormalizer": "drops empty strings",
     "Erf": "computes in float32",
+    "Gelu": "as Erf",
     "LRN": "takes the number of images for that of channels",
 }
 
