@@ -113,6 +113,8 @@ void fixConverted(Model &model);
 /// Rewrites each Scan of operator set 8, in nodes that are now of `opset`.
 void fixBatchedScan(google::protobuf::RepeatedPtrField<pb::NodeProto> &nodes,
                     int opset);
+/// Writes each Gradient as the nodes that compute it; types are known.
+mlir::LogicalResult expandGradients(Model &model, bool overridden);
 /// The types of all values of a graph and its subgraphs, by name.
 void collectTypes(const pb::GraphProto &graph,
                   llvm::StringMap<pb::TypeProto> &types);
