@@ -34,8 +34,9 @@ tryConvert(const pb::ModelProto &proto, int target, std::string &reason) {
     DefaultVersionConverter converter;
     // ONNX has no adapters for the second half of these, and asks for static
     // shapes for the first; rewriteLegacy has left nothing to adapt.
-    for (const char *op : {"Add", "Sub", "Mul", "Div", "Pow", "Gemm", "And",
-                           "Or", "Xor", "Equal", "Greater", "Less"})
+    for (const char *op :
+         {"Add", "Sub", "Mul", "Div", "Pow", "Gemm", "And", "Or", "Xor",
+          "Equal", "Greater", "Less", "RNN", "GRU", "LSTM"})
       converter.registerAdapter(std::make_unique<CompatibleAdapter>(
           op, pb::OpSetID(6), pb::OpSetID(7)));
     // fixBatchedScan adapts it afterwards.

@@ -87,8 +87,6 @@ def measure(passing: set[str]) -> dict[tuple[str, str], State]:
 
 
 def state_of(domain: str, name: str, history: list[defs.OpSchema], supported: set[str]) -> str:
-    if history[-1].deprecated:
-        return "older sets only: raised"
     if f"{DOMAINS[domain]}.{name}" in supported:
         return "lowered"
     if (domain, name) in REWRITTEN:
@@ -115,9 +113,7 @@ def write_page(supported: set[str], passing: set[str]) -> str:
         "here and compares it with ONNX Runtime, or ONNX's evaluator, on the unconverted file. *Types* are those of the tensors in the tests that",
         "pass, *tests* how many of the package's tests that have the operator pass (`test/conformance`).",
         "",
-        "Versions that neither of the two can run: "
-        + ", ".join(f"{name} {v}" for name, v in sorted(test_versions.WITHOUT_REFERENCE))
-        + ". Not compared: "
+        "Not compared: "
         + ", ".join(f"{name} ({why})" for name, why in sorted(test_versions.UNCHECKED.items()))
         + ".",
     ]
