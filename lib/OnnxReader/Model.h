@@ -55,6 +55,7 @@ struct Model {
   int64_t originalOpset = 0;
   int64_t originalIrVersion = 0;
   std::vector<std::string> notes;
+  llvm::StringMap<std::pair<int64_t, int64_t>> dimBounds;
   mlir::MLIRContext *context = nullptr;
 
   mlir::Location fileLoc() const;
