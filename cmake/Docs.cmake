@@ -2,7 +2,8 @@
 # --install` lays beside the written ones.
 #   Dialect.md         the operations of dlc, from dialects/**/*.td
 #   Passes.md          the passes of each phase, from passes/*/Passes.td
-#   OnnxOperators.md   the ONNX operators that can be compiled
+#   OnnxOperators.md   every ONNX operator, and what tests say of it (names only,
+#                      without the environment of scripts/setup)
 
 set(docs ${PROJECT_BINARY_DIR}/docs)
 set(doc_parts ${PROJECT_BINARY_DIR}/CMakeFiles/docs)
@@ -48,7 +49,17 @@ add_custom_command(
   COMMAND ${CMAKE_COMMAND} -E make_directory ${doc_parts}
   COMMAND dlc-tool --print-supported-ops > ${doc_parts}/operators.txt
   DEPENDS dlc-tool VERBATIM)
-dlc_doc_page(OnnxOperators ${doc_parts}/operators.txt)
+set(doc_python ${PROJECT_BINARY_DIR}/venv/bin/python)
+set(conformance ${PROJECT_SOURCE_DIR}/test/conformance)
+if(EXISTS ${doc_python})
+  add_custom_command(
+    OUTPUT ${docs}/OnnxOperators.md
+    COMMAND ${CMAKE_COMMAND} -E env PYTHONPATH=${PROJECT_SOURCE_DIR}/python ${doc_python} -W ignore
+            ${conformance}/operators.py ${doc_parts}/operators.txt ${docs}/OnnxOperators.md
+    DEPENDS ${doc_parts}/operators.txt ${conformance}/operators.py ${conformance}/passing.txt VERBATIM)
+else()
+  dlc_doc_page(OnnxOperators ${doc_parts}/operators.txt)
+endif()
 
 add_custom_target(docs ALL DEPENDS ${docs}/Dialect.md ${docs}/Passes.md
                                ${docs}/OnnxOperators.md)

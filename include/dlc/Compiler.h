@@ -64,6 +64,9 @@ struct CompileOptions {
   /// Shapes of inputs by name (-1 is dynamic), sizes of named dimensions.
   llvm::StringMap<llvm::SmallVector<int64_t>> shapes;
   llvm::StringMap<int64_t> dims;
+  /// The least and the largest size of named dimensions that stay dynamic; a
+  /// run refuses others.
+  llvm::StringMap<std::pair<int64_t, int64_t>> dimBounds;
   /// The operator set of the ONNX file that is written; 0: an object is.
   int64_t opset = 0;
   /// 0 to 3.

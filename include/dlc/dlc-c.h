@@ -38,8 +38,8 @@ enum dlc_severity {
   DLC_SEVERITY_REMARK = 3
 };
 
-/* The shape of an input, or the size of a named dimension (rank 1, one size).
- * -1 is a dynamic size. */
+/* The shape of an input, the size of a named dimension (rank 1, one size), or
+ * its bounds (rank 2: the least and the largest size). -1 is a dynamic size. */
 typedef struct dlc_named_sizes {
   const char *name;
   const int64_t *sizes;

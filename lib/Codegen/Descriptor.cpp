@@ -329,21 +329,22 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   Tables tables(module, model);
   SmallVector<int32_t> inputFields, dimFields, dimSame, outputFields;
   fieldOffsets(tables, model, inputFields, dimFields, dimSame, outputFields);
-  SmallVector<int64_t> dimMax;
+  SmallVector<int64_t> dimMin, dimMax;
   unsigned outputDims = 0;
-  for (const TensorInterface &tensor : model.inputs)
+  for (const TensorInterface &tensor : model.inputs) {
+    append_range(dimMin, tensor.dimMin);
     append_range(dimMax, tensor.dimMax);
+  }
   for (const TensorInterface &tensor : model.outputs)
     outputDims += tensor.dims.size();
-  bool bounded = any_of(dimMax, [](int64_t max) { return max >= 0; });
+  auto isBound = [](int64_t bound) { return bound >= 0; };
 
   // The tables point to each other: declare both, then fill them.
   PointerType *ptr = tables.pointer;
-  StructType *descType = StructType::get(
-      tables.context,
-      {ptr, ptr, ptr,        ptr,        ptr,        ptr,        ptr, ptr,
-       ptr, ptr, ptr,        ptr,        ptr,        ptr,        ptr, ptr,
-       ptr, ptr, tables.i32, tables.i32, tables.i32, tables.i32, ptr, ptr});
+  SmallVector<Type *> members(19, ptr);
+  members.append(4, tables.i32);
+  members.append(2, ptr);
+  StructType *descType = StructType::get(tables.context, members);
   auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
                                   GlobalValue::InternalLinkage, nullptr,
                                   model.symbol("desc"));
@@ -431,7 +432,10 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
        tables.ints<int32_t>("input_fields", inputFields),
        tables.ints<int32_t>("dim_fields", dimFields),
        tables.ints<int32_t>("dim_same", dimSame),
-       bounded ? tables.ints<int64_t>("dim_max", dimMax) : tables.null,
+       any_of(dimMin, isBound) ? tables.ints<int64_t>("dim_min", dimMin)
+                               : tables.null,
+       any_of(dimMax, isBound) ? tables.ints<int64_t>("dim_max", dimMax)
+                               : tables.null,
        tables.ints<int32_t>("output_fields", outputFields),
        state[0],
        state[1],

@@ -173,6 +173,8 @@ static std::string comment(const ModelInterface &model,
     std::string text = formatv("dimension {0} of {1}", field.dim, tensor.cName);
     if (!name.empty() && name != field.cName)
       text += " \"" + name + "\"";
+    if (tensor.dimMin[field.dim] > 0)
+      text += formatv(", at least {0}", tensor.dimMin[field.dim]);
     if (tensor.dimMax[field.dim] >= 0)
       text += formatv(", at most {0}", tensor.dimMax[field.dim]);
     return text;

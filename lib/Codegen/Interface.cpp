@@ -127,9 +127,11 @@ static FailureOr<TensorInterface> readTensor(ModuleOp module, StringRef list,
   if (kind)
     return result;
   auto names = dict.getAs<ArrayAttr>("dims");
+  auto least = dict.getAs<DenseI64ArrayAttr>("min_dims");
   auto bounds = dict.getAs<DenseI64ArrayAttr>("max_dims");
   unsigned rank = tensor.getRank();
   if ((names && names.size() != rank) ||
+      (least && least.size() != int64_t(rank)) ||
       (bounds && bounds.size() != int64_t(rank)))
     return fail() << "expected one name and one bound for each of " << rank
                   << " dimensions";
@@ -138,6 +140,7 @@ static FailureOr<TensorInterface> readTensor(ModuleOp module, StringRef list,
     auto dimName = names ? dyn_cast<StringAttr>(names[d]) : StringAttr();
     result.dims.push_back(dynamic ? -1 : tensor.getDimSize(d));
     result.dimNames.push_back(dynamic && dimName ? dimName.str() : "");
+    result.dimMin.push_back(dynamic && least ? least[d] : -1);
     result.dimMax.push_back(dynamic && bounds ? bounds[d] : -1);
   }
   return result;

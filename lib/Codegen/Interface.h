@@ -18,7 +18,8 @@ struct TensorInterface {
   int32_t dtype = 0;                 ///< enum dlc_dtype, with what it is of
   std::vector<int64_t> dims;         ///< -1: dynamic
   std::vector<std::string> dimNames; ///< "" where there is none
-  std::vector<int64_t> dimMax;       ///< -1: no bound
+  std::vector<int64_t> dimMin;       ///< -1: no bound
+  std::vector<int64_t> dimMax;       ///< the same
 
   bool isDynamic() const;
   bool isTensor() const;

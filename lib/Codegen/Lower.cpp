@@ -94,8 +94,10 @@ readBitcode(StringRef bytes, StringRef name, llvm::LLVMContext &context) {
     // The model's code has builtins; without this nothing could be inlined.
     function.removeFnAttr("no-builtins");
     function.removeFnAttr("tune-cpu");
-    if (!function.isDeclaration())
-      function.setDoesNotThrow();
+    if (function.isDeclaration())
+      continue;
+    function.setDoesNotThrow();
+    function.addFnAttr(kRuntimeAttr);
   }
   return module;
 }

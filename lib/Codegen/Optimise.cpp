@@ -8,6 +8,7 @@
 #include "llvm/IR/PassTimingInfo.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/IPO/GlobalDCE.h"
 
 using llvm::StringRef;
 
@@ -20,14 +21,15 @@ static constexpr llvm::StringLiteral kLoopPasses[] = {
     "LoopLoadEliminationPass", "SLPVectorizerPass",      "VectorCombinePass",
 };
 
-/// True if what a pass is about to run on is a kernel of vector code.
-static bool isVectorCode(const llvm::Any &ir) {
+/// True if what a pass is about to run on is a function, or a part of one, that
+/// has the attribute.
+static bool isOf(const llvm::Any &ir, StringRef attribute) {
   const llvm::Function *function = nullptr;
   if (auto *found = llvm::any_cast<const llvm::Function *>(&ir))
     function = *found;
   else if (auto *loop = llvm::any_cast<const llvm::Loop *>(&ir))
     function = (*loop)->getHeader()->getParent();
-  return function && function->hasFnAttribute(dlc::kVectorCodeAttr);
+  return function && function->hasFnAttribute(attribute);
 }
 
 void dlc::optimise(llvm::Module &module, llvm::TargetMachine &machine,
@@ -42,10 +44,13 @@ void dlc::optimise(llvm::Module &module, llvm::TargetMachine &machine,
   llvm::PassInstrumentationCallbacks callbacks;
   llvm::TimePassesHandler times(llvm::TimePassesIsEnabled);
   times.registerCallbacks(callbacks);
-  callbacks.registerShouldRunOptionalPassCallback(
-      [](StringRef pass, llvm::Any ir) {
-        return !llvm::is_contained(kLoopPasses, pass) || !isVectorCode(ir);
-      });
+  callbacks.registerShouldRunOptionalPassCallback([&](StringRef pass,
+                                                      llvm::Any ir) {
+    // The runtime was optimised when dlc was built.
+    if (level < 2 && isOf(ir, kRuntimeAttr))
+      return false;
+    return !llvm::is_contained(kLoopPasses, pass) || !isOf(ir, kVectorCodeAttr);
+  });
   llvm::PassBuilder builder(&machine, tuning, std::nullopt, &callbacks);
   functions.registerPass([&] {
     return llvm::TargetLibraryAnalysis(
@@ -59,8 +64,11 @@ void dlc::optimise(llvm::Module &module, llvm::TargetMachine &machine,
   static const llvm::OptimizationLevel levels[] = {
       llvm::OptimizationLevel::O0, llvm::OptimizationLevel::O1,
       llvm::OptimizationLevel::O2, llvm::OptimizationLevel::O3};
-  llvm::ModulePassManager passes =
-      level == 0 ? builder.buildO0DefaultPipeline(levels[0])
-                 : builder.buildPerModuleDefaultPipeline(levels[level]);
+  llvm::ModulePassManager passes;
+  // Most of the runtime is not called: nothing need be optimised there.
+  passes.addPass(llvm::GlobalDCEPass());
+  passes.addPass(level == 0
+                     ? builder.buildO0DefaultPipeline(levels[0])
+                     : builder.buildPerModuleDefaultPipeline(levels[level]));
   passes.run(module, modules);
 }

@@ -121,16 +121,23 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
                                    SmallVector<int64_t>(sizes);
                              }))
     return wrong;
-  bool areScalars = true;
+  bool areSizes = true;
   if (auto wrong = readSizes(given.dims, given.num_dims, "dimension",
                              [&](StringRef name, ArrayRef<int64_t> sizes) {
-                               areScalars &= sizes.size() == 1 && sizes[0] >= 0;
-                               if (areScalars)
+                               bool isOne = sizes.size() == 1 && sizes[0] >= 0;
+                               bool isRange = sizes.size() == 2 &&
+                                              sizes[0] >= 0 &&
+                                              sizes[0] <= sizes[1];
+                               areSizes &= isOne || isRange;
+                               if (isOne)
                                  options.dims[name] = sizes[0];
+                               if (isRange)
+                                 options.dimBounds[name] = {sizes[0], sizes[1]};
                              }))
     return wrong;
-  if (!areScalars)
-    return "expected one size of at least 0 for each dimension";
+  if (!areSizes)
+    return "expected one size of at least 0 for each dimension, or the least "
+           "and the largest one";
   for (StringRef pass :
        ArrayRef(given.disabled_passes, given.num_disabled_passes))
     options.disabledPasses.push_back(pass.str());

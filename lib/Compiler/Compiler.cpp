@@ -113,6 +113,7 @@ toReadOptions(const CompileOptions &options, ReadMode mode,
   ReadOptions read;
   read.shapes = options.shapes;
   read.dims = options.dims;
+  read.dimBounds = options.dimBounds;
   read.raise = mode == ReadMode::Raised || mode == ReadMode::Newest;
   read.inferTypes = mode == ReadMode::Typed;
   if (mode == ReadMode::Newest)

@@ -172,6 +172,14 @@ NamedAttrList ModuleBuilder::moduleAttributes() {
   if (model.raised && model.originalIrVersion)
     list.set("onnx.original_ir_version",
              builder.getI64IntegerAttr(model.originalIrVersion));
+  SmallVector<NamedAttribute> bounds;
+  for (const auto &entry : model.dimBounds) {
+    int64_t range[] = {entry.getValue().first, entry.getValue().second};
+    bounds.push_back(builder.getNamedAttr(entry.getKey(),
+                                          builder.getDenseI64ArrayAttr(range)));
+  }
+  if (!bounds.empty())
+    list.set(dlc::kDimBoundsAttr, builder.getDictionaryAttr(bounds));
   if (!model.notes.empty()) {
     SmallVector<StringRef> notes(model.notes.begin(), model.notes.end());
     list.set("onnx.raise_notes", builder.getStrArrayAttr(notes));

@@ -34,10 +34,14 @@ tryConvert(const pb::ModelProto &proto, int target, std::string &reason) {
     DefaultVersionConverter converter;
     // ONNX has no adapters for the second half of these, and asks for static
     // shapes for the first; rewriteLegacy has left nothing to adapt.
-    for (const char *op : {"Add", "Sub", "Mul", "Div", "Pow", "Gemm", "And",
-                           "Or", "Xor", "Equal", "Greater", "Less"})
+    for (const char *op :
+         {"Add", "Sub", "Mul", "Div", "Pow", "Gemm", "And", "Or", "Xor",
+          "Equal", "Greater", "Less", "RNN", "GRU", "LSTM"})
       converter.registerAdapter(std::make_unique<CompatibleAdapter>(
           op, pb::OpSetID(6), pb::OpSetID(7)));
+    // fixBatchedScan adapts it afterwards.
+    converter.registerAdapter(std::make_unique<CompatibleAdapter>(
+        "Scan", pb::OpSetID(8), pb::OpSetID(9)));
     return converter.convert_version(proto, pb::OpSetID(initial),
                                      pb::OpSetID(target));
   } catch (const std::exception &e) {
@@ -106,17 +110,6 @@ static void fixFloatConstants(Nodes &nodes) {
     result.Add()->Swap(&node);
   }
   nodes.Swap(&result);
-}
-
-/// Whether a graph has the Scan of operator set 8, with its batch dimension.
-static bool hasScan(const Nodes &nodes) {
-  return llvm::any_of(nodes, [](const pb::NodeProto &node) {
-    return (node.domain().empty() && node.op_type() == "Scan") ||
-           llvm::any_of(
-               node.attribute(), [](const pb::AttributeProto &attribute) {
-                 return attribute.has_g() && hasScan(attribute.g().node());
-               });
-  });
 }
 
 /// Up to operator set 12 Hardmax worked on its input flattened to a matrix;
@@ -272,11 +265,6 @@ LogicalResult dlc::reader::convertToNewest(Model &model) {
   if (!import || import->version() >= newest)
     return success();
   int oldest = int(import->version());
-  if (oldest == 8 && hasScan(proto.graph().node())) {
-    model.notes.push_back("stays at operator set 8: ONNX's converter does not "
-                          "know the batch dimension of Scan-8");
-    return success();
-  }
 
   pb::ModelProto copy = proto;
   copy.clear_functions();
@@ -318,6 +306,8 @@ LogicalResult dlc::reader::convertToNewest(Model &model) {
     fixResize(*converted.mutable_node());
   if (oldest < 11 && defaultImport(*best)->version() >= kCastLikeOpset)
     fixFloatConstants(*converted.mutable_node());
+  if (oldest == 8)
+    fixBatchedScan(*converted.mutable_node(), defaultImport(*best)->version());
 
   // Take the nodes, and what the converter added; the rest stays.
   pb::GraphProto &mine = *proto.mutable_graph();

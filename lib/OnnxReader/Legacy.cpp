@@ -37,6 +37,17 @@ static bool hadBroadcastAxis(StringRef op) {
       .Default(false);
 }
 
+static bool isRecurrent(StringRef op) {
+  return op == "RNN" || op == "GRU" || op == "LSTM";
+}
+
+/// The mode bilinear is called linear since operator set 7.
+static void rewriteUpsample(pb::NodeProto &node) {
+  for (pb::AttributeProto &attribute : *node.mutable_attribute())
+    if (attribute.name() == "mode" && attribute.s() == "bilinear")
+      attribute.set_s("linear");
+}
+
 namespace {
 class Rewriter {
 public:
@@ -189,6 +200,11 @@ void Rewriter::rewrite(Nodes &nodes) {
         removeAttribute(node, "broadcast");
       else if (opset < 7 && hadBroadcastAxis(node.op_type()))
         rewriteBroadcast(node, before);
+      else if (opset < 7 && isRecurrent(node.op_type()))
+        // Since then outputs are left out by having no name.
+        removeAttribute(node, "output_sequence");
+      else if (opset < 7 && node.op_type() == "Upsample")
+        rewriteUpsample(node);
       else if (opset >= 5 && opset < 9 &&
                node.op_type() == "BatchNormalization")
         rewriteBatchNormalization(node, before, after);

@@ -55,6 +55,7 @@ struct Model {
   int64_t originalOpset = 0;
   int64_t originalIrVersion = 0;
   std::vector<std::string> notes;
+  llvm::StringMap<std::pair<int64_t, int64_t>> dimBounds;
   mlir::MLIRContext *context = nullptr;
 
   mlir::Location fileLoc() const;
@@ -110,6 +111,11 @@ mlir::LogicalResult convertToNewest(Model &model);
 mlir::LogicalResult rewriteLegacy(const Model &model, pb::ModelProto &proto,
                                   int opset);
 void fixConverted(Model &model);
+/// Rewrites each Scan of operator set 8, in nodes that are now of `opset`.
+void fixBatchedScan(google::protobuf::RepeatedPtrField<pb::NodeProto> &nodes,
+                    int opset);
+/// Writes each Gradient as the nodes that compute it; types are known.
+mlir::LogicalResult expandGradients(Model &model, bool overridden);
 /// The types of all values of a graph and its subgraphs, by name.
 void collectTypes(const pb::GraphProto &graph,
                   llvm::StringMap<pb::TypeProto> &types);

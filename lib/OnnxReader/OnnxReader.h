@@ -18,6 +18,10 @@
 
 namespace dlc {
 
+/// The attribute of a module with the bounds of its named dimensions:
+/// `{seq = array<i64: 1, 512>}`.
+inline constexpr llvm::StringLiteral kDimBoundsAttr = "onnx.dim_bounds";
+
 /// How a model is read.
 struct ReadOptions {
   /// Shapes of graph inputs, as `--shape=name:1x3x?x?` gives them; -1 is
@@ -25,6 +29,8 @@ struct ReadOptions {
   llvm::StringMap<llvm::SmallVector<int64_t>> shapes;
   /// Values of named dimensions, as `--dim=batch=1` gives them.
   llvm::StringMap<int64_t> dims;
+  /// Bounds of named dimensions, as `--dim=seq=1..512` gives them.
+  llvm::StringMap<std::pair<int64_t, int64_t>> dimBounds;
   /// Raise for the import: check with ONNX's checker, inline model-local
   /// functions, convert to the newest operator set, expand function bodies of
   /// operators that `hasRow` rejects, infer types. Otherwise the file as it is.

@@ -113,6 +113,9 @@ LogicalResult dlc::reader::raiseModel(Model &model,
         ": ONNX converts it to a model that contradicts itself: " + why);
   }
   fixConverted(model);
+  // Derivatives are those of operators, not of what their bodies make of them.
+  if (options.hasRow && failed(expandGradients(model, overridden)))
+    return failure();
   if (options.hasRow && failed(expandFunctionBodies(model, options)))
     return failure();
   return success();

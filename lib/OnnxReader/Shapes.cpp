@@ -136,7 +136,8 @@ LogicalResult dlc::reader::applyShapes(Model &model,
           dim.clear_value();
       });
     });
-  if (options.shapes.empty() && options.dims.empty())
+  if (options.shapes.empty() && options.dims.empty() &&
+      options.dimBounds.empty())
     return success();
 
   llvm::StringMap<int64_t> values;
@@ -153,13 +154,20 @@ LogicalResult dlc::reader::applyShapes(Model &model,
     llvm::sort(sorted);
     return sorted.empty() ? "none" : "'" + llvm::join(sorted, "', '") + "'";
   };
+  auto expectName = [&](StringRef name) {
+    if (names.contains(name))
+      return;
+    emitError(model.fileLoc(), "no dimension is named '")
+        << name << "'; the model has " << list(names);
+    ok = false;
+  };
   for (const auto &entry : options.dims) {
-    if (!names.contains(entry.getKey())) {
-      emitError(model.fileLoc(), "no dimension is named '")
-          << entry.getKey() << "'; the model has " << list(names);
-      ok = false;
-    }
+    expectName(entry.getKey());
     values[entry.getKey()] = entry.getValue();
+  }
+  for (const auto &entry : options.dimBounds) {
+    expectName(entry.getKey());
+    model.dimBounds[entry.getKey()] = entry.getValue();
   }
   for (pb::ValueInfoProto &input : *graph.mutable_input()) {
     inputs[input.name()] = true;

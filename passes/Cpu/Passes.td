@@ -85,6 +85,24 @@ def ExpandReshapes : Pass<"dlc-expand-reshapes"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def SkipEmptyLoops : Pass<"dlc-skip-empty-loops"> {
+  let summary = "Skip loops inside which no loop has a trip";
+  let description = [{
+    ```mlir
+    scf.for %i = %c0 to %n step %c1 {
+      scf.for %j = %c0 to %m step %c1 {
+        memref.store %x, %y[%i, %j]
+      }
+    }
+    ```
+    stands in an `scf.if` whose condition is `%m > 0`: a tensor without elements
+    may be 2^47 long in its other dimensions. Loops of few trips, and those that
+    do something else, are left alone.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
 def ConvertToLlvm : Pass<"dlc-convert-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Convert everything to the LLVM dialect";
   let description = [{

@@ -72,6 +72,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createExpandReshapes());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
+  // While loops are loops and their bounds numbers.
+  pm.addPass(createSkipEmptyLoops());
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

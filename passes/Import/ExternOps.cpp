@@ -270,12 +270,13 @@ llvm::Error dlc::addExternOp(MLIRContext &context, StringRef text) {
   if (domain.empty() || name.empty() || !isIdentifier(symbol))
     return wrong("expected domain::Name=symbol, where the symbol is the name "
                  "of a C function");
-  if (domain == "ai.onnx" || domain == "dlc" ||
-      findOpRow(context, domain, name))
-    return wrong("expected an operator that has no other lowering, in a domain "
-                 "other than ONNX's");
+  if (domain == "ai.onnx")
+    domain = "";
+  if (domain == "dlc" || findOpRow(context, domain, name))
+    return wrong(
+        "expected an operator that dlc has no lowering of its own for");
   auto spec = std::make_shared<ExternSpec>();
-  spec->text = (domain + "::" + name + "=" + symbol).str();
+  spec->text = (op + "=" + symbol).str();
   spec->symbol = symbol.str();
   spec->hasShapes = function.contains(':');
   auto [inputs, results] = shapes.split("->");

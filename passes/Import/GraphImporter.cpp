@@ -115,7 +115,8 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
   if (!row)
     return fail(getNewestOpset(node.getDomain()) && !version
                     ? "ONNX has no such operator"
-                    : "dlc has no lowering for it");
+                    : "dlc has no lowering for it (--extern-op can name a C "
+                      "function that computes it)");
   if (version && version < row->sinceVersion)
     return fail("expected version " + Twine(row->sinceVersion) +
                 " or newer, and ONNX cannot convert version " + Twine(version));

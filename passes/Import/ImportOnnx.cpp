@@ -1,5 +1,6 @@
 // The pass that imports a model's graph.
 
+#include "lib/OnnxReader/OnnxReader.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -20,9 +21,10 @@ namespace dlc {
 using namespace dlc;
 
 /// One entry of `dlc.inputs` or `dlc.outputs`. `declared` is the
-/// type in ONNX, which says what a sequence is: see SequenceType.
+/// type in ONNX, which says what a sequence is: see SequenceType; `bounds` are
+/// those of named dimensions.
 static Attribute describe(Builder &b, StringRef name, Type type, Type declared,
-                          ArrayAttr dimNames) {
+                          ArrayAttr dimNames, DictionaryAttr bounds = {}) {
   StringRef kind;
   Type keys;
   if (auto map = dyn_cast<MapType>(type)) {
@@ -45,8 +47,25 @@ static Attribute describe(Builder &b, StringRef name, Type type, Type declared,
     entries.push_back(b.getNamedAttr("kind", b.getStringAttr(kind)));
   if (keys)
     entries.push_back(b.getNamedAttr("keys", TypeAttr::get(keys)));
-  if (dimNames)
+  if (dimNames) {
     entries.push_back(b.getNamedAttr("dims", dimNames));
+    // -1: none.
+    SmallVector<int64_t> least, largest;
+    for (Attribute dim : dimNames) {
+      auto name = dyn_cast<StringAttr>(dim);
+      auto range = bounds && name && !name.getValue().empty()
+                       ? bounds.getAs<DenseI64ArrayAttr>(name.getValue())
+                       : DenseI64ArrayAttr();
+      least.push_back(range ? range[0] : -1);
+      largest.push_back(range ? range[1] : -1);
+    }
+    if (llvm::any_of(largest, [](int64_t size) { return size >= 0; })) {
+      entries.push_back(
+          b.getNamedAttr("min_dims", b.getDenseI64ArrayAttr(least)));
+      entries.push_back(
+          b.getNamedAttr("max_dims", b.getDenseI64ArrayAttr(largest)));
+    }
+  }
   return b.getDictionaryAttr(entries);
 }
 
@@ -91,8 +110,10 @@ struct ImportOnnxPass : dlc::impl::ImportOnnxBase<ImportOnnxPass> {
       }
       inputTypes.push_back(type);
       arguments.push_back(argument);
-      inputs.push_back(describe(b, graph.getInputName(i), type,
-                                argument.getType(), graph.getInputDimNames(i)));
+      inputs.push_back(
+          describe(b, graph.getInputName(i), type, argument.getType(),
+                   graph.getInputDimNames(i),
+                   module->getAttrOfType<DictionaryAttr>(kDimBoundsAttr)));
     }
     if (!isGood)
       return signalPassFailure();

@@ -38,7 +38,7 @@ def compile(
     embed: str = "ptx",
     name: str | None = None,
     shapes: Mapping[str, Shape] | None = None,
-    dims: Mapping[str, int] | None = None,
+    dims: Mapping[str, int | tuple[int, int]] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
     precision: str = "fp32",
@@ -66,7 +66,8 @@ def compile(
       embed: the code for GPUs: ptx, or cubin for machine code, too, as --embed.
       name: the model's name; without it, the file's.
       shapes: shapes of inputs by name.
-      dims: sizes of named dimensions.
+      dims: sizes of named dimensions, or (least, largest) of those that stay
+        dynamic.
       opt_level: 0 to 3.
       conv: the form of convolutions: auto, direct or winograd.
       precision: what contractions of float32 round their operands to: fp32,
@@ -114,7 +115,7 @@ def compile_to_file(
     embed: str = "ptx",
     name: str | None = None,
     shapes: Mapping[str, Shape] | None = None,
-    dims: Mapping[str, int] | None = None,
+    dims: Mapping[str, int | tuple[int, int]] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
     precision: str = "fp32",
@@ -187,7 +188,7 @@ class _Options:
         features: str | None,
         name: str | None,
         shapes: Mapping[str, Shape] | None,
-        dims: Mapping[str, int] | None,
+        dims: Mapping[str, int | tuple[int, int]] | None,
         opt_level: int,
         conv: str,
         threads: int | None,
@@ -224,7 +225,7 @@ class _Options:
             {key: [_to_size(size) for size in shape] for key, shape in (shapes or {}).items()}
         )
         self.struct.dims, self.struct.num_dims = _to_named_sizes(
-            {key: [_to_size(operator.index(size))] for key, size in (dims or {}).items()}
+            {key: _to_bounds(size) for key, size in (dims or {}).items()}
         )
         self.struct.disabled_passes, self.struct.num_disabled_passes = _to_texts(disabled_passes)
         self.struct.added_passes, self.struct.num_added_passes = _to_texts(added_passes)
@@ -278,6 +279,10 @@ def _to_setting(value: object) -> str:
 
 def _to_size(size: int | str | None) -> int:
     return -1 if size is None or size == "?" else int(size)
+
+
+def _to_bounds(size: int | tuple[int, int]) -> list[int]:
+    return [operator.index(bound) for bound in (size if isinstance(size, tuple) else (size,))]
 
 
 def _to_named_sizes(sizes: dict[str, list[int]]) -> tuple[Any, int]:

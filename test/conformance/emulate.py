@@ -46,7 +46,7 @@ class Program:
         self.folder = tempfile.TemporaryDirectory()
         path = pathlib.Path(self.folder.name, "network.o")
         dlc.compile_to_file(model, path, target=target, name="network", opt_level=opt_level)
-        self.object = objects.Object(path, target, 0.0, 0)
+        self.object = objects.Object(path, target, 0.0, 0, "")
 
     def run(self, inputs: list[Any], expected: list[Any]) -> list[np.ndarray]:
         """The outputs; their types are the expected ones."""

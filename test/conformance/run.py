@@ -119,7 +119,7 @@ def group_unsupported(error: dlc.CompileError) -> str:
     if not operators:
         return generalize(str(error))
     name, why = next(iter(operators.items()))
-    if why == "dlc has no lowering for it":
+    if why.startswith("dlc has no lowering for it"):
         return f"operator {name}"
     return f"a form of {name}: {generalize(why)}"
 

@@ -22,6 +22,7 @@ WRONG_IN_EVALUATOR = {
     "LSTM": "as RNN",
     "StringNormalizer": "drops empty strings",
     "Erf": "computes in float32",
+    "Gelu": "as Erf",
     "LRN": "takes the number of images for that of channels",
 }
 
@@ -40,6 +41,9 @@ def run_node(
     narrow = {a.dtype for a in arrays.values() if is_narrow(a)}
     if narrow and node.op_type not in SAME_BITS and len(narrow) == 1:
         return run_widened(node, arrays, constants, opset, optional, narrow.pop())
+    opset = SAME_MEANING.get((node.op_type, opset), opset)
+    if opset < 7 and node.op_type in ("Dropout", "Upsample"):
+        return run_node(rename_attributes(node), arrays, constants, 7, optional)
     if opset < 7 and any(attribute.name == "broadcast" for attribute in node.attribute):
         return run_old_broadcast(node, arrays, constants)
     graph = helper.make_graph(
@@ -63,6 +67,17 @@ def run_node(
     feeds = {name: array for name, array in arrays.items() if name not in constants}
     return run_model(model, feeds)
 
+
+# Operator sets that no reference knows an operator in, and others in which it
+# means the same.
+SAME_MEANING = {
+    ("AveragePool", 6): 7,
+    ("GRU", 6): 7,
+    ("LSTM", 6): 7,
+    ("RNN", 6): 7,
+    ("GlobalLpPool", 22): 21,
+    ("MaxRoiPool", 22): 21,
+}
 
 # What does not compute with the numbers of type bfloat16, or depends on it.
 SAME_BITS = set(
@@ -105,6 +120,16 @@ def run_old_broadcast(
         behind = a.ndim - attributes["axis"] - b.ndim
         arrays = dict(arrays) | {node.input[1]: b.reshape(b.shape + (1,) * behind)}
     return run_node(newer, arrays, constants, 7)
+
+
+def rename_attributes(node: onnx.NodeProto) -> onnx.NodeProto:
+    """A Dropout or an Upsample of operator set 6 as one of set 7."""
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    attributes.pop("is_test", None)
+    if node.op_type == "Upsample":
+        attributes["scales"] = [1.0, 1.0, attributes.pop("height_scale"), attributes.pop("width_scale")]
+        attributes["mode"] = "nearest" if attributes["mode"] == b"nearest" else "linear"
+    return helper.make_node(node.op_type, node.input, node.output, **attributes)
 
 
 def ml_version(opset: int) -> int:

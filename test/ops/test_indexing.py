@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+import dlc
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 sys.path.insert(0, str(Path(__file__).parent))
 from onenode import check  # noqa: E402
@@ -108,6 +110,26 @@ def test_trilu(upper, k):
 def test_nonzero(dtype):
     for shape in [(3, 4, 2), (0, 3), (1,)]:
         check("NonZero", [ints(0, 2, shape).astype(dtype)], [("int64", 2)])
+
+
+@pytest.mark.parametrize("kind", ["strings", "complex"])
+@pytest.mark.parametrize("shape", [(3, 4), (5,), (), (0, 2)])
+def test_nonzero_of_other_types(kind, shape):
+    """ONNX Runtime has none; numpy's nonzero is the definition."""
+    if kind == "strings":
+        x, element = np.array(["", "a", "é"], object)[ints(0, 3, shape)], TensorProto.STRING
+    else:
+        x, element = (ints(-1, 2, shape) * 1j + ints(0, 2, shape)).astype(np.complex64), TensorProto.COMPLEX64
+    x = np.array(x, dtype=x.dtype if kind == "complex" else object)
+    graph = helper.make_graph(
+        [helper.make_node("NonZero", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", element, [None] * len(shape))],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, [len(shape), None])],
+    )
+    found = dlc.compile(helper.make_model(graph, ir_version=10)).run([x])[0]
+    expected = np.stack(np.nonzero(np.atleast_1d(x != "" if kind == "strings" else x)))
+    np.testing.assert_array_equal(found, expected if shape else np.zeros((0, expected.shape[1])))
 
 
 @pytest.mark.parametrize("axis", [None, 0, -1])

@@ -64,3 +64,25 @@ EXPORT int test_positive(const dlc_tensor *in, dlc_tensor *out,
   memcpy(out[0].data, x, out[0].capacity);
   return DLC_OK;
 }
+
+/* ImageDecoder, of pictures in the form P6 with 255 levels. */
+EXPORT int test_decode_ppm(const dlc_tensor *inputs, dlc_tensor *outputs,
+                           const char *attributes) {
+  const unsigned char *bytes = inputs[0].data;
+  unsigned char *pixels = outputs[0].data;
+  int64_t size = inputs[0].shape[0], numbers[3] = {0, 0, 0}, at = 2;
+  if (size < 3 || bytes[0] != 'P' || bytes[1] != '6' ||
+      !strstr(attributes, "\"pixel_format\":\"RGB\""))
+    return DLC_ERROR_VALUE;
+  for (int i = 0; i < 3; ++i) {
+    for (++at; at < size && bytes[at] >= '0' && bytes[at] <= '9'; ++at)
+      numbers[i] = numbers[i] * 10 + bytes[at] - '0';
+  }
+  ++at;
+  if (numbers[1] != outputs[0].shape[0] || numbers[0] != outputs[0].shape[1] ||
+      outputs[0].shape[2] != 3 || numbers[2] != 255 ||
+      size - at != numbers[0] * numbers[1] * 3)
+    return DLC_ERROR_SHAPE;
+  memcpy(pixels, bytes + at, (size_t)(size - at));
+  return DLC_OK;
+}

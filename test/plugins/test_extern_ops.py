@@ -244,8 +244,8 @@ def test_nodes_that_do_not_fit(path):
         ("Affine=test_affine", "expected domain::Name=symbol"),
         ("com.example::Affine", "expected domain::Name=symbol"),
         ("com.example::Affine=a-b", "the symbol is the name of a C function"),
-        ("ai.onnx::Relu=f", "in a domain other than ONNX's"),
-        ("com.microsoft::Gelu=f", "expected an operator that has no other lowering"),
+        ("ai.onnx::Relu=f", "expected an operator that dlc has no lowering of its own for"),
+        ("com.microsoft::Gelu=f", "expected an operator that dlc has no lowering of its own for"),
         (AFFINE + ":", "expected shapes such as [n,c],[c]->f32[n,2], found ''"),
         (AFFINE + ":[n]", "expected shapes such as"),
         (AFFINE + ":[n]->", "expected shapes such as"),
@@ -266,3 +266,27 @@ def test_a_function_that_is_nowhere(path):
     affine(path, 2, 3)
     with pytest.raises(dlc.CompileError, match="nowhere_to_be_found"):
         dlc.compile(path, extern_ops=["com.example::Affine=nowhere_to_be_found" + SHAPES])
+
+
+def test_decoder_of_images():
+    """ONNX's own operators that dlc has no lowering for, too."""
+    levels = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    stream = np.frombuffer(b"P6 5 4 255\n" + levels.tobytes(), np.uint8)
+    node = helper.make_node("ImageDecoder", ["x"], ["y"], pixel_format="RGB", name="i1")
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", UINT8, ["n"])],
+        [helper.make_tensor_value_info("y", UINT8, [4, 5, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    with pytest.raises(dlc.UnsupportedError, match="ImageDecoder.*--extern-op can name a C function"):
+        dlc.compile(model)
+    decoder = "ai.onnx::ImageDecoder=test_decode_ppm"
+    with pytest.raises(dlc.CompileError, match="expected the model to declare the sizes of output 0"):
+        dlc.compile(model, extern_ops=[decoder])
+    decoder += ":[n]->u8[4,5,3]"
+    found = dlc.compile(model, extern_ops=[decoder]).run([stream])[0]
+    np.testing.assert_array_equal(found, levels)
+    with pytest.raises(dlc.RunError):
+        dlc.compile(model, extern_ops=[decoder]).run([stream[:-1]])

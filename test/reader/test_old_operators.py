@@ -126,3 +126,21 @@ def test_mean_variance_normalization_of_any_type(opset, dtype):
     expected = centred / np.sqrt((centred**2).mean((0, 2, 3), keepdims=True))
     assert found.dtype == x.dtype
     np.testing.assert_allclose(found, expected, atol={"float16": 2e-3}.get(dtype, 1e-5))
+
+
+@pytest.mark.parametrize("op,gates", [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_recurrent_operators_of_set_6(op, gates):
+    """They say with an attribute whether there is a first output."""
+    random = np.random.default_rng(0)
+    feeds = {
+        "x": random.standard_normal((3, 2, 4)).astype("f"),
+        "w": random.standard_normal((1, gates * 5, 4)).astype("f"),
+        "r": random.standard_normal((1, gates * 5, 5)).astype("f"),
+    }
+    found = []
+    for opset, attributes in [(6, {"output_sequence": 1}), (14, {})]:
+        node = helper.make_node(op, ["x", "w", "r"], ["y", "last"], hidden_size=5, **attributes)
+        found.append(run([node], feeds, {"y": TensorProto.FLOAT, "last": TensorProto.FLOAT}, opset))
+    assert found[0]["y"].shape == (3, 1, 2, 5)
+    for name in ("y", "last"):
+        np.testing.assert_array_equal(found[0][name], found[1][name])

@@ -96,9 +96,9 @@ static cl::list<std::string>
     shapes("shape", cl::desc("Shape of an input, ? for a dynamic size"),
            cl::value_desc("input:1x3x224x224"), cl::cat(modelCategory), inPlain,
            inInfo);
-static cl::list<std::string> dims("dim", cl::desc("Size of a named dimension"),
-                                  cl::value_desc("name=size"),
-                                  cl::cat(modelCategory), inPlain, inInfo);
+static cl::list<std::string>
+    dims("dim", cl::desc("Size of a named dimension, or its bounds"),
+         cl::value_desc("name=size"), cl::cat(modelCategory), inPlain, inInfo);
 cl::opt<std::string>
     tool::target("target",
                  cl::desc("CPU to compile for: a name of --print-targets or an "
@@ -372,11 +372,20 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   }
   for (const std::string &dim : dims) {
     auto [name, size] = StringRef(dim).rsplit('=');
-    int64_t value;
-    if (name.empty() || size.getAsInteger(10, value) || value < 0)
-      return wrong("expected --dim=name=size, found '" + dim + "'");
-    if (!options.dims.try_emplace(name, value).second)
+    auto [low, high] = size.split("..");
+    bool isRange = size.contains("..");
+    int64_t first, last = 0;
+    if (name.empty() || low.getAsInteger(10, first) || first < 0 ||
+        (isRange && (high.getAsInteger(10, last) || last < first)))
+      return wrong("expected --dim=name=size, or --dim=name=least..largest, "
+                   "found '" +
+                   dim + "'");
+    if (options.dims.contains(name) || options.dimBounds.contains(name))
       return wrong("expected one --dim for '" + name + "', found two");
+    if (isRange)
+      options.dimBounds[name] = {first, last};
+    else
+      options.dims[name] = first;
   }
   options.disabledPasses.assign(disabledPasses.begin(), disabledPasses.end());
   for (const std::string &added : addedPasses) {

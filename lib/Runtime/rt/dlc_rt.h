@@ -78,6 +78,7 @@ struct dlc_rt_desc {
   const int32_t *input_fields;  /* where an input's pointer is in the struct */
   const int32_t *dim_fields;    /* flat: where the int64_t is, or NO_FIELD */
   const int32_t *dim_same;      /* flat: first dimension of that name, or -1 */
+  const int64_t *dim_min;       /* flat: least value, or -1 */
   const int64_t *dim_max;       /* flat: largest value, or -1 */
   const int32_t *output_fields; /* pointer, capacity, shape: three an output */
   /* NULL where the model needs no state: dlc_rt_state, the function that

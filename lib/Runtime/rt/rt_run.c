@@ -190,8 +190,10 @@ static int check_shape(const struct dlc_rt_desc *desc,
                   "its shape is dynamic, but dlc_tensor.shape is NULL");
     if (fixed >= 0 && size != fixed)
       return wrong_dim(desc, options, info, d, size, "", fixed);
-    if (size < 0)
-      return wrong_dim(desc, options, info, d, size, "at least ", 0);
+    int64_t min = desc->dim_min ? desc->dim_min[flat + d] : 0;
+    if (size < 0 || size < min)
+      return wrong_dim(desc, options, info, d, size, "at least ",
+                       min < 0 ? 0 : min);
     int64_t max = desc->dim_max ? desc->dim_max[flat + d] : -1;
     if (max >= 0 && size > max)
       return wrong_dim(desc, options, info, d, size, "at most ", max);

@@ -68,69 +68,22 @@ static ImportResult scan(NodeImport &node, Block &body, ValueRange values,
   return loop.finish(count, {}, /*isConditional=*/false, outputAxes, fromEnd);
 }
 
-/// The first version of the operator has a batch in front, which is scanned row
-/// by row, and the lengths of its rows as the first input.
-static ImportResult importBatchedScan(NodeImport &node, Block &body,
-                                      ArrayRef<int64_t> directions) {
-  unsigned numValues = node.numInputs() - 1;
-  if (node.hasInput(0)) {
-    node.error() << "expected no sequence_lens, which versions of Scan before "
-                    "9 have only";
-    return failure();
-  }
-  std::optional<int64_t> batch;
-  for (unsigned i = 1; i <= numValues; ++i) {
-    Value x = node.input(i);
-    if (!x || node.rank(x) < 1) {
-      node.error() << "expected inputs with a batch";
-      return failure();
-    }
-    if (failed(node.expectEqual(node.dim(x, 0), node.dim(node.input(1), 0),
-                                "inputs of one batch")))
-      return failure();
-    if (!batch)
-      batch = getConstantIntValue(node.dim(x, 0));
-  }
-  if (!batch || *batch < 1) {
-    node.error() << "expected a batch whose size is known, of 1 or more";
-    return failure();
-  }
-  SmallVector<SmallVector<Value>> columns(node.numOutputs());
-  for (int64_t row = 0; row < *batch; ++row) {
-    SmallVector<Value> values;
-    for (unsigned i = 1; i <= numValues; ++i)
-      values.push_back(takeElement(node, node.input(i), 0, node.index(row)));
-    ImportResult results = scan(node, body, values, directions);
-    if (failed(results))
-      return failure();
-    for (auto [column, value] : llvm::zip(columns, *results))
-      column.push_back(node.unsqueeze(value, {0}));
-  }
-  SmallVector<Value> results;
-  for (const SmallVector<Value> &column : columns)
-    results.push_back(node.concat(column, 0));
-  return node.results(results);
-}
-
 /// Inputs: states, then the tensors that the body sees element by element.
 static ImportResult importScan(NodeImport &node) {
-  bool isBatched = getSinceVersion("", "Scan", node.node.getOpset()) == 8;
   Region *region = node.node.getGraph("body");
   int64_t scanned = node.getInt("num_scan_inputs", 0);
-  int64_t most = int64_t(node.numInputs()) - isBatched;
+  int64_t most = int64_t(node.numInputs());
   if (!region || scanned < 1 || scanned > most) {
     node.error() << "expected a body and num_scan_inputs in [1, " << most
                  << "], found " << scanned;
     return failure();
   }
   SmallVector<int64_t> directions =
-      listOf(node, isBatched ? "directions" : "scan_input_directions", scanned);
-  if (isBatched)
-    return importBatchedScan(node, region->front(), directions);
+      listOf(node, "scan_input_directions", scanned);
   SmallVector<Value> values;
   for (unsigned i = 0; i < node.numInputs(); ++i)
     values.push_back(node.input(i));
   return scan(node, region->front(), values, directions);
 }
 
-static OpRows rows{{"", "Scan", 8, importScan}};
+static OpRows rows{{"", "Scan", 9, importScan}};

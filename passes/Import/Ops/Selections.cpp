@@ -1,7 +1,8 @@
 // Operators whose result's size depends on the data, or that sort: NonZero,
 // Compress, TopK, Unique, NonMaxSuppression.
 
-#include "passes/Import/Ops/Emit.h"
+#include "mlir/Dialect/Complex/IR/Complex.h"
+#include "passes/Import/Ops/Strings.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -9,6 +10,9 @@ using namespace dlc;
 static Num isNonZero(Emit &e, Num x) {
   if (x.type().isInteger(1))
     return x;
+  if (isa<ComplexType>(x.type()))
+    return isNonZero(e, e.num(complex::ReOp::create(e.b, e.loc, x.value))) ||
+           isNonZero(e, e.num(complex::ImOp::create(e.b, e.loc, x.value)));
   if (x.isFloat())
     x = e.to(x, computeTypeOf(x.type()));
   return !(x == 0);
@@ -26,8 +30,9 @@ static Value sizeProduct(Emit &e, ArrayRef<OpFoldResult> sizes) {
 static ImportResult importNonZero(NodeImport &node) {
   Emit e(node);
   Value x = node.input(0);
-  if (isa<ComplexType, StringType>(node.elementType(x)))
-    return failure(); // not implemented
+  // As numpy: a string that is not empty.
+  if (isa<StringType>(node.elementType(x)))
+    x = node.map<NotOp>({equalStrings(node, x, node.strings({""}, 1))});
   if (node.rank(x) == 0)
     x = node.reshape(x, {node.index(1)});
   Value from = e.plain(x);

@@ -213,8 +213,9 @@ def tree_regress(b, op):
     how = {"base_values": numbers(b, targets)} if b.chance(0.5) else {}
     if b.chance(0.5):
         how["aggregate_function"] = b.choose(["SUM", "AVERAGE", "MIN", "MAX"])
-    return b.node(op, [x], domain=ML, exact=False, n_targets=targets, **nodes, **weigh(b, leaves, targets, "target"),
-                  **how)  # fmt: skip
+    # ONNX Runtime makes 0 of a target without a weight in a row, whatever its base value.
+    weights = weigh(b, leaves, targets, "target", range(targets) if "base_values" in how else ())
+    return b.node(op, [x], domain=ML, exact=False, n_targets=targets, **nodes, **weights, **how)
 
 
 @makes("TreeEnsembleClassifier", domain=ML)

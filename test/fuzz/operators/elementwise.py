@@ -225,6 +225,8 @@ def dropout(b, op):
     outputs = b.integer(1, 2) if version >= 12 else 1
     if version < 12:
         attributes = {"ratio": 0.5} if b.chance(0.5) else {}
+        if version < 7:
+            attributes["is_test"] = 1
         return b.node(op, [x], outputs, **attributes)
     inputs = [x]
     if b.chance(0.5):
