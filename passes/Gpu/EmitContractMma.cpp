@@ -2,6 +2,7 @@
 // through several stages of shared memory.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Gpu/ContractTile.h"
 #include "passes/Gpu/EmitContract.h"
 #include "passes/Gpu/MmaBuilder.h"
 
@@ -10,17 +11,7 @@ using namespace dlc;
 
 namespace {
 
-constexpr int64_t kWarp = MmaBuilder::kWarp, kStep = MmaBuilder::kStep;
-
-/// What a block computes, `depth` terms of each sum at a time, and what a warp
-/// has of it.
-struct MmaTile {
-  int64_t rows, columns, warpRows, warpColumns;
-  int64_t stages = 3;
-  int64_t threads() const {
-    return rows / warpRows * (columns / warpColumns) * kWarp;
-  }
-};
+constexpr int64_t kStep = MmaBuilder::kStep;
 
 class MmaEmitter {
 public:
@@ -127,7 +118,7 @@ void MmaEmitter::emit() {
   block = nest.placeBlock(tile.rows, tile.columns);
   Value thread = kernel.thread();
   int64_t across = tile.columns / tile.warpColumns;
-  Value warp = kernel.div(thread, kWarp);
+  Value warp = kernel.div(thread, MmaBuilder::kWarp);
   warpRow = kernel.mul(kernel.div(warp, across), kernel.index(tile.warpRows));
   warpColumn =
       kernel.mul(kernel.rem(warp, across), kernel.index(tile.warpColumns));
@@ -227,88 +218,13 @@ void MmaEmitter::emit() {
   store(ValueRange(results).take_front(numSums));
 }
 
-/// How elements of operands get to shared memory.
-enum class Way { Plain, Rounded, OneByOne };
-
-/// The tile for which a GPU of the size of an H100 is done first: for a part of
-/// 32 terms of 16 bits the multiprocessor that has most blocks takes as long as
-/// its instructions, or what they read from the second-level cache, and a block
-/// alone waits for what depends on each other.
-static MmaTile chooseTile(unsigned capability, Way way, int64_t rows,
-                          int64_t columns, int64_t batch) {
-  if (rows <= 16)
-    return {16, 128, 16, 16};
-  if (columns <= 16)
-    return {128, 16, 16, 16};
-  static constexpr int64_t processors = 132;
-  auto blocksOf = [&](MmaTile tile) {
-    return llvm::divideCeil(rows, tile.rows) *
-           llvm::divideCeil(columns, tile.columns) * batch;
-  };
-  // Warps of 64 x 64 need all registers of a thread: no place for what is
-  // carried in registers on its way to shared memory, as on older GPUs.
-  if (capability < 80 || way == Way::OneByOne) {
-    MmaTile large = {128, 128, 64, 32};
-    return blocksOf(large) >= 128 ? large : MmaTile{64, 64, 32, 16};
-  }
-  static constexpr MmaTile tiles[] = {
-      {128, 256, 64, 64, 4}, {256, 128, 64, 64, 4}, {128, 128, 64, 64},
-      {128, 128, 64, 32},    {128, 64, 64, 32},     {64, 128, 32, 64},
-      {64, 64, 32, 32, 4}};
-  static constexpr double cyclesOfMma = 8.6, bytesOfCycle = 27, latency = 120;
-  MmaTile best = tiles[0];
-  double least = std::numeric_limits<double>::infinity();
-  for (MmaTile tile : tiles) {
-    if (way == Way::Rounded && tile.warpRows * tile.warpColumns == 64 * 64)
-      continue;
-    double each = llvm::divideCeil(blocksOf(tile), processors);
-    double area = tile.rows * tile.columns, edge = tile.rows + tile.columns;
-    // 32 terms: an instruction has 16 x 8 x 16, and there are four units.
-    double work = each * area * 32 / (16 * 8 * 16) / 4 * cyclesOfMma;
-    double reading = each * edge * 64 / bytesOfCycle;
-    double cycles = std::max(work, reading) + latency;
-    if (cycles < least) {
-      least = cycles;
-      best = tile;
-    }
-  }
-  return best;
-}
-
 bool dlc::emitContractMma(Kernel &kernel, ContractOp op) {
-  auto elementOf = [](Value operand) {
-    return cast<MemRefType>(operand.getType()).getElementType();
-  };
-  std::optional<MmaOperands> operands = findMmaOperands(
-      elementOf(op.getA()), elementOf(op.getB()), op.getSumType(),
-      op.getPrecision(), kernel.capability, op.getContext());
-  if (!operands || op.getDot() || !isSeparable(op, 0) || !isSeparable(op, 1))
+  std::optional<MmaPlan> plan = chooseMmaTile(op, kernel.capability);
+  if (!plan)
     return false;
-  int64_t rows = guessSize(op, ContractOp::DimKind::Row);
-  int64_t columns = guessSize(op, ContractOp::DimKind::Column);
-  int64_t sums = guessSize(op, ContractOp::DimKind::Sum);
-  static constexpr int64_t fewest = 8;
-  if (rows < fewest || columns < fewest || sums < 2 * fewest)
-    return false;
-  auto isUnknown = [&](ContractOp::DimKind kind) {
-    return llvm::any_of(op.getDims(kind), [&](unsigned dim) {
-      return ShapedType::isDynamic(op.getStaticExtent(dim));
-    });
-  };
-  // On their way through registers they are rounded, or go one by one, since
-  // nothing is known of where rows begin.
-  Way way = isUnknown(ContractOp::DimKind::Column) &&
-                    isUnknown(ContractOp::DimKind::Sum)
-                ? Way::OneByOne
-            : elementOf(op.getA()) != operands->type ||
-                    elementOf(op.getB()) != operands->type
-                ? Way::Rounded
-                : Way::Plain;
-  MmaTile tile = chooseTile(kernel.capability, way, rows, columns,
-                            guessSize(op, ContractOp::DimKind::Batch));
   kernel.description =
       llvm::formatv("a tile of {0} x {1} a block on tensor cores, {2}",
-                    tile.rows, tile.columns, operands->name);
-  MmaEmitter(kernel, op, tile, operands->type).emit();
+                    plan->tile.rows, plan->tile.columns, plan->operands.name);
+  MmaEmitter(kernel, op, plan->tile, plan->operands.type).emit();
   return true;
 }

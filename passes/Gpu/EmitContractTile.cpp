@@ -4,6 +4,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Gpu/ContractTile.h"
 #include "passes/Gpu/EmitContract.h"
 #include "passes/Gpu/TileSource.h"
 
@@ -11,16 +12,6 @@ using namespace mlir;
 using namespace dlc;
 
 namespace {
-
-/// The sizes of a tile: what a block computes, `depth` terms of each sum at a
-/// time, and what a thread has of it.
-struct Tile {
-  int64_t rows, columns, depth, threadRows, threadColumns;
-  int64_t residentBlocks = 0; // as in Kernel
-  int64_t threads() const {
-    return rows / threadRows * (columns / threadColumns);
-  }
-};
 
 /// The rows or columns that a thread has: runs of up to four side by side, as
 /// many as an access takes, with those of the other threads between them, so
@@ -44,7 +35,7 @@ struct Source : TileSource {
 
 class TileEmitter {
 public:
-  TileEmitter(Kernel &kernel, ContractOp op, Tile tile)
+  TileEmitter(Kernel &kernel, ContractOp op, ExactTile tile)
       : kernel(kernel), b(kernel.b), op(op), nest(kernel, op), tile(tile),
         rowRuns(tile.rows, tile.threadRows),
         columnRuns(tile.columns, tile.threadColumns) {}
@@ -65,7 +56,7 @@ private:
   ImplicitLocOpBuilder &b;
   ContractOp op;
   ContractNest nest;
-  Tile tile;
+  ExactTile tile;
   Runs rowRuns, columnRuns;
   ContractNest::Place block;
   Value threadRow, threadColumn;
@@ -153,9 +144,8 @@ void TileEmitter::store(ValueRange sums) {
   Value firstRow = kernel.add(block.firstRow, threadRow);
   Value firstColumn = kernel.add(block.firstColumn, threadColumn);
   bool isRagged = nest.isRagged(nest.rows, tile.rows);
-  Value columnCount = nest.isRagged(nest.columns, tile.columns)
-                          ? block.columnCount
-                          : Value();
+  Value columnCount =
+      nest.isRagged(nest.columns, tile.columns) ? block.columnCount : Value();
   for (int64_t i = 0; i < tile.threadRows; ++i) {
     Value row = kernel.add(firstRow, kernel.index(rowRuns.distanceTo(i)));
     kernel.when(isRagged ? kernel.isLess(row, block.rowCount) : Value(), [&] {
@@ -222,51 +212,12 @@ void TileEmitter::emit() {
   store(ValueRange(results).drop_front(numLoaded));
 }
 
-/// Large tiles where they are enough to occupy a GPU, of the form that has
-/// least behind the ends.
-static Tile chooseTile(ContractOp op, int64_t rows, int64_t columns) {
-  if (rows <= 16)
-    return {16, 64, 16, 2, 2};
-  if (columns <= 16)
-    return {64, 16, 16, 2, 2};
-  static constexpr int64_t manyBlocks = 128;
-  int64_t blocks = llvm::divideCeil(rows, 128) *
-                   llvm::divideCeil(columns, 128) *
-                   guessSize(op, ContractOp::DimKind::Batch);
-  bool isWide = op.getSumType().getIntOrFloatBitWidth() > 32;
-  if (blocks < manyBlocks || isWide)
-    return {64, 64, 16, 4, 4};
-  // A thread of 256 has 128 registers where there is a second block: enough
-  // for 8 x 8 sums and the addresses of tensors of fixed sizes. One of 128 may
-  // have 168, with three blocks.
-  static constexpr Tile tiles[] = {
-      {128, 128, 8, 8, 8, 2}, {128, 64, 8, 8, 8, 3}, {64, 128, 8, 8, 8, 3}};
-  auto isFixed = [&](unsigned dim) {
-    return !ShapedType::isDynamic(op.getStaticExtent(dim));
-  };
-  auto areaOf = [&](Tile tile) {
-    return llvm::alignTo(rows, tile.rows) * llvm::alignTo(columns, tile.columns);
-  };
-  ArrayRef<Tile> usable(tiles);
-  if (!llvm::all_of(llvm::seq(op.getNumDims()), isFixed))
-    usable = usable.drop_front();
-  return *llvm::min_element(usable, [&](const Tile &x, const Tile &y) {
-    return areaOf(x) < areaOf(y);
-  });
-}
-
 bool dlc::emitContractTile(Kernel &kernel, ContractOp op) {
-  if (!isSeparable(op, 0) || !isSeparable(op, 1))
+  std::optional<ExactTile> tile = chooseExactTile(op);
+  if (!tile)
     return false;
-  int64_t rows = guessSize(op, ContractOp::DimKind::Row);
-  int64_t columns = guessSize(op, ContractOp::DimKind::Column);
-  int64_t sums = guessSize(op, ContractOp::DimKind::Sum);
-  static constexpr int64_t fewest = 8;
-  if (rows < fewest || columns < fewest || sums < fewest)
-    return false;
-  Tile tile = chooseTile(op, rows, columns);
   kernel.description =
-      llvm::formatv("a tile of {0} x {1} a block", tile.rows, tile.columns);
-  TileEmitter(kernel, op, tile).emit();
+      llvm::formatv("a tile of {0} x {1} a block", tile->rows, tile->columns);
+  TileEmitter(kernel, op, *tile).emit();
   return true;
 }

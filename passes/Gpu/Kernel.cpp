@@ -87,8 +87,7 @@ Value Kernel::addNarrow(Value x, Value y) {
     return b.createOrFold<arith::IndexCastOp>(b.getI32Type(), value);
   };
   return b.createOrFold<arith::IndexCastUIOp>(
-      b.getIndexType(),
-      b.createOrFold<arith::AddIOp>(narrow(x), narrow(y)));
+      b.getIndexType(), b.createOrFold<arith::AddIOp>(narrow(x), narrow(y)));
 }
 
 Value Kernel::isLess(Value x, Value y) {

@@ -28,9 +28,9 @@ TileSource::TileSource(TileSpace &space, unsigned operand,
   type = cast<MemRefType>(space.buffers[operand].getType()).getElementType();
   // Where registers are scarce: those that copy without have enough, and take
   // pointers as they are.
-  isNarrow = isWhole &&
-             fitsInt32(cast<MemRefType>(space.buffers[operand].getType()),
-                       fixedProduct(space.extentsOf(sum.dims)));
+  isNarrow =
+      isWhole && fitsInt32(cast<MemRefType>(space.buffers[operand].getType()),
+                           fixedProduct(space.extentsOf(sum.dims)));
   isDepthFast = space.isDepthFast(operand, sum.dims.back());
   buffer = space.flatten(operand);
   vector = space.chooseVector(
@@ -72,8 +72,8 @@ void TileSource::forEach(Value firstK, bool staysInside,
   Value offset, isInside;
   for (size_t i = 0; i < starts.size(); ++i) {
     if (!offset || !isDepthFast) {
-      Value term = isNarrow ? kernel.addNarrow(firstK, k[i])
-                            : kernel.add(firstK, k[i]);
+      Value term =
+          isNarrow ? kernel.addNarrow(firstK, k[i]) : kernel.add(firstK, k[i]);
       isInside = kernel.isLess(term, sum.count);
       if (staysInside)
         term = kernel.min(term, last);

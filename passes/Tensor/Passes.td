@@ -375,7 +375,10 @@ def SplitSums : Pass<"dlc-split-sums"> {
     Option<"mostParts", "most-parts", "int64_t", "32",
            "parts that a sum has at most">,
     Option<"fewestTerms", "fewest-terms", "int64_t", "128",
-           "terms that a part has at least">];
+           "terms that a part has at least">,
+    Option<"capability", "capability", "unsigned", "70",
+           "least compute capability of the GPUs, times 10: the kernels' tiles "
+           "depend on it">];
   let dependentDialects = [
     "::dlc::DlcDialect", "::mlir::arith::ArithDialect",
     "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
