@@ -6,6 +6,8 @@ using namespace dlc;
 
 /// Rows, columns and terms from which on tiles are worth it.
 static constexpr int64_t fewest = 8;
+/// Multiprocessors of an H100.
+static constexpr int64_t kProcessors = 132;
 
 bool dlc::isSeparable(ContractOp op, unsigned operand) {
   for (AffineExpr expr : op.getMap(operand).getResults()) {
@@ -52,7 +54,6 @@ static MmaTile chooseTile(unsigned capability, Way way, int64_t rows,
     return {16, 128, 16, 16};
   if (columns <= 16)
     return {128, 16, 16, 16};
-  static constexpr int64_t processors = 132;
   auto blocksOf = [&](MmaTile tile) {
     return llvm::divideCeil(rows, tile.rows) *
            llvm::divideCeil(columns, tile.columns) * batch;
@@ -73,7 +74,7 @@ static MmaTile chooseTile(unsigned capability, Way way, int64_t rows,
   for (MmaTile tile : tiles) {
     if (way == Way::Rounded && tile.warpRows * tile.warpColumns == 64 * 64)
       continue;
-    double each = llvm::divideCeil(blocksOf(tile), processors);
+    double each = llvm::divideCeil(blocksOf(tile), kProcessors);
     double area = tile.rows * tile.columns, edge = tile.rows + tile.columns;
     // 32 terms: an instruction has 16 x 8 x 16, and there are four units.
     double work = each * area * 32 / (16 * 8 * 16) / 4 * cyclesOfMma;
@@ -115,38 +116,43 @@ std::optional<MmaPlan> dlc::chooseMmaTile(ContractOp op, unsigned capability) {
                             guessSize(op, ContractOp::DimKind::Batch))};
 }
 
-/// Large tiles where they are enough to occupy a GPU, of the form that has
-/// least behind the ends.
+/// Large tiles where they are enough to occupy a GPU, of the form that is done
+/// first.
 static ExactTile chooseTile(ContractOp op, int64_t rows, int64_t columns) {
   if (rows <= 16)
     return {16, 64, 16, 2, 2};
   if (columns <= 16)
     return {64, 16, 16, 2, 2};
-  static constexpr int64_t manyBlocks = 128;
-  int64_t blocks = llvm::divideCeil(rows, 128) *
-                   llvm::divideCeil(columns, 128) *
-                   guessSize(op, ContractOp::DimKind::Batch);
-  bool isWide = op.getSumType().getIntOrFloatBitWidth() > 32;
-  if (blocks < manyBlocks || isWide)
-    return {64, 64, 16, 4, 4};
   // A thread of 256 has 128 registers where there is a second block: enough
   // for 8 x 8 sums and the addresses of tensors of fixed sizes. One of 128 may
   // have 168, with three blocks.
   static constexpr ExactTile tiles[] = {
       {128, 128, 8, 8, 8, 2}, {128, 64, 8, 8, 8, 3}, {64, 128, 8, 8, 8, 3}};
+  static constexpr int64_t manyBlocks = 128;
+  int64_t batch = guessSize(op, ContractOp::DimKind::Batch);
+  auto blocksOf = [&](const ExactTile &tile) {
+    return llvm::divideCeil(rows, tile.rows) *
+           llvm::divideCeil(columns, tile.columns) * batch;
+  };
+  bool isWide = op.getSumType().getIntOrFloatBitWidth() > 32;
+  if (isWide || blocksOf(tiles[0]) < manyBlocks)
+    return {64, 64, 16, 4, 4};
   auto isFixed = [&](unsigned dim) {
     return !ShapedType::isDynamic(op.getStaticExtent(dim));
   };
-  auto areaOf = [&](ExactTile tile) {
-    return llvm::alignTo(rows, tile.rows) *
-           llvm::alignTo(columns, tile.columns);
+  // What the multiprocessor computes that has most blocks; tiles of half the
+  // size read more and are slower by a tenth.
+  auto workOf = [&](const ExactTile &tile) {
+    int64_t area = tile.rows * tile.columns;
+    return llvm::divideCeil(blocksOf(tile), kProcessors) * area *
+           (area == 128 * 128 ? 10 : 11);
   };
   ArrayRef<ExactTile> usable(tiles);
   if (!llvm::all_of(llvm::seq(op.getNumDims()), isFixed))
     usable = usable.drop_front();
   return *llvm::min_element(usable,
                             [&](const ExactTile &x, const ExactTile &y) {
-                              return areaOf(x) < areaOf(y);
+                              return workOf(x) < workOf(y);
                             });
 }
 
