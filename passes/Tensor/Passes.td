@@ -246,7 +246,8 @@ def ChoosePrecision : Pass<"dlc-choose-precision"> {
   let description = [{
     Contractions whose operands are float32 get the attribute `precision`, so
     that kernels may use faster arithmetic; an operand that is constant is
-    rounded at compile time. Sums, and all else, stay float32.
+    rounded at compile time, to 16 bits or, for tf32, to float32 of fewer
+    digits. Sums, and all else, stay float32.
 
     ```mlir
     %c = dlc.contract %a, %b ... : tensor<4x8xf32>, tensor<8x16xf32>, ...
