@@ -303,7 +303,7 @@ private:
   }
 
   /// Copies 16 bytes from global to shared memory, or writes zeros where the
-  /// number of bytes is 0.
+  /// number of bytes is 0. The buffer has 16 bytes at least.
   void copy() {
     StringRef name = function->getName();
     Type *element = name.ends_with("1")   ? b.getInt8Ty()
@@ -318,19 +318,14 @@ private:
       b.CreateRetVoid();
       return;
     }
+    // Without a branch, so that the loads of several copies go on at once.
     auto *type = FixedVectorType::get(i32, 4);
-    BasicBlock *entry = b.GetInsertBlock();
-    BasicBlock *read = BasicBlock::Create(context, "read", function);
-    BasicBlock *write = BasicBlock::Create(context, "write", function);
-    b.CreateCondBr(b.CreateICmpNE(arg(4), b.getInt32(0)), read, write);
-    b.SetInsertPoint(read);
-    Value *loaded = b.CreateAlignedLoad(type, from, Align(16));
-    b.CreateBr(write);
-    b.SetInsertPoint(write);
-    PHINode *value = b.CreatePHI(type, 2);
-    value->addIncoming(loaded, read);
-    value->addIncoming(Constant::getNullValue(type), entry);
-    b.CreateAlignedStore(value, to, Align(16));
+    Value *isRead = b.CreateICmpNE(arg(4), b.getInt32(0));
+    Value *loaded = b.CreateAlignedLoad(
+        type, b.CreateSelect(isRead, from, arg(2)), Align(16));
+    b.CreateAlignedStore(
+        b.CreateSelect(isRead, loaded, Constant::getNullValue(type)), to,
+        Align(16));
     b.CreateRetVoid();
   }
 
