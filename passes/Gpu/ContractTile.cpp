@@ -124,8 +124,8 @@ static ExactTile chooseTile(ContractOp op, int64_t rows, int64_t columns) {
   if (columns <= 16)
     return {64, 16, 16, 2, 2};
   // A thread of 256 has 128 registers where there is a second block: enough
-  // for 8 x 8 sums and the addresses of tensors of fixed sizes. One of 128 may
-  // have 168, with three blocks.
+  // for 8 x 8 sums and the addresses of tensors of fixed sizes, without a
+  // batch. One of 128 may have 168, with three blocks.
   static constexpr ExactTile tiles[] = {
       {128, 128, 8, 8, 8, 2}, {128, 64, 8, 8, 8, 3}, {64, 128, 8, 8, 8, 3}};
   static constexpr int64_t manyBlocks = 128;
@@ -148,7 +148,7 @@ static ExactTile chooseTile(ContractOp op, int64_t rows, int64_t columns) {
            (area == 128 * 128 ? 10 : 11);
   };
   ArrayRef<ExactTile> usable(tiles);
-  if (!llvm::all_of(llvm::seq(op.getNumDims()), isFixed))
+  if (!llvm::all_of(llvm::seq(op.getNumDims()), isFixed) || batch > 1)
     usable = usable.drop_front();
   return *llvm::min_element(usable,
                             [&](const ExactTile &x, const ExactTile &y) {
