@@ -309,7 +309,8 @@ def main() -> int:
     if options.nodes is not None:
         models = list(list_nodes(options.nodes, flags))
     elif options.shapes:
-        models = list(list_shapes())
+        models = [shape for shape in list_shapes()
+                  if not options.names or any(name in shape[0] for name in options.names)]  # fmt: skip
     else:
         table = {s.name: s.find for s in subjects.TABLE.values()}
         files = {name: lambda path=name: path for name in options.names if name.endswith(".onnx")}
