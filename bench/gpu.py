@@ -15,9 +15,11 @@ import concurrent.futures
 import ctypes
 import dataclasses
 import fnmatch
+import importlib.util
 import multiprocessing
 import os
 import pathlib
+import shutil
 import statistics
 import sys
 import tempfile
@@ -312,8 +314,16 @@ def work(torch: Any, task: Work, folder: pathlib.Path, options: argparse.Namespa
             compiled = torch.compile(peer)
             runs["compile"] = lambda: compiled(*theirs)
         if "onnxruntime" in options.peers:
-            found = make_onnxruntime(folder / f"{task.key}.onnx", given, result)
-            runs.update({"onnxruntime": found} if found else {})
+            try:
+                runs["onnxruntime"] = make_onnxruntime(folder / f"{task.key}.onnx", given, result)
+            except Exception as error:
+                skip_peer(task, "onnxruntime", error)
+        for name in [name for name in runs if name in ("compile", "onnxruntime")]:
+            try:
+                runs[name]()
+            except Exception as error:  # of the peer's own kinds
+                skip_peer(task, name, error)
+                del runs[name]
         times = dict(zip(runs, measure(torch, list(runs.values()), options.rounds)))
     rate = ""
     if task.flops:
@@ -335,21 +345,41 @@ def work(torch: Any, task: Work, folder: pathlib.Path, options: argparse.Namespa
     return right
 
 
-def make_onnxruntime(
-    path: pathlib.Path, inputs: Sequence[Any], result: Any
-) -> Callable[[], Any] | None:
-    """A run of ONNX Runtime on the same memory, or none."""
-    try:
-        import onnxruntime
-    except ImportError:
-        return None
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return None
+def skip_peer(task: Work, peer: str, error: Exception) -> None:
+    lines = str(error).strip().splitlines() or [""]
+    print(f"{task.name:26} {task.kind:5} {peer} skipped: {type(error).__name__}: {lines[0]}",
+          flush=True)  # fmt: skip
+
+
+def find_missing(peer: str) -> str:
+    """Why a peer cannot be measured on this machine; empty if it can."""
+    if peer == "onnxruntime":
+        try:
+            import onnxruntime
+        except ImportError:
+            return "no Python package onnxruntime-gpu"
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            return f"onnxruntime {onnxruntime.__version__} has no CUDA: install onnxruntime-gpu"
+    if peer == "compile":
+        if importlib.util.find_spec("triton") is None:
+            return "torch.compile needs the Python package triton"
+        compilers = [os.environ.get("CC"), "cc", "gcc", "clang"]
+        if not any(shutil.which(name) for name in compilers if name):
+            return "torch.compile needs a C compiler, for triton"
+    return ""
+
+
+def make_onnxruntime(path: pathlib.Path, inputs: Sequence[Any], result: Any) -> Callable[[], Any]:
+    """A run of ONNX Runtime on the same memory."""
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(path), providers=["CUDAExecutionProvider"])
     binding = session.io_binding()
     dtype = np.float16 if result.element_size() == 2 else np.float32
     for info, x in zip(session.get_inputs(), inputs):
         binding.bind_input(info.name, "cuda", 0, dtype, tuple(x.shape), x.data_ptr())
+    if "CUDAExecutionProvider" not in session.get_providers():  # it goes on without
+        raise RuntimeError("its provider for CUDA does not load")
     (info,) = session.get_outputs()
     binding.bind_output(info.name, "cuda", 0, dtype, tuple(result.shape), result.data_ptr())
     return lambda: session.run_with_iobinding(binding)
@@ -411,6 +441,10 @@ def main() -> int:
     if not arch:
         parser.error("--prepare needs --gpu")
     if not options.prepare:
+        for peer in list(options.peers):
+            if missing := find_missing(peer):
+                print(f"{peer} skipped: {missing}")
+                options.peers.remove(peer)
         options.copy = measure_copy(torch, options.rounds)
         print(f"{name}, code for {arch}; a copy moves {options.copy / 1e9:.0f} GB/s; medians in ms:"
               f" dlc, {', '.join(options.peers)}, and dlc's part of the best peer's; error relative"

@@ -49,7 +49,6 @@ static StringRef findSubstitute(StringRef intrinsic) {
             "dlc_emulated_mma_m8n8k16_us")
       .Case("llvm.nvvm.mma.m8n8k16.row.col.u8", "dlc_emulated_mma_m8n8k16_uu")
       .Case("llvm.nvvm.ex2.approx.ftz.f32", "dlc_emulated_exp2")
-      .Case("llvm.nvvm.f2tf32.rna", "dlc_emulated_round_tf32")
       .Case("llvm.nvvm.cp.async.cg.shared.global.16.s", "dlc_emulated_copy")
       .Case("llvm.nvvm.cp.async.commit.group", "dlc_emulated_commit")
       .Case("llvm.nvvm.cp.async.wait.group", "dlc_emulated_wait")

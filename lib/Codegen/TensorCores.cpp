@@ -23,9 +23,12 @@ public:
     for (StringRef name : {"dlc_mma_load_f16_t", "dlc_mma_load_bf16_t"})
       if (begin(name))
         load(/*isTransposed=*/true);
-    if (begin("dlc_mma_load_i8"))
-      b.CreateRet(makeFragment(
-          loadMatrix(address(b.getInt8Ty(), arg(1)), /*isTransposed=*/false)));
+    for (auto [name, type] :
+         {std::pair<StringRef, Type *>("dlc_mma_load_i8", b.getInt8Ty()),
+          std::pair<StringRef, Type *>("dlc_mma_load_tf32", f32)})
+      if (begin(name))
+        b.CreateRet(makeFragment(
+            loadMatrix(address(type, arg(1)), /*isTransposed=*/false)));
     for (auto [name, wide, narrow] :
          {std::tuple("dlc_mma_s8_s8", Intrinsic::nvvm_mma_m16n8k32_row_col_s8,
                      Intrinsic::nvvm_mma_m8n8k16_row_col_s8),
@@ -43,8 +46,6 @@ public:
         else
           multiplyBytesOfTuring(narrow);
       }
-    if (begin("dlc_mma_load_tf32"))
-      loadTf32();
     if (begin("dlc_mma_gather_tf32"))
       gatherTf32();
     if (begin("dlc_mma_f16"))
@@ -197,25 +198,12 @@ private:
     b.CreateRet(makeFragment(parts));
   }
 
-  /// Rounds to nearest; the instruction itself cuts.
-  Value *roundTf32(Value *bits) {
-    return b.CreateIntrinsic(Intrinsic::nvvm_f2tf32_rna,
-                             {b.CreateBitCast(bits, f32)});
-  }
-
-  void loadTf32() {
-    SmallVector<Value *> parts =
-        loadMatrix(address(f32, arg(1)), /*isTransposed=*/false);
-    for (Value *&part : parts)
-      part = roundTf32(part);
-    b.CreateRet(makeFragment(parts));
-  }
-
+  /// The instruction does not look at the bits that tf32 has not.
   void gatherTf32() {
     SmallVector<Value *> parts;
     for (unsigned i = 0; i < 4; ++i)
-      parts.push_back(roundTf32(
-          b.CreateAlignedLoad(f32, address(f32, arg(1 + i)), Align(4))));
+      parts.push_back(
+          b.CreateAlignedLoad(i32, address(f32, arg(1 + i)), Align(4)));
     b.CreateRet(makeFragment(parts));
   }
 
@@ -315,7 +303,7 @@ private:
   }
 
   /// Copies 16 bytes from global to shared memory, or writes zeros where the
-  /// number of bytes is 0.
+  /// number of bytes is 0. The buffer has 16 bytes at least.
   void copy() {
     StringRef name = function->getName();
     Type *element = name.ends_with("1")   ? b.getInt8Ty()
@@ -330,19 +318,14 @@ private:
       b.CreateRetVoid();
       return;
     }
+    // Without a branch, so that the loads of several copies go on at once.
     auto *type = FixedVectorType::get(i32, 4);
-    BasicBlock *entry = b.GetInsertBlock();
-    BasicBlock *read = BasicBlock::Create(context, "read", function);
-    BasicBlock *write = BasicBlock::Create(context, "write", function);
-    b.CreateCondBr(b.CreateICmpNE(arg(4), b.getInt32(0)), read, write);
-    b.SetInsertPoint(read);
-    Value *loaded = b.CreateAlignedLoad(type, from, Align(16));
-    b.CreateBr(write);
-    b.SetInsertPoint(write);
-    PHINode *value = b.CreatePHI(type, 2);
-    value->addIncoming(loaded, read);
-    value->addIncoming(Constant::getNullValue(type), entry);
-    b.CreateAlignedStore(value, to, Align(16));
+    Value *isRead = b.CreateICmpNE(arg(4), b.getInt32(0));
+    Value *loaded = b.CreateAlignedLoad(
+        type, b.CreateSelect(isRead, from, arg(2)), Align(16));
+    b.CreateAlignedStore(
+        b.CreateSelect(isRead, loaded, Constant::getNullValue(type)), to,
+        Align(16));
     b.CreateRetVoid();
   }
 

@@ -35,36 +35,6 @@ ContractNest::ContractNest(Kernel &kernel, ContractOp op)
   sums = op.getDims(ContractOp::DimKind::Sum);
 }
 
-bool dlc::isSeparable(ContractOp op, unsigned operand) {
-  for (AffineExpr expr : op.getMap(operand).getResults()) {
-    bool separable = true;
-    expr.walk([&](AffineExpr part) {
-      if (part.getKind() != AffineExprKind::FloorDiv &&
-          part.getKind() != AffineExprKind::Mod &&
-          part.getKind() != AffineExprKind::CeilDiv)
-        return;
-      bool ofSum = false, ofOther = false;
-      for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
-        if (part.isFunctionOfDim(dim))
-          (op.getDimKind(dim) == ContractOp::DimKind::Sum ? ofSum : ofOther) =
-              true;
-      separable &= !(ofSum && ofOther);
-    });
-    if (!separable)
-      return false;
-  }
-  return true;
-}
-
-int64_t dlc::guessSize(ContractOp op, ContractOp::DimKind kind) {
-  int64_t size = 1;
-  for (unsigned dim : op.getDims(kind)) {
-    int64_t extent = op.getStaticExtent(dim);
-    size *= ShapedType::isDynamic(extent) ? 1024 : extent;
-  }
-  return size;
-}
-
 bool dlc::emitContractScalar(Kernel &kernel, ContractOp op) {
   ContractNest nest(kernel, op);
   SmallVector<Extent> outer = nest.extentsOf(nest.outer);

@@ -22,13 +22,6 @@ struct ContractNest : TileSpace {
   llvm::SmallVector<unsigned> outer; ///< all but the sums, as C has them
 };
 
-/// Whether the offset in an operand is that of the coordinates in C plus that
-/// of the summed ones.
-bool isSeparable(ContractOp op, unsigned operand);
-
-/// The product of the sizes of one kind; a dynamic one is thought to be large.
-int64_t guessSize(ContractOp op, ContractOp::DimKind kind);
-
 } // namespace dlc
 
 #endif

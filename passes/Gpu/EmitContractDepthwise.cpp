@@ -3,6 +3,7 @@
 // registers.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Gpu/ContractTile.h"
 #include "passes/Gpu/EmitContract.h"
 
 using namespace mlir;

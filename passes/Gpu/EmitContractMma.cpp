@@ -2,6 +2,7 @@
 // through several stages of shared memory.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Gpu/ContractTile.h"
 #include "passes/Gpu/EmitContract.h"
 #include "passes/Gpu/MmaBuilder.h"
 
@@ -10,17 +11,7 @@ using namespace dlc;
 
 namespace {
 
-constexpr int64_t kWarp = MmaBuilder::kWarp, kStep = MmaBuilder::kStep;
-
-/// What a block computes, `depth` terms of each sum at a time, and what a warp
-/// has of it.
-struct MmaTile {
-  int64_t rows, columns, warpRows, warpColumns;
-  int64_t stages = 3;
-  int64_t threads() const {
-    return rows / warpRows * (columns / warpColumns) * kWarp;
-  }
-};
+constexpr int64_t kStep = MmaBuilder::kStep;
 
 class MmaEmitter {
 public:
@@ -38,6 +29,7 @@ private:
                                    Value slot, int64_t step);
   SmallVector<Value> multiply(ValueRange fragments, ValueRange sums);
   void store(ValueRange sums);
+  void storeRuns(ValueRange sums, int64_t run);
 
   Kernel &kernel;
   ImplicitLocOpBuilder &b;
@@ -61,7 +53,8 @@ MmaSource MmaEmitter::makeSource(unsigned operand) {
                  operand == 0 ? nest.rowsOf(block) : nest.columnsOf(block),
                  {nest.sums, block.sumCount, Value()},
                  operand == 0 ? tile.rows : tile.columns, depth, tile.threads(),
-                 MmaBuilder::kChunkBytes * 8 / bits, /*isWhole=*/false));
+                 MmaBuilder::kChunkBytes * 8 / bits, /*isWhole=*/false),
+      operand == 0 ? 0 : tile.warpColumns);
 }
 
 SmallVector<Value> MmaEmitter::loadFragments(const MmaSource &a,
@@ -72,7 +65,9 @@ SmallVector<Value> MmaEmitter::loadFragments(const MmaSource &a,
   for (int64_t i = 0; i < tile.warpRows; i += kStep)
     fragments.push_back(mma.fragment(
         a.shared, slot, kernel.add(warpRow, kernel.index(i)), k, false));
-  for (int64_t j = 0; j < tile.warpColumns; j += kStep)
+  if (c.shared.run > 1)
+    fragments.append(mma.gather(c.shared, slot, warpColumn, k));
+  for (int64_t j = 0; j < tile.warpColumns && c.shared.run == 1; j += kStep)
     fragments.push_back(mma.fragment(
         c.shared, slot, kernel.add(warpColumn, kernel.index(j)), k, true));
   return fragments;
@@ -122,12 +117,42 @@ void MmaEmitter::store(ValueRange sums) {
   }
 }
 
+/// The same for columns in runs of a thread, as `gather` takes them: it has
+/// two runs side by side of two rows of each step.
+void MmaEmitter::storeRuns(ValueRange sums, int64_t run) {
+  Type index = b.getIndexType();
+  Value firstRow = kernel.add(kernel.add(block.firstRow, warpRow),
+                              mma.call("dlc_mma_sum_row", index, {}));
+  Value column = kernel.add(
+      kernel.add(block.firstColumn, warpColumn),
+      kernel.mul(mma.call("dlc_mma_sum_column", index, {}), kernel.index(run)));
+  SmallVector<Value> at(op.getNumDims(), kernel.index(0));
+  nest.setCoordinates(at, nest.batch, block.batchAt);
+  bool raggedRows = nest.isRagged(nest.rows, tile.rows);
+  bool raggedColumns = nest.isRagged(nest.columns, tile.columns);
+  int64_t across = tile.warpColumns / kStep;
+  for (int64_t half = 0; half < tile.warpRows / 8; ++half) {
+    Value row = kernel.add(firstRow, kernel.index(half * 8));
+    kernel.when(raggedRows ? kernel.isLess(row, block.rowCount) : Value(), [&] {
+      nest.place(at, nest.rows, row);
+      SmallVector<Value> values;
+      for (int64_t one = 0; one < 2; ++one)
+        for (int64_t j = 0; j < run; ++j)
+          values.push_back(
+              vector::ExtractOp::create(b, sums[half / 2 * across + j / 2],
+                                        4 * (j % 2) + 2 * (half % 2) + one));
+      nest.storeRun(values, at, column,
+                    raggedColumns ? block.columnCount : Value());
+    });
+  }
+}
+
 void MmaEmitter::emit() {
   kernel.grid.threads = tile.threads();
   block = nest.placeBlock(tile.rows, tile.columns);
   Value thread = kernel.thread();
   int64_t across = tile.columns / tile.warpColumns;
-  Value warp = kernel.div(thread, kWarp);
+  Value warp = kernel.div(thread, MmaBuilder::kWarp);
   warpRow = kernel.mul(kernel.div(warp, across), kernel.index(tile.warpRows));
   warpColumn =
       kernel.mul(kernel.rem(warp, across), kernel.index(tile.warpColumns));
@@ -224,91 +249,20 @@ void MmaEmitter::emit() {
         sums.push_back(next);
         return sums;
       });
-  store(ValueRange(results).take_front(numSums));
-}
-
-/// How elements of operands get to shared memory.
-enum class Way { Plain, Rounded, OneByOne };
-
-/// The tile for which a GPU of the size of an H100 is done first: for a part of
-/// 32 terms of 16 bits the multiprocessor that has most blocks takes as long as
-/// its instructions, or what they read from the second-level cache, and a block
-/// alone waits for what depends on each other.
-static MmaTile chooseTile(unsigned capability, Way way, int64_t rows,
-                          int64_t columns, int64_t batch) {
-  if (rows <= 16)
-    return {16, 128, 16, 16};
-  if (columns <= 16)
-    return {128, 16, 16, 16};
-  static constexpr int64_t processors = 132;
-  auto blocksOf = [&](MmaTile tile) {
-    return llvm::divideCeil(rows, tile.rows) *
-           llvm::divideCeil(columns, tile.columns) * batch;
-  };
-  // Warps of 64 x 64 need all registers of a thread: no place for what is
-  // carried in registers on its way to shared memory, as on older GPUs.
-  if (capability < 80 || way == Way::OneByOne) {
-    MmaTile large = {128, 128, 64, 32};
-    return blocksOf(large) >= 128 ? large : MmaTile{64, 64, 32, 16};
-  }
-  static constexpr MmaTile tiles[] = {
-      {128, 256, 64, 64, 4}, {256, 128, 64, 64, 4}, {128, 128, 64, 64},
-      {128, 128, 64, 32},    {128, 64, 64, 32},     {64, 128, 32, 64},
-      {64, 64, 32, 32, 4}};
-  static constexpr double cyclesOfMma = 8.6, bytesOfCycle = 27, latency = 120;
-  MmaTile best = tiles[0];
-  double least = std::numeric_limits<double>::infinity();
-  for (MmaTile tile : tiles) {
-    if (way == Way::Rounded && tile.warpRows * tile.warpColumns == 64 * 64)
-      continue;
-    double each = llvm::divideCeil(blocksOf(tile), processors);
-    double area = tile.rows * tile.columns, edge = tile.rows + tile.columns;
-    // 32 terms: an instruction has 16 x 8 x 16, and there are four units.
-    double work = each * area * 32 / (16 * 8 * 16) / 4 * cyclesOfMma;
-    double reading = each * edge * 64 / bytesOfCycle;
-    double cycles = std::max(work, reading) + latency;
-    if (cycles < least) {
-      least = cycles;
-      best = tile;
-    }
-  }
-  return best;
+  ValueRange sums = ValueRange(results).take_front(numSums);
+  if (c.shared.run > 1)
+    storeRuns(sums, c.shared.run);
+  else
+    store(sums);
 }
 
 bool dlc::emitContractMma(Kernel &kernel, ContractOp op) {
-  auto elementOf = [](Value operand) {
-    return cast<MemRefType>(operand.getType()).getElementType();
-  };
-  std::optional<MmaOperands> operands = findMmaOperands(
-      elementOf(op.getA()), elementOf(op.getB()), op.getSumType(),
-      op.getPrecision(), kernel.capability, op.getContext());
-  if (!operands || op.getDot() || !isSeparable(op, 0) || !isSeparable(op, 1))
+  std::optional<MmaPlan> plan = chooseMmaTile(op, kernel.capability);
+  if (!plan)
     return false;
-  int64_t rows = guessSize(op, ContractOp::DimKind::Row);
-  int64_t columns = guessSize(op, ContractOp::DimKind::Column);
-  int64_t sums = guessSize(op, ContractOp::DimKind::Sum);
-  static constexpr int64_t fewest = 8;
-  if (rows < fewest || columns < fewest || sums < 2 * fewest)
-    return false;
-  auto isUnknown = [&](ContractOp::DimKind kind) {
-    return llvm::any_of(op.getDims(kind), [&](unsigned dim) {
-      return ShapedType::isDynamic(op.getStaticExtent(dim));
-    });
-  };
-  // On their way through registers they are rounded, or go one by one, since
-  // nothing is known of where rows begin.
-  Way way = isUnknown(ContractOp::DimKind::Column) &&
-                    isUnknown(ContractOp::DimKind::Sum)
-                ? Way::OneByOne
-            : elementOf(op.getA()) != operands->type ||
-                    elementOf(op.getB()) != operands->type
-                ? Way::Rounded
-                : Way::Plain;
-  MmaTile tile = chooseTile(kernel.capability, way, rows, columns,
-                            guessSize(op, ContractOp::DimKind::Batch));
   kernel.description =
       llvm::formatv("a tile of {0} x {1} a block on tensor cores, {2}",
-                    tile.rows, tile.columns, operands->name);
-  MmaEmitter(kernel, op, tile, operands->type).emit();
+                    plan->tile.rows, plan->tile.columns, plan->operands.name);
+  MmaEmitter(kernel, op, plan->tile, plan->operands.type).emit();
   return true;
 }

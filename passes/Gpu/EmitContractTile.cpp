@@ -3,6 +3,8 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Gpu/ContractTile.h"
 #include "passes/Gpu/EmitContract.h"
 #include "passes/Gpu/TileSource.h"
 
@@ -11,13 +13,17 @@ using namespace dlc;
 
 namespace {
 
-/// The sizes of a tile: what a block computes, `depth` terms of each sum at a
-/// time, and what a thread has of it.
-struct Tile {
-  int64_t rows, columns, depth, threadRows, threadColumns;
-  int64_t threads() const {
-    return rows / threadRows * (columns / threadColumns);
+/// The rows or columns that a thread has: runs of up to four side by side, as
+/// many as an access takes, with those of the other threads between them, so
+/// that these read shared memory side by side.
+struct Runs {
+  static constexpr int64_t most = 4;
+  Runs(int64_t size, int64_t count)
+      : length(std::min(count, most)), distance(size / (count / length)) {}
+  int64_t distanceTo(int64_t i) const {
+    return i / length * distance + i % length;
   }
+  int64_t length, distance;
 };
 
 /// A part of A or B on its way to shared memory, [depth][width + padding].
@@ -29,8 +35,10 @@ struct Source : TileSource {
 
 class TileEmitter {
 public:
-  TileEmitter(Kernel &kernel, ContractOp op, Tile tile)
-      : kernel(kernel), b(kernel.b), op(op), nest(kernel, op), tile(tile) {}
+  TileEmitter(Kernel &kernel, ContractOp op, ExactTile tile)
+      : kernel(kernel), b(kernel.b), op(op), nest(kernel, op), tile(tile),
+        rowRuns(tile.rows, tile.threadRows),
+        columnRuns(tile.columns, tile.threadColumns) {}
 
   void emit();
 
@@ -38,14 +46,18 @@ private:
   Source makeSource(unsigned operand);
   SmallVector<Value> load(const Source &source, Value firstK);
   void put(const Source &source, ValueRange values);
-  SmallVector<Value> multiply(Source &a, Source &c, ValueRange sums);
+  SmallVector<Value> read(const Source &source, int64_t k, Value first,
+                          int64_t count, Runs runs);
+  SmallVector<Value> multiply(const Source &a, const Source &c,
+                              ValueRange sums);
   void store(ValueRange sums);
 
   Kernel &kernel;
   ImplicitLocOpBuilder &b;
   ContractOp op;
   ContractNest nest;
-  Tile tile;
+  ExactTile tile;
+  Runs rowRuns, columnRuns;
   ContractNest::Place block;
   Value threadRow, threadColumn;
 };
@@ -92,21 +104,31 @@ void TileEmitter::put(const Source &source, ValueRange values) {
   }
 }
 
+/// The thread's elements of a term in shared memory.
+SmallVector<Value> TileEmitter::read(const Source &source, int64_t k,
+                                     Value first, int64_t count, Runs runs) {
+  SmallVector<Value> values;
+  int64_t bytes = runs.length * op.getSumType().getIntOrFloatBitWidth() / 8;
+  for (int64_t i = 0; i < count; i += runs.length) {
+    Value run = vector::LoadOp::create(
+        b, VectorType::get({runs.length}, op.getSumType()), source.memory,
+        ValueRange{kernel.index(k),
+                   kernel.add(first, kernel.index(runs.distanceTo(i)))},
+        /*nontemporal=*/false, llvm::MaybeAlign(std::min<int64_t>(bytes, 16)));
+    for (int64_t j = 0; j < runs.length; ++j)
+      values.push_back(vector::ExtractOp::create(b, run, j));
+  }
+  return values;
+}
+
 /// Adds `depth` terms to each of the thread's sums.
-SmallVector<Value> TileEmitter::multiply(Source &a, Source &c,
+SmallVector<Value> TileEmitter::multiply(const Source &a, const Source &c,
                                          ValueRange sums) {
   SmallVector<Value> result(sums);
   for (int64_t k = 0; k < tile.depth; ++k) {
-    auto read = [&](Source &source, Value first, int64_t count) {
-      SmallVector<Value> values;
-      for (int64_t i = 0; i < count; ++i)
-        values.push_back(memref::LoadOp::create(
-            b, source.memory,
-            ValueRange{kernel.index(k), kernel.add(first, kernel.index(i))}));
-      return values;
-    };
-    SmallVector<Value> x = read(a, threadRow, tile.threadRows);
-    SmallVector<Value> y = read(c, threadColumn, tile.threadColumns);
+    SmallVector<Value> x = read(a, k, threadRow, tile.threadRows, rowRuns);
+    SmallVector<Value> y =
+        read(c, k, threadColumn, tile.threadColumns, columnRuns);
     for (int64_t i = 0; i < tile.threadRows; ++i)
       for (int64_t j = 0; j < tile.threadColumns; ++j) {
         Value &sum = result[i * tile.threadColumns + j];
@@ -119,30 +141,34 @@ SmallVector<Value> TileEmitter::multiply(Source &a, Source &c,
 void TileEmitter::store(ValueRange sums) {
   SmallVector<Value> at(op.getNumDims(), kernel.index(0));
   nest.setCoordinates(at, nest.batch, block.batchAt);
+  Value firstRow = kernel.add(block.firstRow, threadRow);
+  Value firstColumn = kernel.add(block.firstColumn, threadColumn);
   bool isRagged = nest.isRagged(nest.rows, tile.rows);
-  Value column = kernel.add(block.firstColumn, threadColumn);
+  Value columnCount =
+      nest.isRagged(nest.columns, tile.columns) ? block.columnCount : Value();
   for (int64_t i = 0; i < tile.threadRows; ++i) {
-    Value row =
-        kernel.add(kernel.add(block.firstRow, threadRow), kernel.index(i));
+    Value row = kernel.add(firstRow, kernel.index(rowRuns.distanceTo(i)));
     kernel.when(isRagged ? kernel.isLess(row, block.rowCount) : Value(), [&] {
       nest.place(at, nest.rows, row);
-      nest.storeRun(
-          sums.slice(i * tile.threadColumns, tile.threadColumns), at, column,
-          nest.isRagged(nest.columns, tile.columns) ? block.columnCount
-                                                    : Value());
+      for (int64_t j = 0; j < tile.threadColumns; j += columnRuns.length)
+        nest.storeRun(
+            sums.slice(i * tile.threadColumns + j, columnRuns.length), at,
+            kernel.add(firstColumn, kernel.index(columnRuns.distanceTo(j))),
+            columnCount);
     });
   }
 }
 
 void TileEmitter::emit() {
   kernel.grid.threads = tile.threads();
+  kernel.residentBlocks = tile.residentBlocks;
   block = nest.placeBlock(tile.rows, tile.columns);
   int64_t across = tile.columns / tile.threadColumns;
   Value thread = kernel.thread();
   threadRow =
-      kernel.mul(kernel.div(thread, across), kernel.index(tile.threadRows));
+      kernel.mul(kernel.div(thread, across), kernel.index(rowRuns.length));
   threadColumn =
-      kernel.mul(kernel.rem(thread, across), kernel.index(tile.threadColumns));
+      kernel.mul(kernel.rem(thread, across), kernel.index(columnRuns.length));
 
   Source a = makeSource(0), c = makeSource(1);
   Value zero = kernel.index(0);
@@ -187,27 +213,11 @@ void TileEmitter::emit() {
 }
 
 bool dlc::emitContractTile(Kernel &kernel, ContractOp op) {
-  if (!isSeparable(op, 0) || !isSeparable(op, 1))
+  std::optional<ExactTile> tile = chooseExactTile(op);
+  if (!tile)
     return false;
-  int64_t rows = guessSize(op, ContractOp::DimKind::Row);
-  int64_t columns = guessSize(op, ContractOp::DimKind::Column);
-  int64_t sums = guessSize(op, ContractOp::DimKind::Sum);
-  static constexpr int64_t fewest = 8;
-  if (rows < fewest || columns < fewest || sums < fewest)
-    return false;
-  // Large tiles where they are enough to occupy a GPU.
-  static constexpr int64_t manyBlocks = 128;
-  int64_t blocks = llvm::divideCeil(rows, 128) *
-                   llvm::divideCeil(columns, 128) *
-                   guessSize(op, ContractOp::DimKind::Batch);
-  bool isWide = op.getSumType().getIntOrFloatBitWidth() > 32;
-  Tile tile = {64, 64, 16, 4, 4};
-  if (rows <= 16 || columns <= 16)
-    tile = rows <= 16 ? Tile{16, 64, 16, 2, 2} : Tile{64, 16, 16, 2, 2};
-  else if (blocks >= manyBlocks && !isWide)
-    tile = {128, 128, 8, 8, 8};
   kernel.description =
-      llvm::formatv("a tile of {0} x {1} a block", tile.rows, tile.columns);
-  TileEmitter(kernel, op, tile).emit();
+      llvm::formatv("a tile of {0} x {1} a block", tile->rows, tile->columns);
+  TileEmitter(kernel, op, *tile).emit();
   return true;
 }

@@ -82,6 +82,14 @@ Value Kernel::mul(Value x, Value y) {
   return b.createOrFold<arith::MulIOp>(x, y);
 }
 
+Value Kernel::addNarrow(Value x, Value y) {
+  auto narrow = [&](Value value) {
+    return b.createOrFold<arith::IndexCastOp>(b.getI32Type(), value);
+  };
+  return b.createOrFold<arith::IndexCastUIOp>(
+      b.getIndexType(), b.createOrFold<arith::AddIOp>(narrow(x), narrow(y)));
+}
+
 Value Kernel::isLess(Value x, Value y) {
   return b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::slt, x, y);
 }

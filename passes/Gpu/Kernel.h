@@ -70,6 +70,8 @@ public:
   mlir::Value index(int64_t value);
   mlir::Value add(mlir::Value x, mlir::Value y);
   mlir::Value mul(mlir::Value x, mlir::Value y);
+  /// Of numbers whose sum is not negative and below 2^32: half the registers.
+  mlir::Value addNarrow(mlir::Value x, mlir::Value y);
   mlir::Value isLess(mlir::Value x, mlir::Value y);
   /// The larger, or the smaller, of two signed numbers.
   mlir::Value max(mlir::Value x, mlir::Value y);

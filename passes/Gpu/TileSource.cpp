@@ -4,6 +4,21 @@
 using namespace mlir;
 using namespace dlc;
 
+/// Whether all offsets in a buffer, and all terms, are known to be below 2^31.
+static bool fitsInt32(MemRefType type, int64_t terms) {
+  auto [strides, offset] = type.getStridesAndOffset();
+  int64_t last = 0;
+  for (auto [size, stride] : llvm::zip(type.getShape(), strides)) {
+    int64_t part;
+    if (ShapedType::isDynamic(size) || ShapedType::isDynamic(stride) ||
+        llvm::MulOverflow(size, stride, part) ||
+        llvm::AddOverflow(last, part, last))
+      return false;
+  }
+  static constexpr int64_t most = int64_t(1) << 31;
+  return last < most && !ShapedType::isDynamic(terms) && terms < most;
+}
+
 TileSource::TileSource(TileSpace &space, unsigned operand,
                        ArrayRef<Value> batchAt, TileRange outerRange,
                        TileRange sum, int64_t width, int64_t depth,
@@ -11,6 +26,11 @@ TileSource::TileSource(TileSpace &space, unsigned operand,
     : space(space), operand(operand), sum(sum), width(width), depth(depth) {
   Kernel &kernel = space.kernel;
   type = cast<MemRefType>(space.buffers[operand].getType()).getElementType();
+  // Where registers are scarce: those that copy without have enough, and take
+  // pointers as they are.
+  isNarrow =
+      isWhole && fitsInt32(cast<MemRefType>(space.buffers[operand].getType()),
+                           fixedProduct(space.extentsOf(sum.dims)));
   isDepthFast = space.isDepthFast(operand, sum.dims.back());
   buffer = space.flatten(operand);
   vector = space.chooseVector(
@@ -52,7 +72,8 @@ void TileSource::forEach(Value firstK, bool staysInside,
   Value offset, isInside;
   for (size_t i = 0; i < starts.size(); ++i) {
     if (!offset || !isDepthFast) {
-      Value term = kernel.add(firstK, k[i]);
+      Value term =
+          isNarrow ? kernel.addNarrow(firstK, k[i]) : kernel.add(firstK, k[i]);
       isInside = kernel.isLess(term, sum.count);
       if (staysInside)
         term = kernel.min(term, last);
@@ -60,6 +81,9 @@ void TileSource::forEach(Value firstK, bool staysInside,
       space.place(at, sum.dims, term);
       offset = space.offsetOf(operand, at);
     }
-    body(i, kernel.add(starts[i], offset), isInside);
+    body(i,
+         isNarrow ? kernel.addNarrow(starts[i], offset)
+                  : kernel.add(starts[i], offset),
+         isInside);
   }
 }

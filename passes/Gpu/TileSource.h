@@ -44,6 +44,7 @@ struct TileSource {
   mlir::Type type;    ///< of elements in memory
   bool isDepthFast;   ///< memory has terms of a sum side by side
   bool isPartial;     ///< not all threads load
+  bool isNarrow;      ///< offsets and terms have 31 bits
   int64_t vector;     ///< elements of a load
   llvm::SmallVector<mlir::Value> starts; ///< offsets without k, one a load
   llvm::SmallVector<mlir::Value> outer;  ///< the row or column in the tile

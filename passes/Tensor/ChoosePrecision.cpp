@@ -15,7 +15,24 @@ namespace dlc {
 using namespace mlir;
 using namespace dlc;
 
-/// `value` with its elements rounded to `type`.
+/// A float32 rounded to the 11 bits of tf32, halves away from zero. What is as
+/// large becomes infinite.
+static Value roundToTf32(Value value, OpBuilder &b, Location loc) {
+  Type i32 = b.getI32Type();
+  auto constant = [&](uint32_t bits) {
+    return arith::ConstantOp::create(b, loc, b.getIntegerAttr(i32, bits));
+  };
+  Value bits = arith::BitcastOp::create(b, loc, i32, value);
+  bits = arith::AddIOp::create(b, loc, bits, constant(0x1000));
+  bits = arith::AndIOp::create(b, loc, bits, constant(0xffffe000));
+  // The bits of a NaN could become those of anything.
+  Value isNan =
+      arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, value, value);
+  bits = arith::SelectOp::create(b, loc, isNan, constant(0x7fc00000), bits);
+  return arith::BitcastOp::create(b, loc, value.getType(), bits);
+}
+
+/// `value` with its elements rounded to `type`; float32 stands for tf32.
 static Value roundTo(Value value, Type type, OpBuilder &b) {
   Location loc = value.getLoc();
   auto tensor = cast<RankedTensorType>(value.getType());
@@ -27,10 +44,12 @@ static Value roundTo(Value value, Type type, OpBuilder &b) {
   return linalg::GenericOp::create(
              b, loc, empty.getType(), value, empty, ArrayRef{map, map}, loops,
              [&](OpBuilder &b, Location loc, ValueRange elements) {
-               linalg::YieldOp::create(
-                   b, loc,
-                   arith::TruncFOp::create(b, loc, type, elements.front())
-                       .getResult());
+               Value element = elements.front();
+               Value rounded =
+                   type.isF32() ? roundToTf32(element, b, loc)
+                                : arith::TruncFOp::create(b, loc, type, element)
+                                      .getResult();
+               linalg::YieldOp::create(b, loc, rounded);
              })
       .getResult(0);
 }
@@ -50,11 +69,10 @@ struct ChoosePrecision : dlc::impl::ChoosePrecisionBase<ChoosePrecision> {
       return signalPassFailure();
     }
     OpBuilder b(&getContext());
-    Type type;
-    if (chosen == Precision::BF16)
-      type = b.getBF16Type();
-    else if (chosen == Precision::FP16)
-      type = b.getF16Type();
+    // In memory; tf32 has no type of its own there.
+    Type type = chosen == Precision::BF16   ? Type(b.getBF16Type())
+                : chosen == Precision::FP16 ? Type(b.getF16Type())
+                                            : Type(b.getF32Type());
     DenseMap<Value, Value> rounded;
     KnownConstants constants;
     getOperation()->walk([&](ContractOp op) {
@@ -64,8 +82,7 @@ struct ChoosePrecision : dlc::impl::ChoosePrecisionBase<ChoosePrecision> {
       if (!op.hasTensors() || !isFloat(op.getA()) || !isFloat(op.getB()))
         return;
       op.setPrecision(chosen);
-      // tf32 has no type of its own in memory.
-      if (!type || !constants.contains(op.getB()))
+      if (!constants.contains(op.getB()))
         return;
       Value &value = rounded[op.getB()];
       if (!value) {

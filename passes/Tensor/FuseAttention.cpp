@@ -89,13 +89,13 @@ struct FuseIntoAttention : OpRewritePattern<ContractOp> {
   }
 
 private:
-  /// The reduction along `axis` of the identity by `Combiner`, which is the
-  /// producer of a row-wise operand.
+  /// The reduction along `axis` of the identity by `Combiner` that makes
+  /// `value`, which is read by rows, by `map`.
   template <typename Combiner>
-  static linalg::LinalgOp findReduction(linalg::LinalgOp reader,
-                                        OpOperand *operand, unsigned rank,
+  static linalg::LinalgOp findReduction(Value value, AffineMap map,
+                                        unsigned rank,
                                         std::optional<unsigned> &axis) {
-    auto op = operand->get().getDefiningOp<linalg::LinalgOp>();
+    auto op = value.getDefiningOp<linalg::LinalgOp>();
     if (!op || op->getNumResults() != 1 || op.getNumDpsInputs() != 1 ||
         op.getNumLoops() != rank || op.getNumReductionLoops() != 1)
       return nullptr;
@@ -107,7 +107,7 @@ private:
     AffineMap rows = rowMap(op.getContext(), rank, *axis);
     if (!op.getMatchingIndexingMap(op.getDpsInputOperand(0)).isIdentity() ||
         op.getMatchingIndexingMap(op.getDpsInitOperand(0)) != rows ||
-        reader.getMatchingIndexingMap(operand) != rows)
+        map != rows)
       return nullptr;
     auto combiner = yieldedBy(op).getDefiningOp<Combiner>();
     if (!combiner || &op.getBlock()->front() == op.getBlock()->getTerminator())
@@ -118,6 +118,31 @@ private:
       return nullptr;
     // One of them is what there is so far.
     return op.isDpsInit(lhs) != op.isDpsInit(rhs) ? op : nullptr;
+  }
+
+  /// What `value` is 1 divided by, if anything.
+  static Value invertedBy(Value value) {
+    auto inverse = stripCasts(value).getDefiningOp<arith::DivFOp>();
+    return inverse && matchPattern(inverse.getLhs(), m_OneFloat())
+               ? inverse.getRhs()
+               : Value();
+  }
+
+  /// The operand of an elementwise op that makes the inverses of its elements,
+  /// which are what `value` of `reader` is; null for none. There is one where
+  /// dividing once a row is cheaper than once a weight.
+  static OpOperand *findInverse(linalg::LinalgOp reader, Value value) {
+    OpOperand *operand = operandOf(reader, value);
+    auto op = operand ? operand->get().getDefiningOp<linalg::LinalgOp>()
+                      : linalg::LinalgOp();
+    if (!op || !op->hasOneUse() ||
+        op.getNumParallelLoops() != op.getNumLoops() ||
+        !op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isIdentity())
+      return nullptr;
+    Value inverted = invertedBy(yieldedBy(op));
+    OpOperand *input = inverted ? operandOf(op, inverted) : nullptr;
+    return input && op.getMatchingIndexingMap(input).isIdentity() ? input
+                                                                  : nullptr;
   }
 
   /// Finds what the condition of a select is computed from.
@@ -167,25 +192,35 @@ private:
       value =
           stripCasts(isFirst ? select.getFalseValue() : select.getTrueValue());
     }
-    Value weight, total;
+    Value weight;
+    Value sums;        // of the weights of a row
+    AffineMap sumsMap; // ... and where the quotient reads them
+    auto setSums = [&](Value from, Value total) {
+      weight = from;
+      if (OpOperand *operand = operandOf(quotient, total)) {
+        sums = operand->get();
+        sumsMap = quotient.getMatchingIndexingMap(operand);
+      }
+    };
     if (auto multiply = value.getDefiningOp<arith::MulFOp>()) {
-      for (unsigned i : {0, 1})
-        if (auto inverse = stripCasts(multiply->getOperand(i))
-                               .getDefiningOp<arith::DivFOp>();
-            inverse && matchPattern(inverse.getLhs(), m_OneFloat())) {
-          weight = multiply->getOperand(1 - i);
-          total = inverse.getRhs();
+      for (unsigned i : {0, 1}) {
+        Value factor = multiply->getOperand(i),
+              other = multiply->getOperand(1 - i);
+        if (Value total = invertedBy(factor)) {
+          setSums(other, total);
+        } else if (OpOperand *total = findInverse(quotient, factor)) {
+          setSums(other, factor);
+          sums = total->get();
         }
+      }
     } else if (auto divide = value.getDefiningOp<arith::DivFOp>()) {
-      weight = divide.getLhs();
-      total = divide.getRhs();
+      setSums(divide.getLhs(), divide.getRhs());
     }
     softmax.weight = weight ? operandOf(quotient, weight) : nullptr;
-    OpOperand *sums = total ? operandOf(quotient, total) : nullptr;
     if (!softmax.weight || !sums)
       return "no quotient of weights and their sum";
     std::optional<unsigned> axis;
-    softmax.sum = findReduction<arith::AddFOp>(quotient, sums, rank, axis);
+    softmax.sum = findReduction<arith::AddFOp>(sums, sumsMap, rank, axis);
     if (!softmax.sum || !softmax.sum->hasOneUse())
       return "no sum along one dimension";
     if (!quotient.getMatchingIndexingMap(softmax.weight).isIdentity())
@@ -207,7 +242,8 @@ private:
         !exps.getMatchingIndexingMap(score).isIdentity() ||
         !exps.getMatchingIndexingMap(exps.getDpsInitOperand(0)).isIdentity())
       return "no exponentials of scores";
-    softmax.max = findReduction<arith::MaximumFOp>(exps, most, rank, axis);
+    softmax.max = findReduction<arith::MaximumFOp>(
+        most->get(), exps.getMatchingIndexingMap(most), rank, axis);
     if (!softmax.max || !softmax.max->hasOneUse() ||
         softmax.max.getDpsInputOperand(0)->get() != score->get())
       return "no maximum of the scores";

@@ -274,7 +274,8 @@ def ChoosePrecision : Pass<"dlc-choose-precision"> {
   let description = [{
     Contractions whose operands are float32 get the attribute `precision`, so
     that kernels may use faster arithmetic; an operand that is constant is
-    rounded at compile time. Sums, and all else, stay float32.
+    rounded at compile time, to 16 bits or, for tf32, to float32 of fewer
+    digits. Sums, and all else, stay float32.
 
     ```mlir
     %c = dlc.contract %a, %b ... : tensor<4x8xf32>, tensor<8x16xf32>, ...
@@ -403,7 +404,10 @@ def SplitSums : Pass<"dlc-split-sums"> {
     Option<"mostParts", "most-parts", "int64_t", "32",
            "parts that a sum has at most">,
     Option<"fewestTerms", "fewest-terms", "int64_t", "128",
-           "terms that a part has at least">];
+           "terms that a part has at least">,
+    Option<"capability", "capability", "unsigned", "70",
+           "least compute capability of the GPUs, times 10: the kernels' tiles "
+           "depend on it">];
   let dependentDialects = [
     "::dlc::DlcDialect", "::mlir::arith::ArithDialect",
     "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];

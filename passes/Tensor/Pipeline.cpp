@@ -78,7 +78,9 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
     // For a CPU beside it dlc-decompose-attention makes steps of it again.
     pm.addPass(createFuseAttention());
     // Behind the epilogues, which are done when all parts have been added.
-    pm.addPass(createSplitSums());
+    SplitSumsOptions split;
+    split.capability = target.gpus.front().capability;
+    pm.addPass(createSplitSums(split));
     pm.addPass(createSplitReductions());
   }
   pm.addPass(createCanonicalizerPass());

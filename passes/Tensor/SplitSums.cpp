@@ -1,5 +1,6 @@
 // Splits the sums of contractions that have too few results to occupy a GPU.
 #include "dialects/Dlc/Dlc.h"
+#include "passes/Gpu/ContractTile.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/Passes.h"
 #include "passes/Tensor/SplitDimension.h"
@@ -89,18 +90,7 @@ int64_t SplitSums::chooseParts(ContractOp op, int64_t extent) const {
   for (int64_t size : {rows, columns, batch, sums})
     if (ShapedType::isDynamic(size) || size == 0)
       return 1;
-  // What a block computes; without a tile a result a thread.
-  int64_t height = 64, width = 64;
-  if (rows < 8 || columns < 8)
-    height = 1, width = 256;
-  else if (rows <= 16)
-    height = 16;
-  else if (columns <= 16)
-    width = 16;
-  int64_t tiles =
-      batch * llvm::divideCeil(rows, height) * llvm::divideCeil(columns, width);
-  if (height == 1)
-    tiles = llvm::divideCeil(batch * rows * columns, width);
+  int64_t tiles = countBlocks(op, capability);
   int64_t wanted =
       std::min<int64_t>({blocks / tiles, mostParts, sums / fewestTerms});
   // Parts as whole accesses of memory and steps of a kernel.

@@ -10,12 +10,18 @@
 #b = affine_map<(m, n, k) -> (k, n)>
 #c = affine_map<(m, n, k) -> (m, n)>
 
-// A constant is rounded at compile time; tf32 has no type in memory.
+// A constant is rounded at compile time; tf32 has no type in memory, and NaN
+// stays NaN.
 // CHECK-LABEL: @constant
 // BF16: %[[W:.*]] = linalg.generic {{.*}} ins(%{{.*}} : tensor<8x16xf32>) outs(%{{.*}} : tensor<8x16xbf16>)
 // BF16:   arith.truncf
 // BF16: dlc.contract %{{.*}}, %[[W]] {{.*}} {precision = 1 : i32} : tensor<4x8xf32>, tensor<8x16xbf16>
-// TF32: dlc.contract {{.*}} {precision = 0 : i32} : tensor<4x8xf32>, tensor<8x16xf32>
+// TF32: %[[W:.*]] = linalg.generic {{.*}} ins(%{{.*}} : tensor<8x16xf32>) outs(%{{.*}} : tensor<8x16xf32>)
+// TF32:   arith.addi %{{.*}}, %c4096_i32
+// TF32:   arith.andi %{{.*}}, %c-8192_i32
+// TF32:   arith.cmpf uno
+// TF32:   arith.select
+// TF32: dlc.contract %{{.*}}, %[[W]] {{.*}} {precision = 0 : i32} : tensor<4x8xf32>, tensor<8x16xf32>
 func.func @constant(%x: tensor<4x8xf32>) -> tensor<4x16xf32> {
   %w = arith.constant dense<1.5> : tensor<8x16xf32>
   %e = tensor.empty() : tensor<4x16xf32>
@@ -27,7 +33,7 @@ func.func @constant(%x: tensor<4x8xf32>) -> tensor<4x16xf32> {
 }
 
 // CHECK-LABEL: @given
-// CHECK-NOT: truncf
+// CHECK-NOT: linalg.generic
 // CHECK: dlc.contract %{{.*}} {precision = {{.*}}} : tensor<4x8xf32>, tensor<8x16xf32>
 func.func @given(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>) -> tensor<4x16xf32> {
   %e = tensor.empty() : tensor<4x16xf32>

@@ -27,12 +27,6 @@ static float from_bits(uint32_t word) {
   return value;
 }
 
-static uint32_t to_bits(float value) {
-  uint32_t word;
-  memcpy(&word, &value, sizeof word);
-  return word;
-}
-
 /* An element of a matrix in the fragments that a warp offers. */
 enum kind { half, bfloat, tfloat };
 
@@ -54,13 +48,6 @@ uint32_t dlc_emulated_shuffle_xor(uint32_t mask, uint32_t value, uint32_t bits,
                                   uint32_t clamp) {
   return dlc_emulated_shuffle(mask, value,
                               (uint32_t)dlc_emulated_lane() ^ bits, clamp);
-}
-
-uint32_t dlc_emulated_round_tf32(float value) {
-  uint32_t word = to_bits(value);
-  if ((word >> 23 & 255) == 255)
-    return word;
-  return (word + 0x1000) & ~0x1fffu;
 }
 
 /* The instruction is less exact: its results have two wrong bits. */

@@ -3,10 +3,13 @@ sizes, layouts and types of the CPU's test."""
 
 import importlib.util
 import pathlib
+import re
 import subprocess
 
 import emulated
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
 
 import dlc
 
@@ -87,3 +90,29 @@ def test_contract(driver, tmp_path):
         if not error <= cpu.TOLERANCE[case.types[-1]] * np.abs(expected).max(initial=1):
             wrong.append(f"{case}: {error}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_large_tiles_of_exact_products(driver, tmp_path):
+    """Each form of a tile that occupies a GPU, and edges of it."""
+    sizes = {(16896, 24, 128): "128 x 128", (16300, 20, 60): "128 x 64", (60, 20, 16380): "64 x 128"}
+    random = np.random.default_rng(1)
+    nodes, infos, given, expected = [], ([], []), [], []
+    for i, (m, k, n) in enumerate(sizes):
+        nodes.append(helper.make_node("MatMul", [f"a{i}", f"b{i}"], [f"c{i}"], name=f"n{i}"))
+        for name, shape in ((f"a{i}", (m, k)), (f"b{i}", (k, n)), (f"c{i}", (m, n))):
+            infos[name[0] == "c"].append(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            )
+        a, b = (random.standard_normal(s).astype(np.float32) for s in ((m, k), (k, n)))
+        given += [a, b]
+        expected.append(a.astype(np.float64) @ b)
+    graph = helper.make_graph(nodes, "g", *infos)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    network, kernels = emulated.compile(model, tmp_path, driver, gpu="sm_70")
+    command = ["dlc", tmp_path / "network.onnx", "--gpu=sm_70", "--remarks=dlc-map-kernels"]
+    done = subprocess.run([*command, "-o", tmp_path / "x.o"], capture_output=True, text=True)
+    assert re.findall(r"kernel: a tile of (\d+ x \d+) a block", done.stderr) == [*sizes.values()]
+    driver.reset(kernels, capability=70)
+    for result, exact in zip(network.run(given), expected, strict=True):
+        assert np.abs(result - exact).max() <= 2e-6 * np.abs(exact).max()
+    assert driver.error == ""

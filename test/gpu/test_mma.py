@@ -15,16 +15,22 @@ from test_ptx import assemble
 random = np.random.default_rng(3)
 
 
-def round_tf32(x):
-    """To nearest, ties away from zero, as cvt.rna."""
-    bits = (x.astype(np.float32).view(np.uint32) + 0x1000) & np.uint32(0xFFFFE000)
-    return bits.view(np.float32)
+def cut_tf32(x):
+    """As the instruction takes an operand."""
+    return (x.astype(np.float32).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+def round_constant(precision, x):
+    """As the compiler does: of tf32 to nearest, ties away from zero."""
+    if precision != "tf32":
+        return ROUND[precision](x)
+    return cut_tf32((x.view(np.uint32) + np.uint32(0x1000)).view(np.float32))
 
 
 ROUND = {
     "fp16": lambda x: x.astype(np.float16),
     "bf16": lambda x: x.astype(ml_dtypes.bfloat16),
-    "tf32": round_tf32,
+    "tf32": cut_tf32,
     "fp32": lambda x: x,
 }
 PRECISIONS = [("fp16", "sm_70"), ("fp16", "sm_75"), ("fp16", "sm_80"), ("bf16", "sm_80"),
@@ -67,7 +73,9 @@ class Case:
         return nodes, inputs, outputs, constants
 
     def expected(self, precision):
-        a, b = (ROUND[precision](x).astype(np.float64) for x in (self.a, self.b))
+        a = ROUND[precision](self.a).astype(np.float64)
+        b = round_constant(precision, self.b) if self.constant else ROUND[precision](self.b)
+        b = b.astype(np.float64)
         if self.conv is not None:
             product = convolve(a, b, **self.conv)
         else:
