@@ -134,6 +134,8 @@ Error Emitter::emit(const Output &output) {
     return writePtx(output.path);
   case OutputKind::Emulation:
     return writeEmulation(output.path);
+  case OutputKind::Listing:
+    return writeText(output.path, options.listing);
   }
   return Error::success();
 }
@@ -171,6 +173,8 @@ static StringRef describe(OutputKind kind) {
     return "the PTX";
   case OutputKind::Emulation:
     return "the emulated kernels";
+  case OutputKind::Listing:
+    return "the list of nodes";
   }
   llvm_unreachable("unknown kind of output");
 }

@@ -190,7 +190,7 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
        llvm::make_early_inc_range(translated.getOps<gpu::GPUModuleOp>()))
     kernels.erase();
   if (options.debugInfo) {
-    addDebugInfo(translated, lowered.model.symbol("main"),
+    addDebugInfo(translated, lowered.model.symbol("main"), options.listingName,
                  /*isOptimized=*/options.optLevel > 0);
   }
   lowered.module =
@@ -198,6 +198,8 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
   if (!lowered.module)
     return op.emitError("cannot be translated to LLVM IR");
   llvm::Module &module = *lowered.module;
+  if (options.debugInfo)
+    nameAfterNodes(module);
   module.setSourceFileName(lowered.model.name);
   module.setTargetTriple(lowered.machine->getTargetTriple());
   module.setDataLayout(lowered.machine->createDataLayout());

@@ -89,6 +89,7 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
     }
 
     OpBuilder b(&getContext());
+    StringAttr sharedBy = b.getStringAttr(kSharedBy);
     auto type = b.getFunctionType(ValueRange(captured).getTypes(), {});
     auto function = func::FuncOp::create(kernel->getLoc(), "kernel", type);
     function.setPrivate();
@@ -127,6 +128,13 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
     func::FuncOp &shared = functions[text];
     if (shared) {
       function->destroy();
+      // Says for which nodes the code is.
+      SmallVector<Location> all{shared.getLoc()};
+      if (auto fused = dyn_cast<FusedLoc>(shared.getLoc());
+          fused && fused.getMetadata() == sharedBy)
+        all.assign(fused.getLocations().begin(), fused.getLocations().end());
+      all.push_back(kernel->getLoc());
+      shared->setLoc(FusedLoc::get(all, sharedBy, &getContext()));
     } else {
       shared = function;
       function.setName(llvm::formatv("kernel_{0}", functions.size() - 1).str());

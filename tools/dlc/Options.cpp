@@ -577,5 +577,15 @@ std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
       llvm::sys::path::replace_extension(path, found->extension);
     outputs.push_back({found->kind, path.str().str()});
   }
+  bool hasCode = llvm::any_of(outputs, [](const Output &output) {
+    return llvm::is_contained({OutputKind::Object, OutputKind::Shared,
+                               OutputKind::Assembly, OutputKind::LLVMIR},
+                              output.kind);
+  });
+  if (debugInfo && hasCode && !isTextInput() && !isStream) {
+    SmallString<128> path(base);
+    llvm::sys::path::replace_extension(path, "nodes");
+    outputs.push_back({OutputKind::Listing, path.str().str()});
+  }
   return checked(std::move(outputs));
 }

@@ -63,6 +63,7 @@ private:
   bool hasFailed = false; ///< to draw the graph
   std::vector<std::pair<StringRef, Statistics>> statistics;
   std::optional<WorkingMemory> memory;
+  std::string listing; ///< of the nodes, for -g
   Progress progress;
   std::unique_ptr<PassProgress> passes;
   std::string size; // "122 nodes"
@@ -201,6 +202,10 @@ LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;
   codegen.debugInfo = debugInfo;
+  for (const Output &output : outputs)
+    if (output.kind == OutputKind::Listing)
+      codegen.listingName = llvm::sys::path::filename(output.path).str();
+  codegen.listing = std::move(listing);
   codegen.cubins = options.embed == "cubin";
   bool isList = isa_and_nonnull<ArrayAttr>(module->getAttr("dlc.weights"));
   if (failed(isList ? collectWeights(module, weights)
@@ -292,6 +297,8 @@ int Driver::run() {
     look(Phase::Onnx, *typed);
     options.behindPhase = nullptr;
   }
+  if (debugInfo && !isTextInput())
+    listing = listNodes(*module);
   int64_t nodes = countNodes(*module);
   if (nodes)
     size = llvm::formatv("{0} node{1}", nodes, nodes == 1 ? "" : "s");
