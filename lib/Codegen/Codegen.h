@@ -41,6 +41,22 @@ struct CodegenOptions {
   bool hostPool = false; ///< threads are those of this process's pool
 };
 
+/// The code of a model for another CPU, in an object for several.
+struct CodeVariant {
+  mlir::ModuleOp module;
+  const TargetSpec *spec;
+};
+
+/// What --report says of an object.
+struct ObjectReport {
+  struct Part {
+    std::string name;    ///< of a CPU, or "runtime"
+    int64_t code = 0;    ///< bytes
+    int64_t weights = 0; ///< bytes that no CPU before has
+  };
+  std::vector<Part> parts;
+};
+
 /// Fails where outputs cannot be what is asked for: no folder, a folder in the
 /// way, one file for two outputs, or the file `input` (may be empty) itself. To
 /// be called before the work.
@@ -66,7 +82,9 @@ DLC_API mlir::LogicalResult emitOutputs(mlir::ModuleOp module,
                                         const TargetSpec &spec,
                                         const CodegenOptions &options,
                                         const WeightTable &weights,
-                                        llvm::ArrayRef<Output> outputs);
+                                        llvm::ArrayRef<Output> outputs,
+                                        llvm::ArrayRef<CodeVariant> others = {},
+                                        ObjectReport *report = nullptr);
 
 } // namespace dlc
 

@@ -47,6 +47,14 @@ static bool isAlone(Value buffer, ArrayRef<Value> captured) {
   });
 }
 
+/// The location of a kernel, and those of all that was fused into it.
+static Location getNodes(Operation *kernel) {
+  SetVector<Location> nodes;
+  nodes.insert(kernel->getLoc());
+  kernel->walk([&](Operation *op) { nodes.insert(op->getLoc()); });
+  return FusedLoc::get(kernel->getContext(), nodes.getArrayRef());
+}
+
 /// True if all buffers of `kernel` have a few elements.
 static bool isSmall(Operation *kernel) {
   constexpr int64_t kFew = 16;
@@ -142,7 +150,7 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
       SymbolTable(getOperation()).insert(function);
     }
     b.setInsertionPoint(kernel);
-    func::CallOp::create(b, kernel->getLoc(), shared, captured);
+    func::CallOp::create(b, getNodes(kernel), shared, captured);
     kernel->erase();
   }
 
