@@ -65,7 +65,10 @@ class DlcFloat(Dlc):
 
 
 def make_session(
-    path: pathlib.Path, threads: int = 1, optimize: bool = True, sizes: Mapping[str, int] = {}
+    model: pathlib.Path | bytes,
+    threads: int = 1,
+    optimize: bool = True,
+    sizes: Mapping[str, int] = {},
 ) -> Any:
     """A session of ONNX Runtime that says nothing. `sizes` are those of dynamic
     dimensions by their names."""
@@ -79,7 +82,8 @@ def make_session(
         options.add_free_dimension_override_by_name(name, size)
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def bind(session: Any, inputs: dict[str, np.ndarray]) -> Run:

@@ -139,6 +139,29 @@ def Dlc_ForkOp : Dlc_Op<"fork", [
   }];
 }
 
+def Dlc_BeginNodeOp : Dlc_Op<"begin_node"> {
+  let summary = "the time at which a run comes to a node";
+  let description = [{
+    `node` counts in the module's attribute `dlc.profile`, a list of names.
+    What stands between this and `dlc.end_node` is measured.
+
+    ```mlir
+    %time = dlc.begin_node 3
+    func.call @kernel_7(%a, %b) : (memref<8xf32>, memref<8xf32>) -> ()
+    dlc.end_node 3, %time
+    ```
+  }];
+  let arguments = (ins ConfinedAttr<I32Attr, [IntNonNegative]>:$node);
+  let results = (outs I64:$time);
+  let assemblyFormat = "$node attr-dict";
+}
+
+def Dlc_EndNodeOp : Dlc_Op<"end_node"> {
+  let summary = "a run is done with a node";
+  let arguments = (ins ConfinedAttr<I32Attr, [IntNonNegative]>:$node, I64:$time);
+  let assemblyFormat = "$node `,` $time attr-dict";
+}
+
 def Dlc_LaunchOp : Dlc_Op<"launch", []> {
   let summary = "starts a kernel on the GPU";
   let description = [{

@@ -49,7 +49,7 @@ struct PluginUse {
 
 /// What a user asks of a compilation; see docs/CommandLine.md.
 struct CompileOptions {
-  /// -target, -mcpu, -mattr. All empty: this machine.
+  /// -target, -mcpu (with commas: several), -mattr. All empty: this machine.
   std::string target, cpu, features;
   /// --gpu: architectures with commas; "": no GPU unless `target` is one.
   std::string gpus;
@@ -81,6 +81,8 @@ struct CompileOptions {
   /// Where constants are made that are much larger than what they come from:
   /// init, before the first run, or object, at compile time.
   std::string expandWeights = "init";
+  /// Whether runs can measure their nodes.
+  bool profile = false;
   /// Names of passes (as in --print-pipeline) that are left out. They must be
   /// optional: see checkPasses() in lib/Compiler/PassFilter.h.
   std::vector<std::string> disabledPasses;
@@ -125,6 +127,9 @@ DLC_API mlir::LogicalResult readCustomOps(mlir::MLIRContext &context,
 DLC_API llvm::Error checkOptions(const CompileOptions &options,
                                  const TargetSpec &target);
 
+/// Fails where an object cannot be for all of these.
+DLC_API llvm::Error checkCpus(llvm::ArrayRef<TargetSpec> targets);
+
 /// How a model is read: as the file has it, that with the types of all values
 /// as far as they can be inferred, or raised for the import; Newest: raised to
 /// the newest operator set only, for an ONNX file that is written.
@@ -145,6 +150,15 @@ readModel(std::unique_ptr<llvm::MemoryBuffer> buffer, llvm::StringRef name,
 DLC_API mlir::LogicalResult runPhases(mlir::ModuleOp module, Phase from,
                                       Phase to, const CompileOptions &options,
                                       const TargetSpec &target);
+
+/// The same for an object for several CPUs, which part behind the phase graph:
+/// `module` becomes that of the first target, `others` get one for each other.
+/// A module's weights are those of all before it and its own, without what is
+/// equal, so that the last one has all.
+DLC_API mlir::LogicalResult
+runPhases(mlir::ModuleOp module, Phase from, const CompileOptions &options,
+          llvm::ArrayRef<TargetSpec> targets,
+          std::vector<mlir::OwningOpRef<mlir::ModuleOp>> &others);
 
 /// Fills `pm`, whose anchor is a module, with the passes of one phase.
 DLC_API void buildPhase(mlir::OpPassManager &pm, Phase phase,

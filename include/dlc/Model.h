@@ -100,7 +100,33 @@ typedef struct dlc_options {
   /* NULL, or where a run that succeeds says how many bytes `workspace` needs
      to hold all memory of such a run. */
   size_t *workspace_needed;
+  /* NULL, or where the run of a model that was compiled with --profile tells
+     how long its nodes took. */
+  struct dlc_profile *profile;
 } dlc_options;
+
+/* Time that a run spent at a node, or that a thread spent at a part of its
+   work; in nanoseconds since the run began. */
+typedef struct dlc_profile_event {
+  int32_t node;    /* an index into dlc_profile.names */
+  int32_t thread;  /* 0: that of the run */
+  int32_t is_part; /* 0: the node from its beginning to its end */
+  int32_t reserved;
+  int64_t begin, end;
+} dlc_profile_event;
+
+/* The times of one run. */
+typedef struct dlc_profile {
+  dlc_profile_event *events; /* the caller's, or NULL */
+  size_t capacity;           /* how many fit there */
+  /* Set by the run: */
+  size_t count;             /* how many there were; those that do not fit are
+                               lost */
+  int64_t duration;         /* of the run, in nanoseconds */
+  const char *const *names; /* of nodes; those that are computed as one are
+                               "conv1+relu1" */
+  int32_t num_nodes;
+} dlc_profile;
 
 /* A tensor for dlc_model.run: dense, row-major. */
 typedef struct dlc_tensor {

@@ -108,6 +108,7 @@ typedef struct dlc_compile_options {
   int32_t gpu_fallback;  /* 1: as --gpu-fallback */
   const char *precision; /* as --precision; NULL: fp32 */
   const char *embed;     /* as --embed; NULL: ptx */
+  int32_t profile;       /* 1: as --profile */
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

@@ -6,6 +6,8 @@
 #include "lib/Codegen/OutputFiles.h"
 #include "lib/Codegen/WeightSection.h"
 
+#include "llvm/Object/ELFObjectFile.h"
+
 using namespace mlir;
 using namespace dlc;
 using llvm::APInt;
@@ -23,11 +25,14 @@ public:
         weights(weights) {}
 
   Error emit(const Output &output);
+  /// How large the code in the object is, and for whom.
+  Error describe(ObjectReport &report);
 
   OutputFiles files;
 
 private:
   Error writeText(StringRef path, StringRef text);
+  Error makeObject();
   Error writeObjectTo(StringRef path, OutputFiles &to);
   Error writeShared(StringRef path);
   Error writePtx(StringRef path);
@@ -60,14 +65,52 @@ static WeightSection weightsSection(const TargetSpec &spec, int64_t size) {
   return {".data.dlcwt", /*writable=*/true};
 }
 
-Error Emitter::writeObjectTo(StringRef path, OutputFiles &to) {
-  if (object.empty()) {
-    Expected<llvm::SmallVector<char, 0>> bytes = emitCode(
-        lowered, WeightsPlace::Section, llvm::CodeGenFileType::ObjectFile);
-    if (!bytes)
-      return bytes.takeError();
-    object = std::move(*bytes);
+Error Emitter::makeObject() {
+  if (!object.empty())
+    return Error::success();
+  Expected<llvm::SmallVector<char, 0>> bytes = emitCode(
+      lowered, WeightsPlace::Section, llvm::CodeGenFileType::ObjectFile);
+  if (!bytes)
+    return bytes.takeError();
+  object = std::move(*bytes);
+  return Error::success();
+}
+
+Error Emitter::describe(ObjectReport &report) {
+  if (Error error = makeObject())
+    return error;
+  auto file = llvm::object::ObjectFile::createObjectFile(
+      llvm::MemoryBufferRef(StringRef(object.data(), object.size()), ""));
+  if (!file)
+    return file.takeError();
+  llvm::StringMap<int64_t> sizes;
+  for (const llvm::object::ELFSymbolRef symbol :
+       cast<llvm::object::ELFObjectFileBase>(**file).symbols()) {
+    Expected<StringRef> name = symbol.getName();
+    if (!name)
+      return name.takeError();
+    if (symbol.getELFType() != llvm::ELF::STT_FUNC)
+      continue;
+    // A symbol may be longer than that of the IR: function.label.cold.
+    StringRef owner = "runtime";
+    for (const LoweredModule::Part &part : lowered.parts)
+      if (part.functions.contains(*name))
+        owner = part.label;
+    sizes[owner] += symbol.getSize();
   }
+  int64_t before = 0;
+  for (const LoweredModule::Part &part : lowered.parts) {
+    report.parts.push_back(
+        {part.label, sizes[part.label], part.weightsSize - before});
+    before = part.weightsSize;
+  }
+  report.parts.push_back({"runtime", sizes["runtime"], 0});
+  return Error::success();
+}
+
+Error Emitter::writeObjectTo(StringRef path, OutputFiles &to) {
+  if (Error error = makeObject())
+    return error;
   llvm::SmallVector<char, 0> copy(object);
   return to.write(path, [&](llvm::raw_fd_ostream &os) {
     return writeObject(copy, emptySection, weightsSection(spec, weights.size()),
@@ -113,8 +156,8 @@ Error Emitter::emit(const Output &output) {
   case OutputKind::Object:
     return writeObjectTo(output.path, files);
   case OutputKind::Header:
-    return writeText(output.path, generateHeader(lowered.model,
-                                                 spec.triple + " " + spec.cpu));
+    return writeText(output.path,
+                     generateHeader(lowered.model, lowered.target));
   case OutputKind::LLVMIR: {
     std::string text;
     llvm::raw_string_ostream os(text);
@@ -134,6 +177,8 @@ Error Emitter::emit(const Output &output) {
     return writePtx(output.path);
   case OutputKind::Emulation:
     return writeEmulation(output.path);
+  case OutputKind::Listing:
+    return writeText(output.path, options.listing);
   }
   return Error::success();
 }
@@ -171,6 +216,8 @@ static StringRef describe(OutputKind kind) {
     return "the PTX";
   case OutputKind::Emulation:
     return "the emulated kernels";
+  case OutputKind::Listing:
+    return "the list of nodes";
   }
   llvm_unreachable("unknown kind of output");
 }
@@ -202,14 +249,19 @@ Error dlc::checkOutputs(llvm::ArrayRef<Output> outputs, StringRef input) {
 LogicalResult dlc::emitOutputs(ModuleOp module, const TargetSpec &spec,
                                const CodegenOptions &options,
                                const WeightTable &weights,
-                               llvm::ArrayRef<Output> outputs) {
+                               llvm::ArrayRef<Output> outputs,
+                               llvm::ArrayRef<CodeVariant> others,
+                               ObjectReport *report) {
   FailureOr<LoweredModule> lowered =
-      lowerModule(module, spec, options, weights);
+      lowerModule(module, spec, options, weights, others);
   if (failed(lowered))
     return failure();
   Emitter emitter(module, *lowered, spec, options, weights);
   for (const Output &output : outputs)
     if (Error error = emitter.emit(output))
+      return module.emitError() << llvm::toString(std::move(error));
+  if (report)
+    if (Error error = emitter.describe(*report))
       return module.emitError() << llvm::toString(std::move(error));
   if (Error error = emitter.files.commit())
     return module.emitError() << llvm::toString(std::move(error));

@@ -20,8 +20,9 @@ enum class OutputKind {
   Assembly,
   LLVMIR,
   Shared,
-  Ptx,      ///< of the one architecture of --gpu
-  Emulation ///< the kernels for a CPU: see emulateDevice()
+  Ptx,       ///< of the one architecture of --gpu
+  Emulation, ///< the kernels for a CPU: see emulateDevice()
+  Listing    ///< a line for each node, which debug information refers to
 };
 
 /// A file to write; "-" is the standard output.
@@ -33,8 +34,27 @@ struct Output {
 struct CodegenOptions {
   unsigned optLevel = 3;  ///< 0 to 3
   bool debugInfo = false; ///< which node code comes from, for debuggers
-  bool cubins = false;    ///< machine code of GPUs is embedded, too
-  bool hostPool = false;  ///< threads are those of this process's pool
+  /// The file of OutputKind::Listing as debug information names it, and what is
+  /// in it.
+  std::string listingName, listing;
+  bool cubins = false;   ///< machine code of GPUs is embedded, too
+  bool hostPool = false; ///< threads are those of this process's pool
+};
+
+/// The code of a model for another CPU, in an object for several.
+struct CodeVariant {
+  mlir::ModuleOp module;
+  const TargetSpec *spec;
+};
+
+/// What --report says of an object.
+struct ObjectReport {
+  struct Part {
+    std::string name;    ///< of a CPU, or "runtime"
+    int64_t code = 0;    ///< bytes
+    int64_t weights = 0; ///< bytes that no CPU before has
+  };
+  std::vector<Part> parts;
 };
 
 /// Fails where outputs cannot be what is asked for: no folder, a folder in the
@@ -62,7 +82,9 @@ DLC_API mlir::LogicalResult emitOutputs(mlir::ModuleOp module,
                                         const TargetSpec &spec,
                                         const CodegenOptions &options,
                                         const WeightTable &weights,
-                                        llvm::ArrayRef<Output> outputs);
+                                        llvm::ArrayRef<Output> outputs,
+                                        llvm::ArrayRef<CodeVariant> others = {},
+                                        ObjectReport *report = nullptr);
 
 } // namespace dlc
 

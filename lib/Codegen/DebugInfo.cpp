@@ -1,8 +1,13 @@
 // Makes subprograms of nodes and scopes of locations.
 #include "lib/Codegen/DebugInfo.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "passes/Buffer/Passes.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/BinaryFormat/Dwarf.h"
+#include "llvm/IR/DebugInfoMetadata.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -18,15 +23,18 @@ struct Origin {
 
 class DebugInfo {
 public:
-  DebugInfo(ModuleOp module, StringRef main, bool isOptimized)
+  DebugInfo(ModuleOp module, StringRef main, StringRef listing,
+            bool isOptimized)
       : module(module), context(module.getContext()), main(main),
-        isOptimized(isOptimized) {}
+        listing(listing), isOptimized(isOptimized) {}
 
   void add();
 
 private:
   LLVM::DIFileAttr getFile(StringRef name) {
-    return LLVM::DIFileAttr::get(context, name, /*directory=*/"");
+    return LLVM::DIFileAttr::get(
+        context, name == modelFile && !listing.empty() ? listing : name,
+        /*directory=*/"");
   }
   LLVM::DISubprogramAttr makeSubprogram(StringRef name, StringRef symbol,
                                         FileLineColLoc place);
@@ -36,6 +44,7 @@ private:
   ModuleOp module;
   MLIRContext *context;
   StringRef main;
+  StringRef modelFile, listing;
   bool isOptimized;
   LLVM::DICompileUnitAttr unit;
   StringAttr graph; ///< names what is of no node: that has main's location
@@ -106,6 +115,14 @@ static std::string joinNames(ArrayRef<StringRef> nodes) {
   return nodes.size() > most ? text + "+..." : text;
 }
 
+/// How many kernels share a function.
+static size_t countSharers(Location loc) {
+  auto fused = dyn_cast<FusedLoc>(loc);
+  auto word =
+      fused ? dyn_cast_or_null<StringAttr>(fused.getMetadata()) : StringAttr();
+  return word && word.getValue() == kSharedBy ? fused.getLocations().size() : 1;
+}
+
 void DebugInfo::addTo(LLVM::LLVMFuncOp function) {
   llvm::SetVector<StringRef> nodes;
   FileLineColLoc start = getOrigin(function.getLoc()).place;
@@ -121,10 +138,12 @@ void DebugInfo::addTo(LLVM::LLVMFuncOp function) {
   });
   if (!start)
     start = FileLineColLoc::get(unit.getFile().getName(), 0, 0);
-  LLVM::DISubprogramAttr own = makeSubprogram(
-      nodes.empty() || symbol == main ? symbol.str()
-                                      : joinNames(nodes.getArrayRef()),
-      symbol, start);
+  bool isKernel = !nodes.empty() && symbol != main;
+  std::string name = isKernel ? joinNames(nodes.getArrayRef()) : symbol.str();
+  if (size_t sharers = countSharers(function.getLoc()); sharers > 1)
+    name += llvm::formatv(" ({0} places)", sharers);
+  LLVM::DISubprogramAttr own =
+      makeSubprogram(name, isKernel ? "" : symbol, start);
 
   // The verifier wants every call to have a place: without one, line 0.
   auto nowhere = FileLineColLoc::get(start.getFilename(), 0, 0);
@@ -154,6 +173,7 @@ void DebugInfo::add() {
     if (origin.place && file.empty())
       file = origin.place.getFilename();
   }
+  modelFile = file;
   unit = LLVM::DICompileUnitAttr::get(
       DistinctAttr::create(UnitAttr::get(context)), llvm::dwarf::DW_LANG_C99,
       getFile(file.empty() ? "model" : file),
@@ -164,6 +184,25 @@ void DebugInfo::add() {
       addTo(function);
 }
 
-void dlc::addDebugInfo(ModuleOp module, StringRef main, bool isOptimized) {
-  DebugInfo(module, main, isOptimized).add();
+void dlc::addDebugInfo(ModuleOp module, StringRef main, StringRef listing,
+                       bool isOptimized) {
+  DebugInfo(module, main, listing, isOptimized).add();
+}
+
+void dlc::nameAfterNodes(llvm::Module &module) {
+  constexpr size_t longest = 200;
+  for (llvm::Function &function : module) {
+    llvm::DISubprogram *subprogram = function.getSubprogram();
+    if (!subprogram || !subprogram->getLinkageName().empty())
+      continue;
+    // What assemblers and linkers give a meaning to stays out.
+    std::string name = subprogram->getName().take_front(longest).str();
+    for (char &c : name)
+      if (!llvm::isPrint(c) || StringRef("\"\\@").contains(c))
+        c = '_';
+    std::string part = (function.getName() + "_part").str();
+    function.setName(name);
+    if (llvm::Function *caller = module.getFunction(part))
+      caller->setName(name + " (part)");
+  }
 }

@@ -4,6 +4,7 @@
 #include "dlc/Model.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/xxhash.h"
 
 using namespace llvm;
@@ -167,11 +168,40 @@ static void fieldOffsets(Tables &tables, const ModelInterface &model,
   }
 }
 
+namespace {
+/// The dlc_rt_desc that a function hands to the runtime.
+struct ChosenDesc {
+  Constant *only;     ///< where there is one
+  Constant *variants; ///< else a struct dlc_rt_variants
+
+  /// Has `function` return an error where DLC_CPU names none; its last argument
+  /// are the options.
+  Value *emit(IRBuilder<> &builder, Function *function) const {
+    if (only)
+      return only;
+    Module &module = *function->getParent();
+    Value *desc =
+        builder.CreateCall(module.getFunction("dlc_rt_choose"), {variants});
+    LLVMContext &context = module.getContext();
+    auto *none = BasicBlock::Create(context, "", function);
+    auto *found = BasicBlock::Create(context, "", function);
+    builder.CreateCondBr(builder.CreateIsNull(desc), none, found);
+    builder.SetInsertPoint(none);
+    Value *options = function->getArg(function->arg_size() - 1);
+    builder.CreateRet(builder.CreateCall(module.getFunction("dlc_rt_refuse"),
+                                         {variants, options}));
+    builder.SetInsertPoint(found);
+    return desc;
+  }
+};
+} // namespace
+
 /// Adds an exported or internal function that ends in a call of a runtime
 /// function with `desc` (when given) and its own arguments.
 static Function *forward(Tables &tables, const Twine &name, Type *result,
                          ArrayRef<Type *> parameters, StringRef callee,
-                         Constant *desc, GlobalValue::LinkageTypes linkage) {
+                         const ChosenDesc *desc,
+                         GlobalValue::LinkageTypes linkage) {
   Module &module = tables.module;
   // The name is the model's: whatever internal thing has it gives way.
   if (GlobalValue *other = module.getNamedValue(name.str()))
@@ -188,7 +218,7 @@ static Function *forward(Tables &tables, const Twine &name, Type *result,
   IRBuilder<> builder(BasicBlock::Create(tables.context, "", function));
   SmallVector<Value *> arguments;
   if (desc)
-    arguments.push_back(desc);
+    arguments.push_back(desc->emit(builder, function));
   for (Argument &argument : function->args())
     arguments.push_back(&argument);
   CallInst *call = builder.CreateCall(target, arguments);
@@ -281,16 +311,17 @@ static Constant *emitCuda(Tables &tables, const DeviceCode &device) {
 /// The size of dlc_options of dlc/Model.h on the target.
 static uint64_t getOptionsSize(const Tables &tables, const DataLayout &layout) {
   Type *ptr = tables.pointer, *size = tables.size, *i32 = tables.i32;
-  auto *type =
-      StructType::get(ptr->getContext(), {size, ptr, size, ptr, size, i32, ptr,
-                                          ptr, ptr, size, i32, i32, ptr, ptr});
+  auto *type = StructType::get(ptr->getContext(),
+                               {size, ptr, size, ptr, size, i32, ptr, ptr, ptr,
+                                size, i32, i32, ptr, ptr, ptr});
   return layout.getTypeAllocSize(type);
 }
 
-/// The triple, the CPU and the GPUs.
-static std::string describeTarget(const TargetSpec &spec,
-                                  const DeviceCode &device) {
-  std::string text = spec.triple + " " + spec.cpu;
+std::string dlc::describeTarget(ArrayRef<CpuCode> codes,
+                                const DeviceCode &device) {
+  std::string text = codes.front().spec->triple;
+  for (const CpuCode &code : codes)
+    text += (&code == codes.begin() ? " " : ",") + code.spec->label;
   for (const DeviceCode::Image &image : device.images)
     text += " " + image.arch.name;
   return text;
@@ -299,9 +330,10 @@ static std::string describeTarget(const TargetSpec &spec,
 /// The fields of dlc_rt_desc about the state: dlc_rt_state, the model's
 /// function that fills one, the process's own, and the mark of a filled one.
 /// All are NULL without a state, so that nothing refers to the code for it.
-static SmallVector<Constant *> emitState(Tables &tables, const TargetSpec &spec,
+static SmallVector<Constant *> emitState(Tables &tables, const CpuCode &code,
                                          uint64_t weightsHash) {
-  const ModelInterface &model = tables.model;
+  const ModelInterface &model = code.model;
+  const TargetSpec &spec = *code.spec;
   if (!model.stateSize)
     return SmallVector<Constant *>(4, tables.null);
   // struct dlc_rt_shared
@@ -316,16 +348,86 @@ static SmallVector<Constant *> emitState(Tables &tables, const TargetSpec &spec,
   bool isLinux = Triple(spec.triple).isOSLinux();
   return {tables.module.getFunction(isLinux ? "dlc_rt_state"
                                             : "dlc_rt_state_alone"),
-          tables.module.getFunction(model.symbol("expand")),
+          tables.module.getFunction(code.symbol("expand")),
           tables.global("shared", ConstantAggregateZero::get(shared),
                         /*constant=*/false),
           tables.global("state_mark",
                         ConstantInt::get(tables.i64, xxh3_64bits(text) | 1))};
 }
 
+/// A text as it stands between the quotes of JSON.
+static std::string toJson(StringRef text) {
+  std::string quoted;
+  raw_string_ostream os(quoted);
+  json::OStream(os).value(json::isUTF8(text) ? text.str()
+                                             : json::fixUTF8(text));
+  return quoted.substr(1, quoted.size() - 2);
+}
+
+/// A struct dlc_rt_profile_desc; NULL without --profile.
+static Constant *emitProfile(Tables &tables, const CpuCode &code) {
+  const std::vector<std::string> &nodes = code.model.profileNodes;
+  if (nodes.empty())
+    return tables.null;
+  SmallVector<Constant *> names, jsonNames;
+  for (const std::string &name : nodes) {
+    names.push_back(tables.string(name));
+    jsonNames.push_back(tables.string(toJson(name)));
+  }
+  auto zeros = [&](StringRef suffix, size_t words) {
+    return tables.global(
+        suffix, ConstantAggregateZero::get(ArrayType::get(tables.i64, words)),
+        /*constant=*/false);
+  };
+  // Arrays of struct dlc_rt_node_time, and a struct dlc_rt_profile_state.
+  return tables.global(
+      "profile",
+      tables.record({tables.array("node_names", tables.pointer, names),
+                     tables.array("json_names", tables.pointer, jsonNames),
+                     zeros("node_times", 3 * nodes.size()),
+                     zeros("profile_state", 3 + 16),
+                     tables.int32(nodes.size())}));
+}
+
+/// The model's function for a run; with --profile what measures it.
+static Function *makeMain(Tables &tables, const CpuCode &code) {
+  Module &module = tables.module;
+  Function *main = module.getFunction(code.symbol("main"));
+  if (code.model.profileNodes.empty())
+    return main;
+  Function *timed =
+      Function::Create(main->getFunctionType(), GlobalValue::InternalLinkage,
+                       tables.model.symbol("timed_main"), module);
+  timed->setDSOLocal(true);
+  timed->setDoesNotThrow();
+  IRBuilder<> builder(BasicBlock::Create(tables.context, "", timed));
+  builder.CreateRet(builder.CreateCall(
+      module.getFunction("dlc_rt_profile_main"), {timed->getArg(0), main}));
+  return timed;
+}
+
+/// A struct dlc_rt_variants.
+static Constant *emitVariants(Tables &tables, ArrayRef<Constant *> descs,
+                              ArrayRef<CpuCode> codes, Constant *info) {
+  SmallVector<Constant *> labels;
+  std::string known;
+  for (const CpuCode &code : codes) {
+    labels.push_back(tables.string(code.spec->label));
+    known += (known.empty() ? "" : ", ") + code.spec->label;
+  }
+  return tables.global(
+      "variants", tables.record({tables.array("descs", tables.pointer, descs),
+                                 tables.array("labels", tables.pointer, labels),
+                                 tables.string(known), info,
+                                 tables.global("choice", tables.int32(0),
+                                               /*constant=*/false),
+                                 tables.int32(descs.size())}));
+}
+
 void dlc::emitDescriptor(Module &module, const ModelInterface &model,
-                         const TargetSpec &spec, bool hasThreads,
-                         uint64_t weightsHash, const DeviceCode &device) {
+                         ArrayRef<CpuCode> codes, StringRef targetName,
+                         bool hasThreads, uint64_t weightsHash,
+                         const DeviceCode &device) {
   Tables tables(module, model);
   SmallVector<int32_t> inputFields, dimFields, dimSame, outputFields;
   fieldOffsets(tables, model, inputFields, dimFields, dimSame, outputFields);
@@ -343,11 +445,21 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   PointerType *ptr = tables.pointer;
   SmallVector<Type *> members(19, ptr);
   members.append(4, tables.i32);
-  members.append(2, ptr);
+  members.append(3, ptr);
   StructType *descType = StructType::get(tables.context, members);
-  auto *desc = new GlobalVariable(module, descType, /*isConstant=*/true,
-                                  GlobalValue::InternalLinkage, nullptr,
-                                  model.symbol("desc"));
+  SmallVector<Constant *> descs;
+  for (size_t i = 0; i < codes.size(); ++i)
+    descs.push_back(new GlobalVariable(module, descType, /*isConstant=*/true,
+                                       GlobalValue::InternalLinkage, nullptr,
+                                       model.symbol("desc")));
+  // Both need the other: a placeholder until the tensors are known.
+  auto *info = new GlobalVariable(module, tables.i32, /*isConstant=*/true,
+                                  GlobalValue::ExternalLinkage, nullptr,
+                                  model.symbol("later"));
+  ChosenDesc chosen = {codes.size() == 1 ? descs.front() : nullptr, nullptr};
+  if (codes.size() > 1)
+    chosen.variants = emitVariants(tables, descs, codes, info);
+  const ChosenDesc *desc = &chosen;
   Function *statusString =
       forward(tables, model.symbol("status_string"), ptr, {tables.i32},
               "dlc_rt_status_string", nullptr, GlobalValue::ExternalLinkage);
@@ -373,11 +485,7 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
     release = forward(tables, model.symbol("release"), tables.i32, {ptr},
                       "dlc_rt_release", desc, GlobalValue::ExternalLinkage);
   }
-  Constant *sizes = tables.null;
-  if (Function *function = module.getFunction(model.symbol("sizes")))
-    sizes = function;
-
-  Constant *target = tables.string(describeTarget(spec, device));
+  Constant *target = tables.string(targetName);
   SmallVector<Constant *> fields = {
       tables.int32(DLC_ABI_VERSION),
       nullptr,
@@ -402,13 +510,11 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
   uint64_t bytes =
       module.getDataLayout().getTypeAllocSize(tables.record(fields)->getType());
   fields[1] = tables.int32(bytes);
-  GlobalVariable *info = tables.global("info", tables.record(fields));
+  GlobalVariable *made = tables.global("info", tables.record(fields));
+  info->replaceAllUsesWith(made);
+  info->eraseFromParent();
+  info = made;
 
-  unsigned numNeeds = 0;
-  Constant *needs = emitNeeds(tables, spec, numNeeds);
-  Constant *cpuState = tables.global("cpu_state", tables.int32(0),
-                                     /*constant=*/false);
-  SmallVector<Constant *> state = emitState(tables, spec, weightsHash);
   auto threadFunction = [&](StringRef function) -> Constant * {
     return hasThreads ? module.getFunction(function) : tables.null;
   };
@@ -420,35 +526,53 @@ void dlc::emitDescriptor(Module &module, const ModelInterface &model,
     close = module.getFunction("dlc_rt_cuda_release");
     cuda = emitCuda(tables, device);
   }
-  desc->setInitializer(ConstantStruct::get(
-      descType,
-      {info,
-       module.getFunction(model.symbol("main")),
-       enter,
-       cuda,
-       wait,
-       close,
-       sizes,
-       tables.ints<int32_t>("input_fields", inputFields),
-       tables.ints<int32_t>("dim_fields", dimFields),
-       tables.ints<int32_t>("dim_same", dimSame),
-       any_of(dimMin, isBound) ? tables.ints<int64_t>("dim_min", dimMin)
-                               : tables.null,
-       any_of(dimMax, isBound) ? tables.ints<int64_t>("dim_max", dimMax)
-                               : tables.null,
-       tables.ints<int32_t>("output_fields", outputFields),
-       state[0],
-       state[1],
-       state[2],
-       state[3],
-       needs,
-       cpuState,
-       tables.int32(numNeeds),
-       tables.int32(dimMax.size()),
-       tables.int32(outputDims),
-       tables.int32(model.threads),
-       threadFunction("dlc_rt_begin_threads"),
-       threadFunction("dlc_rt_end_threads")}));
+  Constant *inputTable = tables.ints<int32_t>("input_fields", inputFields);
+  Constant *dimTable = tables.ints<int32_t>("dim_fields", dimFields);
+  Constant *sameTable = tables.ints<int32_t>("dim_same", dimSame);
+  auto bounds = [&](StringRef name, ArrayRef<int64_t> values) {
+    return any_of(values, isBound) ? tables.ints<int64_t>(name, values)
+                                   : tables.null;
+  };
+  Constant *minTable = bounds("dim_min", dimMin);
+  Constant *maxTable = bounds("dim_max", dimMax);
+  Constant *outputTable = tables.ints<int32_t>("output_fields", outputFields);
+  for (auto [desc, code] : zip(descs, codes)) {
+    unsigned numNeeds = 0;
+    Constant *needs = emitNeeds(tables, *code.spec, numNeeds);
+    Constant *cpuState = tables.global("cpu_state", tables.int32(0),
+                                       /*constant=*/false);
+    SmallVector<Constant *> state = emitState(tables, code, weightsHash);
+    Constant *sizes = tables.null;
+    if (Function *function = module.getFunction(code.symbol("sizes")))
+      sizes = function;
+    cast<GlobalVariable>(desc)->setInitializer(
+        ConstantStruct::get(descType, {info,
+                                       makeMain(tables, code),
+                                       enter,
+                                       cuda,
+                                       wait,
+                                       close,
+                                       sizes,
+                                       inputTable,
+                                       dimTable,
+                                       sameTable,
+                                       minTable,
+                                       maxTable,
+                                       outputTable,
+                                       state[0],
+                                       state[1],
+                                       state[2],
+                                       state[3],
+                                       needs,
+                                       cpuState,
+                                       tables.int32(numNeeds),
+                                       tables.int32(dimMax.size()),
+                                       tables.int32(outputDims),
+                                       tables.int32(model.threads),
+                                       threadFunction("dlc_rt_begin_threads"),
+                                       threadFunction("dlc_rt_end_threads"),
+                                       emitProfile(tables, code)}));
+  }
 
   // NAME_model() returns the address of the table.
   std::string name = model.symbol("model");

@@ -249,6 +249,13 @@ FailureOr<ModelInterface> dlc::readInterface(ModuleOp module) {
     model.weightsSize = bytes.getInt();
   if (auto bytes = module->getAttrOfType<IntegerAttr>("dlc.state_size"))
     model.stateSize = bytes.getInt();
+  if (Attribute nodes = module->getAttr("dlc.profile")) {
+    auto names = dyn_cast<ArrayAttr>(nodes);
+    if (!names || !llvm::all_of(names, llvm::IsaPred<StringAttr>))
+      return module.emitError("'dlc.profile' expected a list of names");
+    for (auto name : names.getAsRange<StringAttr>())
+      model.profileNodes.push_back(name.str());
+  }
   nameInputs(model);
   nameOutputs(model);
   return model;

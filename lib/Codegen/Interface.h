@@ -37,15 +37,17 @@ struct ModelInterface {
   std::string name; ///< a C identifier; every global symbol begins with it
   std::vector<TensorInterface> inputs, outputs;
   std::vector<StructField> inputFields, outputFields;
-  int64_t workspace = 0;        ///< bytes of the static arena on the host
-  int64_t deviceArena = 0;      ///< likewise on the GPU
-  int64_t threadWorkspace = 0;  ///< bytes of each thread beyond the first
-  int32_t threads = 0;          ///< --threads=; 0: as many as there are CPUs
-  int64_t weightsSize = 0;      ///< bytes of NAME_weights
-  int64_t stateSize = 0;        ///< bytes of the state; 0: there is none
-  bool hasDevice = false;       ///< there is code for a GPU
-  bool hasGraphs = false;       ///< its launches follow from shapes alone
-  bool hasHostWork = false;     ///< the host computes tensors, too
+  int64_t workspace = 0;       ///< bytes of the static arena on the host
+  int64_t deviceArena = 0;     ///< likewise on the GPU
+  int64_t threadWorkspace = 0; ///< bytes of each thread beyond the first
+  int32_t threads = 0;         ///< --threads=; 0: as many as there are CPUs
+  int64_t weightsSize = 0;     ///< bytes of NAME_weights
+  int64_t stateSize = 0;       ///< bytes of the state; 0: there is none
+  bool hasDevice = false;      ///< there is code for a GPU
+  bool hasGraphs = false;      ///< its launches follow from shapes alone
+  bool hasHostWork = false;    ///< the host computes tensors, too
+  /// With --profile: the nodes that are measured.
+  std::vector<std::string> profileNodes;
   std::vector<bool> hostInputs; ///< on a GPU: that the host reads, too
 
   bool hasDynamicOutput() const;
@@ -56,9 +58,9 @@ struct ModelInterface {
 
 /// Reads `dlc.name`, `dlc.inputs`, `dlc.outputs`, `dlc.workspace`,
 /// `dlc.thread_workspace`, `dlc.threads`, `dlc.weights_size`,
-/// `dlc.state_size`, and for a GPU `dlc.graphs` and `dlc.host_inputs`, of a
-/// module. Emits an error for whatever is missing or has
-/// a type that no C interface can have.
+/// `dlc.state_size`, `dlc.profile`, and for a GPU `dlc.graphs` and
+/// `dlc.host_inputs`, of a module. Emits an error for whatever is missing or
+/// has a type that no C interface can have.
 DLC_API mlir::FailureOr<ModelInterface> readInterface(mlir::ModuleOp module);
 
 /// Maps any name to one that C and C++ allow: see docs/CInterface.md.

@@ -49,14 +49,17 @@ static LogicalResult checkFunction(ModuleOp op, StringRef name) {
   return success();
 }
 
-/// Checks the model's functions, and NAME_weights against what the table will
-/// hold.
-static LogicalResult checkModule(ModuleOp op, const ModelInterface &model,
-                                 const WeightTable &weights,
-                                 const TargetSpec &spec) {
-  if (failed(checkFunction(op, model.symbol("main"))) ||
-      (model.stateSize && failed(checkFunction(op, model.symbol("expand")))))
-    return failure();
+/// Checks the model's functions.
+static LogicalResult checkModule(ModuleOp op, const ModelInterface &model) {
+  return success(succeeded(checkFunction(op, model.symbol("main"))) &&
+                 (!model.stateSize ||
+                  succeeded(checkFunction(op, model.symbol("expand")))));
+}
+
+/// Checks NAME_weights against what the table will hold.
+static LogicalResult checkWeights(ModuleOp op, const ModelInterface &model,
+                                  const WeightTable &weights,
+                                  const TargetSpec &spec) {
   if (model.weightsSize != weights.size())
     return op.emitError() << "'dlc.weights_size' is " << model.weightsSize
                           << ", but the weights have " << weights.size()
@@ -154,20 +157,90 @@ static void sharePool(llvm::Module &module, bool hostPool) {
   }
 }
 
+/// Has threads tell what they do.
+static void measureParts(llvm::Module &module) {
+  Function *measured = module.getFunction("dlc_rt_profile_parallel");
+  module.getFunction("dlc_rt_parallel")
+      ->replaceUsesWithIf(measured, [&](llvm::Use &use) {
+        auto *inst = dyn_cast<llvm::Instruction>(use.getUser());
+        return !inst || inst->getFunction() != measured;
+      });
+}
+
+/// Makes the code of a model for one CPU; `op` is changed. With a `suffix` its
+/// functions are named "kernel_0.znver4".
+static std::unique_ptr<llvm::Module>
+translate(ModuleOp op, const TargetSpec &spec, const CodegenOptions &options,
+          const ModelInterface &model, StringRef suffix,
+          LoweredModule &lowered) {
+  if (options.debugInfo)
+    addDebugInfo(op, model.symbol("main"), options.listingName,
+                 /*isOptimized=*/options.optLevel > 0);
+  std::unique_ptr<llvm::Module> module =
+      translateModuleToLLVMIR(op, *lowered.context, model.name);
+  if (!module)
+    return nullptr;
+  if (options.debugInfo)
+    nameAfterNodes(*module);
+  module->setSourceFileName(model.name);
+  module->setTargetTriple(lowered.machine->getTargetTriple());
+  module->setDataLayout(lowered.machine->createDataLayout());
+  module->setPICLevel(llvm::PICLevel::BigPIC);
+  if (!spec.abi.empty())
+    module->addModuleFlag(llvm::Module::Error, "target-abi",
+                          llvm::MDString::get(*lowered.context, spec.abi));
+  setTargetAttributes(*module, spec);
+  LoweredModule::Part &part = lowered.parts.emplace_back(
+      LoweredModule::Part{spec.label, {}, model.weightsSize});
+  for (Function &function : *module) {
+    if (function.isDeclaration())
+      continue;
+    if (!suffix.empty())
+      function.setName(function.getName() + suffix);
+    part.functions.insert(function.getName());
+  }
+  return module;
+}
+
+/// What the interface says of a model for several CPUs holds for each of them.
+static void takeLargest(ModelInterface &model, const ModelInterface &other) {
+  model.workspace = std::max(model.workspace, other.workspace);
+  model.threadWorkspace =
+      std::max(model.threadWorkspace, other.threadWorkspace);
+  model.stateSize = std::max(model.stateSize, other.stateSize);
+  model.weightsSize = std::max(model.weightsSize, other.weightsSize);
+}
+
 FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
                                           const CodegenOptions &options,
-                                          const WeightTable &weights) {
+                                          const WeightTable &weights,
+                                          llvm::ArrayRef<CodeVariant> others) {
   LoweredModule lowered;
   FailureOr<ModelInterface> model = readInterface(op);
-  if (failed(model) || failed(checkModule(op, *model, weights, spec)))
+  if (failed(model) || failed(checkModule(op, *model)))
     return failure();
+  std::vector<CpuCode> codes;
+  auto addCode = [&](const TargetSpec &spec, const ModelInterface &model) {
+    codes.push_back({&spec, model, others.empty() ? "" : "." + spec.label});
+  };
+  addCode(spec, *model);
   lowered.model = std::move(*model);
+  for (const CodeVariant &other : others) {
+    FailureOr<ModelInterface> its = readInterface(other.module);
+    if (failed(its) || failed(checkModule(other.module, *its)))
+      return failure();
+    addCode(*other.spec, *its);
+    takeLargest(lowered.model, *its);
+  }
+  if (failed(checkWeights(op, lowered.model, weights, spec)))
+    return failure();
   auto fail = [&](llvm::Error error) {
     return op.emitError() << llvm::toString(std::move(error));
   };
 
+  // The plainest CPU, for what is not of one.
   Expected<std::unique_ptr<llvm::TargetMachine>> machine =
-      createTargetMachine(spec, options.optLevel);
+      createTargetMachine(*codes.back().spec, options.optLevel);
   if (!machine)
     return fail(machine.takeError());
   lowered.machine = std::move(*machine);
@@ -191,34 +264,32 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
   for (auto kernels :
        llvm::make_early_inc_range(translated.getOps<gpu::GPUModuleOp>()))
     kernels.erase();
-  if (options.debugInfo) {
-    addDebugInfo(translated, lowered.model.symbol("main"),
-                 /*isOptimized=*/options.optLevel > 0);
-  }
-  lowered.module =
-      translateModuleToLLVMIR(translated, *lowered.context, lowered.model.name);
+  lowered.module = translate(translated, spec, options, lowered.model,
+                             codes.front().suffix, lowered);
   if (!lowered.module)
     return op.emitError("cannot be translated to LLVM IR");
   llvm::Module &module = *lowered.module;
-  module.setSourceFileName(lowered.model.name);
-  module.setTargetTriple(lowered.machine->getTargetTriple());
-  module.setDataLayout(lowered.machine->createDataLayout());
-  module.setPICLevel(llvm::PICLevel::BigPIC);
-  if (!spec.abi.empty())
-    module.addModuleFlag(llvm::Module::Error, "target-abi",
-                         llvm::MDString::get(*lowered.context, spec.abi));
-
+  for (auto [other, code] :
+       llvm::zip(others, llvm::ArrayRef(codes).drop_front())) {
+    std::unique_ptr<llvm::Module> more = translate(
+        other.module, *other.spec, options, code.model, code.suffix, lowered);
+    if (!more || llvm::Linker::linkModules(module, std::move(more)))
+      return op.emitError("cannot be translated to LLVM IR");
+  }
+  lowered.parts.front().weightsSize = codes.front().model.weightsSize;
+  lowered.target = describeTarget(codes, lowered.device);
   lowered.builtins = builtinsBitcode(spec.arch->getRuntime());
-  setTargetAttributes(module, spec);
   bool hasThreads = module.getFunction("dlc_rt_parallel") ||
                     module.getFunction("dlc_rt_trees_parallel");
   if (!hasThreads)
     lowered.model.threadWorkspace = 0;
   if (llvm::Error error = linkRuntime(module, spec))
     return fail(std::move(error));
+  if (!lowered.model.profileNodes.empty())
+    measureParts(module);
   sharePool(module, options.hostPool);
-  emitDescriptor(module, lowered.model, spec, hasThreads, weights.hash(),
-                 lowered.device);
+  emitDescriptor(module, lowered.model, codes, lowered.target, hasThreads,
+                 weights.hash(), lowered.device);
   if (spec.arch->signExtendsInts)
     signExtendInts(module);
   llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {

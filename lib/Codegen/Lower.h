@@ -9,6 +9,8 @@
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 
+#include "llvm/ADT/StringSet.h"
+
 namespace dlc {
 
 /// Where NAME_weights is.
@@ -27,13 +29,21 @@ struct LoweredModule {
   std::unique_ptr<llvm::TargetMachine> machine;
   std::unique_ptr<llvm::Module> module;
   llvm::StringRef builtins; ///< bitcode of the target's builtins
+  std::string target;       ///< the triple, the CPUs and the GPUs
+  /// What is for one CPU.
+  struct Part {
+    std::string label;
+    llvm::StringSet<> functions;
+    int64_t weightsSize; ///< of this and the parts before it
+  };
+  std::vector<Part> parts;
 };
 
 /// Emits errors at the module's location.
-mlir::FailureOr<LoweredModule> lowerModule(mlir::ModuleOp module,
-                                           const TargetSpec &spec,
-                                           const CodegenOptions &options,
-                                           const WeightTable &weights);
+mlir::FailureOr<LoweredModule>
+lowerModule(mlir::ModuleOp module, const TargetSpec &spec,
+            const CodegenOptions &options, const WeightTable &weights,
+            llvm::ArrayRef<CodeVariant> others = {});
 
 /// Makes the object file or the assembly text of a module in memory.
 llvm::Expected<llvm::SmallVector<char, 0>>

@@ -109,6 +109,7 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
   options.threads = given.threads;
   if (given.conv)
     options.conv = given.conv;
+  options.profile = given.profile;
   if (given.embed)
     options.embed = given.embed;
   if (given.precision)
@@ -181,11 +182,16 @@ compile(const dlc_compile_options *given, StringRef input,
     if (auto wrong = readOptions(*given, options, outputs))
       return result->fail(DLC_COMPILE_OPTIONS, *wrong);
   }
-  llvm::Expected<TargetSpec> spec = resolveTarget(
+  llvm::Expected<std::vector<TargetSpec>> specs = resolveTargets(
       options.target, options.cpu, options.features, options.gpus);
-  if (!spec)
-    return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(spec.takeError()));
-  if (llvm::Error error = checkOptions(options, *spec))
+  if (!specs)
+    return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(specs.takeError()));
+  const TargetSpec *spec = &specs->front();
+  for (const TargetSpec &one : *specs)
+    if (llvm::Error error = checkOptions(options, one))
+      return result->fail(DLC_COMPILE_OPTIONS,
+                          llvm::toString(std::move(error)));
+  if (llvm::Error error = checkCpus(*specs))
     return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(std::move(error)));
   if (llvm::Error error = checkPasses(options, *spec))
     return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(std::move(error)));
@@ -196,6 +202,10 @@ compile(const dlc_compile_options *given, StringRef input,
     };
   if (llvm::Error error = checkOutputs(outputs, input))
     return result->fail(DLC_COMPILE_OPTIONS, llvm::toString(std::move(error)));
+  if (outputs.empty() && specs->size() > 1)
+    return result->fail(DLC_COMPILE_OPTIONS,
+                        "expected one CPU for code in this process, found " +
+                            Twine(specs->size()));
   if (outputs.empty() && !spec->isNative())
     return result->fail(DLC_COMPILE_OPTIONS,
                         "this machine cannot run code for " + spec->triple +
@@ -227,11 +237,17 @@ compile(const dlc_compile_options *given, StringRef input,
   codegen.optLevel = options.optLevel;
   codegen.cubins = options.embed == "cubin";
   LogicalResult done = failure();
+  std::vector<OwningOpRef<ModuleOp>> others;
   if (module &&
-      succeeded(runPhases(*module, Phase::Onnx, Phase::Llvm, options, *spec)) &&
-      succeeded(collectWeights(*module, weights))) {
+      succeeded(runPhases(*module, Phase::Onnx, options, *specs, others)) &&
+      succeeded(
+          collectWeights(others.empty() ? *module : *others.back(), weights))) {
     if (!outputs.empty()) {
-      done = emitOutputs(*module, *spec, codegen, weights, outputs);
+      std::vector<CodeVariant> variants;
+      for (auto [other, target] :
+           llvm::zip(others, llvm::ArrayRef(*specs).drop_front()))
+        variants.push_back({*other, &target});
+      done = emitOutputs(*module, *spec, codegen, weights, outputs, variants);
     } else {
       FailureOr<std::unique_ptr<JitModel>> model =
           jitCompile(*module, *spec, codegen, weights);

@@ -60,6 +60,11 @@ LogicalResult dlc::readCustomOps(MLIRContext &context,
   return success();
 }
 
+/// The object's threads and clock are those of Linux's C libraries.
+static bool isThreadTarget(const TargetSpec &target) {
+  return llvm::Triple(target.triple).isOSLinux();
+}
+
 llvm::Error dlc::checkOptions(const CompileOptions &options,
                               const TargetSpec &target) {
   bool hasGpu = !target.gpus.empty();
@@ -75,6 +80,14 @@ llvm::Error dlc::checkOptions(const CompileOptions &options,
   if (options.embed != "ptx" && !hasGpu)
     return llvm::createStringError(
         "expected a GPU to embed cubin for, found none: --gpu=");
+  if (options.profile && hasGpu)
+    return llvm::createStringError(
+        "expected a CPU alone for --profile, found " +
+        target.gpus.front().name +
+        ": NVIDIA's Nsight Systems measures the kernels of GPUs");
+  if (options.profile && !isThreadTarget(target))
+    return llvm::createStringError(
+        "expected a target with Linux for --profile, found " + target.triple);
   if (!llvm::is_contained({"fp32", "tf32", "bf16", "fp16"}, options.precision))
     return llvm::createStringError(
         "expected the precision fp32, tf32, bf16 or fp16, found '" +
@@ -96,6 +109,13 @@ llvm::Error dlc::checkOptions(const CompileOptions &options,
             " on for the precision '" + options.precision + "', found " +
             gpu.name);
   }
+  return llvm::Error::success();
+}
+
+llvm::Error dlc::checkCpus(llvm::ArrayRef<TargetSpec> targets) {
+  if (targets.size() > 1 && !targets.front().gpus.empty())
+    return llvm::createStringError("expected one CPU beside a GPU, found " +
+                                   Twine(targets.size()));
   return llvm::Error::success();
 }
 
@@ -157,11 +177,6 @@ OwningOpRef<ModuleOp> dlc::readModel(std::unique_ptr<llvm::MemoryBuffer> buffer,
   return module;
 }
 
-/// The object's threads are those of Linux's C libraries.
-static bool isThreadTarget(const TargetSpec &target) {
-  return llvm::Triple(target.triple).isOSLinux();
-}
-
 static bool usesThreads(const CompileOptions &options,
                         const TargetSpec &target) {
   return options.threads != 1 && isThreadTarget(target);
@@ -210,7 +225,8 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
   case Phase::Llvm:
     if (!target.gpus.empty())
       buildGpuPipeline(pm, options.gpuFallback, target.gpus.front().capability);
-    return buildCpuPipeline(pm, target, usesThreads(options, target));
+    return buildCpuPipeline(pm, target, usesThreads(options, target),
+                            options.profile);
   }
 }
 
@@ -262,6 +278,39 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
       SymbolTable::setSymbolName(shapes, (name.getValue() + "_sizes").str());
     if (auto init = module.lookupSymbol("init"); init && name)
       SymbolTable::setSymbolName(init, (name.getValue() + "_expand").str());
+  }
+  return success();
+}
+
+LogicalResult dlc::runPhases(ModuleOp module, Phase from,
+                             const CompileOptions &options,
+                             llvm::ArrayRef<TargetSpec> targets,
+                             std::vector<OwningOpRef<ModuleOp>> &others) {
+  if (targets.size() == 1)
+    return runPhases(module, from, Phase::Llvm, options, targets.front());
+  if (from > Phase::Graph)
+    return module.emitError()
+           << "expected one CPU for IR behind the phase '" << getPhaseName(from)
+           << "', found " << targets.size();
+  CompileOptions first = options;
+  first.behindPhase = [&](Phase phase, ModuleOp behind) {
+    if (phase == Phase::Graph)
+      for (size_t i = 1; i < targets.size(); ++i)
+        others.push_back(behind.clone());
+    if (options.behindPhase)
+      options.behindPhase(phase, behind);
+  };
+  if (failed(runPhases(module, from, Phase::Llvm, first, targets.front())))
+    return failure();
+  CompileOptions rest = options;
+  rest.behindPhase = nullptr;
+  ModuleOp before = module;
+  for (auto [other, target] : llvm::zip(others, targets.drop_front())) {
+    if (Attribute weights = before->getAttr("dlc.weights"))
+      (*other)->setAttr("dlc.weights", weights);
+    if (failed(runPhases(*other, Phase::Graph, Phase::Llvm, rest, target)))
+      return failure();
+    before = *other;
   }
   return success();
 }

@@ -54,6 +54,11 @@ struct ModelInfo {
 /// Looks through a module that readModel() made without raising.
 DLC_API ModelInfo getModelInfo(mlir::ModuleOp module);
 
+/// A text whose line i is the node of index i - 1 in the graph: its name, what
+/// it computes of what, and the types of its results. Nodes of subgraphs are
+/// not in it.
+DLC_API std::string listNodes(mlir::ModuleOp module);
+
 /// The number of onnx.node ops.
 DLC_API int64_t countNodes(mlir::ModuleOp module);
 

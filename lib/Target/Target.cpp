@@ -254,8 +254,73 @@ Error dlc::printFeatures(raw_ostream &os, StringRef target) {
   return Error::success();
 }
 
+/// Says of which other architecture a CPU is, or nothing.
+static std::string sayWhose(StringRef cpu, const TargetArch &arch) {
+  for (const TargetArch *other : listTargets()) {
+    if (other == &arch)
+      continue;
+    Expected<FoundTarget> found = find(other->name);
+    if (!found) {
+      consumeError(found.takeError());
+      continue;
+    }
+    if (any_of(
+            found->subtarget->getAllProcessorDescriptions(),
+            [&](const SubtargetSubTypeKV &entry) { return cpu == entry.Key; }))
+      return formatv(": it is one of {0}, and an object is for one "
+                     "architecture",
+                     other->name);
+  }
+  return "";
+}
+
+Expected<std::vector<TargetSpec>> dlc::resolveTargets(StringRef target,
+                                                      StringRef cpus,
+                                                      StringRef features,
+                                                      StringRef gpus) {
+  constexpr size_t most = 16;
+  SmallVector<StringRef> words;
+  cpus.split(words, ',');
+  std::vector<TargetSpec> specs;
+  for (StringRef word : words) {
+    if (words.size() > 1 && word.empty())
+      return createStringError(
+          formatv("expected a CPU between the commas of -mcpu={0}", cpus));
+    Expected<TargetSpec> spec = resolveTarget(target, word, features, gpus);
+    if (!spec)
+      return spec.takeError();
+    for (const TargetSpec &other : specs)
+      if (other.label == spec->label)
+        return createStringError(formatv(
+            "expected different CPUs for -mcpu, found '{0}' twice", word));
+    specs.push_back(std::move(*spec));
+  }
+  if (specs.size() > most)
+    return createStringError(
+        formatv("expected at most {0} CPUs, found {1}", most, specs.size()));
+  auto countNeeds = [](const TargetSpec &spec) {
+    return count_if(spec.arch->needs, [&](const CpuNeed &need) {
+      return spec.hasFeature(need.feature);
+    });
+  };
+  llvm::stable_sort(specs, [&](const TargetSpec &a, const TargetSpec &b) {
+    return countNeeds(a) > countNeeds(b);
+  });
+  return specs;
+}
+
 Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
                                         StringRef features, StringRef gpus) {
+  // "generic+dotprod+i8mm" is a CPU with more features, "+i8mm" the default
+  // one.
+  auto [base, added] = cpu.split('+');
+  std::string more;
+  for (StringRef name : split(added, '+'))
+    if (!name.empty())
+      more += (more.empty() ? "+" : ",+") + name.str();
+  StringRef spelling = cpu;
+  bool isBase = base.empty() && !cpu.empty();
+  cpu = base;
   Expected<std::vector<GpuArch>> archs = resolveGpus(target, gpus);
   if (!archs)
     return archs.takeError();
@@ -276,7 +341,7 @@ Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
   spec.triple = triple.str();
   spec.abi = arch.abi.str();
 
-  bool native = cpu == "native" || (target.empty() && cpu.empty());
+  bool native = cpu == "native" || (target.empty() && cpu.empty() && !isBase);
   if (native) {
     if (triple.getArch() != host.getArch())
       return createStringError(
@@ -294,14 +359,20 @@ Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
     spec.features = arch.features.str();
   } else {
     if (Error error = checkCpu(*any, cpu, arch))
-      return std::move(error);
+      return createStringError(toString(std::move(error)) +
+                               sayWhose(cpu, arch));
     spec.cpu = cpu.str();
     if (cpu == arch.cpu)
       spec.features = arch.features.str();
   }
-  if (Error error = checkFeatures(*any, features, arch))
-    return std::move(error);
-  appendFeatures(spec.features, features);
+  for (StringRef list : {StringRef(more), features}) {
+    if (Error error = checkFeatures(*any, list, arch))
+      return std::move(error);
+    appendFeatures(spec.features, list);
+  }
+  spec.label = spec.cpu;
+  if (!more.empty())
+    spec.label += spelling.drop_front(base.size()).str();
 
   std::unique_ptr<MCSubtargetInfo> subtarget(
       llvmTarget->createMCSubtargetInfo(triple, spec.cpu, spec.features));

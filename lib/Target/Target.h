@@ -45,6 +45,7 @@ struct VectorUnit {
 struct DLC_API TargetSpec {
   std::string triple;   ///< normalised, e.g. "x86_64-unknown-linux-gnu"
   std::string cpu;      ///< LLVM's name, never "native"
+  std::string label;    ///< the same with "+dotprod" where -mcpu says that
   std::string features; ///< "+avx2,-sse4a,...", sorted where native
   std::string abi;      ///< LLVM's ABI name, mostly empty
   const TargetArch *arch = nullptr;
@@ -105,6 +106,12 @@ DLC_API llvm::Expected<TargetSpec> resolveTarget(llvm::StringRef target,
                                                  llvm::StringRef cpu = "",
                                                  llvm::StringRef features = "",
                                                  llvm::StringRef gpus = "");
+
+/// The same for a list of CPUs with commas: one machine for each, which differ
+/// by what code may use; what can most comes first.
+DLC_API llvm::Expected<std::vector<TargetSpec>>
+resolveTargets(llvm::StringRef target, llvm::StringRef cpus,
+               llvm::StringRef features, llvm::StringRef gpus);
 
 /// Makes LLVM's description of the machine: position-independent code, one
 /// section a function. `optLevel` is 0 to 3.

@@ -47,6 +47,14 @@ static bool isAlone(Value buffer, ArrayRef<Value> captured) {
   });
 }
 
+/// The location of a kernel, and those of all that was fused into it.
+static Location getNodes(Operation *kernel) {
+  SetVector<Location> nodes;
+  nodes.insert(kernel->getLoc());
+  kernel->walk([&](Operation *op) { nodes.insert(op->getLoc()); });
+  return FusedLoc::get(kernel->getContext(), nodes.getArrayRef());
+}
+
 /// True if all buffers of `kernel` have a few elements.
 static bool isSmall(Operation *kernel) {
   constexpr int64_t kFew = 16;
@@ -89,6 +97,7 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
     }
 
     OpBuilder b(&getContext());
+    StringAttr sharedBy = b.getStringAttr(kSharedBy);
     auto type = b.getFunctionType(ValueRange(captured).getTypes(), {});
     auto function = func::FuncOp::create(kernel->getLoc(), "kernel", type);
     function.setPrivate();
@@ -127,6 +136,13 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
     func::FuncOp &shared = functions[text];
     if (shared) {
       function->destroy();
+      // Says for which nodes the code is.
+      SmallVector<Location> all{shared.getLoc()};
+      if (auto fused = dyn_cast<FusedLoc>(shared.getLoc());
+          fused && fused.getMetadata() == sharedBy)
+        all.assign(fused.getLocations().begin(), fused.getLocations().end());
+      all.push_back(kernel->getLoc());
+      shared->setLoc(FusedLoc::get(all, sharedBy, &getContext()));
     } else {
       shared = function;
       function.setName(llvm::formatv("kernel_{0}", functions.size() - 1).str());
@@ -134,7 +150,7 @@ struct OutlineKernelsPass : dlc::impl::OutlineKernelsBase<OutlineKernelsPass> {
       SymbolTable(getOperation()).insert(function);
     }
     b.setInsertionPoint(kernel);
-    func::CallOp::create(b, kernel->getLoc(), shared, captured);
+    func::CallOp::create(b, getNodes(kernel), shared, captured);
     kernel->erase();
   }
 

@@ -18,6 +18,10 @@ DLC_API void buildBufferPipeline(mlir::OpPassManager &pm);
 /// Whether the owner of `use` computes a result in the operand's place.
 bool isDestination(mlir::OpOperand &use);
 
+/// What marks the location of a function that several kernels share: a
+/// FusedLoc with this text holds that of each.
+constexpr llvm::StringLiteral kSharedBy = "shared by";
+
 } // namespace dlc
 
 #endif

@@ -88,7 +88,8 @@ def CopyToLoops : Pass<"dlc-copy-to-linalg", "::mlir::ModuleOp"> {
 def PlaceWeights : Pass<"dlc-place-weights", "::mlir::ModuleOp"> {
   let summary = "Replace global constants by offsets into the object's weights";
   let description = [{
-    Equal constants share one place. The module's attribute `dlc.weights` then
+    Equal constants share one place, also with those that the attribute has
+    before: a list of the same model for another CPU. The module's attribute `dlc.weights` then
     lists the values in the order in which they enter the weight table, and
     `dlc.weights_size` gives the bytes.
   }];

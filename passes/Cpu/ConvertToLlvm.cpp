@@ -287,6 +287,29 @@ struct LowerFork : RunOpLowering<ForkOp> {
   }
 };
 
+struct LowerBeginNode : RunOpLowering<BeginNodeOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult matchAndRewrite(BeginNodeOp op, OpAdaptor,
+                                ConversionPatternRewriter &b) const override {
+    Value node = integer(b, op.getLoc(), b.getI32Type(), op.getNode());
+    b.replaceOp(op, callRuntime(b, op, "dlc_rt_begin_node", b.getI64Type(),
+                                {getRun(op), node}));
+    return success();
+  }
+};
+
+struct LowerEndNode : RunOpLowering<EndNodeOp> {
+  using RunOpLowering::RunOpLowering;
+  LogicalResult matchAndRewrite(EndNodeOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
+    Value node = integer(b, op.getLoc(), b.getI32Type(), op.getNode());
+    callRuntime(b, op, "dlc_rt_end_node", LLVM::LLVMVoidType::get(getContext()),
+                {getRun(op), node, adaptor.getTime()});
+    b.eraseOp(op);
+    return success();
+  }
+};
+
 /// A failed check ends the run with a status and the check's message.
 struct LowerAssert : RunOpLowering<cf::AssertOp> {
   using RunOpLowering::RunOpLowering;
@@ -386,7 +409,8 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     ub::populateUBToLLVMConversionPatterns(converter, patterns);
     patterns.add<LowerInput, LowerOutput, LowerPlaced<ArenaOp, Arena>,
                  LowerPlaced<StateOp, State>, LowerWeight, LowerAlloc,
-                 LowerFree, LowerScratch, LowerFork, LowerAssert>(converter);
+                 LowerFree, LowerScratch, LowerFork, LowerBeginNode,
+                 LowerEndNode, LowerAssert>(converter);
     populateExternLowering(converter, patterns);
     populateCallLowering(converter, patterns);
     populateDeviceOpPatterns(converter, patterns);

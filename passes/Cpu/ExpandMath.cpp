@@ -36,7 +36,7 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
     // What is left: the polynomials of MLIR for f32, named by op.
     auto chosen = [](StringRef name) {
       return llvm::is_contained(
-          {"math.tanh", "math.log", "math.exp", "math.log1p", "math.expm1"},
+          {"math.log", "math.exp", "math.log1p", "math.expm1"},
           name);
     };
     populateMathPolynomialApproximationPatterns(expansions, chosen);

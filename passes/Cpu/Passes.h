@@ -21,7 +21,7 @@ inline constexpr llvm::StringLiteral kVectorCodeAttr = "dlc-vector-code";
 /// Appends the passes of the phase, in order; see Pipeline.cpp.
 /// With `threads`, kernels share their work among threads.
 DLC_API void buildCpuPipeline(mlir::OpPassManager &pm, const TargetSpec &target,
-                              bool threads);
+                              bool threads, bool profile = false);
 
 } // namespace dlc
 

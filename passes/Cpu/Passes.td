@@ -300,6 +300,28 @@ def ReduceColumns : Pass<"dlc-reduce-columns"> {
     "::mlir::vector::VectorDialect"];
 }
 
+def ProfileNodes : Pass<"dlc-profile-nodes", "::mlir::ModuleOp"> {
+  let summary = "Measure what the run calls";
+  let description = [{
+    Puts `dlc.begin_node` and `dlc.end_node` around each call in `@main` of a
+    kernel, the runtime or a function of the program's, and around each copy and
+    each loop without such calls; the attribute `dlc.profile` of the module gets the names of their nodes,
+    "conv1+relu1" where several are computed as one. Kernels of a few elements
+    are not measured: that would take longer than they do. Runs behind
+    `dlc-fork-kernels`, for `--profile` only.
+
+    ```mlir
+    call @kernel_0(%a, %b) : (memref<64xf32>, memref<64xf32>) -> ()
+    ```
+    becomes
+    ```mlir
+    %0 = dlc.begin_node 0
+    call @kernel_0(%a, %b) : (memref<64xf32>, memref<64xf32>) -> ()
+    dlc.end_node 0, %0
+    ```
+  }];
+}
+
 def ForkKernels : Pass<"dlc-fork-kernels", "::mlir::ModuleOp"> {
   let summary = "Turn kernels around a dlc.parallel into ones of a part of it";
   let description = [{

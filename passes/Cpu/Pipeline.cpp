@@ -31,7 +31,7 @@ static std::string getDotName(DotProduct dot, unsigned pointerBits) {
 }
 
 void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
-                           bool threads) {
+                           bool threads, bool profile) {
   VectorUnit unit = target.vectorUnit();
   // There is no kernel for attention; of its steps kernels are made.
   pm.addPass(createDecomposeAttention());
@@ -64,6 +64,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
     pm.addPass(createShareLoops({unit.bytes}));
     pm.addPass(createForkKernels());
   }
+  if (profile)
+    pm.addPass(createProfileNodes());
   pm.addPass(createReduceColumns({unit.bytes}));
   // Everything else: plain loops, which LLVM vectorises.
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());

@@ -48,6 +48,7 @@ def compile(
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
     remarks: str | None = None,
+    profile: bool = False,
     plugins: Sequence[Path] = (),
     plugin_options: Mapping[str, object] | None = None,
     custom_ops: Sequence[Path] = (),
@@ -82,6 +83,8 @@ def compile(
         `Model.passes` tells which they were.
       remarks: a regular expression, "" for all; passes in whose name it is
         found say what they did and missed, in `Model.diagnostics`.
+      profile: whether `Model.profile` can tell how long each node takes, as
+        --profile.
       plugins: shared libraries that extend the compiler, as --load-plugin. They
         stay loaded.
       plugin_options: values of their options by name, as --plugin-opt.
@@ -95,7 +98,7 @@ def compile(
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
         disabled_passes, added_passes, pass_limit, remarks, gpus, gpu_fallback, precision,
-        embed,
+        embed, profile,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     compilation = _Compilation(_run(model, options))
@@ -124,6 +127,7 @@ def compile_to_file(
     disabled_passes: Sequence[str] = (),
     added_passes: Sequence[str] = (),
     pass_limit: int | None = None,
+    profile: bool = False,
     plugins: Sequence[Path] = (),
     plugin_options: Mapping[str, object] | None = None,
     custom_ops: Sequence[Path] = (),
@@ -156,7 +160,7 @@ def compile_to_file(
     options = _Options(
         target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
         disabled_passes, added_passes, pass_limit, None, gpus, gpu_fallback, precision,
-        embed,
+        embed, profile,
     )  # fmt: skip
     options.set_extensions(plugins, plugin_options, custom_ops, extern_ops)
     options.set_outputs(list(zip(emit, paths)))
@@ -201,11 +205,13 @@ class _Options:
         gpu_fallback: bool,
         precision: str,
         embed: str,
+        profile: bool,
     ) -> None:
         self.struct = library.CompileOptions(
             size=ctypes.sizeof(library.CompileOptions),
             opt_level=opt_level,
             gpu_fallback=gpu_fallback,
+            profile=profile,
         )
         for field, text in (
             ("target", target),

@@ -59,6 +59,29 @@ class CompileOptions(Structure):
         ("gpu_fallback", c_int32),
         ("precision", c_char_p),
         ("embed", c_char_p),
+        ("profile", c_int32),
+    ]
+
+
+class ProfileEvent(Structure):
+    _fields_ = [
+        ("node", c_int32),
+        ("thread", c_int32),
+        ("is_part", c_int32),
+        ("reserved", c_int32),
+        ("begin", c_int64),
+        ("end", c_int64),
+    ]
+
+
+class Profile(Structure):
+    _fields_ = [
+        ("events", POINTER(ProfileEvent)),
+        ("capacity", c_size_t),
+        ("count", c_size_t),
+        ("duration", c_int64),
+        ("names", POINTER(c_char_p)),
+        ("num_nodes", c_int32),
     ]
 
 
@@ -78,6 +101,7 @@ class RunOptions(Structure):
         ("asynchronous", c_int32),
         ("stream", c_void_p),
         ("workspace_needed", POINTER(c_size_t)),
+        ("profile", POINTER(Profile)),
     ]
 
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from dlc import library
 from dlc.errors import Diagnostic, DlcError, RunError
+from dlc import profile as profiles
+from dlc.profile import Profile
 from dlc.tensors import (
     DeviceResult,
     Result,
@@ -91,6 +93,42 @@ class Model:
         if len(inputs) != len(self.inputs):
             raise ValueError(f"expected {len(self.inputs)} inputs, found {len(inputs)}")
         return self._run(inputs, threads)
+
+    def profile(
+        self, inputs: Any, *, runs: int = 20, threads: int | None = None, capacity: int = 1 << 16
+    ) -> Profile:
+        """Runs the model, compiled with profile=True, and tells how long each
+        node took. Nodes that are computed as one are one, "conv1+relu1".
+
+        Args:
+          inputs, threads: as for `run`.
+          runs: how many are measured; one before them is not.
+          capacity: events that a run has room for: one for each call of a node,
+            and one for each part of it that a thread takes.
+
+        Raises:
+          RunError: the model was compiled without profile=True, or a run failed.
+        """
+        if isinstance(inputs, Mapping):
+            inputs = self._order(inputs)
+        if runs < 1:
+            raise ValueError(f"expected at least 1 run, found {runs}")
+        if not self._has(library.Model.options_size) or (
+            self._model.options_size < ctypes.sizeof(library.RunOptions)
+        ):
+            raise DlcError("the model was made by a version of dlc without profiles")
+        call = Call(self, inputs, keep_workspace=True, threads=threads)
+        call()  # makes what is made once
+        found, durations, lost = [], [], 0
+        for _ in range(runs):
+            room = profiles.make_room(capacity)
+            call.measure(room)
+            call()
+            found.append(profiles.read_events(room))
+            durations.append(room.duration * 1e-9)
+            lost += max(0, room.count - room.capacity)
+        call.take()
+        return profiles.Profile(self.name, found, durations, lost)
 
     def output_shapes(
         self, shapes: Mapping[str, Sequence[int]]
@@ -283,6 +321,11 @@ class Call:
         workspace.grow(self._model.workspace_size + (threads - 1) * workspace.each)
         if workspace.is_told:
             self._options.workspace_needed = ctypes.pointer(self._needed)
+
+    def measure(self, profile: library.Profile) -> None:
+        """Runs from now on tell there how long their nodes take."""
+        self._profile = profile  # keeps it alive
+        self._options.profile = ctypes.pointer(profile)
 
     def __call__(self) -> None:
         """Runs once."""

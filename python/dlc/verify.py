@@ -276,10 +276,8 @@ def find_culprit(
     return bisect.find_culprit(exposed, is_wrong, **options)
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="dlc verify", description="compare every value of a model with ONNX Runtime's"
-    )
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `load` reads."""
     parser.add_argument("model", metavar="model.onnx")
     parser.add_argument("--inputs", metavar="x.npz",
                         help="an array for each input; without it, random ones")  # fmt: skip
@@ -288,6 +286,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shape", action="append", default=[], metavar="input:2x3",
                         help="shape of a random input")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of random inputs")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="dlc verify", description="compare every value of a model with ONNX Runtime's"
+    )
+    add_input_arguments(parser)
     parser.add_argument("-O", dest="opt_level", type=int, default=3, choices=range(4),
                         help="optimisation level")  # fmt: skip
     parser.add_argument("--conv", default="auto", choices=["auto", "direct", "winograd"],
@@ -316,7 +321,7 @@ def _read_settings(settings: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in (text.partition("=") for text in settings)}
 
 
-def _load(options: argparse.Namespace) -> tuple[onnx.ModelProto, dict[str, Any]]:
+def load(options: argparse.Namespace) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The model and its inputs."""
     try:
         model = onnx.load(options.model)
@@ -378,7 +383,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         how["plugin_options"] = _read_settings(options.plugin_opt)
-        model, inputs = _load(options)
+        model, inputs = load(options)
         return _report(model, inputs, options.all, how)
     except dlc.DlcError as error:
         print(error, file=sys.stderr)

@@ -64,14 +64,82 @@ def test_names_and_lines(model, target):
     text = tool("llvm-dwarfdump", output)
     entries = re.findall(r'DW_AT_name\s+\("([^"]*)"\)\n\s+DW_AT_decl_file\s+\("([^"]*)"\)\n'
                          r"\s+DW_AT_decl_line\s+\((\d+)\)", text)
-    assert {("layer/product", "net.onnx", "1"), ("layer/activation", "net.onnx", "2"),
-            ("sum", "net.onnx", "3")} <= set(entries)
+    listing = f"{target}.nodes"
+    assert {("layer/product", listing, "1"), ("layer/activation", listing, "2"),
+            ("sum", listing, "3")} <= set(entries)
     assert any(name.startswith("layer/product+layer/activation") for name, _, _ in entries)
     assert "the graph" not in text
     # No folder of this machine: the same model gives the same bytes anywhere.
     assert str(model.parent).encode() not in output.read_bytes()
     lines = tool("llvm-dwarfdump", "--debug-line", output)
     assert {"1", "2", "3"} <= set(re.findall(r"^0x\w+\s+(\d+)", lines, re.M))
+    # What reads symbols only finds the nodes, too.
+    assert "layer/product+layer/activation" in tool("llvm-nm", output)
+
+
+def test_listing(model):
+    output = compile_to(model, "listed.o", "-g", "-target=x86_64")
+    assert output.with_suffix(".nodes").read_text().splitlines() == [
+        "layer/product: MatMul(x, w) -> h tensor<8x7xf32>",
+        "layer/activation: Relu(h) -> y tensor<8x7xf32>",
+        "sum: CumSum(x, axis) -> s tensor<8x5xf32>",
+    ]
+    compile_to(model, "unlisted.o", "-target=x86_64")
+    assert not output.with_name("unlisted.nodes").exists()
+
+
+def repeat(tmp_path, names):
+    """Layers of equal shapes, which share one kernel."""
+    nodes, tensors, x = [], [], "x"
+    for name in names:
+        nodes.append(helper.make_node("MatMul", [x, f"{name} w"], [f"{name} h"], name=name))
+        nodes.append(helper.make_node("Relu", [f"{name} h"], [f"{name} y"], name="r"))
+        tensors.append(numpy_helper.from_array(np.ones((64, 64), np.float32), f"{name} w"))
+        x = f"{name} y"
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, (64, 64))],
+        [helper.make_tensor_value_info(x, TensorProto.FLOAT, (64, 64))], tensors,
+    )  # fmt: skip
+    path = tmp_path / "layers.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), path)
+    return path
+
+
+def test_shared_kernels(tmp_path):
+    """A symbol that stands for several nodes says so; odd names are no syntax."""
+    output = compile_to(repeat(tmp_path, ['a@b"\\\n', "c"]), "layers.o", "-g", "-target=x86_64")
+    assert "a_b___+r (2 places)" in tool("llvm-nm", output)
+    assembly = compile_to(tmp_path / "layers.onnx", "layers.s", "-g", "--emit=asm",
+                          "-target=x86_64")  # fmt: skip
+    again = tmp_path / "again.o"
+    tool("clang", "--target=x86_64-linux-gnu", "-c", assembly, "-o", again)
+    assert "a_b___+r (2 places)" in tool("llvm-nm", again)
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb")
+def test_gdb(tmp_path):
+    """Breakpoints at nodes; where a shared kernel was called from."""
+    model = repeat(tmp_path, ["first", "second", "third"])
+    compile_to(model, "layers.o", "-g", "-O1", "--threads=1")
+    (tmp_path / "main.c").write_text("""
+        #include "layers.h"
+        static float x[4096], y[4096];
+        int main(void) {
+          layers_inputs in = {x};
+          layers_outputs out = {y};
+          return layers_run(&in, &out, NULL);
+        }""")
+    subprocess.run(["cc", "main.c", "layers.o", "-o", "main", "-lm", "-lpthread"], cwd=tmp_path,
+                   check=True)  # fmt: skip
+    commands = ["break 'second'", "run", "list 3,3", "backtrace", "kill"]
+    output = subprocess.run(
+        ["gdb", "-q", "-nx", "-batch", *[part for c in commands for part in ("-ex", c)], "main"],
+        cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    ).stdout  # fmt: skip
+    if "Breakpoint 1, " not in output and "ptrace" in output:
+        pytest.skip("this machine lets no program be debugged")
+    assert re.search(r"#0 .*second.* at layers\.nodes:3\n#1 .*layers_main", output), output
+    assert "second: MatMul(first y, second w) -> second h tensor<64x64xf32>" in output
 
 
 @pytest.mark.parametrize("level", ["-O0", "-O1", "-O3"])
@@ -81,7 +149,8 @@ def test_code_is_the_same(model, level):
     def code(*flags):
         output = compile_to(model, "code.o", "-target=x86_64", level, *flags)
         dump = tool("llvm-objdump", "-d", "--no-show-raw-insn", output)
-        return dump[dump.index("Disassembly") :]
+        # But for the names of functions.
+        return re.sub(r"<[^>]*>|section .*:", "", dump[dump.index("Disassembly") :])
 
     assert code() == code("-g")
 
@@ -100,14 +169,14 @@ def test_symbolizer_and_results(model):
     symbols = tool("llvm-objdump", "-d", "--no-show-raw-insn", output)
     addresses = re.findall(r"^\s+([0-9a-f]+):", symbols, re.M)
     found = tool("llvm-symbolizer", f"--obj={output}", *[f"0x{address}" for address in addresses])
-    for frame in ["layer/product\nnet.onnx:1:0", "layer/activation\nnet.onnx:2:0",
-                  "sum\nnet.onnx:3:0"]:
+    for frame in ["layer/product\nnet.nodes:1:0", "layer/activation\nnet.nodes:2:0",
+                  "sum\nnet.nodes:3:0"]:
         assert frame in found
 
 
 def test_same_bytes_again(model):
-    first = compile_to(model, "first.o", "-g").read_bytes()
-    assert compile_to(model, "second.o", "-g").read_bytes() == first
+    first = compile_to(model, "same.o", "-g").read_bytes()
+    assert compile_to(model, "same.o", "-g").read_bytes() == first
 
 
 def test_text_has_lines_of_its_own(model):

@@ -19,6 +19,8 @@ cl::SubCommand
                         "compare a model's values with ONNX Runtime's");
 cl::SubCommand tool::quantizeCommand("quantize",
                                      "write a model of 8-bit integers");
+cl::SubCommand tool::profileCommand("profile",
+                                    "tell how long each node of a model takes");
 
 static cl::OptionCategory generalCategory("General options");
 static cl::OptionCategory modelCategory("Model options");
@@ -86,6 +88,11 @@ cl::opt<bool> tool::debugInfo(
     "g",
     cl::desc("Debug information: the nodes that code, or with --to IR, is of"),
     cl::cat(generalCategory));
+static cl::opt<bool> profile(
+    "profile",
+    cl::desc("Code that measures how long each node takes, for runs whose "
+             "options or DLC_PROFILE ask for it"),
+    cl::cat(generalCategory));
 cl::opt<bool> tool::asJson("json", cl::desc("Print JSON instead of a table"),
                            cl::cat(generalCategory), inInfo);
 cl::opt<std::string> tool::modelName(
@@ -104,8 +111,11 @@ cl::opt<std::string>
                  cl::desc("CPU to compile for: a name of --print-targets or an "
                           "LLVM triple (default: this machine)"),
                  cl::value_desc("target"), cl::cat(targetCategory));
-cl::opt<std::string> tool::cpu("mcpu", cl::desc("Processor, as clang's -mcpu"),
-                               cl::value_desc("cpu"), cl::cat(targetCategory));
+cl::opt<std::string>
+    tool::cpu("mcpu",
+              cl::desc("Processor, as clang's -mcpu; with commas: an object "
+                       "for all of them"),
+              cl::value_desc("cpu"), cl::cat(targetCategory));
 cl::opt<std::string>
     tool::features("mattr",
                    cl::desc("Features to add or take away: +avx2,-fma"),
@@ -332,6 +342,7 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   options.gpus = gpus;
   options.gpuFallback = gpuFallback;
   options.embed = embed;
+  options.profile = profile;
   if (gpus.getNumOccurrences() && gpus.empty())
     return wrong("expected an architecture for --gpu, found ''");
   options.name = modelName;
@@ -607,6 +618,16 @@ std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
     if (!isNamed)
       llvm::sys::path::replace_extension(path, found->extension);
     outputs.push_back({found->kind, path.str().str()});
+  }
+  bool hasCode = llvm::any_of(outputs, [](const Output &output) {
+    return llvm::is_contained({OutputKind::Object, OutputKind::Shared,
+                               OutputKind::Assembly, OutputKind::LLVMIR},
+                              output.kind);
+  });
+  if (debugInfo && hasCode && !isTextInput() && !isStream) {
+    SmallString<128> path(base);
+    llvm::sys::path::replace_extension(path, "nodes");
+    outputs.push_back({OutputKind::Listing, path.str().str()});
   }
   return checked(std::move(outputs));
 }

@@ -9,7 +9,8 @@
 
 namespace dlc::tool {
 
-extern llvm::cl::SubCommand infoCommand, verifyCommand, quantizeCommand;
+extern llvm::cl::SubCommand infoCommand, verifyCommand, quantizeCommand,
+    profileCommand;
 extern std::string inputPath;
 extern llvm::cl::opt<std::string> outputPath, modelName;
 extern llvm::cl::opt<std::string> target, cpu, features, gpus;

@@ -1,5 +1,5 @@
-// dlc verify and dlc quantize: hand over to the Python package, which knows
-// ONNX Runtime and edits models.
+// dlc verify, dlc quantize and dlc profile: hand over to the Python package,
+// which knows ONNX Runtime and edits models.
 
 #include "dlc/dlc-c.h"
 #include "tools/dlc/Options.h"

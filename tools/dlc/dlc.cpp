@@ -18,6 +18,7 @@
 #include "mlir/Support/Timing.h"
 #include "tools/dlc/Options.h"
 #include "tools/dlc/Progress.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Pass.h"
 #include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -38,9 +39,9 @@ namespace {
 /// One compilation: what the command line asked for, and who is told of it.
 class Driver {
 public:
-  Driver(CompileOptions options, TargetSpec spec)
-      : options(std::move(options)), spec(std::move(spec)),
-        progress(/*isWanted=*/!verbose) {}
+  Driver(CompileOptions options, std::vector<TargetSpec> given)
+      : options(std::move(options)), specs(std::move(given)),
+        spec(specs.front()), progress(/*isWanted=*/!verbose) {}
 
   /// Returns the exit status.
   int run();
@@ -57,12 +58,15 @@ private:
   void enterPhase(StringRef phase);
 
   CompileOptions options;
-  TargetSpec spec;
+  std::vector<TargetSpec> specs; ///< several: an object for all of them
+  const TargetSpec &spec;        ///< the first one
   Phase from = Phase::Onnx, to = Phase::Obj;
   std::optional<GraphDump> dump;
   bool hasFailed = false; ///< to draw the graph
   std::vector<std::pair<StringRef, Statistics>> statistics;
   std::optional<WorkingMemory> memory;
+  ObjectReport object;
+  std::string listing; ///< of the nodes, for -g
   Progress progress;
   std::unique_ptr<PassProgress> passes;
   std::string size; // "122 nodes"
@@ -209,7 +213,10 @@ void Driver::chooseOpset(ModuleOp module) {
 }
 
 LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
-  if (failed(runPhases(module, from, to, options, spec)) || hasFailed)
+  std::vector<OwningOpRef<ModuleOp>> others;
+  if (failed(to == Phase::Obj ? runPhases(module, from, options, specs, others)
+                              : runPhases(module, from, to, options, spec)) ||
+      hasFailed)
     return failure();
   say("ran the passes");
   if (isOnnxOutput()) {
@@ -228,11 +235,22 @@ LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
   CodegenOptions codegen;
   codegen.optLevel = options.optLevel;
   codegen.debugInfo = debugInfo;
+  for (const Output &output : outputs)
+    if (output.kind == OutputKind::Listing)
+      codegen.listingName = llvm::sys::path::filename(output.path).str();
+  codegen.listing = std::move(listing);
   codegen.cubins = options.embed == "cubin";
-  bool isList = isa_and_nonnull<ArrayAttr>(module->getAttr("dlc.weights"));
-  if (failed(isList ? collectWeights(module, weights)
-                    : readWeightsAttribute(module, weights)) ||
-      failed(emitOutputs(module, spec, codegen, weights, outputs)))
+  std::vector<CodeVariant> variants;
+  for (auto [other, target] :
+       llvm::zip(others, llvm::ArrayRef(specs).drop_front()))
+    variants.push_back({*other, &target});
+  // The last one has the weights of all.
+  ModuleOp last = others.empty() ? module : *others.back();
+  bool isList = isa_and_nonnull<ArrayAttr>(last->getAttr("dlc.weights"));
+  if (failed(isList ? collectWeights(last, weights)
+                    : readWeightsAttribute(last, weights)) ||
+      failed(emitOutputs(module, spec, codegen, weights, outputs, variants,
+                         report ? &object : nullptr)))
     return failure();
   for (const Output &output : outputs)
     say("wrote " + output.path);
@@ -259,6 +277,29 @@ static LogicalResult checkText(StringRef path) {
   return success();
 }
 
+/// "code of 51,200 bytes for x86-64-v3, 63,488 for znver4, 9,000 of the
+/// runtime", and the same of weights.
+static void printObject(raw_ostream &os, const ObjectReport &object) {
+  if (object.parts.empty())
+    return;
+  for (bool isCode : {true, false}) {
+    os << (isCode ? "code of" : "weights of");
+    for (const ObjectReport::Part &part : object.parts) {
+      bool isFirst = &part == &object.parts.front();
+      bool isRuntime = &part == &object.parts.back();
+      if (isRuntime && !isCode)
+        break;
+      os << llvm::formatv("{0} {1:N0}{2} {3}{4}", isFirst ? "" : ",",
+                          isCode ? part.code : part.weights,
+                          isFirst  ? " bytes"
+                          : isCode ? ""
+                                   : " more",
+                          isRuntime ? "of the " : "for ", part.name);
+    }
+    os << "\n";
+  }
+}
+
 int Driver::run() {
   std::optional<std::pair<Phase, Phase>> phases = getPhases();
   if (!phases)
@@ -269,8 +310,14 @@ int Driver::run() {
   std::optional<std::vector<Output>> outputs = getOutputs(to);
   if (!outputs)
     return 1;
-  if (llvm::Error error = checkOptions(options, spec))
+  for (const TargetSpec &one : specs)
+    if (llvm::Error error = checkOptions(options, one))
+      return fail(llvm::toString(std::move(error)));
+  if (llvm::Error error = checkCpus(specs))
     return fail(llvm::toString(std::move(error)));
+  if (specs.size() > 1 && to != Phase::Obj)
+    return fail("expected one CPU for --to=" + getPhaseName(to) + ", found " +
+                Twine(specs.size()));
   if (llvm::Error error = checkPasses(options, spec))
     return fail(llvm::toString(std::move(error)));
   std::vector<std::string> names = listPasses(spec, options, from, to);
@@ -296,7 +343,10 @@ int Driver::run() {
   }
   configurePasses(scope);
 
-  say("compiling for " + spec.triple + " " + spec.cpu);
+  std::vector<std::string> labels;
+  for (const TargetSpec &one : specs)
+    labels.push_back(one.label);
+  say("compiling for " + spec.triple + " " + llvm::join(labels, ","));
   enterPhase("read");
   OwningOpRef<ModuleOp> module;
   if (isTextInput() && failed(checkText(inputPath)))
@@ -319,6 +369,8 @@ int Driver::run() {
     look(Phase::Onnx, *typed);
     options.behindPhase = nullptr;
   }
+  if (debugInfo && !isTextInput())
+    listing = listNodes(*module);
   int64_t nodes = countNodes(*module);
   if (nodes)
     size = llvm::formatv("{0} node{1}", nodes, nodes == 1 ? "" : "s");
@@ -328,6 +380,7 @@ int Driver::run() {
     printReport(progress, statistics);
     if (memory)
       printMemory(progress, *memory);
+    printObject(progress, object);
   }
   progress.finish();
   return failed(done);
@@ -380,6 +433,9 @@ int main(int argc, char **argv) {
   if (argc > 1 && argv[1] == quantizeCommand.getName())
     return runPython(argv[0], argv[1], {"numpy", "onnx"},
                      ArrayRef(argv + 2, argc - 2));
+  if (argc > 1 && argv[1] == profileCommand.getName())
+    return runPython(argv[0], argv[1], {"numpy", "onnx", "onnxruntime"},
+                     ArrayRef(argv + 2, argc - 2));
   if (!parseCommandLine(argc, argv))
     return 1;
   if (infoCommand)
@@ -390,12 +446,13 @@ int main(int argc, char **argv) {
     return 1;
   if (std::optional<int> status = printHelpOfTarget())
     return *status;
-  llvm::Expected<TargetSpec> spec = resolveTarget(target, cpu, features, gpus);
-  if (!spec)
-    return fail(llvm::toString(spec.takeError()));
-  if (std::optional<int> status = printAndEnd(*spec, *options))
+  llvm::Expected<std::vector<TargetSpec>> specs =
+      resolveTargets(target, cpu, features, gpus);
+  if (!specs)
+    return fail(llvm::toString(specs.takeError()));
+  if (std::optional<int> status = printAndEnd(specs->front(), *options))
     return *status;
   if (inputPath.empty())
     return fail("no input file; try 'dlc --help'");
-  return Driver(std::move(*options), std::move(*spec)).run();
+  return Driver(std::move(*options), std::move(*specs)).run();
 }

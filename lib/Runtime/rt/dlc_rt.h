@@ -38,13 +38,35 @@ struct dlc_rt_ctx {
   dlc_tensor *out;
   struct dlc_rt_block *blocks; /* from malloc, not yet freed */
   struct dlc_rt_heap heap;
-  unsigned char *allocated;    /* for each output: data is from malloc */
+  unsigned char *allocated; /* for each output: data is from malloc */
   struct dlc_rt_cuda_session *session; /* of a run on a GPU */
   int32_t status;
   int32_t threads;   /* that may work on the run, the caller's among them */
   int32_t in_pool;   /* the run has entered the pool */
   char *own_scratch; /* thread_workspace_size bytes for each of the others */
   size_t planned;    /* bytes of the arena and of all own_scratch */
+  struct dlc_rt_recorder *recorder; /* of a run that is measured */
+};
+
+/* The times of a node in all runs, in nanoseconds. */
+struct dlc_rt_node_time {
+  int64_t time, count;
+  int64_t parts; /* of the threads that shared its work, summed */
+};
+
+/* What the process has written of the runs so far. */
+struct dlc_rt_profile_state {
+  int64_t runs, time, written;
+  int64_t mutex[16]; /* as in dlc_rt_shared */
+};
+
+/* The nodes of a model that was compiled with --profile. */
+struct dlc_rt_profile_desc {
+  const char *const *names;
+  const char *const *json_names; /* as they stand between quotes in JSON */
+  struct dlc_rt_node_time *totals;
+  struct dlc_rt_profile_state *state;
+  int32_t num_nodes;
 };
 
 /* One CPU feature that the object uses; see lib/Target for `where`. */
@@ -96,6 +118,17 @@ struct dlc_rt_desc {
   /* Around each call of `main`; NULL in an object without thread code. */
   void (*begin_threads)(struct dlc_rt_ctx *);
   void (*end_threads)(struct dlc_rt_ctx *);
+  const struct dlc_rt_profile_desc *profile; /* NULL without --profile */
+};
+
+/* A model for several CPUs, what can most first; lib/Codegen/Descriptor.cpp. */
+struct dlc_rt_variants {
+  const struct dlc_rt_desc *const *descs;
+  const char *const *labels;
+  const char *known; /* all labels */
+  const dlc_model *model;
+  int32_t *choice; /* 0: not made, 1 + i: of descs, -1: DLC_CPU names none */
+  int32_t count;
 };
 
 /* For generated code. */
@@ -220,6 +253,21 @@ int dlc_rt_synchronize(const struct dlc_rt_desc *desc,
                        const dlc_options *options);
 int dlc_rt_release(const struct dlc_rt_desc *desc, const dlc_options *options);
 const char *dlc_rt_status_string(int status);
+
+/* With --profile: around a node of the run, instead of dlc_rt_parallel, and
+ * around the model's main. */
+int64_t dlc_rt_begin_node(struct dlc_rt_ctx *ctx, int32_t node);
+void dlc_rt_end_node(struct dlc_rt_ctx *ctx, int32_t node, int64_t begin);
+void dlc_rt_profile_parallel(struct dlc_rt_ctx *ctx, dlc_rt_part part,
+                             void *data, intptr_t count, intptr_t grain);
+int32_t dlc_rt_profile_main(struct dlc_rt_ctx *ctx,
+                            int32_t (*main)(struct dlc_rt_ctx *));
+
+/* The first of the variants that the CPU can run, or that of the environment
+ * variable DLC_CPU, NULL where it names none; and the error that follows. */
+const struct dlc_rt_desc *dlc_rt_choose(const struct dlc_rt_variants *variants);
+int dlc_rt_refuse(const struct dlc_rt_variants *variants,
+                  const dlc_options *options);
 
 /* For the descriptor: what begin_threads and end_threads are. */
 void dlc_rt_begin_threads(struct dlc_rt_ctx *ctx);

@@ -88,8 +88,8 @@ static int fail(const struct dlc_rt_desc *desc, const dlc_options *options,
 /* The sizes that dlc_options had in earlier versions, and has. */
 static const size_t options_sizes[] = {
     offsetof(dlc_options, threads), offsetof(dlc_options, state),
-    offsetof(dlc_options, device), offsetof(dlc_options, workspace_needed),
-    sizeof(dlc_options)};
+    offsetof(dlc_options, device),  offsetof(dlc_options, workspace_needed),
+    offsetof(dlc_options, profile), sizeof(dlc_options)};
 
 /* Copies the caller's options to `known`; what an older version did not have
  * is zero. */
@@ -118,6 +118,9 @@ static int read_options(const struct dlc_rt_desc *desc,
   if (known->device < 0)
     return fail(desc, known, NULL, NULL, DLC_ERROR_OPTIONS,
                 "expected a device of 0 or more");
+  if (known->profile && !desc->profile)
+    return fail(desc, known, NULL, NULL, DLC_ERROR_OPTIONS,
+                "compiled without --profile, which dlc_options.profile needs");
   return DLC_OK;
 }
 
@@ -407,6 +410,7 @@ int dlc_rt_run(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
   ctx.threads = 1;
   ctx.in_pool = 0;
   ctx.own_scratch = NULL;
+  ctx.recorder = NULL;
   static const struct dlc_rt_heap no_heap;
   ctx.heap = no_heap;
   ctx.planned = model->workspace_size;

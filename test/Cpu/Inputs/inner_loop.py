@@ -1,14 +1,21 @@
 """Reads assembly and describes its hottest loop: the basic block that jumps to
 itself with the most multiply-adds in it.
 
-usage: inner_loop.py REGEX < file.s     prints e.g. "fma=48 stack=0"
+usage: inner_loop.py REGEX < file.s     prints e.g. "fma=48 stack=0 scalar=0"
 
 `fma` counts the instructions whose mnemonic matches REGEX, `stack` those that
-touch the stack pointer (spilled sums would).
+touch the stack pointer (spilled sums would), `scalar` those that compute with
+single numbers, as the rest of a row would.
 """
 
 import re
 import sys
+
+
+# x86; AArch64; Armv7.
+SCALAR = re.compile(
+    r"v(f\w+|add|mul|sub)s[sd]\s|f?m(add|la|ul)\s+[sdwx]\d|v(fma|mla|mul|add)\.f32\s+s\d|imul|mla\s"
+)
 
 
 def blocks(lines):
@@ -20,7 +27,7 @@ def blocks(lines):
             yield label, body
             label, body = match.group(1), []
             continue
-        text = re.split(r"\s[#@]|//", line)[0].strip()
+        text = re.split(r"\s[#@]+\s|//", line)[0].strip()
         if text and not text.startswith("."):
             body.append(text)
     yield label, body
@@ -34,16 +41,19 @@ def loop(label, body):
     return []
 
 
+def hottest(lines, regex):
+    """How many multiply-adds are in the hottest loop, and its instructions."""
+    fma = re.compile(regex)
+    loops = [loop(label, body) for label, body in blocks(lines)]
+    return max((sum(bool(fma.match(text)) for text in body), body) for body in loops)
+
+
 def main():
-    fma = re.compile(sys.argv[1])
-    best = (0, 0)
-    for label, body in blocks(sys.stdin):
-        body = loop(label, body)
-        count = sum(bool(fma.match(text)) for text in body)
-        stack = sum("rsp" in text or re.search(r"\bsp\b", text) is not None
-                    for text in body)
-        best = max(best, (count, stack))
-    print("fma=%d stack=%d" % best)
+    count, body = hottest(sys.stdin, sys.argv[1])
+    stack = sum("rsp" in text or re.search(r"\bsp\b", text) is not None for text in body)
+    scalar = sum(SCALAR.match(text) is not None for text in body)
+    print("fma=%d stack=%d scalar=%d" % (count, stack, scalar))
 
 
-main()
+if __name__ == "__main__":
+    main()
