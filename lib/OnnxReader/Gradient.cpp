@@ -198,9 +198,9 @@ public:
     for (int i = 0; i < gradient.output_size(); ++i) {
       if (gradient.output(i).empty())
         continue;
-      std::string &value = derivatives[gradient.input(i)];
+      std::string &value = derivatives[places[i]];
       if (value.empty())
-        value = filled(seed, gradient.input(i), 0);
+        value = filled(seed, places[i], 0);
       pb::NodeProto &last = added.emplace_back();
       last.set_op_type("Identity");
       last.add_input(value);
@@ -237,29 +237,46 @@ private:
                  "as many as xs";
       return false;
     }
-    if (!types.count(y)) {
-      error() << "expected y to be a value in front of the node, found '" << y
-              << "'";
+    leaves.insert(variables.begin(), variables.end());
+    if (!leaves.contains(y) && !producers.contains(y)) {
+      error() << "expected y to be a value that a node in front of it makes, "
+                 "found '"
+              << y << "'";
       return false;
     }
     for (auto [i, variable] : llvm::enumerate(variables)) {
-      leaves.insert(variable);
-      if (variable != gradient.input(i))
-        renamed[variable] = gradient.input(i);
+      places.push_back(gradient.input(i));
+      if (variable == gradient.input(i))
+        continue;
+      // A name of its own: the tensor may stand in the graph elsewhere.
+      Derivation start(gradient, "", types, name, added);
+      places.back() = start.make("Identity", {gradient.input(i)});
+      renamed[variable] = places.back();
+      if (auto it = types.find(variable); it != types.end())
+        known[places.back()] = it->second;
     }
     return true;
   }
 
   /// Puts the nodes that `value` is made of into `order`.
   void visit(const std::string &value) {
-    if (leaves.contains(value) || !visited.insert(value).second)
-      return;
-    const pb::NodeProto *node = producers.lookup(value);
-    if (!node)
-      return;
-    for (const std::string &input : node->input())
-      visit(input);
-    order.insert(node);
+    std::vector<std::pair<const pb::NodeProto *, int>> stack;
+    auto enter = [&](const std::string &name) {
+      if (leaves.contains(name) || !visited.insert(name).second)
+        return;
+      if (const pb::NodeProto *node = producers.lookup(name))
+        stack.push_back({node, 0});
+    };
+    enter(value);
+    while (!stack.empty()) {
+      auto &[node, next] = stack.back();
+      if (next < node->input_size()) {
+        enter(node->input(next++));
+        continue;
+      }
+      order.insert(node);
+      stack.pop_back();
+    }
   }
 
   /// The node itself, or where it depends on variables whose values are given
@@ -279,7 +296,7 @@ private:
         continue;
       std::string fresh = newName();
       if (auto it = types.find(output); it != types.end())
-        typesOfCopies[fresh] = it->second;
+        known[fresh] = it->second;
       renamed[output] = fresh;
       output = fresh;
     }
@@ -295,12 +312,6 @@ private:
         derivative = derivatives[output];
     if (derivative.empty())
       return success();
-    llvm::StringMap<pb::TypeProto> known = types;
-    for (const auto &entry : typesOfCopies)
-      known[entry.getKey()] = entry.getValue();
-    for (auto [i, variable] : llvm::enumerate(variables))
-      if (auto it = types.find(variable); it != types.end())
-        known.try_emplace(gradient.input(i), it->second);
     Derivation derivation(node, derivative, known, name, added);
     std::string why;
     auto parts = derive(derivation, why);
@@ -320,7 +331,7 @@ private:
 
   /// Puts the values that depend on xs into `active`.
   void markActive(ArrayRef<pb::NodeProto> path) {
-    active.insert(gradient.input().begin(), gradient.input().begin() + numXs);
+    active.insert(places.begin(), places.begin() + numXs);
     for (const pb::NodeProto &node : path)
       if (llvm::any_of(node.input(), [&](const std::string &input) {
             return active.contains(input);
@@ -344,10 +355,11 @@ private:
   const pb::NodeProto &gradient;
   const llvm::StringMap<const pb::NodeProto *> &producers;
   const llvm::StringMap<pb::TypeProto> &types;
-  llvm::StringMap<pb::TypeProto> typesOfCopies;
+  llvm::StringMap<pb::TypeProto> known = types; ///< with those of copies
   std::function<std::string()> name = [this] { return newName(); };
   std::string y;
   std::vector<std::string> variables; ///< xs, then zs
+  std::vector<std::string> places;    ///< where their values are
   int numXs = 0, count = 0;
   llvm::StringSet<> leaves, visited, active;
   llvm::SetVector<const pb::NodeProto *> order;

@@ -138,6 +138,23 @@ def test_other_values_than_the_names():
     np.testing.assert_allclose(found["dw"], other**2)
 
 
+def test_values_that_stand_elsewhere():
+    """At a = b = w, where w is a factor, too."""
+    model = make("z = Mul(a, w) y = Mul(z, b)", {"a": A, "b": B, "w": array(2, 3, seed=5)}, ["a", "b"], given=["w", "w"])
+    found = dlc.compile(model).run({"a": A, "b": B, "w": A})
+    np.testing.assert_allclose(found["da"], A**2)
+    np.testing.assert_allclose(found["db"], A**2)
+
+
+def test_many_nodes():
+    body = " ".join(f"z{i + 1} = Sin(z{i})" for i in range(300))
+    found = dlc.compile(make(f"z0 = Identity(a) {body} y = Identity(z300)", {"a": A}, ["a"]), opt_level=0).run({"a": A})
+    slope, value = np.ones_like(A), A
+    for _ in range(300):
+        slope, value = slope * np.cos(value), np.sin(value)
+    np.testing.assert_allclose(found["da"], slope)
+
+
 def test_second_derivative():
     """The derivative of a derivative, as ONNX's page has it."""
     more = f'e = {DOMAIN}.Gradient <xs = ["a"], y = "da"> (a)'
@@ -172,5 +189,5 @@ def test_what_is_refused():
         dlc.compile(wrong)
     wrong = make("y = Mul(a, b)", inputs, ["a", "b"])
     wrong.graph.node[-1].attribute[-1].s = b"nope"
-    with pytest.raises(dlc.CompileError, match="expected y to be a value in front of the node, found 'nope'"):
+    with pytest.raises(dlc.CompileError, match="expected y to be a value that a node in front of it makes, found 'nope'"):
         dlc.compile(wrong)
