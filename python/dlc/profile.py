@@ -187,11 +187,15 @@ def _draw(profile: Profile, most: int) -> str:
     ])  # fmt: skip
 
 
-def _shorten(name: str, longest: int = 60) -> str:
+def _shorten(name: str, longest: int = 75) -> str:
     """Of names that are paths the last parts; the title of a bar has all."""
     if len(name) > longest:
-        paths = [part.split("/") for part in name.split("+")]
-        name = "+".join("…/" + "/".join(p[-2:]) if len(p) > 2 else "/".join(p) for p in paths)
+        first, *others = (part.split("/") for part in name.split("+"))
+        shown = [(first, 5), *((path, 2) for path in others)]
+        name = "+".join(
+            "…/" + "/".join(path[-most:]) if len(path) > most + 1 else "/".join(path)
+            for path, most in shown
+        )
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
