@@ -15,7 +15,6 @@ import ctypes
 import dataclasses
 import json
 import pathlib
-import statistics
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -43,12 +42,12 @@ class Event:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A node in the median run; times in seconds."""
+    """A node in the fastest run; times in seconds."""
 
     node: str
     time: float
-    calls: float
-    """In a run: of a node in a loop there are several."""
+    calls: int
+    """Of a node in a loop there are several."""
     threads: float
     """How many were at work, on average."""
 
@@ -64,44 +63,41 @@ class Profile:
     lost: int
     """Events that had no room."""
 
+    @property
+    def fastest(self) -> int:
+        """Which of the runs other work disturbed least."""
+        return min(range(len(self.durations)), key=lambda i: self.durations[i])
+
     def rows(self) -> list[Row]:
         """A row for each node that ran, what took longest first."""
-        times: dict[str, list[float]] = {}
+        times: dict[str, float] = {}
         calls: dict[str, int] = {}
         parts: dict[str, float] = {}
-        whole: dict[str, float] = {}
-        for i, events in enumerate(self.runs):
-            for event in events:
-                if event.is_part:
-                    parts[event.node] = parts.get(event.node, 0) + event.time
-                    continue
-                times.setdefault(event.node, [0.0] * len(self.runs))[i] += event.time
+        for event in self.runs[self.fastest]:
+            if event.is_part:
+                parts[event.node] = parts.get(event.node, 0) + event.time
+            else:
+                times[event.node] = times.get(event.node, 0) + event.time
                 calls[event.node] = calls.get(event.node, 0) + 1
-                whole[event.node] = whole.get(event.node, 0) + event.time
         rows = [
-            Row(
-                node,
-                statistics.median(each),
-                calls[node] / len(self.runs),
-                parts[node] / max(whole[node], 1e-9) if node in parts else 1.0,
-            )
-            for node, each in times.items()
+            Row(node, time, calls[node], parts[node] / max(time, 1e-9) if node in parts else 1.0)
+            for node, time in times.items()
         ]
         return sorted(rows, key=lambda row: (-row.time, row.node))
 
     def table(self, most: int | None = None) -> str:
         """The rows as text; `most` leaves out those that took least."""
         rows = self.rows()
-        run = statistics.median(self.durations)
+        run = self.durations[self.fastest]
         nodes = sum(row.time for row in rows)
         lines = [
-            f"{self.model}: median of {len(self.runs)} runs {run * 1e3:.3f} ms, "
+            f"{self.model}: fastest of {len(self.runs)} runs {run * 1e3:.3f} ms, "
             f"{100 * nodes / run:.1f} % of it in nodes",
             "       ms       %   calls  threads  node",
         ]
         for row in rows[:most]:
             lines.append(
-                f"{row.time * 1e3:9.4f}  {100 * row.time / run:6.2f}  {row.calls:6.1f}  "
+                f"{row.time * 1e3:9.4f}  {100 * row.time / run:6.2f}  {row.calls:6}  "
                 f"{row.threads:7.2f}  {row.node}"
             )
         if most is not None and len(rows) > most:
@@ -136,9 +132,8 @@ class Profile:
 
     def svg(self, most: int = 40) -> str:
         """Bars of the nodes that took longest, below each other, and when each
-        thread was at work in the median run."""
-        order = sorted(range(len(self.durations)), key=lambda i: self.durations[i])
-        return _draw(self, order[len(order) // 2], most)
+        thread was at work in the fastest run."""
+        return _draw(self, most)
 
 
 def _complete(name: str, kind: str, thread: int, begin: float, time: float) -> dict[str, Any]:
@@ -149,10 +144,10 @@ def _complete(name: str, kind: str, thread: int, begin: float, time: float) -> d
 _COLORS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5")
 
 
-def _draw(profile: Profile, median: int, most: int) -> str:
-    width, left, line = 960, 20, 18
+def _draw(profile: Profile, most: int) -> str:
+    width, left, line = 960, 24, 18
     rows = profile.rows()[:most]
-    run = statistics.median(profile.durations)
+    run = profile.durations[profile.fastest]
     colors = {row.node: _COLORS[i % len(_COLORS)] for i, row in enumerate(rows)}
     parts = [f'<text x="{left}" y="24" font-size="15">{escape(profile.model)}: '
              f"{run * 1e3:.3f} ms a run</text>"]  # fmt: skip
@@ -162,12 +157,13 @@ def _draw(profile: Profile, median: int, most: int) -> str:
                 f'fill="{colors.get(node, "#bbbbbb")}"><title>{escape(node)}</title></rect>')  # fmt: skip
 
     # The timeline: what a thread did. A node without parts is the run's thread's.
-    events = profile.runs[median]
+    events = profile.runs[profile.fastest]
     shared = {event.node for event in events if event.is_part}
     threads = sorted({event.thread for event in events} | {0})
-    scale = (width - 2 * left) / max(profile.durations[median], 1e-9)
+    scale = (width - 2 * left) / max(run, 1e-9)
     y = 40
     for thread in threads:
+        parts.append(f'<text x="8" y="{y + 15}">{thread}</text>')
         for event in events:
             if event.thread == thread and (event.is_part or event.node not in shared):
                 parts.append(
@@ -191,7 +187,15 @@ def _draw(profile: Profile, median: int, most: int) -> str:
     ])  # fmt: skip
 
 
-def _shorten(name: str, longest: int = 60) -> str:
+def _shorten(name: str, longest: int = 75) -> str:
+    """Of names that are paths the last parts; the title of a bar has all."""
+    if len(name) > longest:
+        first, *others = (part.split("/") for part in name.split("+"))
+        shown = [(first, 5), *((path, 2) for path in others)]
+        name = "+".join(
+            "…/" + "/".join(path[-most:]) if len(path) > most + 1 else "/".join(path)
+            for path, most in shown
+        )
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
