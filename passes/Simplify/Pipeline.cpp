@@ -63,8 +63,8 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   pm.addPass(createMergeParallel());
   pm.addPass(createSinkNodeTransposes());
   pm.addPass(createReduceStrength());
-  // More nodes and products, for a form of convolution that only dlc has; behind
-  // all that would take them back.
+  // More nodes and products, for a form of convolution that only dlc has;
+  // behind all that would take them back.
   if (options.hasWinograd)
     pm.addPass(createSpaceToDepth());
   // The weights that were made above.
