@@ -35,7 +35,9 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   // What is one operator, before its parts are taken for something else.
   int64_t opset = options.opset ? options.opset : 28;
   pm.addPass(createRecognizeNormalizations({opset}));
-  pm.addPass(createRecognizeActivations({opset}));
+  // ONNX Runtime 1.32 has no kernel of Swish, and runs its function in files of
+  // set 24 only.
+  pm.addPass(createRecognizeActivations({options.opset > 24 ? 23 : opset}));
   // The import takes attention and rotary embedding apart again.
   if (options.opset) {
     pm.addPass(createRecognizeRotary({opset}));
@@ -61,8 +63,8 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
   pm.addPass(createMergeParallel());
   pm.addPass(createSinkNodeTransposes());
   pm.addPass(createReduceStrength());
-  // More nodes and products, for a form of convolution that only dlc has; behind
-  // all that would take them back.
+  // More nodes and products, for a form of convolution that only dlc has;
+  // behind all that would take them back.
   if (options.hasWinograd)
     pm.addPass(createSpaceToDepth());
   // The weights that were made above.

@@ -167,3 +167,13 @@ def test_average_pools_of_a_faster_set(own, written, tmp_path):
     after = emit(model, tmp_path)
     assert after.opset_import[0].version == written
     check_same(model, after)
+
+
+@pytest.mark.parametrize("own, asked", [(24, None), (25, None), (17, 24), (17, 25), (17, 28)])
+def test_swish_of_the_set_that_runs_it(own, asked, tmp_path):
+    """ONNX Runtime 1.32 runs Swish, a function, in set 24 only."""
+    model = typed([node("Sigmoid", ["x"], ["s"]), node("Mul", ["x", "s"], ["y"])], {}, F, opset=own)
+    model.ir_version = 10
+    after = emit(model, tmp_path, *([f"--opset={asked}"] if asked else []))
+    assert count(after)["Swish"] == ((asked or own) == 24)
+    check_same(model, after)
