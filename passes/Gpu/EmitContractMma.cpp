@@ -29,7 +29,6 @@ private:
                                    Value slot, int64_t step);
   SmallVector<Value> multiply(ValueRange fragments, ValueRange sums);
   void store(ValueRange sums);
-  void storeRuns(ValueRange sums, int64_t run);
 
   Kernel &kernel;
   ImplicitLocOpBuilder &b;
@@ -53,8 +52,7 @@ MmaSource MmaEmitter::makeSource(unsigned operand) {
                  operand == 0 ? nest.rowsOf(block) : nest.columnsOf(block),
                  {nest.sums, block.sumCount, Value()},
                  operand == 0 ? tile.rows : tile.columns, depth, tile.threads(),
-                 MmaBuilder::kChunkBytes * 8 / bits, /*isWhole=*/false),
-      operand == 0 ? 0 : tile.warpColumns);
+                 MmaBuilder::kChunkBytes * 8 / bits, /*isWhole=*/false));
 }
 
 SmallVector<Value> MmaEmitter::loadFragments(const MmaSource &a,
@@ -65,9 +63,7 @@ SmallVector<Value> MmaEmitter::loadFragments(const MmaSource &a,
   for (int64_t i = 0; i < tile.warpRows; i += kStep)
     fragments.push_back(mma.fragment(
         a.shared, slot, kernel.add(warpRow, kernel.index(i)), k, false));
-  if (c.shared.run > 1)
-    fragments.append(mma.gather(c.shared, slot, warpColumn, k));
-  for (int64_t j = 0; j < tile.warpColumns && c.shared.run == 1; j += kStep)
+  for (int64_t j = 0; j < tile.warpColumns; j += kStep)
     fragments.push_back(mma.fragment(
         c.shared, slot, kernel.add(warpColumn, kernel.index(j)), k, true));
   return fragments;
@@ -113,36 +109,6 @@ void MmaEmitter::store(ValueRange sums) {
         nest.storeRun(run, at, kernel.add(firstColumn, kernel.index(j * kStep)),
                       raggedColumns ? block.columnCount : Value());
       }
-    });
-  }
-}
-
-/// The same for columns in runs of a thread, as `gather` takes them: it has
-/// two runs side by side of two rows of each step.
-void MmaEmitter::storeRuns(ValueRange sums, int64_t run) {
-  Type index = b.getIndexType();
-  Value firstRow = kernel.add(kernel.add(block.firstRow, warpRow),
-                              mma.call("dlc_mma_sum_row", index, {}));
-  Value column = kernel.add(
-      kernel.add(block.firstColumn, warpColumn),
-      kernel.mul(mma.call("dlc_mma_sum_column", index, {}), kernel.index(run)));
-  SmallVector<Value> at(op.getNumDims(), kernel.index(0));
-  nest.setCoordinates(at, nest.batch, block.batchAt);
-  bool raggedRows = nest.isRagged(nest.rows, tile.rows);
-  bool raggedColumns = nest.isRagged(nest.columns, tile.columns);
-  int64_t across = tile.warpColumns / kStep;
-  for (int64_t half = 0; half < tile.warpRows / 8; ++half) {
-    Value row = kernel.add(firstRow, kernel.index(half * 8));
-    kernel.when(raggedRows ? kernel.isLess(row, block.rowCount) : Value(), [&] {
-      nest.place(at, nest.rows, row);
-      SmallVector<Value> values;
-      for (int64_t one = 0; one < 2; ++one)
-        for (int64_t j = 0; j < run; ++j)
-          values.push_back(
-              vector::ExtractOp::create(b, sums[half / 2 * across + j / 2],
-                                        4 * (j % 2) + 2 * (half % 2) + one));
-      nest.storeRun(values, at, column,
-                    raggedColumns ? block.columnCount : Value());
     });
   }
 }
@@ -249,11 +215,7 @@ void MmaEmitter::emit() {
         sums.push_back(next);
         return sums;
       });
-  ValueRange sums = ValueRange(results).take_front(numSums);
-  if (c.shared.run > 1)
-    storeRuns(sums, c.shared.run);
-  else
-    store(sums);
+  store(ValueRange(results).take_front(numSums));
 }
 
 bool dlc::emitContractMma(Kernel &kernel, ContractOp op) {

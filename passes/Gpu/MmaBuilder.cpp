@@ -21,13 +21,8 @@ Value MmaBuilder::call(StringRef name, Type result, ValueRange operands) {
 Value MmaBuilder::swizzle(const MmaMemory &shared, Value row, Value at) {
   int64_t length = (shared.isDepthMajor ? shared.depth : shared.width) / chunk;
   Value key;
-  if (shared.run == 8)
-    // Every other chunk of four rows, two side by side of these.
-    key = b.createOrFold<arith::OrIOp>(
-        kernel.rem(row, 2),
-        kernel.mul(kernel.rem(kernel.div(row, 2), 2), kernel.index(4)));
-  else if (!shared.isDepthMajor && bytes == 4)
-    // Eight elements, or two chunks, side by side of four rows.
+  if (!shared.isDepthMajor && bytes == 4)
+    // Eight elements side by side of four rows, without ldmatrix.
     key = kernel.mul(kernel.rem(row, std::min<int64_t>(4, length / 2)),
                      kernel.index(2));
   else if (length >= 8)
@@ -48,13 +43,10 @@ Value MmaBuilder::placeOf(const MmaMemory &shared, Value outer, Value k) {
   return kernel.add(kernel.mul(row, kernel.index(length)), place);
 }
 
-MmaSource MmaBuilder::makeSource(TileSource tile, int64_t columns) {
+MmaSource MmaBuilder::makeSource(TileSource tile) {
   bool isDepthMajor = tile.isDepthFast || bytes == 1;
   MmaSource source{std::move(tile), {}, false, Value(), {}};
-  int64_t run =
-      bytes == 4 && !isDepthMajor && columns >= 4 * 8 ? columns / 8 : 1;
-  source.shared = {source.width, source.depth, isDepthMajor,
-                   Value(),      Value(),      run};
+  source.shared = {source.width, source.depth, isDepthMajor, Value(), Value()};
   source.isAsync = source.type == type && source.vector == chunk &&
                    source.isDepthFast == isDepthMajor;
   source.pointer = memref::ReinterpretCastOp::create(
@@ -177,35 +169,4 @@ Value MmaBuilder::fragment(const MmaMemory &shared, Value slot,
   SmallVector<Value> operands{shared.first};
   operands.append(places);
   return call(getMmaLoad(type, /*isTransposed=*/true), result, operands);
-}
-
-SmallVector<Value> MmaBuilder::gather(const MmaMemory &shared, Value slot,
-                                      Value firstColumn, int64_t firstK) {
-  Type i32 = b.getI32Type();
-  Value base = kernel.mul(slot, kernel.index(shared.size()));
-  Value column = kernel.add(
-      firstColumn, kernel.mul(kernel.div(lane, 4), kernel.index(shared.run)));
-  SmallVector<Value> words[2]; // of the two terms that a thread has
-  for (int64_t half = 0; half < 2; ++half) {
-    Value k = kernel.add(kernel.rem(lane, 4), kernel.index(firstK + 4 * half));
-    for (int64_t i = 0; i < shared.run; i += chunk) {
-      Value place = kernel.add(
-          base, placeOf(shared, kernel.add(column, kernel.index(i)), k));
-      Value loaded = vector::LoadOp::create(
-          b, VectorType::get({chunk}, type), shared.elements, ValueRange{place},
-          /*nontemporal=*/false, llvm::MaybeAlign(kChunkBytes));
-      loaded =
-          vector::BitCastOp::create(b, VectorType::get({chunk}, i32), loaded);
-      for (int64_t j = 0; j < chunk; ++j)
-        words[half].push_back(vector::ExtractOp::create(b, loaded, j));
-    }
-  }
-  Value zero = arith::ConstantIntOp::create(b, 0, 32);
-  SmallVector<Value> fragments;
-  for (int64_t j = 0; j < shared.run; j += 2)
-    fragments.push_back(vector::FromElementsOp::create(
-        b, VectorType::get({8}, i32),
-        ValueRange{words[0][j], words[0][j + 1], words[1][j], words[1][j + 1],
-                   zero, zero, zero, zero}));
-  return fragments;
 }

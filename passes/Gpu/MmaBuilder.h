@@ -16,7 +16,6 @@ struct MmaMemory {
   int64_t width, depth;
   bool isDepthMajor;           // terms of a sum are side by side
   mlir::Value elements, first; // of all stages; of one element
-  int64_t run = 1;             // columns that a thread takes at once
   int64_t size() const { return width * depth; }
 };
 
@@ -34,9 +33,8 @@ public:
   /// `type`: of operands in shared memory; f32 stands for tf32.
   MmaBuilder(Kernel &kernel, mlir::Type type);
 
-  /// Gives a source its layout in shared memory, and later the memory. Of B a
-  /// warp has `columns`, if they are given.
-  MmaSource makeSource(TileSource source, int64_t columns = 0);
+  /// Gives a source its layout in shared memory, and later the memory.
+  MmaSource makeSource(TileSource source);
   void allocate(MmaMemory &shared, int64_t stages);
   /// The thread's elements of the part that begins at `firstK`, as they are
   /// kept in shared memory; 0 behind the end. One value a load.
@@ -50,14 +48,6 @@ public:
   /// as instructions take them.
   mlir::Value fragment(const MmaMemory &shared, mlir::Value slot,
                        mlir::Value firstOuter, int64_t firstK, bool isB);
-  /// The same of all columns of a warp, in steps, for B of 4 bytes whose
-  /// columns are side by side: ldmatrix cannot transpose it. Each thread takes
-  /// a run of columns, so that column c of a step's instruction i is c * run +
-  /// 2 step + i.
-  llvm::SmallVector<mlir::Value> gather(const MmaMemory &shared,
-                                        mlir::Value slot,
-                                        mlir::Value firstColumn,
-                                        int64_t firstK);
   /// The place of an element in a stage.
   mlir::Value placeOf(const MmaMemory &shared, mlir::Value outer,
                       mlir::Value k);

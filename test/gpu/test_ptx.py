@@ -80,7 +80,7 @@ def make_product(dtype):
         (TensorProto.FLOAT16, "fp32", "sm_70", {"mma.sync": 64, "ldmatrix": 0}),
         # Columns of four bytes are no work for ldmatrix; nothing is rounded.
         (TensorProto.FLOAT, "tf32", "sm_80", {"mma.sync": 64, "ldmatrix": 8, "cp.async.cg": 6,
-                                              "ld.shared.v4": 8, "ld.shared.b32": 0, "cvt.rna": 0}),
+                                              "ld.shared.b32": 32, "cvt.rna": 0}),
         (TensorProto.FLOAT, "fp16", "sm_80", {"mma.sync": 32, "ldmatrix": 12, "cp.async.cg": 0,
                                               "ld.global.nc.v4|ld.global.v4": 8}),
         (TensorProto.FLOAT, "fp32", "sm_80", {"mma.sync": 0, "fma.rn.f32": 512,
