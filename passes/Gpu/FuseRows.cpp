@@ -277,6 +277,29 @@ private:
     return joins(call);
   }
 
+  /// Gives the smaller one of two buffers, whose places were planned for
+  /// kernels one after the other, a place of its own, if that is little beside
+  /// the other: a number a row.
+  bool moveAside(Value a, Value b) {
+    Place small = placeOf(a), large = placeOf(b);
+    if (small.end - small.begin > large.end - large.begin) {
+      std::swap(a, b);
+      std::swap(small, large);
+    }
+    auto workspace =
+        getOperation()->getAttrOfType<IntegerAttr>("dlc.workspace");
+    static constexpr int64_t mostOf = 16, alignment = 256;
+    int64_t size = small.end - small.begin;
+    if (!workspace || size > (large.end - large.begin) / mostOf)
+      return false;
+    int64_t begin = llvm::alignTo(workspace.getInt(), alignment);
+    a.getDefiningOp<ArenaOp>().setOffset(begin);
+    getOperation()->setAttr(
+        "dlc.workspace",
+        Builder(&getContext()).getI64IntegerAttr(begin + size));
+    return true;
+  }
+
   /// Whether `step` may become a part of the group, from what is known of
   /// buffers; notes its own if so.
   bool addUses(const Step &step) {
@@ -295,7 +318,9 @@ private:
         Place x = placeOf(a.base), y = placeOf(b.base);
         bool overlaps = x.begin < y.end && y.begin < x.end;
         // The same rows in the same memory, or none.
-        if (overlaps && (x.begin != y.begin || x.end != y.end || !b.isRowwise))
+        if (overlaps &&
+            (x.begin != y.begin || x.end != y.end || !b.isRowwise) &&
+            !moveAside(a.base, b.base))
           return false;
       }
     uses = std::move(all);

@@ -239,3 +239,40 @@ func.func private @divide(%x: memref<64x32xf32>, %s: memref<64xf32>, %y: memref<
   }
   return
 }
+
+// -----
+
+// The sums lie where the quotients do, which begin when they are read: they get
+// a place of their own.
+// CHECK-LABEL: module attributes {dlc.workspace = 8448 : i64}
+// CHECK-DAG:     dlc.arena 0 : memref<64x32xf32>
+// CHECK-DAG:     dlc.arena 8192 : memref<64xf32>
+// CHECK:         call @rows_0
+// CHECK-NOT:     call
+module attributes {dlc.workspace = 8192 : i64} {
+func.func @main(%run: !llvm.ptr) -> i32 {
+  %c0 = arith.constant 0 : i32
+  %x = dlc.input 0 : memref<64x32xf32>
+  %s = dlc.arena 0 : memref<64xf32>
+  %y = dlc.arena 0 : memref<64x32xf32>
+  call @sum(%x, %s) : (memref<64x32xf32>, memref<64xf32>) -> ()
+  call @divide(%x, %s, %y) : (memref<64x32xf32>, memref<64xf32>, memref<64x32xf32>) -> ()
+  return %c0 : i32
+}
+func.func private @sum(%x: memref<64x32xf32>, %s: memref<64xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]} ins(%x : memref<64x32xf32>) outs(%s : memref<64xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %0 = arith.addf %a, %b : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+func.func private @divide(%x: memref<64x32xf32>, %s: memref<64xf32>, %y: memref<64x32xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]} ins(%x, %s : memref<64x32xf32>, memref<64xf32>) outs(%y : memref<64x32xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %0 = arith.divf %a, %b : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+}
