@@ -55,8 +55,8 @@ if(EXISTS ${doc_python})
   add_custom_command(
     OUTPUT ${docs}/OnnxOperators.md
     COMMAND ${CMAKE_COMMAND} -E env PYTHONPATH=${PROJECT_SOURCE_DIR}/python ${doc_python} -W ignore
-            ${conformance}/operators.py ${doc_parts}/operators.txt ${docs}/OnnxOperators.md
-    DEPENDS ${doc_parts}/operators.txt ${conformance}/operators.py ${conformance}/passing.txt VERBATIM)
+            ${conformance}/list_operators.py ${doc_parts}/operators.txt ${docs}/OnnxOperators.md
+    DEPENDS ${doc_parts}/operators.txt ${conformance}/list_operators.py ${conformance}/passing.txt VERBATIM)
 else()
   dlc_doc_page(OnnxOperators ${doc_parts}/operators.txt)
 endif()

@@ -50,9 +50,8 @@ Error dlc::linkShared(const TargetSpec &spec, StringRef object,
                 "made: {1} (TMPDIR names the folder)",
                 log, code.message()));
   FileRemover remover(log);
-  std::vector<StringRef> arguments = {program, "-shared",  "-nostartfiles",
-                                      "-o",    result,     object,
-                                      "-lm",   "-lpthread"};
+  std::vector<StringRef> arguments = {program, "-shared", "-o",       result,
+                                      object,  "-lm",     "-lpthread"};
   std::optional<StringRef> redirects[] = {StringRef(""), StringRef(log),
                                           StringRef(log)};
   std::string message;

@@ -7,6 +7,7 @@
 #include "passes/Tensor/IntegerContraction.h"
 #include "passes/Tensor/Passes.h"
 #include "llvm/ADT/EquivalenceClasses.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 
@@ -75,7 +76,7 @@ private:
   ByteKind left;
   llvm::EquivalenceClasses<Value> classes;
   DenseMap<Value, Class> state;
-  DenseSet<Value> changed;
+  llvm::SetVector<Value> changed; // in the order of the module
 };
 
 } // namespace
@@ -100,19 +101,22 @@ static OperandRange movedBy(Operation *op) {
 
 void Signs::addMove(Operation *op, OperandRange moved) {
   Value result = op->getResult(0);
-  if (llvm::all_of(moved, isConstant))
-    return fix(result); // weights are evaluated as they are
   unsigned first = moved.getBeginOperandIndex();
+  // Weights are evaluated as they are.
+  bool isFixed = llvm::all_of(moved, isConstant);
   for (auto [i, x] : llvm::enumerate(op->getOperands())) {
     if (!isBytes(x) || isConstant(x))
       continue;
     if (i >= first && i < first + moved.size()) {
       classes.unionSets(x, result);
     } else {
+      // Such as a number to pad with.
       fix(x);
-      fix(result);
+      isFixed = true;
     }
   }
+  if (isFixed)
+    fix(result);
 }
 
 /// Of sums of 32 bits, whose zero points are known.
@@ -208,6 +212,7 @@ void Signs::change(Operation *op) {
 }
 
 void Signs::apply(ModuleOp module) {
+  DenseSet<Value> chosen;
   for (const auto *leader : classes) {
     if (!leader->isLeader())
       continue;
@@ -223,8 +228,13 @@ void Signs::apply(ModuleOp module) {
     if (whole.isFixed || !wants || whole.wantsSigned == whole.wantsUnsigned)
       continue;
     for (Value x : classes.members(*leader))
-      changed.insert(x);
+      chosen.insert(x);
   }
+  module.walk([&](Operation *op) {
+    for (Value x : op->getResults())
+      if (chosen.contains(x))
+        changed.insert(x);
+  });
   for (Value x : changed) {
     Builder b(x.getContext());
     bool toSigned = isUnsigned(x);

@@ -116,3 +116,22 @@ func.func @parts(%x: tensor<1x4xf32>, %w: tensor<8x2xi8>, %a: tensor<1x2xi8>) ->
   %8 = dlc.matmul %6, %7 zeros %z, %z : tensor<i8>, tensor<i8> : tensor<1x4xi8>, tensor<4x2xi8> -> tensor<1x2xi32>
   return %3, %8 : tensor<1x2xi32>, tensor<1x2xi32>
 }
+
+// -----
+
+// A constant, padded with a number of the run: neither is turned.
+// CHECK-LABEL: @padding
+// CHECK: dlc.quantize {{.*}} tensor<i8>
+// CHECK: dlc.pad constant %{{.*}}, %{{.*}} : tensor<4xi8>, tensor<i8> to tensor<6xi8>
+func.func @padding(%x: tensor<4x8xf32>, %w: tensor<8x16xi8>) -> (tensor<4x16xi32>, tensor<6xf32>) {
+  %s = dlc.constant dense<0.5> : tensor<f32>
+  %z = dlc.constant dense<0> : tensor<i8>
+  %c = dlc.constant dense<[1, 2, 3, 4]> : tensor<4xi8>
+  %0 = dlc.quantize %x, %s, %z : tensor<4x8xf32>, tensor<f32>, tensor<i8>
+  %1 = dlc.matmul %0, %w zeros %z, %z : tensor<i8>, tensor<i8> : tensor<4x8xi8>, tensor<8x16xi8> -> tensor<4x16xi32>
+  %2 = dlc.slice %0 [0, 0] [1, 1] [1, 1] : tensor<4x8xi8> to tensor<1x1xi8>
+  %3 = dlc.reshape %2 : tensor<1x1xi8> to tensor<i8>
+  %4 = dlc.pad constant %c, %3 low [1] high [1] : tensor<4xi8>, tensor<i8> to tensor<6xi8>
+  %5 = dlc.dequantize %4, %s, %z : tensor<6xi8>, tensor<f32>, tensor<i8>
+  return %1, %5 : tensor<4x16xi32>, tensor<6xf32>
+}

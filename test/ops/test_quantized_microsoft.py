@@ -49,6 +49,23 @@ MICROSOFT = {
 }
 
 
+@pytest.mark.parametrize("form", MICROSOFT)
+def test_zero_point_of_another_type(form):
+    """Of the result, whose type is that of the inputs."""
+    shapes, attributes = MICROSOFT[form]
+    values = list(quantized_inputs(np.random.default_rng(6), np.int8, *shapes))
+    values += [np.float32(0.03), np.uint8(0)]
+    names = [f"i{i}" for i in range(len(values))]
+    tensors = range(0, len(values) - 2, 3)
+    model = make_model(
+        [helper.make_node(form.split()[0], names, ["y"], domain="com.microsoft", **attributes)],
+        [(names[i], np.int8, values[i].shape) for i in tensors],
+        {names[i]: v for i, v in enumerate(values) if i not in tensors}, domains=["com.microsoft"],
+    )  # fmt: skip
+    with pytest.raises(dlc.DlcError, match=f"expected input {len(values) - 1} of type 'i8', found 'ui8'"):
+        dlc.compile(model)
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
 @pytest.mark.parametrize("form", MICROSOFT)

@@ -153,6 +153,40 @@ def test_wrong_data(arrays, message, tmp_path):
     assert not (tmp_path / "out.onnx").exists()
 
 
+def test_damaged_files(tmp_path):
+    """Of data and of a state: their names, and nothing is written."""
+    onnx.save(make_network(), tmp_path / "model.onnx")
+    arguments = (tmp_path / "model.onnx", f"--calibrate={tmp_path / 'data.npz'}", "-o", tmp_path / "out.onnx")
+    (tmp_path / "data.npz").write_bytes(b"PK no archive")
+    done = call(*arguments)
+    assert done.returncode == 1 and f"expected arrays in '{tmp_path / 'data.npz'}'" in done.stderr
+    np.savez(tmp_path / "data.npz", **make_batches(1)[0])
+    state = tmp_path / "out.onnx.calibration.npz"
+    state.write_bytes(b"PK no archive")
+    done = call(*arguments)
+    assert done.returncode == 1 and f"expected arrays in '{state}'" in done.stderr
+    assert not (tmp_path / "out.onnx").exists()
+
+
+@pytest.mark.parametrize("version", [3, 8])
+def test_initializers_that_are_inputs(version, tmp_path):
+    """As all are before IR version 4: what becomes an integer is no input then."""
+    model = make_network(batch=1)
+    for constant in list(model.graph.initializer):
+        model.graph.input.append(onnx.helper.make_tensor_value_info(
+            constant.name, constant.data_type, constant.dims))  # fmt: skip
+    model.ir_version = version
+    if version == 3:
+        del model.opset_import[:]
+        model.opset_import.append(onnx.helper.make_opsetid("", 8))
+        swish = next(n for n in model.graph.node if n.op_type == "HardSwish")
+        swish.op_type = "Tanh"
+    batches = make_batches(2)
+    made = quantize.quantize(model, batches)
+    wanted, found = run(model, batches), run(made, batches)
+    assert find_ratio(wanted, found) > 15
+
+
 def test_wrong_calls(tmp_path):
     onnx.save(make_network(), tmp_path / "model.onnx")
     done = call(tmp_path / "model.onnx", "-o", tmp_path / "out.onnx")

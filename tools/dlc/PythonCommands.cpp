@@ -7,8 +7,11 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
+#include <cerrno>
 #include <cstdlib>
 #include <dlfcn.h>
+#include <system_error>
+#include <unistd.h>
 
 using namespace dlc;
 using namespace dlc::tool;
@@ -71,12 +74,12 @@ int tool::runPython(const char *program, llvm::StringRef name,
   std::string what = (path::parent_path(path::parent_path(module)) + "\n" +
                       name + "\n" + llvm::join(packages, "\n"))
                          .str();
-  llvm::SmallVector<llvm::StringRef> command = {python, "-c", kProgram, what};
+  llvm::SmallVector<const char *> command = {python.c_str(), "-c",
+                                             kProgram.data(), what.c_str()};
   llvm::append_range(command, arguments);
-  std::string message;
-  int status = llvm::sys::ExecuteAndWait(python, command, std::nullopt, {}, 0,
-                                         0, &message);
-  if (status < 0)
-    return fail("cannot run '" + python + "': " + message);
-  return status;
+  command.push_back(nullptr);
+  // In the place of this process, so that signals to it are the program's.
+  execv(python.c_str(), const_cast<char *const *>(command.data()));
+  return fail("cannot run '" + python +
+              "': " + std::generic_category().message(errno));
 }

@@ -25,14 +25,15 @@ static Value realInput(NodeImport &node, unsigned i) {
                     asScalar(node, i + 2));
 }
 
-/// `x` in the result's type, whose scale is input i and zero point the next;
-/// without a zero point it is 0 of `type`.
+/// `x` in the type of the input `like`, which the result has, too. Its scale is
+/// input i and its zero point the next; without one it is 0.
 static ImportResult quantizedResult(NodeImport &node, Value x, unsigned i,
-                                    Type type) {
-  if (!x || failed(expectParameters(node, {{std::nullopt, i, i + 1}})))
+                                    unsigned like = 0) {
+  if (!x || failed(expectParameters(node, {{like, i, i + 1}})))
     return failure();
-  Value zero =
-      node.hasInput(i + 1) ? asScalar(node, i + 1) : node.scalar(0, type);
+  Value zero = node.hasInput(i + 1)
+                   ? asScalar(node, i + 1)
+                   : node.scalar(0, node.elementType(node.input(like)));
   return node.result(quantize(node, x, asScalar(node, i), zero));
 }
 
@@ -41,8 +42,7 @@ static ImportResult importQLinearBinary(NodeImport &node) {
   Value a = realInput(node, 0), b = realInput(node, 3);
   if (!a || !b)
     return failure();
-  return quantizedResult(node, node.map<OpTy>({a, b}), 6,
-                         node.elementType(node.input(0)));
+  return quantizedResult(node, node.map<OpTy>({a, b}), 6);
 }
 
 /// Inputs: the result's scale and zero point, then three for each tensor.
@@ -60,10 +60,9 @@ static ImportResult importQLinearConcat(NodeImport &node) {
   }
   // Each is brought to the result's parameters first: what has them already
   // stays as it is.
-  Type type = node.elementType(node.input(2));
   SmallVector<Value> parts;
   for (Value input : inputs) {
-    ImportResult part = quantizedResult(node, input, 0, type);
+    ImportResult part = quantizedResult(node, input, 0, 2);
     if (failed(part))
       return failure();
     parts.push_back(part->front());
@@ -76,8 +75,7 @@ static ImportResult importQLinearConcat(NodeImport &node) {
 
 static ImportResult importQLinearSigmoid(NodeImport &node) {
   Value x = realInput(node, 0);
-  return quantizedResult(node, x ? node.map<SigmoidOp>({x}) : Value(), 3,
-                         node.elementType(node.input(0)));
+  return quantizedResult(node, x ? node.map<SigmoidOp>({x}) : Value(), 3);
 }
 
 static ImportResult importQLinearLeakyRelu(NodeImport &node) {
@@ -88,7 +86,7 @@ static ImportResult importQLinearLeakyRelu(NodeImport &node) {
   Value slope = node.scalarLike(node.getFloat("alpha", 0.01f), x);
   Value y = node.map<SelectOp>(
       {node.map<LessOp>({x, zero}), node.map<MulOp>({x, slope}), x});
-  return quantizedResult(node, y, 3, node.elementType(node.input(0)));
+  return quantizedResult(node, y, 3);
 }
 
 static ImportResult importQLinearSoftmax(NodeImport &node) {
@@ -100,7 +98,7 @@ static ImportResult importQLinearSoftmax(NodeImport &node) {
     return failure();
   Value y = node.getInt("opset", 13) < 13 ? softmaxFrom(node, x, axis)
                                           : node.infer<SoftmaxOp>(x, axis);
-  return quantizedResult(node, y, 3, node.elementType(node.input(0)));
+  return quantizedResult(node, y, 3);
 }
 
 template <Value (*pool)(NodeImport &, Value)>
@@ -112,7 +110,7 @@ static ImportResult importQLinearPool(NodeImport &node) {
   Value y = pool(node, isLast ? node.toChannelsFirst(x) : x);
   if (y && isLast)
     y = node.toChannelsLast(y);
-  return quantizedResult(node, y, 3, node.elementType(node.input(0)));
+  return quantizedResult(node, y, 3);
 }
 
 //===----------------------------------------------------------------------===//
@@ -204,8 +202,7 @@ static ImportResult importQLinearWhere(NodeImport &node) {
   if (!isa<IntegerType>(node.elementType(condition)) ||
       node.elementType(condition).getIntOrFloatBitWidth() != 1)
     condition = node.cast(condition, node.b.getI1Type());
-  return quantizedResult(node, node.map<SelectOp>({condition, x, y}), 7,
-                         node.elementType(node.input(1)));
+  return quantizedResult(node, node.map<SelectOp>({condition, x, y}), 7, 1);
 }
 
 static ImportResult importQLinearReduceMean(NodeImport &node) {
@@ -223,7 +220,7 @@ static ImportResult importQLinearReduceMean(NodeImport &node) {
                                 node.countAlong(x, axes, node.elementType(x))});
   if (!node.getInt("keepdims", 1))
     mean = node.squeeze(mean, axes);
-  return quantizedResult(node, mean, 3, node.elementType(node.input(0)));
+  return quantizedResult(node, mean, 3);
 }
 
 /// Input i less its zero point, the next input, in i32.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dlc.quantize.data import Data, can_restart, open_data
+from dlc.quantize.files import reading
 from dlc.quantize.probes import Probe
 from dlc.quantize.quantizer import Quantizer
 
@@ -26,7 +27,7 @@ class State:
         else."""
         if not self.path.exists():
             return 0
-        with np.load(self.path, allow_pickle=False) as saved:
+        with reading(self.path), np.load(self.path, allow_pickle=False) as saved:
             if str(saved["fingerprint"]) != self.fingerprint:
                 return 0
             for number in range(int(saved["passes"]) + 1):

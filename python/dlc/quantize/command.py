@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
+import onnx.shape_inference
 
 import dlc
 from dlc.quantize.calibrate import State, calibrate
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except dlc.DlcError as error:
         print(error, file=sys.stderr)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        print(f"dlc: error: {flags.model}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
     except (ValueError, OSError) as error:
         print(f"dlc: error: {error}", file=sys.stderr)
     return 1
@@ -131,7 +134,8 @@ def _run(flags: argparse.Namespace) -> None:
         _write(quantizer.finish(), flags)
         return
     batches = Batches(flags.calibrate, quantizer.inputs, _find_batch(quantizer), flags.batches)
-    key = json.dumps([dataclasses.asdict(options), str(flags.calibrate), flags.batches])
+    key = json.dumps([dataclasses.asdict(options), str(flags.calibrate), flags.batches,
+                      batches.describe()])
     state = State(flags.output, hashlib.sha256(model + key.encode()).hexdigest())
     calibrate(quantizer, batches, state, _say)
     if budget:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
+
+@contextlib.contextmanager
+def reading(path: pathlib.Path) -> Iterator[None]:
+    """Names a file of arrays that is damaged."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise ValueError(f"expected arrays in '{path}', found a damaged file: {error}") from None
 
 
 class Batches:
@@ -36,6 +47,11 @@ class Batches:
     def __len__(self) -> int:
         return self.count
 
+    def describe(self) -> list[list[Any]]:
+        """Name, bytes and time of each file: other ones are other data."""
+        found = [(path, path.stat()) for path in self.files or [self.path]]
+        return [[path.name, stat.st_size, stat.st_mtime_ns] for path, stat in found]
+
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         return self.read_from(0)
 
@@ -62,19 +78,22 @@ class Batches:
             )
 
     def _load(self, path: pathlib.Path) -> dict[str, np.ndarray]:
-        loaded = np.load(path, allow_pickle=False)
+        with reading(path):
+            loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             self._names(self.inputs[:1] if len(self.inputs) == 1 else [], path)
             return {self.inputs[0]: loaded}
         with loaded:
             self._names(loaded.files, path)
-            return {name: loaded[name] for name in self.inputs}
+            with reading(path):
+                return {name: loaded[name] for name in self.inputs}
 
     def _open(self) -> dict[str, _ArrayReader]:
         if self.path.suffix == ".npy":
             self._names(self.inputs[:1] if len(self.inputs) == 1 else [], self.path)
             return {self.inputs[0]: _ArrayReader(open(self.path, "rb"), self.path)}
-        archive = zipfile.ZipFile(self.path)
+        with reading(self.path):
+            archive = zipfile.ZipFile(self.path)
         self._names([n[:-4] for n in archive.namelist() if n.endswith(".npy")], self.path)
         return {name: _ArrayReader(archive.open(name + ".npy"), self.path) for name in self.inputs}
 
@@ -96,16 +115,18 @@ class _ArrayReader:
 
     def __init__(self, file: Any, path: pathlib.Path) -> None:
         self.file, self.path = file, path
-        version = np.lib.format.read_magic(file)
         read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-        self.shape, fortran, self.dtype = read[version[0]](file)
+        with reading(path):
+            version = np.lib.format.read_magic(file)
+            self.shape, fortran, self.dtype = read[version[0]](file)
         if fortran or not self.shape or self.dtype.hasobject:
             raise ValueError(f"expected arrays of numbers in C order in '{path}'")
 
     def take(self, count: int) -> np.ndarray:
         shape = (count, *self.shape[1:])
         size = int(np.prod(shape)) * self.dtype.itemsize
-        data = self.file.read(size)
+        with reading(self.path):
+            data = self.file.read(size)
         if len(data) != size:
             raise ValueError(f"'{self.path}' ends before its arrays do")
         return np.frombuffer(data, self.dtype).reshape(shape)

@@ -37,8 +37,8 @@ class Graph:
         self.model.CopyFrom(model)
         if self.opset < opset:
             self.model = onnx.version_converter.convert_version(self.model, opset)
-        if opset >= BLOCK_OPSET:
-            self.model.ir_version = max(self.model.ir_version, 10)
+        # Before IR version 4 each initializer is an input, too.
+        self.model.ir_version = max(self.model.ir_version, 10 if opset >= BLOCK_OPSET else 7)
         self.graph = self.model.graph
         _lift_constants(self.graph)
         fold_batch_norms(self.graph)
@@ -117,9 +117,11 @@ class Graph:
 
     def drop_unread(self) -> None:
         needed = {*read_names(self.graph), *(o.name for o in self.graph.output)}
-        kept = [c for c in self.graph.initializer if c.name in needed]
-        del self.graph.initializer[:]
-        self.graph.initializer.extend(kept)
+        dropped = {c.name for c in self.graph.initializer} - needed
+        for tensors in (self.graph.initializer, self.graph.input):  # it may be both
+            kept = [x for x in tensors if x.name not in dropped]
+            del tensors[:]
+            tensors.extend(kept)
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:

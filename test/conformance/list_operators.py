@@ -1,7 +1,7 @@
 """Writes docs/OnnxOperators.md: every operator of ONNX, with its versions, the
 types of the tests that pass, and how many of them do.
 
-usage: operators.py SUPPORTED OUTPUT      (SUPPORTED: what dlc --print-supported-ops prints)
+usage: list_operators.py SUPPORTED OUTPUT      (SUPPORTED: what dlc --print-supported-ops prints)
 """
 
 from __future__ import annotations
