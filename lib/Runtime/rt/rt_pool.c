@@ -266,11 +266,16 @@ static int32_t count_cpus(void) {
  * So a worker that fell asleep on such a CPU is told for this moment to wake on
  * another; where it goes later is the kernel's choice again. */
 static void wake_all(struct worker *const *workers, int32_t count) {
+  int32_t first = 0;
+  while (first < count && !LOAD(&workers[first]->asleep))
+    ++first;
+  if (first == count)
+    return; /* as between kernels that follow each other */
   struct cpus taken = {{0}};
   int32_t here = sched_getcpu();
   if (here >= 0 && here < max_cpus)
     add_cpu(&taken, here);
-  for (int32_t i = 0; i < count; ++i) {
+  for (int32_t i = first; i < count; ++i) {
     struct worker *worker = workers[i];
     if (!LOAD(&worker->asleep))
       continue;
