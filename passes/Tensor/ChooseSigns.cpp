@@ -33,6 +33,13 @@ static bool isUnsigned(Value value) {
   return typeOf(value).getElementType().isUnsignedInteger();
 }
 
+/// The type of bytes of the other sign.
+static Type getOtherSign(Value value) {
+  return IntegerType::get(value.getContext(), 8,
+                          isUnsigned(value) ? IntegerType::Signless
+                                            : IntegerType::Unsigned);
+}
+
 static bool isConstant(Value value) {
   DenseElementsAttr elements;
   return matchPattern(value, m_Constant(&elements));
@@ -168,11 +175,9 @@ void Signs::add(Operation *op) {
 Value Signs::shifted(OpBuilder &b, Value constant) {
   DenseElementsAttr elements;
   matchPattern(constant, m_Constant(&elements));
-  Type type = b.getIntegerType(8, /*isSigned=*/false);
-  if (isUnsigned(constant))
-    type = b.getI8Type();
-  auto made = elements.mapValues(
-      type, [](const APInt &x) { return x ^ APInt::getSignMask(8); });
+  auto made = elements.mapValues(getOtherSign(constant), [](const APInt &x) {
+    return x ^ APInt::getSignMask(8);
+  });
   return ConstantOp::create(b, constant.getLoc(), made);
 }
 
@@ -236,14 +241,10 @@ void Signs::apply(ModuleOp module) {
         changed.insert(x);
   });
   for (Value x : changed) {
-    Builder b(x.getContext());
-    bool toSigned = isUnsigned(x);
-    if (isa_and_nonnull<QuantizeOp, RequantizeOp>(x.getDefiningOp()))
+    x.setType(typeOf(x).clone(getOtherSign(x)));
+    if (isa<QuantizeOp, RequantizeOp>(x.getDefiningOp()))
       remarkDone(x.getLoc(), kPass)
-          << remark::add("{0} bytes", toSigned ? "signed" : "unsigned");
-    x.setType(typeOf(x).clone(b.getIntegerType(8, /*isSigned=*/false)));
-    if (toSigned)
-      x.setType(typeOf(x).clone(b.getI8Type()));
+          << remark::add("{0} bytes", isUnsigned(x) ? "unsigned" : "signed");
   }
   SmallVector<Operation *> ops;
   module.walk([&](Operation *op) { ops.push_back(op); });
