@@ -27,18 +27,19 @@ class State:
         else."""
         if not self.path.exists():
             return 0
-        with reading(self.path), np.load(self.path, allow_pickle=False) as saved:
-            if str(saved["fingerprint"]) != self.fingerprint:
+        with reading(self.path), np.load(self.path, allow_pickle=False) as file:
+            if str(file["fingerprint"]) != self.fingerprint:
                 return 0
-            for number in range(int(saved["passes"]) + 1):
-                for i, probe in enumerate(quantizer.probes):
-                    names = sorted(n for n in saved.files if n.startswith(f"{number} {i} "))
-                    probe.load([saved[name] for name in names])
-                if number < int(saved["passes"]):
-                    quantizer.batches = 1
-                    quantizer.end_pass()
-            quantizer.batches = int(saved["batches"])
-            return quantizer.batches
+            saved = {name: file[name] for name in file.files}
+        for number in range(int(saved["passes"]) + 1):
+            for i, probe in enumerate(quantizer.probes):
+                names = sorted(n for n in saved if n.startswith(f"{number} {i} "))
+                probe.load([saved[name] for name in names])
+            if number < int(saved["passes"]):
+                quantizer.batches = 1
+                quantizer.end_pass()
+        quantizer.batches = int(saved["batches"])
+        return quantizer.batches
 
     def save(self, quantizer: Quantizer) -> None:
         passes: list[list[Probe]] = [*quantizer.past, quantizer.probes]
