@@ -418,7 +418,18 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     LLVMConversionTarget target(*context);
     target.addLegalOp<ModuleOp>();
     if (failed(applyPartialConversion(module, target, std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    module.walk(annotateLoop);
+  }
+
+  /// What a loop's branch carries through the dialects becomes its property.
+  static void annotateLoop(LLVM::BrOp branch) {
+    static constexpr StringLiteral name = "llvm.loop_annotation";
+    if (auto annotation =
+            branch->getAttrOfType<LLVM::LoopAnnotationAttr>(name)) {
+      branch.setLoopAnnotationAttr(annotation);
+      branch->removeAttr(name);
+    }
   }
 
   /// What no memory of the target can hold is better said now.

@@ -48,6 +48,7 @@ private:
   std::optional<int64_t> getBlockRows();
   void choosePrefetch(ArrayRef<unsigned> outer);
   void emitPrefetch(Value bOffset, Value number);
+  void prefetchExtras(ArrayRef<Offsets> offsets, ArrayRef<TileColumn> columns);
 
   ContractEmitter &e;
   ContractLoops &loops;
@@ -168,6 +169,24 @@ void GemmEmitter::emitPrefetch(Value bOffset, Value number) {
   }
 }
 
+void GemmEmitter::prefetchExtras(ArrayRef<Offsets> offsets,
+                                 ArrayRef<TileColumn> columns) {
+  if (getenv("DLC_NOX")) return;
+  for (size_t i = 2, n = loops.operands.size(); i < n; ++i) {
+    const ContractOperand &operand = loops.operands[i];
+    bool isC = i + 1 == n;
+    if (isC && !getenv("DLC_PC")) continue;
+    if (!isStatic(operand.strides[dim], 1) ||
+        llvm::none_of(loops.rows, [&](unsigned r) { return operand.moves(r); }))
+      continue;
+    for (const Offsets &at : offsets)
+      for (const TileColumn &column : columns)
+        memref::PrefetchOp::create(
+            e.b, operand.buffer, ValueRange{math.add(at[i], column.offset)},
+            /*isWrite=*/isC, /*localityHint=*/3, /*isDataCache=*/true);
+  }
+}
+
 /// Units are blocks of rows by tiles of columns. Neighbours, which one thread
 /// mostly gets, share what is larger: threads read the other one each.
 bool GemmEmitter::emitForThreads(ArrayRef<unsigned> outer) {
@@ -265,6 +284,7 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
     return v + 1 == columns.size() ? mask : Value();
   };
 
+  prefetchExtras(offsets, columns);
   SmallVector<Value> sums;
   for (int64_t r = 0; r < rows; ++r)
     for (const TileColumn &column : columns)

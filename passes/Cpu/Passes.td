@@ -103,6 +103,17 @@ def SkipEmptyLoops : Pass<"dlc-skip-empty-loops"> {
                            "::mlir::scf::SCFDialect"];
 }
 
+def KeepVectorLoops : Pass<"dlc-keep-vector-loops"> {
+  let summary = "Keep LLVM from unrolling loops before it vectorises them";
+  let description = [{
+    An innermost loop of at least 8 trips, each of which stores the element
+    behind the last one, gets `llvm.loop_annotation` without unrolling. Vectors
+    along it are loaded and stored whole; unrolled, LLVM would make them of the
+    loop around, with gathers and scatters.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def ConvertToLlvm : Pass<"dlc-convert-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Convert everything to the LLVM dialect";
   let description = [{

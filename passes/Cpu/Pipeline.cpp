@@ -76,6 +76,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createLowerAffinePass());
   // While loops are loops and their bounds numbers.
   pm.addPass(createSkipEmptyLoops());
+  pm.addPass(createKeepVectorLoops());
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
