@@ -382,6 +382,7 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     ModuleOp module = getOperation();
     if (failed(checkAddressSpace(module)))
       return signalPassFailure();
+    module.walk(ignoreSignOfZero);
     // Vector ops that have no direct counterpart become ones that do.
     RewritePatternSet vectors(context);
     vectors.add<StoreFirstElement>(context);
@@ -420,6 +421,18 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     if (failed(applyPartialConversion(module, target, std::move(patterns))))
       return signalPassFailure();
     module.walk(annotateLoop);
+  }
+
+  /// No operator of ONNX says which zero the larger one of two is; x86 has no
+  /// instruction that orders them.
+  static void ignoreSignOfZero(Operation *op) {
+    if (isa<arith::MaximumFOp, arith::MinimumFOp>(op)) {
+      auto math = cast<arith::ArithFastMathInterface>(op);
+      auto flags =
+          math.getFastMathFlagsAttr().getValue() | arith::FastMathFlags::nsz;
+      op->setAttr(math.getFastMathAttrName(),
+                  arith::FastMathFlagsAttr::get(op->getContext(), flags));
+    }
   }
 
   /// What a loop's branch carries through the dialects becomes its property.
