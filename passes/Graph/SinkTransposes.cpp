@@ -229,6 +229,69 @@ struct SinkThroughSlice : OpRewritePattern<SliceOp> {
   }
 };
 
+/// A channel shuffle (ShuffleNet, section 3.1): dimension `axis` seen as
+/// [groups, channels], which trade places.
+struct Shuffle {
+  TransposeOp front; // of what is shuffled
+  ReshapeOp split;
+  int64_t axis;
+};
+
+/// The shuffle of a transposed tensor that ends with `merge`, or nothing.
+static std::optional<Shuffle> findShuffle(ReshapeOp merge) {
+  auto swap = merge.getX().getDefiningOp<TransposeOp>();
+  auto split = swap ? swap.getX().getDefiningOp<ReshapeOp>() : ReshapeOp();
+  auto front =
+      split ? split.getX().getDefiningOp<TransposeOp>() : TransposeOp();
+  if (!front || front.getType() != merge.getType())
+    return std::nullopt;
+  RankedTensorType type = typeOf(front), parts = typeOf(split);
+  // Two dynamic sizes could be others behind the reshape.
+  if (parts.getRank() != type.getRank() + 1 || type.getNumDynamicDims() > 1)
+    return std::nullopt;
+  int64_t axis = 0;
+  while (axis < type.getRank() && swap.getPermutation()[axis] == axis)
+    ++axis;
+  if (axis == type.getRank() || type.isDynamicDim(axis))
+    return std::nullopt;
+  auto swapped = llvm::to_vector(llvm::seq<int64_t>(0, parts.getRank()));
+  std::swap(swapped[axis], swapped[axis + 1]);
+  SmallVector<int64_t> shape(parts.getShape());
+  shape[axis] *= shape[axis + 1];
+  shape.erase(shape.begin() + axis + 1);
+  if (swap.getPermutation() != ArrayRef<int64_t>(swapped) ||
+      parts.isDynamicDim(axis) || parts.isDynamicDim(axis + 1) ||
+      ArrayRef<int64_t>(shape) != type.getShape())
+    return std::nullopt;
+  return Shuffle{front, split, axis};
+}
+
+struct SinkThroughShuffle : OpRewritePattern<ReshapeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ReshapeOp merge,
+                                PatternRewriter &b) const override {
+    std::optional<Shuffle> shuffle = findShuffle(merge);
+    if (!shuffle)
+      return b.notifyMatchFailure(merge, "no shuffle of a transposed tensor");
+    auto [front, split, axis] = *shuffle;
+    Value x = front.getX();
+    RankedTensorType type = typeOf(x);
+    int64_t moved = front.getPermutation()[axis];
+    SmallVector<int64_t> shape(type.getShape());
+    shape[moved] = typeOf(split).getDimSize(axis);
+    shape.insert(shape.begin() + moved + 1, typeOf(split).getDimSize(axis + 1));
+    auto swapped = llvm::to_vector(llvm::seq<int64_t>(0, shape.size()));
+    std::swap(swapped[moved], swapped[moved + 1]);
+    Value parts = ReshapeOp::create(b, split.getLoc(), type.clone(shape), x,
+                                    split.getDynamicSizes());
+    Value swap = TransposeOp::create(b, merge.getLoc(), parts, swapped);
+    Value whole = ReshapeOp::create(b, merge.getLoc(), type, swap,
+                                    merge.getDynamicSizes());
+    b.replaceOpWithNewOp<TransposeOp>(merge, whole, front.getPermutation());
+    return success();
+  }
+};
+
 /// Names who keeps a transpose, which is then computed at run time.
 static void remarkLeft(TransposeOp op) {
   if (isConstantOnly(op.getX()))
@@ -246,8 +309,8 @@ struct SinkTransposesPass : dlc::impl::SinkTransposesBase<SinkTransposesPass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<SinkThroughElementwise, SinkThroughCast, SinkThroughReduce,
-                 SinkThroughConcat, SinkThroughPad, SinkThroughSlice>(
-        &getContext());
+                 SinkThroughConcat, SinkThroughPad, SinkThroughSlice,
+                 SinkThroughShuffle>(&getContext());
     // Merging and cancelling are folds of the op itself.
     TransposeOp::getCanonicalizationPatterns(patterns, &getContext());
     unsigned before = wantsRemarks(&getContext()) ? countTransposes() : 0;

@@ -89,3 +89,36 @@ func.func @stays(%s: tensor<1x1x1x1xi1>, %x: tensor<1x4x5x3xf32>, %y: tensor<1x3
   %1 = dlc.select %s, %0, %y : tensor<1x1x1x1xi1>, tensor<1x3x4x5xf32>, tensor<1x3x4x5xf32>
   return %1 : tensor<1x3x4x5xf32>
 }
+
+// -----
+
+// The channels of two groups take turns, in either layout.
+// CHECK-LABEL: @shuffle
+// CHECK: %[[PARTS:.*]] = dlc.reshape %arg0[%arg1] : tensor<?x4x5x6xf32> to tensor<?x4x5x2x3xf32>
+// CHECK: %[[SWAP:.*]] = dlc.transpose %[[PARTS]] [0, 1, 2, 4, 3]
+// CHECK: %[[WHOLE:.*]] = dlc.reshape %[[SWAP]][%arg1] : tensor<?x4x5x3x2xf32> to tensor<?x4x5x6xf32>
+// CHECK: dlc.slice %[[WHOLE]]
+// CHECK-NOT: dlc.transpose
+func.func @shuffle(%x: tensor<?x4x5x6xf32>, %n: index) -> tensor<?x4x5x3xf32> {
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<?x4x5x6xf32>
+  %1 = dlc.reshape %0[%n] : tensor<?x6x4x5xf32> to tensor<?x2x3x4x5xf32>
+  %2 = dlc.transpose %1 [0, 2, 1, 3, 4] : tensor<?x2x3x4x5xf32>
+  %3 = dlc.reshape %2[%n] : tensor<?x3x2x4x5xf32> to tensor<?x6x4x5xf32>
+  %4 = dlc.slice %3 [0, 3, 0, 0] [%n, 3, 4, 5] [1, 1, 1, 1] : tensor<?x6x4x5xf32> to tensor<?x3x4x5xf32>
+  %5 = dlc.transpose %4 [0, 2, 3, 1] : tensor<?x3x4x5xf32>
+  return %5 : tensor<?x4x5x3xf32>
+}
+
+// -----
+
+// The width takes part, too: no shuffle.
+// CHECK-LABEL: @no_shuffle
+// CHECK: dlc.reshape %{{.*}} : tensor<1x6x4x5xf32> to tensor<1x2x3x4x5xf32>
+// CHECK: dlc.transpose %{{.*}} [0, 2, 1, 4, 3]
+func.func @no_shuffle(%x: tensor<1x4x5x6xf32>) -> tensor<1x6x5x4xf32> {
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<1x4x5x6xf32>
+  %1 = dlc.reshape %0 : tensor<1x6x4x5xf32> to tensor<1x2x3x4x5xf32>
+  %2 = dlc.transpose %1 [0, 2, 1, 4, 3] : tensor<1x2x3x4x5xf32>
+  %3 = dlc.reshape %2 : tensor<1x3x2x5x4xf32> to tensor<1x6x5x4xf32>
+  return %3 : tensor<1x6x5x4xf32>
+}
