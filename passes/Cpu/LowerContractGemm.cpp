@@ -169,21 +169,21 @@ void GemmEmitter::emitPrefetch(Value bOffset, Value number) {
   }
 }
 
+/// What the epilogue reads, a sum's other side, comes while the sums are made.
 void GemmEmitter::prefetchExtras(ArrayRef<Offsets> offsets,
                                  ArrayRef<TileColumn> columns) {
-  if (getenv("DLC_NOX")) return;
-  for (size_t i = 2, n = loops.operands.size(); i < n; ++i) {
+  if (e.cpu.pointers <= 4)
+    return;
+  for (size_t i = 2, last = loops.operands.size() - 1; i < last; ++i) {
     const ContractOperand &operand = loops.operands[i];
-    bool isC = i + 1 == n;
-    if (isC && !getenv("DLC_PC")) continue;
-    if (!isStatic(operand.strides[dim], 1) ||
-        llvm::none_of(loops.rows, [&](unsigned r) { return operand.moves(r); }))
+    auto moves = [&](unsigned row) { return operand.moves(row); };
+    if (!isStatic(operand.strides[dim], 1) || llvm::none_of(loops.rows, moves))
       continue;
     for (const Offsets &at : offsets)
       for (const TileColumn &column : columns)
         memref::PrefetchOp::create(
             e.b, operand.buffer, ValueRange{math.add(at[i], column.offset)},
-            /*isWrite=*/isC, /*localityHint=*/3, /*isDataCache=*/true);
+            /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
   }
 }
 
@@ -279,12 +279,12 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
       e.getOffsets(bases, loops.rows, row, rows, tile.rows);
   if (dot)
     return dot->emitTile(offsets, bases[1], dim, columns, mask);
+  prefetchExtras(offsets, columns);
   Value bStride = loops.b().strides[dim];
   auto maskOf = [&](size_t v) {
     return v + 1 == columns.size() ? mask : Value();
   };
 
-  prefetchExtras(offsets, columns);
   SmallVector<Value> sums;
   for (int64_t r = 0; r < rows; ++r)
     for (const TileColumn &column : columns)
