@@ -241,8 +241,10 @@ static int has_cpu(const struct cpus *set, uint32_t cpu) {
   return set->words[cpu / word_bits] >> cpu % word_bits & 1;
 }
 
-static void add_cpu(struct cpus *set, uint32_t cpu) {
-  set->words[cpu / word_bits] |= (uintptr_t)1 << cpu % word_bits;
+/* Without one of them; -1 is none. */
+static void take_cpu(struct cpus *set, int32_t cpu) {
+  if (cpu >= 0 && cpu < max_cpus)
+    set->words[cpu / word_bits] &= ~((uintptr_t)1 << cpu % word_bits);
 }
 
 /* Those that this thread may use; without such a call, and with more than
@@ -261,41 +263,30 @@ static int32_t count_cpus(void) {
 }
 
 /* Wakes those of a run's workers that sleep. A kernel likes to wake a thread
- * where it fell asleep, even if the thread that runs there now is this one, or
- * another of the run, and a CPU beside it is idle. Both would take turns then.
- * So a worker that fell asleep on such a CPU is told for this moment to wake on
- * another; where it goes later is the kernel's choice again. */
+ * where the one that wakes it runs, or where it fell asleep, even if a CPU
+ * beside that is idle. Both would take turns then, for milliseconds. So each is
+ * told for this moment to wake elsewhere than this thread and than those that
+ * were woken before it; where it goes later is the kernel's choice again. */
 static void wake_all(struct worker *const *workers, int32_t count) {
   int32_t first = 0;
   while (first < count && !LOAD(&workers[first]->asleep))
     ++first;
   if (first == count)
     return; /* as between kernels that follow each other */
-  struct cpus taken = {{0}};
-  int32_t here = sched_getcpu();
-  if (here >= 0 && here < max_cpus)
-    add_cpu(&taken, here);
+  struct cpus all = get_cpus(), others = all;
+  take_cpu(&others, sched_getcpu());
   for (int32_t i = first; i < count; ++i) {
     struct worker *worker = workers[i];
     if (!LOAD(&worker->asleep))
       continue;
     int32_t cpu = LOAD(&worker->cpu);
-    if (cpu < 0 || cpu >= max_cpus) {
-      wake(worker);
-    } else if (!has_cpu(&taken, cpu)) {
-      add_cpu(&taken, cpu);
-      wake(worker);
-    } else {
-      struct cpus all = get_cpus(), others;
-      for (size_t word = 0; word < sizeof all / sizeof *all.words; ++word)
-        others.words[word] = all.words[word] & ~taken.words[word];
-      /* Fails where no CPU is left. */
-      int moved =
-          pthread_setaffinity_np(worker->thread, sizeof others, &others) == 0;
-      wake(worker);
-      if (moved)
-        pthread_setaffinity_np(worker->thread, sizeof all, &all);
-    }
+    /* Fails where no CPU is left. */
+    int moved =
+        pthread_setaffinity_np(worker->thread, sizeof others, &others) == 0;
+    wake(worker);
+    if (moved)
+      pthread_setaffinity_np(worker->thread, sizeof all, &all);
+    take_cpu(&others, cpu);
   }
 }
 
