@@ -97,25 +97,33 @@ void GemmEmitter::emit(ArrayRef<unsigned> outer) {
               [&](const Offsets &bases) { emitRowBlocks(bases); });
 }
 
-/// Rows whose part of A takes half the L2 cache; nothing if all rows do, or
-/// the summed extent isn't known.
-std::optional<int64_t> GemmEmitter::getBlockRows() {
-  std::optional<int64_t> sums = staticIndex(loops.getExtent(loops.sums, e.b));
-  int64_t bytes = llvm::divideCeil(loops.a().type.getIntOrFloatBitWidth(), 8);
-  int64_t rowBytes = std::max<int64_t>(1, sums.value_or(1024) * bytes);
-  int64_t rows = std::max<int64_t>(tile.rows, e.cpu.l2Bytes / 2 / rowBytes /
-                                                  tile.rows * tile.rows);
-  std::optional<int64_t> all = staticIndex(rowCount);
-  if (all && *all <= rows + rows / 2)
-    return std::nullopt;
-  return rows;
-}
-
 /// The number of elements of a memref; nothing with dynamic sizes.
 static std::optional<int64_t> countElements(Value memref) {
   auto type = cast<MemRefType>(memref.getType());
   return type.hasStaticShape() ? std::optional(type.getNumElements())
                                : std::nullopt;
+}
+
+/// Rows whose part of A fits the L2 cache; nothing if all rows do, or half as
+/// many again, which leaves no small rest. Rows of an image share what their
+/// windows have in common. Of unknown sizes only half the cache is taken.
+std::optional<int64_t> GemmEmitter::getBlockRows() {
+  std::optional<int64_t> sums = staticIndex(loops.getExtent(loops.sums, e.b)),
+                         all = staticIndex(rowCount),
+                         elements = countElements(
+                             loops.op->getOperand(loops.isTransposed ? 1 : 0));
+  int64_t bytes = llvm::divideCeil(loops.a().type.getIntOrFloatBitWidth(), 8);
+  int64_t rowBytes = sums.value_or(1024) * bytes, cache = e.cpu.l2Bytes / 2;
+  if (sums && all && elements) {
+    rowBytes =
+        std::min(rowBytes, *elements * bytes / std::max<int64_t>(1, *all));
+    cache = e.cpu.l2Bytes;
+  }
+  int64_t rows = std::max(tile.rows, cache / std::max<int64_t>(1, rowBytes) /
+                                         tile.rows * tile.rows);
+  if (all && *all <= rows + rows / 2)
+    return std::nullopt;
+  return rows;
 }
 
 /// Bytes of a cache line, and of an operand that is worth asking for early.
