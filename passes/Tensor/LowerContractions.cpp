@@ -264,7 +264,6 @@ struct LowerConv : OpConversionPattern<ConvOp> {
                              : dim(channelDim));
     wExprs.push_back(dim(channelDim));
     SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
-    SmallVector<OpFoldResult> wholeSizes = sizes;
     if (grouped) {
       SmallVector<OpFoldResult> apart =
           getAsIndexOpFoldResult(rewriter.getContext(), weightsType.getShape());
@@ -284,8 +283,13 @@ struct LowerConv : OpConversionPattern<ConvOp> {
     Value result = contract(
         rewriter, op, adaptor, x, weights, sizes, type.getElementType(),
         {map(xExprs), map(wExprs), map(yExprs)}, bytes, group);
-    if (grouped)
-      result = createReshape(rewriter, loc, result, wholeSizes);
+    if (grouped) {
+      SmallVector<ReassociationIndices> whole;
+      for (int64_t i = 0; i <= groupDim; ++i)
+        whole.push_back({i});
+      whole.back().push_back(columnDim);
+      result = tensor::CollapseShapeOp::create(rewriter, loc, result, whole);
+    }
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));
     return success();
   }

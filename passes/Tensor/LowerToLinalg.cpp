@@ -120,14 +120,15 @@ Value dlc::createReshape(OpBuilder &builder, Location loc, Value tensor,
   // Sizes that are known to be 0 are lost in a product with others.
   if (llvm::is_contained(shape, 0) || llvm::is_contained(type.getShape(), 0))
     return createEmpty(builder, loc, sizes, type.getElementType());
-  if (type.hasStaticShape() && resultType.hasStaticShape()) {
+  // One unknown size is what the others leave of the same number of elements.
+  if (type.getNumDynamicDims() <= 1 && resultType.getNumDynamicDims() <= 1) {
     if (auto groups = getReassociationIndicesForReshape(type, resultType)) {
       if (type.getRank() > resultType.getRank())
         return tensor::CollapseShapeOp::create(builder, loc, resultType, tensor,
                                                *groups);
       if (type.getRank() < resultType.getRank())
         return tensor::ExpandShapeOp::create(builder, loc, resultType, tensor,
-                                             *groups);
+                                             *groups, sizes);
     }
   }
   // Through one dimension.
