@@ -9,8 +9,8 @@ def SinkTransposes : Pass<"dlc-sink-transposes", "::mlir::ModuleOp"> {
   let description = [{
     The import puts a transpose on either side of each image op. Those between
     two image ops meet and cancel once elementwise ops, reductions, concats,
-    pads, slices and shuffles of channels between them work on the transposed
-    tensor.
+    pads, slices, shuffles of channels and loops such as those of a Resize
+    between them work on the transposed tensor.
 
     ```mlir
     %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<1x8x8x16xf32>
@@ -27,6 +27,7 @@ def SinkTransposes : Pass<"dlc-sink-transposes", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::dlc::DlcDialect",
                            "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
                            "::mlir::tensor::TensorDialect"];
 }
 

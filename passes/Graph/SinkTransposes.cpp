@@ -6,6 +6,7 @@
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Graph/Constants.h"
 #include "passes/Graph/Passes.h"
+#include "passes/Graph/SinkTransposes.h"
 #include "passes/Remarks.h"
 
 using namespace mlir;
@@ -311,6 +312,7 @@ struct SinkTransposesPass : dlc::impl::SinkTransposesBase<SinkTransposesPass> {
     patterns.add<SinkThroughElementwise, SinkThroughCast, SinkThroughReduce,
                  SinkThroughConcat, SinkThroughPad, SinkThroughSlice,
                  SinkThroughShuffle>(&getContext());
+    populateSinkThroughLoops(patterns);
     // Merging and cancelling are folds of the op itself.
     TransposeOp::getCanonicalizationPatterns(patterns, &getContext());
     unsigned before = wantsRemarks(&getContext()) ? countTransposes() : 0;

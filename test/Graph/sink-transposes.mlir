@@ -122,3 +122,33 @@ func.func @no_shuffle(%x: tensor<1x4x5x6xf32>) -> tensor<1x6x5x4xf32> {
   %3 = dlc.reshape %2 : tensor<1x3x2x5x4xf32> to tensor<1x6x5x4xf32>
   return %3 : tensor<1x6x5x4xf32>
 }
+
+// -----
+
+// Loops that load from it, as those of a Resize.
+// CHECK-LABEL: @loops
+// CHECK: %[[E:.*]] = tensor.empty(%arg1) : tensor<1x?x5x3xf32>
+// CHECK: %[[R:.*]] = linalg.generic {{.*}} outs(%[[E]] : tensor<1x?x5x3xf32>)
+// CHECK-DAG: %[[C:.*]] = linalg.index 3
+// CHECK-DAG: %[[H:.*]] = linalg.index 1
+// CHECK-DAG: %[[W:.*]] = linalg.index 2
+// CHECK: %[[HALF:.*]] = arith.divui %[[H]]
+// CHECK: tensor.extract %arg0[{{.*}}, %[[HALF]], %[[W]], %[[C]]] : tensor<1x4x5x3xf32>
+// CHECK: return %[[R]]
+func.func @loops(%x: tensor<1x4x5x3xf32>, %n: index) -> tensor<1x?x5x3xf32> {
+  %c2 = arith.constant 2 : index
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<1x4x5x3xf32>
+  %1 = tensor.empty(%n) : tensor<1x3x?x5xf32>
+  %2 = linalg.generic {indexing_maps = [affine_map<(n, c, h, w) -> (n, c, h, w)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} outs(%1 : tensor<1x3x?x5xf32>) {
+  ^bb0(%out: f32):
+    %i = linalg.index 0 : index
+    %c = linalg.index 1 : index
+    %h = linalg.index 2 : index
+    %w = linalg.index 3 : index
+    %half = arith.divui %h, %c2 : index
+    %v = tensor.extract %0[%i, %c, %half, %w] : tensor<1x3x4x5xf32>
+    linalg.yield %v : f32
+  } -> tensor<1x3x?x5xf32>
+  %3 = dlc.transpose %2 [0, 2, 3, 1] : tensor<1x3x?x5xf32>
+  return %3 : tensor<1x?x5x3xf32>
+}
