@@ -9,7 +9,7 @@ def SinkTransposes : Pass<"dlc-sink-transposes", "::mlir::ModuleOp"> {
   let description = [{
     The import puts a transpose on either side of each image op. Those between
     two image ops meet and cancel once elementwise ops, reductions, concats,
-    pads, slices, shuffles of channels and loops such as those of a Resize
+    pads, slices, squeezes, shuffles of channels and loops such as those of a Resize
     between them work on the transposed tensor.
 
     ```mlir

@@ -1,12 +1,12 @@
 // Moves transposes towards the results, where they cancel.
 
+#include "passes/Graph/SinkTransposes.h"
 #include "dialects/Dlc/Dims.h"
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Graph/Constants.h"
 #include "passes/Graph/Passes.h"
-#include "passes/Graph/SinkTransposes.h"
 #include "passes/Remarks.h"
 
 using namespace mlir;
@@ -293,6 +293,56 @@ struct SinkThroughShuffle : OpRewritePattern<ReshapeOp> {
   }
 };
 
+/// The dimensions of 1 that `op` takes out of a tensor, if that is all it does.
+static std::optional<SmallVector<int64_t>> findDropped(ReshapeOp op) {
+  RankedTensorType from = typeOf(op.getX()), to = typeOf(op);
+  // Two dynamic sizes could be others behind the reshape.
+  if (from.getNumDynamicDims() > 1)
+    return std::nullopt;
+  SmallVector<int64_t> dropped;
+  for (int64_t dim = 0; dim < from.getRank(); ++dim) {
+    int64_t kept = dim - int64_t(dropped.size());
+    if (kept < to.getRank() && from.getDimSize(dim) == to.getDimSize(kept))
+      continue;
+    if (from.getDimSize(dim) != 1)
+      return std::nullopt;
+    dropped.push_back(dim);
+  }
+  if (dropped.empty() ||
+      from.getRank() - int64_t(dropped.size()) != to.getRank())
+    return std::nullopt;
+  return dropped;
+}
+
+/// squeeze(transpose(x)) -> transpose(squeeze(x))
+struct SinkThroughSqueeze : OpRewritePattern<ReshapeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ReshapeOp op,
+                                PatternRewriter &b) const override {
+    auto transpose = op.getX().getDefiningOp<TransposeOp>();
+    std::optional<SmallVector<int64_t>> dropped = findDropped(op);
+    if (!transpose || !dropped)
+      return b.notifyMatchFailure(op, "no squeeze of a transposed tensor");
+    ArrayRef<int64_t> permutation = transpose.getPermutation();
+    RankedTensorType type = typeOf(transpose.getX());
+    // Of the dimensions that stay, which one each was.
+    SmallVector<int64_t> shape, places(type.getRank()), order;
+    for (int64_t dim = 0; dim < type.getRank(); ++dim) {
+      places[dim] = shape.size();
+      if (llvm::none_of(*dropped,
+                        [&](int64_t d) { return permutation[d] == dim; }))
+        shape.push_back(type.getDimSize(dim));
+    }
+    for (auto [i, dim] : llvm::enumerate(permutation))
+      if (!llvm::is_contained(*dropped, int64_t(i)))
+        order.push_back(places[dim]);
+    Value squeezed = ReshapeOp::create(b, op.getLoc(), type.clone(shape),
+                                       transpose.getX(), op.getDynamicSizes());
+    b.replaceOpWithNewOp<TransposeOp>(op, squeezed, order);
+    return success();
+  }
+};
+
 /// Names who keeps a transpose, which is then computed at run time.
 static void remarkLeft(TransposeOp op) {
   if (isConstantOnly(op.getX()))
@@ -311,7 +361,7 @@ struct SinkTransposesPass : dlc::impl::SinkTransposesBase<SinkTransposesPass> {
     RewritePatternSet patterns(&getContext());
     patterns.add<SinkThroughElementwise, SinkThroughCast, SinkThroughReduce,
                  SinkThroughConcat, SinkThroughPad, SinkThroughSlice,
-                 SinkThroughShuffle>(&getContext());
+                 SinkThroughShuffle, SinkThroughSqueeze>(&getContext());
     populateSinkThroughLoops(patterns);
     // Merging and cancelling are folds of the op itself.
     TransposeOp::getCanonicalizationPatterns(patterns, &getContext());

@@ -152,3 +152,17 @@ func.func @loops(%x: tensor<1x4x5x3xf32>, %n: index) -> tensor<1x?x5x3xf32> {
   %3 = dlc.transpose %2 [0, 2, 3, 1] : tensor<1x3x?x5xf32>
   return %3 : tensor<1x?x5x3xf32>
 }
+
+// -----
+
+// A dimension of 1 that is taken out, as behind a one-dimensional convolution.
+// CHECK-LABEL: @squeeze
+// CHECK: dlc.reshape %arg0[%arg1] : tensor<?x8x1x16xf32> to tensor<?x8x16xf32>
+// CHECK: dlc.reduce max %{{.*}} axes = [1]
+// CHECK-NOT: dlc.transpose
+func.func @squeeze(%x: tensor<?x8x1x16xf32>, %n: index) -> tensor<?x16x1xf32> {
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<?x8x1x16xf32>
+  %1 = dlc.reshape %0[%n] : tensor<?x16x8x1xf32> to tensor<?x16x8xf32>
+  %2 = dlc.reduce max %1 axes = [2] : tensor<?x16x8xf32>
+  return %2 : tensor<?x16x1xf32>
+}
