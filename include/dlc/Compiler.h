@@ -73,6 +73,8 @@ struct CompileOptions {
   unsigned optLevel = 3;
   /// The form of convolutions: auto, direct or winograd.
   std::string conv = "auto";
+  /// The form of large products with constant matrices: direct or strassen.
+  std::string matmul = "direct";
   /// The arithmetic of contractions of float32: fp32, tf32, bf16 or fp16.
   std::string precision = "fp32";
   /// Threads that a run uses unless its options say otherwise; 1 leaves out

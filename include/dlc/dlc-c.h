@@ -109,6 +109,7 @@ typedef struct dlc_compile_options {
   const char *precision; /* as --precision; NULL: fp32 */
   const char *embed;     /* as --embed; NULL: ptx */
   int32_t profile;       /* 1: as --profile */
+  const char *matmul;    /* as --matmul; NULL: direct */
 } dlc_compile_options;
 
 /* The outcome of a compilation, with the code if there is any. */

@@ -112,6 +112,8 @@ static std::optional<std::string> readOptions(const dlc_compile_options &given,
   options.profile = given.profile;
   if (given.embed)
     options.embed = given.embed;
+  if (given.matmul)
+    options.matmul = given.matmul;
   if (given.precision)
     options.precision = given.precision;
   if (given.expand_weights)

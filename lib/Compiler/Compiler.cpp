@@ -88,6 +88,9 @@ llvm::Error dlc::checkOptions(const CompileOptions &options,
   if (options.profile && !isThreadTarget(target))
     return llvm::createStringError(
         "expected a target with Linux for --profile, found " + target.triple);
+  if (!llvm::is_contained({"direct", "strassen"}, options.matmul))
+    return llvm::createStringError(
+        "expected direct or strassen products, found '" + options.matmul + "'");
   if (!llvm::is_contained({"fp32", "tf32", "bf16", "fp16"}, options.precision))
     return llvm::createStringError(
         "expected the precision fp32, tf32, bf16 or fp16, found '" +
@@ -205,7 +208,10 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
     return addPluginPasses(pm, PassPoint::AfterImport, options);
   case Phase::Graph:
     addPluginPasses(pm, PassPoint::GraphEarly, options);
-    buildGraphPipeline(pm);
+    // A GPU has its own kernels.
+    buildGraphPipeline(pm, options.matmul == "strassen" && target.gpus.empty()
+                               ? target.vectorUnit().bytes / 4
+                               : 0);
     return addPluginPasses(pm, PassPoint::GraphLate, options);
   case Phase::Tensor: {
     TensorOptions tensor;

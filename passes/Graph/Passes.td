@@ -96,4 +96,22 @@ def TabulateFunctions : Pass<"dlc-tabulate-functions", "::mlir::ModuleOp"> {
   let dependentDialects = ["::dlc::DlcDialect"];
 }
 
+def Strassen : Pass<"dlc-strassen", "::mlir::ModuleOp"> {
+  let summary = "Multiply by constant matrices with seven products of quarters";
+  let description = [{
+    Strassen's algorithm in Winograd's variant, one level of it, for products
+    of float32 with a constant matrix, known even sizes and enough rows: where
+    an eighth of the multiply-adds takes longer than passing over the sums of
+    quarters that take its place. Elementwise ops behind the product are
+    computed for each quarter, with it.
+  }];
+  let options = [
+    Option<"lanes", "lanes", "int64_t", /*default=*/"16",
+           "numbers in a vector; two vectors are multiplied in a cycle">,
+    Option<"passBytes", "pass-bytes", "int64_t", /*default=*/"32",
+           "bytes that a cycle moves">,
+  ];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
 #endif

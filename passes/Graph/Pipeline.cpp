@@ -6,7 +6,7 @@
 
 using namespace mlir;
 
-void dlc::buildGraphPipeline(OpPassManager &pm) {
+void dlc::buildGraphPipeline(OpPassManager &pm, int64_t strassenLanes) {
   // First the layout, so that scales stand directly behind convolutions.
   pm.addPass(createSinkTransposes());
   pm.addPass(createCanonicalizerPass());
@@ -19,4 +19,10 @@ void dlc::buildGraphPipeline(OpPassManager &pm) {
   pm.addPass(createFoldScale());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  if (strassenLanes) {
+    StrassenOptions strassen;
+    strassen.lanes = strassenLanes;
+    pm.addPass(createStrassen(strassen));
+    pm.addPass(createCanonicalizerPass());
+  }
 }

@@ -41,6 +41,7 @@ def compile(
     dims: Mapping[str, int | tuple[int, int]] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    matmul: str = "direct",
     precision: str = "fp32",
     threads: int | None = None,
     expand_weights: str = "init",
@@ -71,6 +72,8 @@ def compile(
         dynamic.
       opt_level: 0 to 3.
       conv: the form of convolutions: auto, direct or winograd.
+      matmul: the form of large products with constant matrices: direct or
+        strassen.
       precision: what contractions of float32 round their operands to: fp32,
         tf32, bf16 or fp16; a CPU has fp32 alone.
       threads: how many a run uses unless it says otherwise; 1 leaves out all
@@ -96,7 +99,7 @@ def compile(
       CompileError: anything else is wrong with the model or an argument.
     """
     options = _Options(
-        target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
+        target, cpu, features, name, shapes, dims, opt_level, conv, matmul, threads, expand_weights,
         disabled_passes, added_passes, pass_limit, remarks, gpus, gpu_fallback, precision,
         embed, profile,
     )  # fmt: skip
@@ -121,6 +124,7 @@ def compile_to_file(
     dims: Mapping[str, int | tuple[int, int]] | None = None,
     opt_level: int = 3,
     conv: str = "auto",
+    matmul: str = "direct",
     precision: str = "fp32",
     threads: int | None = None,
     expand_weights: str = "init",
@@ -158,7 +162,7 @@ def compile_to_file(
     if not paths:
         raise ValueError("expected at least one kind of file to emit")
     options = _Options(
-        target, cpu, features, name, shapes, dims, opt_level, conv, threads, expand_weights,
+        target, cpu, features, name, shapes, dims, opt_level, conv, matmul, threads, expand_weights,
         disabled_passes, added_passes, pass_limit, None, gpus, gpu_fallback, precision,
         embed, profile,
     )  # fmt: skip
@@ -195,6 +199,7 @@ class _Options:
         dims: Mapping[str, int | tuple[int, int]] | None,
         opt_level: int,
         conv: str,
+        matmul: str,
         threads: int | None,
         expand_weights: str,
         disabled_passes: Sequence[str],
@@ -219,6 +224,7 @@ class _Options:
             ("features", features),
             ("name", name),
             ("conv", conv),
+            ("matmul", matmul),
             ("expand_weights", expand_weights),
             ("remarks", remarks),
             ("gpus", gpus),

@@ -60,6 +60,7 @@ class CompileOptions(Structure):
         ("precision", c_char_p),
         ("embed", c_char_p),
         ("profile", c_int32),
+        ("matmul", c_char_p),
     ]
 
 

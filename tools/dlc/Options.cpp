@@ -62,6 +62,11 @@ static cl::opt<std::string>
     convForm("conv", cl::init("auto"),
              cl::desc("Form of convolutions: auto (default), direct, winograd"),
              cl::value_desc("form"), cl::cat(generalCategory));
+static cl::opt<std::string> productForm(
+    "matmul", cl::init("direct"),
+    cl::desc("Form of products with large constant matrices: direct (default), "
+             "strassen"),
+    cl::value_desc("form"), cl::cat(generalCategory));
 static cl::opt<std::string> precision(
     "precision", cl::init("fp32"),
     cl::desc("What contractions of float32 round their operands to: fp32 "
@@ -362,6 +367,10 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
     return wrong("expected --conv=auto, direct or winograd, found '" +
                  convForm + "'");
+  options.matmul = productForm;
+  if (!llvm::is_contained({"direct", "strassen"}, productForm.getValue()))
+    return wrong("expected --matmul=direct or strassen, found '" + productForm +
+                 "'");
   options.precision = precision;
   options.threads = *threads;
   if (threads->getNumOccurrences() &&
