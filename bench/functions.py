@@ -61,8 +61,8 @@ FUNCTIONS = {
 }
 
 
-def make_model(function: Function) -> onnx.ModelProto:
-    shape = ["n", ROW] if function.kind == "rows" else ["n"]
+def make_model(function: Function, count: int | str = "n") -> onnx.ModelProto:
+    shape = [count, ROW] if function.kind == "rows" else [count]
     names = ["x", "e"] if function.kind == "pair" else ["x"]
     graph = helper.make_graph(
         [helper.make_node(function.op, names, ["y"])], "function",
@@ -115,16 +115,26 @@ def measure_error(
     return worst
 
 
-def measure_rates(function: Function, model: dlc.Model, proto: onnx.ModelProto,
-                  folder: pathlib.Path, rounds: int) -> dict[str, float]:  # fmt: skip
+def align(values: np.ndarray) -> np.ndarray:
+    """A copy that begins with a line of the cache, as what engines allocate does."""
+    memory = np.empty(values.nbytes + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    copy = memory[begin : begin + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[...] = values
+    return copy
+
+
+def measure_rates(function: Function, folder: pathlib.Path, rounds: int) -> dict[str, float]:
     """Elements a nanosecond of the fastest run."""
     random = np.random.default_rng(1)
     shape = (ELEMENTS // ROW, ROW) if function.kind == "rows" else (ELEMENTS,)
     names = ["x", "e"] if function.kind == "pair" else ["x"]
-    inputs = {name: random.uniform(function.low, function.high, shape).astype(np.float32)
+    inputs = {name: align(random.uniform(function.low, function.high, shape).astype(np.float32))
               for name in names}  # fmt: skip
     path = folder / f"{function.op}.onnx"
+    proto = make_model(function, shape[0])
     onnx.save(proto, path)
+    model = dlc.compile(proto, threads=1)
     calls = {
         "dlc": dlc.model.Call(model, list(inputs.values()), keep_workspace=True, threads=1),
         "ONNX Runtime": engines.bind(engines.make_session(path), inputs).call,
@@ -168,8 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 function, lambda x: session.run(None, dict(zip(feeds, x)))[0], options.step
             )
             if options.rounds:
-                row["rates"] = measure_rates(function, model, proto, pathlib.Path(folder),
-                                             options.rounds)  # fmt: skip
+                row["rates"] = measure_rates(function, pathlib.Path(folder), options.rounds)
             rows.append(row)
             rates = row.get("rates", {})
             ratio = rates["dlc"] / rates["ONNX Runtime"] if rates else float("nan")

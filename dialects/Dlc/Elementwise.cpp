@@ -130,9 +130,15 @@ DLC_SCALAR(AcoshOp, { return s.op<math::AcoshOp>(x); })
 DLC_SCALAR(AtanhOp, { return s.op<math::AtanhOp>(x); })
 DLC_SCALAR(ErfOp, { return s.op<math::ErfOp>(x); })
 DLC_SCALAR(SigmoidOp, {
-  Value one = s.constant(1);
-  Value exp = s.op<math::ExpOp>(s.op<arith::NegFOp>(x));
-  return s.op<arith::DivFOp>(one, s.add(one, exp));
+  // With e = exp(-|x|), which is never infinite, and w = 1, or e for numbers
+  // below zero: w - w e / (1 + e). The errors of what is subtracted count half.
+  Value one = s.constant(1), zero = s.constant(0);
+  Value e = s.op<math::ExpOp>(s.op<arith::NegFOp>(s.op<math::AbsFOp>(x)));
+  Value isNegative =
+      arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, x, zero);
+  Value whole = arith::SelectOp::create(builder, loc, isNegative, e, one);
+  Value rest = s.op<arith::DivFOp>(e, s.add(one, e));
+  return s.op<math::FmaOp>(s.op<arith::NegFOp>(whole), rest, whole);
 })
 DLC_SCALAR(FloorOp, { return s.op<math::FloorOp>(x); })
 DLC_SCALAR(CeilOp, { return s.op<math::CeilOp>(x); })

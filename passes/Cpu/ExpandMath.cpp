@@ -31,13 +31,13 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
       if (isa<math::MathDialect>(op->getDialect()))
         given.push_back(op);
     });
-    llvm::for_each(given, dlc::expandMathFunction);
+    for (Operation *op : given)
+      dlc::expandMathFunction(op, {scales, exactDifferences});
     RewritePatternSet expansions(&getContext());
     // What is left: the polynomials of MLIR for f32, named by op.
     auto chosen = [](StringRef name) {
       return llvm::is_contained(
-          {"math.log", "math.exp", "math.log1p", "math.expm1"},
-          name);
+          {"math.log", "math.exp", "math.log1p", "math.expm1"}, name);
     };
     populateMathPolynomialApproximationPatterns(expansions, chosen);
     arith::populateCeilFloorDivExpandOpsPatterns(expansions);

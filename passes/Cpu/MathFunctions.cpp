@@ -1,153 +1,209 @@
 // Expansions of math functions of f32, each of which says what it rests on.
 
 #include "passes/Cpu/MathFunctions.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "passes/Cpu/MathFloats.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
 #include <limits>
 
 using namespace mlir;
+using namespace dlc;
 
-namespace {
-
-/// Arithmetic on f32, or on vectors of it.
-struct Floats {
-  ImplicitLocOpBuilder b;
-  Type type, integers;
-
-  explicit Floats(Operation *op)
-      : b(op->getLoc(), op), type(op->getResult(0).getType()) {
-    integers = b.getI32Type();
-    if (auto vector = dyn_cast<VectorType>(type))
-      integers = vector.clone(integers);
-  }
-
-  Value splat(Type type, TypedAttr attr) {
-    if (auto vector = dyn_cast<VectorType>(type))
-      attr = DenseElementsAttr::get(vector, Attribute(attr));
-    return arith::ConstantOp::create(b, attr);
-  }
-  Value number(double value) { return splat(type, b.getF32FloatAttr(value)); }
-  Value integer(int32_t value) {
-    return splat(integers, b.getI32IntegerAttr(value));
-  }
-  Value add(Value x, Value y) { return arith::AddFOp::create(b, x, y); }
-  Value sub(Value x, Value y) { return arith::SubFOp::create(b, x, y); }
-  Value mul(Value x, Value y) { return arith::MulFOp::create(b, x, y); }
-  Value div(Value x, Value y) { return arith::DivFOp::create(b, x, y); }
-  Value fma(Value x, Value y, Value z) {
-    return math::FmaOp::create(b, x, y, z);
-  }
-  Value abs(Value x) { return math::AbsFOp::create(b, x); }
-  Value sqrt(Value x) { return math::SqrtOp::create(b, x); }
-  Value withSignOf(Value x, Value sign) {
-    return math::CopySignOp::create(b, x, sign);
-  }
-  Value less(Value x, Value y) {
-    return arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, y);
-  }
-  Value select(Value condition, Value x, Value y) {
-    return arith::SelectOp::create(b, condition, x, y);
-  }
-  Value bits(Value x) { return arith::BitcastOp::create(b, integers, x); }
-  Value fromBits(Value x) { return arith::BitcastOp::create(b, type, x); }
-  /// 2^n for an integer n from -126 to 127.
-  Value powerOfTwo(Value n) {
-    Value biased = arith::AddIOp::create(b, n, integer(127));
-    return fromBits(arith::ShLIOp::create(b, biased, integer(23)));
-  }
-
-  Value polynomial(Value x, std::initializer_list<double> coefficients);
-  Value exp(Value x);
-  Value expOfNormal(Value x, function_ref<Value(Value, Value)> scale);
-  Value expm1(Value x) { return math::ExpM1Op::create(b, x); }
-  Value log(Value x);
-  Value log1p(Value x) { return math::Log1pOp::create(b, x); }
-};
-
-} // namespace
-
-/// The coefficient of the highest power comes first.
-Value Floats::polynomial(Value x, std::initializer_list<double> coefficients) {
-  Value p = number(*coefficients.begin());
-  for (double c : llvm::drop_begin(coefficients))
+Value Floats::polynomial(Value x, ArrayRef<double> coefficients) {
+  Value p = number(coefficients.front());
+  for (double c : coefficients.drop_front())
     p = fma(p, x, number(c));
   return p;
 }
 
-/// exp(x) = 2^n exp(r) with r = x - n log(2), |r| <= log(2) / 2, and Cephes'
-/// polynomial. Nothing is rounded to an integer but by an addition, so that NaN
-/// gives NaN. `scale` multiplies by 2^n.
-Value Floats::expOfNormal(Value x, function_ref<Value(Value, Value)> scale) {
-  Value magic = number(0x1.8p23);
-  Value shifted = fma(x, number(1 / M_LN2), magic);
-  Value n = sub(shifted, magic);
-  Value r = fma(n, number(-0.693359375), x);
-  r = fma(n, number(2.12194440e-4), r);
-  Value p = polynomial(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
-                           4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
-  p = add(fma(mul(r, r), p, r), number(1));
-  return scale(p, arith::SubIOp::create(b, bits(shifted), bits(magic)));
+/// log(2) in two parts, of which the first times n is exact.
+static constexpr double kHigh = 0x1.62e42ep-1, kLow = M_LN2 - kHigh;
+
+/// Nothing is rounded to an integer but by an addition, so that NaN gives NaN.
+static std::pair<Value, Value> findPower(Floats f, Value x, int32_t bias) {
+  Value magic = f.number(0x1.8p23 + bias);
+  Value shifted = f.fma(x, f.number(1 / M_LN2), magic);
+  return {f.sub(shifted, magic), f.bits(shifted)};
+}
+
+Floats::Reduced Floats::reduce(Value x, int32_t bias, bool exactly) {
+  auto [n, bits] = findPower(*this, x, bias);
+  Value r = fma(n, number(exactly ? -kHigh : -M_LN2), x);
+  return {exactly ? fma(n, number(-kLow), r) : r, bits};
+}
+
+Floats::Reduced Floats::reduce(Value x, Value low, int32_t bias) {
+  auto [n, bits] = findPower(*this, x, bias);
+  low = fma(n, number(-kLow), low);
+  return {add(fma(n, number(-kHigh), x), low), bits};
+}
+
+/// All but the exponent is shifted out.
+Value Floats::power(const Reduced &reduced) {
+  return fromBits(arith::ShLIOp::create(b, reduced.n, integer(23)));
 }
 
 /// The power is multiplied in two halves, so that results may be subnormal.
+Value Floats::multiplyByPower(Value x, const Reduced &reduced) {
+  if (options.scales) {
+    Value n = arith::SubIOp::create(b, reduced.n, bits(number(0x1.8p23)));
+    return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr("llvm.ldexp"),
+                                         ValueRange{x, n})
+        .getResult(0);
+  }
+  Value half = arith::ShRUIOp::create(b, reduced.n, integer(1));
+  Value rest = arith::SubIOp::create(b, reduced.n, half);
+  return mul(mul(x, power({reduced.r, half})), power({reduced.r, rest}));
+}
+
+/// True for -|x|.
+static bool isNegative(Value x) {
+  auto minus = x.getDefiningOp<arith::NegFOp>();
+  return minus && minus.getOperand().getDefiningOp<math::AbsFOp>();
+}
+
+/// What x - y was rounded by: x - y - difference, of any x and y that are
+/// finite.
+static Value findRounding(Floats f, arith::SubFOp difference) {
+  Value x = difference.getLhs(), y = difference.getRhs(), d = difference;
+  Value minusY = f.sub(d, x);
+  return f.sub(f.sub(x, f.sub(d, minusY)), f.add(y, minusY));
+}
+
+/// exp(x) = 2^n exp(r): within 0.9 ulp.
 Value Floats::exp(Value x) {
   // 2^-150 is rounded to 0; 2^128 is infinity.
-  x = select(less(x, number(-104)), number(-104), x);
-  x = select(less(number(89), x), number(89), x);
-  return expOfNormal(x, [&](Value p, Value whole) {
-    Value half = arith::ShRSIOp::create(b, whole, integer(1));
-    Value rest = arith::SubIOp::create(b, whole, half);
-    return mul(mul(p, powerOfTwo(half)), powerOfTwo(rest));
-  });
+  Value bounded = atLeast(-104, x);
+  if (!isNegative(x))
+    bounded = atMost(89, bounded);
+  auto difference = x.getDefiningOp<arith::SubFOp>();
+  Reduced reduced;
+  if (difference && options.exactDifferences) {
+    // The parts of numbers beyond these may be infinite.
+    Value isTiny = less(x, number(-104));
+    Value low = select(isTiny, number(0), findRounding(*this, difference));
+    reduced = reduce(bounded, low, bias());
+  } else {
+    reduced = reduce(bounded, bias(), /*exactly=*/true);
+  }
+  Value p = polynomial(reduced.r, {0.00138214696, 0.00836866256, 0.0416682549,
+                                   0.166665211, 0.49999994, 1, 1});
+  return multiplyByPower(p, reduced);
 }
 
-/// Below 1 an odd polynomial; above it 1 - exp(-a q(a)), where a q(a) is
-/// -log(erfc(a)). Minimax polynomials, by iteratively reweighted least squares:
-/// within 1.2 ulp. From 3.95 on the result is 1.
+/// r + r^2 q(r)
+Value Floats::expm1OfReduced(Value r) {
+  Value q = polynomial(r, {0.00019945066, 0.00139326637, 0.00833320711,
+                           0.0416664891, 0.166666672, 0.5});
+  return fma(q, mul(r, r), r);
+}
+
+/// 1 - exp(-a q(a)), where a q(a) is -log(erfc(a)): within 1.5 ulp. From 3.95
+/// on the result is 1. The part of q(0) that is no float32 is a coefficient.
 static Value erf(Floats f, Value x) {
-  Value a = f.abs(x), square = f.mul(a, a);
-  Value small = f.polynomial(
-      square, {7.889119297033176e-05, -0.0008020841050893068,
-               0.005189535208046436, -0.026854444295167923, 0.11283600330352783,
-               -0.3761262595653534, 0.12837916591375});
-  small = f.fma(small, a, a);
-  Value limit = f.number(3.95);
-  Value clamped = f.select(f.less(limit, a), limit, a);
-  Value q = f.polynomial(
-      clamped,
-      {-1.8607189531394397e-06, 3.0197881642379798e-05, -0.00019180662638973445,
-       0.00042188071529380977, 0.0020040313247591257, -0.02153899520635605,
-       0.10441470891237259, 0.6359783411026001, 1.1284890174865723});
-  Value product = f.mul(clamped, q);
-  Value complement =
-      f.expOfNormal(f.sub(f.number(0), product), [&](Value p, Value whole) {
-        return f.mul(p, f.powerOfTwo(whole));
-      });
-  Value large = f.sub(f.number(1), complement);
-  return f.withSignOf(f.select(f.less(a, f.number(1)), small, large), x);
+  constexpr double kSlope = M_2_SQRTPI, kRounded = float(kSlope);
+  Value a = f.atMost(3.95, f.abs(x));
+  Value q = f.polynomial(a, {7.7013766e-08, 3.12880246e-07, -1.71702122e-05,
+                             0.000156711671, -0.000724297366, 0.00178423163,
+                             -0.00024471205, -0.019120317, 0.102771699,
+                             0.636619806, kSlope - kRounded});
+  Value minus = f.neg(a);
+  Value exponent = f.fma(minus, f.number(kRounded), f.mul(minus, q));
+  Floats::Reduced reduced = f.reduce(exponent, 127, /*exactly=*/false);
+  Value power = f.power(reduced);
+  Value y = f.fma(f.neg(power), f.expm1OfReduced(reduced.r),
+                  f.sub(f.number(1), power));
+  return f.withSignOf(y, x);
 }
 
-/// Below 0.625 Cephes' odd polynomial; above it 1 - 2 / (exp(2 a) + 1), of
-/// which the second part is less than half the result, so that its error counts
-/// half: within 1.3 ulp. From 9.02 on the result is 1.
+/// x / 2 (1 + erf(x / sqrt 2)) = x Phi(x), where Phi is the normal
+/// distribution. Phi(-a) = exp(-a^2 / 2) / (2 d(a)), where d(a) grows from 1
+/// to sqrt(pi / 2) a, and what it differs from that by is a quotient of
+/// polynomials. Nothing cancels for negative x; the remainders of products and
+/// of the quotient, and what d was rounded by, are added to the result before
+/// it is rounded: within 2 ulp. Near zero, a polynomial of the square.
+Value Floats::gelu(Value x) {
+  constexpr double kSlope = 1.25331414;
+  Value half = mul(x, number(0.5)), size = abs(half);
+  Value b = atMost(7.35, size), a = add(b, b);
+  Value minus = neg(b);
+  Value square = mul(minus, a), low = fma(minus, a, neg(square));
+  Value c = polynomial(
+      square, {-0.0175943691, -0.0796078742, -0.265953094, -0.797884464});
+  Value small = fma(c, square, half);
+
+  Reduced reduced = reduce(square, low, bias());
+  Value q = polynomial(reduced.r, {0.00138214696, 0.00836866256, 0.0416682549,
+                                   0.166665211, 0.49999994});
+  Value e = fma(q, mul(reduced.r, reduced.r), reduced.r);
+  Value top =
+      polynomial(a, {0.0179053657, 0.145463496, 0.537942529, 0.999982893});
+  Value below =
+      polynomial(a, {0.0142916329, 0.115847662, 0.46153146, 0.99325645, 1});
+  Value rest = div(top, below), slope = number(kSlope);
+  Value d = fma(a, slope, rest);
+  Value dLow = add(fma(a, slope, neg(d)), rest);
+  Value inverse = div(number(1), d);
+  // b (1 + e) / d, and what is left of it.
+  Value quotient = mul(fma(b, e, b), inverse);
+  Value minusQuotient = neg(quotient);
+  Value left = fma(b, e, fma(minusQuotient, d, b));
+  left = fma(minusQuotient, dLow, left);
+  Value tail = multiplyByPower(fma(left, inverse, quotient), reduced);
+  // -inf gives NaN, as in the definition.
+  Value large = sub(add(half, size), tail);
+  // What is rounded to 0 has a sign too.
+  return withSignOf(select(less(size, number(0.25)), small, large), x);
+}
+
+static bool isNumber(Value value, float number) {
+  APFloat constant(0.0f);
+  return matchPattern(value, m_ConstantFloat(&constant)) &&
+         constant.isExactlyValue(number);
+}
+
+/// The product x / 2 (1 + y) of y, or nothing.
+static Operation *findHalvedProduct(Value y, Value x) {
+  auto next = [](Value value) -> Operation * {
+    return value.hasOneUse() ? *value.user_begin() : nullptr;
+  };
+  auto other = [](Operation *op, Value one) {
+    return op->getOperand(op->getOperand(0) == one ? 1 : 0);
+  };
+  auto isHalf = [](Value value) { return isNumber(value, 0.5); };
+  Operation *sum = next(y);
+  if (!isa_and_nonnull<arith::AddFOp>(sum) || !isNumber(other(sum, y), 1))
+    return nullptr;
+  Operation *product = next(sum->getResult(0));
+  if (!isa_and_nonnull<arith::MulFOp>(product))
+    return nullptr;
+  Value factor = other(product, sum->getResult(0));
+  auto half = factor.getDefiningOp<arith::MulFOp>();
+  if (half && (half.getLhs() == x || half.getRhs() == x) &&
+      isHalf(other(half, x)))
+    return product;
+  // In two steps, of which either is first.
+  Operation *last = next(product->getResult(0));
+  if (!isa_and_nonnull<arith::MulFOp>(last))
+    return nullptr;
+  Value second = other(last, product->getResult(0));
+  bool isProduct = factor == x ? isHalf(second) : isHalf(factor) && second == x;
+  return isProduct ? last : nullptr;
+}
+
+/// With h = (exp(2 a) - 1) / 2: h / (1 + h), which is b - b b / (1 + h) where b
+/// is the lesser of h and 1; what is subtracted is less than half of that, so
+/// that its error counts half: within 2 ulp. From 9.02 on the result is 1.
 static Value tanh(Floats f, Value x) {
-  Value a = f.abs(x), square = f.mul(a, a);
-  Value small = f.polynomial(square, {-5.70498872745e-3, 2.06390887954e-2,
-                                      -5.37397155531e-2, 1.33314422036e-1,
-                                      -3.33332819422e-1});
-  small = f.fma(f.mul(small, square), a, a);
-  Value limit = f.number(10);
-  Value clamped = f.select(f.less(limit, a), limit, a);
-  Value power =
-      f.expOfNormal(f.add(clamped, clamped), [&](Value p, Value whole) {
-        return f.mul(p, f.powerOfTwo(whole));
-      });
-  Value rest = f.div(f.number(2), f.add(power, f.number(1)));
-  Value large = f.sub(f.number(1), rest);
-  return f.withSignOf(f.select(f.less(a, f.number(0.625)), small, large), x);
+  Value a = f.atMost(9.02, f.abs(x));
+  Floats::Reduced reduced = f.reduce(f.add(a, a), 126, /*exactly=*/true);
+  Value power = f.power(reduced);
+  Value h =
+      f.fma(power, f.expm1OfReduced(reduced.r), f.sub(power, f.number(0.5)));
+  Value b = f.atMost(1, h);
+  Value rest = f.div(b, f.add(h, f.number(1)));
+  return f.withSignOf(f.fma(f.neg(b), rest, b), x);
 }
 
 /// MLIR's polynomial takes every number below the least normal one for that:
@@ -208,11 +264,32 @@ static Value atanh(Floats f, Value x) {
   return f.withSignOf(f.mul(f.number(0.5), f.log1p(quotient)), x);
 }
 
-void dlc::expandMathFunction(Operation *op) {
+/// True for the error function in a GELU, which then is replaced as a whole.
+static bool expandGelu(math::ErfOp erf, const MathOptions &options) {
+  auto scaled = erf.getOperand().getDefiningOp<arith::MulFOp>();
+  if (!scaled)
+    return false;
+  for (auto [x, factor] : {std::pair(scaled.getLhs(), scaled.getRhs()),
+                           std::pair(scaled.getRhs(), scaled.getLhs())}) {
+    if (!isNumber(factor, M_SQRT1_2))
+      continue;
+    if (Operation *product = findHalvedProduct(erf.getResult(), x)) {
+      product->getResult(0).replaceAllUsesWith(
+          Floats(product, options).gelu(x));
+      // The rest has no other use.
+      return true;
+    }
+  }
+  return false;
+}
+
+void dlc::expandMathFunction(Operation *op, const MathOptions &options) {
   if (op->getNumResults() != 1 ||
       !getElementTypeOrSelf(op->getResult(0)).isF32())
     return;
-  Floats f(op);
+  if (auto erf = dyn_cast<math::ErfOp>(op); erf && expandGelu(erf, options))
+    return;
+  Floats f(op, options);
   Value x = op->getOperand(0);
   Value result = TypeSwitch<Operation *, Value>(op)
                      .Case<math::ExpOp>([&](auto) { return f.exp(x); })

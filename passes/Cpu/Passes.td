@@ -12,8 +12,13 @@ def ExpandMath : Pass<"dlc-expand-math"> {
   }];
   let options = [
     Option<"bf16", "bf16", "bool", "true",
-           "convert from and to bfloat16 by operations on integers">];
+           "convert from and to bfloat16 by operations on integers">,
+    Option<"scales", "scales", "bool", "false",
+           "there is an instruction that multiplies by powers of two">,
+    Option<"exactDifferences", "exact-differences", "bool", "false",
+           "exp(x - y) is that of the difference before it is rounded">];
   let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::LLVM::LLVMDialect",
                            "::mlir::math::MathDialect",
                            "::mlir::vector::VectorDialect",
                            "::mlir::func::FuncDialect",

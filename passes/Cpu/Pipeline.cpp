@@ -70,7 +70,10 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   // Everything else: plain loops, which LLVM vectorises.
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   pm.addPass(createConvertMathToFuncs());
-  pm.addPass(createExpandMath());
+  ExpandMathOptions math;
+  math.scales = target.hasFeature("avx512f");
+  math.exactDifferences = true;
+  pm.addPass(createExpandMath(math));
   pm.addPass(createExpandReshapes());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());

@@ -176,7 +176,7 @@ class Result:
         elif info.is_dynamic:
             self.tensor = library.Tensor(None, 0, self.shape)
         else:
-            self.array = np.empty(info.shape, _memory_type(self.dtype))
+            self.array = _make_aligned(info.shape, _memory_type(self.dtype))
             self.tensor = library.Tensor(self.array.ctypes.data, self.array.nbytes, self.shape)
 
     def release(self) -> None:
@@ -237,6 +237,16 @@ class Result:
 
 def _memory_type(dtype: int) -> np.dtype:
     return np.dtype(np.uintp) if dtype == dtypes.STRING else dtypes.memory_type(dtype)
+
+
+def _make_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array that no vector in it straddles two lines of a cache: NumPy's
+    begin at any multiple of 16."""
+    alignment = library.WORKSPACE_ALIGNMENT
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.empty(size + alignment, np.uint8)
+    begin = -memory.ctypes.data % alignment
+    return memory[begin : begin + size].view(dtype).reshape(shape)
 
 
 def _copy_memory(address: int | None, shape: tuple[int, ...], dtype: int) -> np.ndarray:
