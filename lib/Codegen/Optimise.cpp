@@ -4,6 +4,9 @@
 #include "llvm/ADT/Any.h"
 #include "llvm/Analysis/LoopInfo.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/IntrinsicInst.h"
+#include "llvm/IR/IntrinsicsX86.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/PassTimingInfo.h"
 #include "llvm/Passes/PassBuilder.h"
@@ -31,6 +34,54 @@ static bool isOf(const llvm::Any &ir, StringRef attribute) {
     function = (*loop)->getHeader()->getParent();
   return function && function->hasFnAttribute(attribute);
 }
+
+namespace {
+/// llvm.ldexp(x, fptosi(n)) -> the scalef instruction of AVX-512, which takes n
+/// as it is. The loops with it are vectors already.
+struct UseScalefPass : llvm::PassInfoMixin<UseScalefPass> {
+  static llvm::Intrinsic::ID chooseIntrinsic(const llvm::Type *type) {
+    auto *vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
+    if (!vector || !vector->getElementType()->isFloatTy())
+      return llvm::Intrinsic::not_intrinsic;
+    switch (vector->getNumElements()) {
+    case 16:
+      return llvm::Intrinsic::x86_avx512_mask_scalef_ps_512;
+    case 8:
+      return llvm::Intrinsic::x86_avx512_mask_scalef_ps_256;
+    case 4:
+      return llvm::Intrinsic::x86_avx512_mask_scalef_ps_128;
+    default:
+      return llvm::Intrinsic::not_intrinsic;
+    }
+  }
+
+  llvm::PreservedAnalyses run(llvm::Function &function,
+                              llvm::FunctionAnalysisManager &) {
+    for (llvm::BasicBlock &block : function)
+      for (llvm::Instruction &inst : llvm::make_early_inc_range(block)) {
+        auto *call = llvm::dyn_cast<llvm::IntrinsicInst>(&inst);
+        if (!call || call->getIntrinsicID() != llvm::Intrinsic::ldexp)
+          continue;
+        auto *whole = llvm::dyn_cast<llvm::FPToSIInst>(call->getArgOperand(1));
+        llvm::Intrinsic::ID id = chooseIntrinsic(call->getType());
+        if (!whole || id == llvm::Intrinsic::not_intrinsic ||
+            whole->getOperand(0)->getType() != call->getType())
+          continue;
+        llvm::IRBuilder<> b(call);
+        llvm::Value *x = call->getArgOperand(0);
+        bool is512 = id == llvm::Intrinsic::x86_avx512_mask_scalef_ps_512;
+        llvm::SmallVector<llvm::Value *> arguments{
+            x, whole->getOperand(0), x,
+            is512 ? b.getInt16(-1) : static_cast<llvm::Value *>(b.getInt8(-1))};
+        if (is512) // rounded as always
+          arguments.push_back(b.getInt32(4));
+        call->replaceAllUsesWith(b.CreateIntrinsic(id, arguments));
+        call->eraseFromParent();
+      }
+    return llvm::PreservedAnalyses::none();
+  }
+};
+} // namespace
 
 void dlc::optimise(llvm::Module &module, llvm::TargetMachine &machine,
                    unsigned level) {
@@ -70,5 +121,7 @@ void dlc::optimise(llvm::Module &module, llvm::TargetMachine &machine,
   passes.addPass(level == 0
                      ? builder.buildO0DefaultPipeline(levels[0])
                      : builder.buildPerModuleDefaultPipeline(levels[level]));
+  if (machine.getTargetTriple().isX86())
+    passes.addPass(llvm::createModuleToFunctionPassAdaptor(UseScalefPass()));
   passes.run(module, modules);
 }

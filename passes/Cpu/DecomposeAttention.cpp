@@ -1,6 +1,7 @@
 // Makes kernels that a CPU has of dlc.attention: its scores go to memory.
 
 #include "dialects/Dlc/Dlc.h"
+#include "dialects/Dlc/SoftmaxAttr.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -185,8 +186,9 @@ private:
         SmallVector<utils::IteratorType>(rank, utils::IteratorType::parallel),
         [](OpBuilder &b, Location loc, ValueRange values) {
           Value shifted = arith::SubFOp::create(b, loc, values[0], values[1]);
-          Value power = math::ExpOp::create(b, loc, shifted);
-          linalg::YieldOp::create(b, loc, power);
+          auto power = math::ExpOp::create(b, loc, shifted);
+          power->setAttr(kSoftmaxAttr, b.getUnitAttr());
+          linalg::YieldOp::create(b, loc, power.getResult());
         });
   }
 

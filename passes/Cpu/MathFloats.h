@@ -89,8 +89,9 @@ struct Floats {
   /// exp(r) - 1 for |r| <= log(2) / 2.
   Value expm1OfReduced(Value r);
 
-  Value exp(Value x);
+  Value exp(Value x, bool isNegative = false, Value low = {});
   Value gelu(Value x);
+  Value sinOrCos(Value x, bool isCos);
   Value log(Value x);
   Value expm1(Value x) { return mlir::math::ExpM1Op::create(b, x); }
   Value log1p(Value x) { return mlir::math::Log1pOp::create(b, x); }

@@ -1,6 +1,7 @@
 // Expansions of math functions of f32, each of which says what it rests on.
 
 #include "passes/Cpu/MathFunctions.h"
+#include "dialects/Dlc/SoftmaxAttr.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "passes/Cpu/MathFloats.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -47,7 +48,10 @@ Value Floats::power(const Reduced &reduced) {
 /// The power is multiplied in two halves, so that results may be subnormal.
 Value Floats::multiplyByPower(Value x, const Reduced &reduced) {
   if (options.scales) {
-    Value n = arith::SubIOp::create(b, reduced.n, bits(number(0x1.8p23)));
+    // lib/Codegen/Optimise.cpp takes the number as it was before it became an
+    // integer where the instruction does.
+    Value n = sub(fromBits(reduced.n), number(0x1.8p23));
+    n = arith::FPToSIOp::create(b, integers, n);
     return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr("llvm.ldexp"),
                                          ValueRange{x, n})
         .getResult(0);
@@ -71,25 +75,31 @@ static Value findRounding(Floats f, arith::SubFOp difference) {
   return f.sub(f.sub(x, f.sub(d, minusY)), f.add(y, minusY));
 }
 
-/// exp(x) = 2^n exp(r): within 0.9 ulp.
-Value Floats::exp(Value x) {
+/// exp(x) = 2^n exp(r): within 0.9 ulp. With `low`, exp(x + low).
+Value Floats::exp(Value x, bool isNegative, Value low) {
   // 2^-150 is rounded to 0; 2^128 is infinity.
   Value bounded = atLeast(-104, x);
-  if (!isNegative(x))
+  if (!isNegative)
     bounded = atMost(89, bounded);
-  auto difference = x.getDefiningOp<arith::SubFOp>();
-  Reduced reduced;
-  if (difference && options.exactDifferences) {
-    // The parts of numbers beyond these may be infinite.
-    Value isTiny = less(x, number(-104));
-    Value low = select(isTiny, number(0), findRounding(*this, difference));
-    reduced = reduce(bounded, low, bias());
-  } else {
-    reduced = reduce(bounded, bias(), /*exactly=*/true);
-  }
+  Reduced reduced = low ? reduce(bounded, low, bias())
+                        : reduce(bounded, bias(), /*exactly=*/true);
   Value p = polynomial(reduced.r, {0.00138214696, 0.00836866256, 0.0416682549,
                                    0.166665211, 0.49999994, 1, 1});
   return multiplyByPower(p, reduced);
+}
+
+/// That of a difference from a maximum, which is not rounded where that may be
+/// told.
+static Value exp(Floats f, math::ExpOp op) {
+  Value x = op.getOperand();
+  bool isSoftmax = op->hasAttr(kSoftmaxAttr);
+  auto difference = x.getDefiningOp<arith::SubFOp>();
+  if (!isSoftmax || !difference || !f.options.exactDifferences)
+    return f.exp(x, isSoftmax || isNegative(x));
+  // What numbers beyond these are rounded by may be no number.
+  Value isTiny = f.less(x, f.number(-104));
+  Value low = f.select(isTiny, f.number(0), findRounding(f, difference));
+  return f.exp(x, /*isNegative=*/true, low);
 }
 
 /// r + r^2 q(r)
@@ -292,7 +302,7 @@ void dlc::expandMathFunction(Operation *op, const MathOptions &options) {
   Floats f(op, options);
   Value x = op->getOperand(0);
   Value result = TypeSwitch<Operation *, Value>(op)
-                     .Case<math::ExpOp>([&](auto) { return f.exp(x); })
+                     .Case<math::ExpOp>([&](auto exp) { return ::exp(f, exp); })
                      .Case<math::LogOp>([&](auto) { return f.log(x); })
                      .Case<math::SinhOp>([&](auto) { return sinh(f, x); })
                      .Case<math::CoshOp>([&](auto) { return cosh(f, x); })
@@ -301,6 +311,10 @@ void dlc::expandMathFunction(Operation *op, const MathOptions &options) {
                      .Case<math::AtanhOp>([&](auto) { return atanh(f, x); })
                      .Case<math::ErfOp>([&](auto) { return erf(f, x); })
                      .Case<math::TanhOp>([&](auto) { return tanh(f, x); })
+                     .Case<math::SinOp>(
+                         [&](auto) { return f.sinOrCos(x, /*isCos=*/false); })
+                     .Case<math::CosOp>(
+                         [&](auto) { return f.sinOrCos(x, /*isCos=*/true); })
                      .Default([](auto) { return Value(); });
   if (!result)
     return;

@@ -12,7 +12,7 @@ namespace dlc {
 struct MathOptions {
   /// There is an instruction that multiplies by powers of two.
   bool scales = false;
-  /// exp(x - y) is that of the difference before it is rounded.
+  /// exp(x - y) of a softmax is that of the difference before it is rounded.
   bool exactDifferences = false;
 };
 

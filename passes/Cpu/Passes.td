@@ -247,6 +247,35 @@ def LowerBlockProduct : Pass<"dlc-lower-block-product"> {
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
+def TileRows : Pass<"dlc-tile-rows", "::mlir::ModuleOp"> {
+  let summary = "Do all steps of a block of rows before the next block";
+  let description = [{
+    Of a kernel that `dlc-fuse-rows` has made, as many rows at a time as the
+    nearest cache holds. Buffers that only the kernel uses have one block for
+    each part of a thread, over and over, so that their memory stays there, too.
+
+    ```mlir
+    linalg.generic ... outs(%max)       // each step on all rows
+    linalg.generic ... outs(%e)
+    ```
+    becomes
+    ```mlir
+    dlc.parallel %blocks grain 8 {      // or one loop
+    ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+      scf.for %block = %first to %end step %c1 {
+        ...                             // the loops of each step on a block
+    ```
+    Exponentials are added up in f64.
+  }];
+  let options = [
+    Option<"threads", "threads", "bool", "true", "share blocks of rows">];
+  let dependentDialects = [
+    "::dlc::DlcDialect",
+    "::mlir::arith::ArithDialect", "::mlir::affine::AffineDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect"];
+}
+
 def ShareLoops : Pass<"dlc-share-loops"> {
   let summary = "Let threads share the loops of linalg ops that take long";
   let description = [{

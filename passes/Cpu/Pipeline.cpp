@@ -9,6 +9,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Gpu/Passes.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -36,6 +37,11 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   // There is no kernel for attention; of its steps kernels are made.
   pm.addPass(createDecomposeAttention());
   pm.addPass(createOutlineKernels());
+  FuseRowsOptions rows;
+  rows.fewestRows = 4;
+  rows.smallElements = 1 << 15;
+  rows.lateFrees = false;
+  pm.addPass(createFuseRows(rows));
   // While every number that a model computes with is still there.
   if (target.pointerBits() == 32)
     pm.addPass(createNarrowIndices());
@@ -58,6 +64,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   blocks.dotBytes = contract.dotBytes;
   blocks.threads = threads;
   pm.addPass(createLowerBlockProduct(blocks));
+  // Softmax and normalisations in one pass over memory.
+  pm.addPass(createTileRows({threads}));
   // What else takes long, while its loops are known to be parallel; then
   // kernels are complete, and are called for parts of their work.
   if (threads) {

@@ -33,8 +33,7 @@ static constexpr double kLanes = 8;
 /// begin at whole vectors and cache lines.
 static constexpr int64_t kInnerStep = 64;
 
-/// Cycles of one iteration of the innermost loop, vectorised.
-static double estimateCycles(linalg::LinalgOp op) {
+double dlc::estimateIteration(linalg::LinalgOp op) {
   double work = op->getNumOperands();
   op.getBlock()->walk([&](Operation *inner) {
     if (isa<math::MathDialect>(inner->getDialect()))
@@ -93,7 +92,7 @@ struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
   /// units that are too small.
   static SmallVector<SplitDim> choose(linalg::LinalgOp op, double &cycles) {
     SmallVector<int64_t> extents = op.getStaticLoopRanges();
-    cycles = estimateCycles(op);
+    cycles = estimateIteration(op);
     for (int64_t &extent : extents) {
       if (ShapedType::isDynamic(extent))
         extent = kUnknownExtent;

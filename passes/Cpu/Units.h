@@ -5,6 +5,7 @@
 #ifndef DLC_PASSES_CPU_UNITS_H
 #define DLC_PASSES_CPU_UNITS_H
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "passes/Cpu/ContractLoops.h"
 
 namespace dlc {
@@ -26,6 +27,9 @@ int64_t getGrain(double unitCycles);
 /// of them. An element of the extent takes `cycles` in a unit.
 int64_t shrinkBlock(int64_t extent, int64_t block, int64_t step,
                     double otherUnits, double cycles);
+
+/// Cycles of one iteration of the innermost loop of `op`, vectorised.
+double estimateIteration(mlir::linalg::LinalgOp op);
 
 /// A unit: its place in each dimension of the grid, its number, that of the
 /// first unit of the same part, the part's own memory.

@@ -98,6 +98,8 @@ struct Place {
 };
 
 struct FuseRowsPass : dlc::impl::FuseRowsBase<FuseRowsPass> {
+  using FuseRowsBase::FuseRowsBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     auto main = module.lookupSymbol<func::FuncOp>("main");
@@ -110,6 +112,10 @@ struct FuseRowsPass : dlc::impl::FuseRowsBase<FuseRowsPass> {
         auto call = dyn_cast<func::CallOp>(op);
         if (!call) {
           // A buffer may come before the whole group, and go behind it.
+          if (!lateFrees && isa<FreeOp>(op) && isLarge(op.getOperand(0))) {
+            finish(group);
+            continue;
+          }
           if (isa<AllocOp, OutputOp, FreeOp>(op))
             continue;
           if (!isMemoryEffectFree(&op) || op.getNumRegions()) {
@@ -134,6 +140,11 @@ struct FuseRowsPass : dlc::impl::FuseRowsBase<FuseRowsPass> {
   }
 
 private:
+  /// Whether a buffer has more than a number a row.
+  bool isLarge(Value buffer) const {
+    return cast<MemRefType>(buffer.getType()).getRank() > int64_t(rows.size());
+  }
+
   /// The only op of a kernel, if it is linalg's.
   linalg::LinalgOp workOf(func::CallOp call) {
     auto function = symbols->lookup<func::FuncOp>(call.getCallee());
@@ -230,6 +241,9 @@ private:
       if (!argument || !type.getLayout().isIdentity() ||
           !type.getElementType().isIntOrFloat())
         return std::nullopt;
+      if (isFew &&
+          (!type.hasStaticShape() || type.getNumElements() > smallElements))
+        return std::nullopt;
       Value given = call.getOperand(argument.getArgNumber());
       AffineMap map = op.getMatchingIndexingMap(&operand);
       bool isRowwise = map.getNumResults() >= *dims, usesRows = false;
@@ -268,8 +282,8 @@ private:
     for (unsigned i = 0, e = cast<MemRefType>(filled.getType()).getRank();
          i < e; ++i)
       rows.push_back(sizeOf(filled, i));
-    static constexpr int64_t fewest = 64;
-    if (rows.empty() || productOf(rows).value_or(fewest) < fewest)
+    isFew = productOf(rows).value_or(fewestRows) < fewestRows;
+    if (rows.empty() || (isFew && smallElements == 0))
       return false;
     uses.clear();
     rowDims.clear();
@@ -466,6 +480,7 @@ private:
   SmallVector<Use> uses;
   SmallVector<func::CallOp> before; // calls that are of no group
   bool hasReduction = false;
+  bool isFew = false; // there are fewer rows than is worth a group of any size
   unsigned count = 0;
 };
 

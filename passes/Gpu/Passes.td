@@ -42,6 +42,13 @@ def FuseRows : Pass<"dlc-fuse-rows", "::mlir::ModuleOp"> {
     value of @main is behind them; buffers that are freed in between are freed
     behind the kernel.
   }];
+  let options = [
+    Option<"fewestRows", "fewest-rows", "int64_t", "64",
+           "there must be so many rows">,
+    Option<"smallElements", "small-elements", "int64_t", "0",
+           "or no buffer may have more elements than these">,
+    Option<"lateFrees", "late-frees", "bool", "true",
+           "a buffer with rows may be freed later than before">];
   let dependentDialects = ["::mlir::func::FuncDialect"];
 }
 

@@ -1,5 +1,6 @@
 // Reductions, arg-reductions and softmax.
 
+#include "dialects/Dlc/SoftmaxAttr.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "passes/Tensor/Lowering.h"
@@ -255,6 +256,14 @@ struct LowerArgReduce : OpConversionPattern<ArgReduceOp> {
   }
 };
 
+/// A maximum of a row for its softmax may be any where there is NaN in the row,
+/// since then the sum of exponentials is NaN.
+static void ignoreNan(Value max) {
+  if (auto reduction = max.getDefiningOp<linalg::GenericOp>())
+    for (auto op : reduction.getBody()->getOps<arith::MaximumFOp>())
+      op.setFastmath(arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+}
+
 /// Four passes over a row: maximum, exponentials, sum, quotient.
 struct LowerSoftmax : OpConversionPattern<SoftmaxOp> {
   using OpConversionPattern::OpConversionPattern;
@@ -276,6 +285,7 @@ struct LowerSoftmax : OpConversionPattern<SoftmaxOp> {
 
     Value max = reduceAway(rewriter, loc, ReduceKind::Max, x, sizes, axis,
                            /*isUnsigned=*/false);
+    ignoreNan(max);
     auto shifted = [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
       Value value = args[0];
       if (compute != element)
@@ -286,7 +296,10 @@ struct LowerSoftmax : OpConversionPattern<SoftmaxOp> {
         mapElements(rewriter, loc, {x, max},
                     ArrayRef<SmallVector<int64_t>>{all, kept}, sizes, compute,
                     [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
-                      return math::ExpOp::create(b, loc, shifted(b, loc, args));
+                      auto exp =
+                          math::ExpOp::create(b, loc, shifted(b, loc, args));
+                      exp->setAttr(kSoftmaxAttr, b.getUnitAttr());
+                      return exp;
                     });
     Value sum = reduceAway(rewriter, loc, ReduceKind::Sum, exps, sizes, axis,
                            /*isUnsigned=*/false);
