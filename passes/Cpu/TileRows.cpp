@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Matchers.h"
 #include "passes/Cpu/Passes.h"
 #include "passes/Cpu/Units.h"
 
@@ -40,6 +41,12 @@ struct Step {
   SmallVector<bool> hasRows;
   /// It adds up exponentials: in f64, since there may be many.
   bool addsExponentials = false;
+  /// Then the inverse of the sum goes here, and what it is rounded by into the
+  /// sum's own place.
+  Value inverse;
+  /// What the input with the number `scaled` is rounded by.
+  Value low;
+  unsigned scaled = 0;
 };
 
 struct TileRowsPass : dlc::impl::TileRowsBase<TileRowsPass> {
@@ -52,9 +59,11 @@ struct TileRowsPass : dlc::impl::TileRowsBase<TileRowsPass> {
   }
 
   void tile(func::FuncOp function);
-  /// Says what LLVM may know of the arguments; returns which of them have
-  /// memory that nothing else has and that is of no use behind the kernel.
-  static SmallVector<bool> describeArguments(func::FuncOp function);
+  /// Says what LLVM may know of the arguments. Finds those whose memory is of
+  /// no use behind the kernel, and those that no other has, either.
+  static void describeArguments(func::FuncOp function,
+                                SmallVectorImpl<bool> &isOwn,
+                                SmallVectorImpl<bool> &movable);
   static std::optional<Step> findStep(ImplicitLocOpBuilder &b,
                                       linalg::GenericOp op, unsigned dims);
   static void emitStep(ImplicitLocOpBuilder &b, const Step &step,
@@ -63,7 +72,9 @@ struct TileRowsPass : dlc::impl::TileRowsBase<TileRowsPass> {
 
 } // namespace
 
-SmallVector<bool> TileRowsPass::describeArguments(func::FuncOp function) {
+void TileRowsPass::describeArguments(func::FuncOp function,
+                                     SmallVectorImpl<bool> &isOwn,
+                                     SmallVectorImpl<bool> &movable) {
   auto places = function->getAttrOfType<DenseI64ArrayAttr>("dlc.row_places");
   auto areOwn = function->getAttrOfType<DenseBoolArrayAttr>("dlc.row_private");
   unsigned count = function.getNumArguments();
@@ -79,10 +90,17 @@ SmallVector<bool> TileRowsPass::describeArguments(func::FuncOp function) {
       isAlone[i] = isAlone[k] = false;
   }
   bool isStatic = true;
-  SmallVector<bool> movable;
   for (unsigned i = 0; i < count; ++i) {
-    bool hasTwin = llvm::count(places.asArrayRef(), places[i]) > 1;
-    movable.push_back(areOwn[i] && !hasTwin);
+    bool hasTwin = false, isPrivate = true;
+    for (unsigned k = 0; k < count; ++k)
+      if (places[k] == places[i]) {
+        hasTwin |= k != i;
+        // Twins of one type have become one.
+        isPrivate &= areOwn[k] && function.getArgument(k).getType() ==
+                                      function.getArgument(i).getType();
+      }
+    isOwn.push_back(isPrivate);
+    movable.push_back(isPrivate && !hasTwin);
     auto type = dyn_cast<MemRefType>(function.getArgument(i).getType());
     if (!type)
       continue;
@@ -96,7 +114,6 @@ SmallVector<bool> TileRowsPass::describeArguments(func::FuncOp function) {
   function->setAttr(
       "passthrough",
       Builder(function.getContext()).getStrArrayAttr({"noinline"}));
-  return movable;
 }
 
 /// Makes one dimension of the first `dims` ones of the loops and of the
@@ -104,7 +121,9 @@ SmallVector<bool> TileRowsPass::describeArguments(func::FuncOp function) {
 std::optional<Step> TileRowsPass::findStep(ImplicitLocOpBuilder &b,
                                            linalg::GenericOp op,
                                            unsigned dims) {
-  Step step{op, {}, {utils::IteratorType::parallel}, {}, {}, false};
+  Step step;
+  step.op = op;
+  step.kinds = {utils::IteratorType::parallel};
   SmallVector<utils::IteratorType> kinds = op.getIteratorTypesArray();
   llvm::append_range(step.kinds, ArrayRef(kinds).drop_front(dims));
   SmallVector<AffineExpr> renumbered(dims, b.getAffineDimExpr(0));
@@ -151,8 +170,10 @@ static void keepRolled(Operation *loop) {
                                               {}, {}));
 }
 
-/// sum[row] += x[row, ...], added up in f64.
-static void emitDoubleSum(ImplicitLocOpBuilder &b, Value x, Value sum) {
+/// sum[row] += x[row, ...], added up in f64; or, where there is `inverse`,
+/// inverse[row] + sum[row] is 1 over that.
+static void emitDoubleSum(ImplicitLocOpBuilder &b, Value x, Value sum,
+                          Value inverse) {
   IndexMath math(b);
   Value zero = math.constant(0), one = math.constant(1);
   Value rows = b.createOrFold<memref::DimOp>(x, int64_t(0));
@@ -185,8 +206,39 @@ static void emitDoubleSum(ImplicitLocOpBuilder &b, Value x, Value sum) {
     return inner.getResult(0);
   };
   total = addUp(1, total);
-  memref::StoreOp::create(b, arith::TruncFOp::create(b, b.getF32Type(), total),
-                          sum, ValueRange(row));
+  auto round = [&](Value value) -> Value {
+    return arith::TruncFOp::create(b, b.getF32Type(), value);
+  };
+  if (inverse) {
+    Value one = arith::ConstantOp::create(b, b.getF64FloatAttr(1));
+    Value quotient = arith::DivFOp::create(b, one, total);
+    Value high = round(quotient);
+    memref::StoreOp::create(b, high, inverse, ValueRange(row));
+    Value widened = arith::ExtFOp::create(b, b.getF64Type(), high);
+    total = arith::SubFOp::create(b, quotient, widened);
+  }
+  memref::StoreOp::create(b, round(total), sum, ValueRange(row));
+}
+
+/// The product of x with the argument `scaled`, if it is all that is done with
+/// it.
+static arith::MulFOp findProduct(Block &body, unsigned scaled) {
+  BlockArgument factor = body.getArgument(scaled);
+  return factor.hasOneUse() ? dyn_cast<arith::MulFOp>(*factor.user_begin())
+                            : arith::MulFOp();
+}
+
+/// x y -> x (y + low), with a new argument for `low`.
+static void addLowPart(linalg::GenericOp op, unsigned scaled, unsigned place) {
+  Block &body = *op.getBody();
+  arith::MulFOp product = findProduct(body, scaled);
+  BlockArgument y = body.getArgument(scaled);
+  Value x = product.getLhs() == y ? product.getRhs() : product.getLhs();
+  Value low = body.insertArgument(place, y.getType(), op.getLoc());
+  ImplicitLocOpBuilder b(product.getLoc(), product);
+  Value rest = arith::MulFOp::create(b, x, low);
+  product.replaceAllUsesWith(Value(math::FmaOp::create(b, x, y, rest)));
+  product.erase();
 }
 
 void TileRowsPass::emitStep(ImplicitLocOpBuilder &b, const Step &step,
@@ -195,14 +247,24 @@ void TileRowsPass::emitStep(ImplicitLocOpBuilder &b, const Step &step,
   for (auto [buffer, hasRows] : llvm::zip(step.buffers, step.hasRows))
     operands.push_back(hasRows ? getBlock(buffer) : buffer);
   if (step.addsExponentials)
-    return emitDoubleSum(b, operands[0], operands[1]);
+    return emitDoubleSum(b, operands[0], operands[1],
+                         step.inverse ? getBlock(step.inverse) : Value());
   linalg::GenericOp op = step.op;
-  ArrayRef<Value> inputs = ArrayRef(operands).take_front(op.getNumDpsInputs());
+  unsigned inputCount = op.getNumDpsInputs();
+  SmallVector<AffineMap> maps(step.maps);
+  if (step.low) {
+    operands.insert(operands.begin() + inputCount, getBlock(step.low));
+    maps.insert(maps.begin() + inputCount, maps[step.scaled]);
+    ++inputCount;
+  }
+  ArrayRef<Value> inputs = ArrayRef(operands).take_front(inputCount);
   auto made = linalg::GenericOp::create(
       b, op.getLoc(), TypeRange(), inputs,
-      ArrayRef(operands).drop_front(inputs.size()), step.maps, step.kinds);
+      ArrayRef(operands).drop_front(inputCount), maps, step.kinds);
   IRMapping mapping;
   op.getRegion().cloneInto(&made.getRegion(), mapping);
+  if (step.low)
+    addLowPart(made, step.scaled, inputCount - 1);
   IRRewriter rewriter(made);
   if (FailureOr<linalg::LinalgLoops> loops =
           linalg::linalgOpToLoops(rewriter, made);
@@ -224,9 +286,48 @@ static bool isSum(const Step &step) {
          step.hasRows[0] && step.hasRows[1];
 }
 
+/// Of a softmax: keeps the inverse of a sum of exponentials in two parts, since
+/// it is a factor of every result. The place of the sum must be of no use
+/// later.
+static void splitInverse(std::vector<Step> &steps, ArrayRef<bool> isOwn) {
+  auto isFree = [&](Value buffer, unsigned behind) {
+    auto argument = dyn_cast<BlockArgument>(buffer);
+    return argument && isOwn[argument.getArgNumber()] &&
+           llvm::none_of(ArrayRef(steps).drop_front(behind),
+                         [&](const Step &step) {
+                           return llvm::is_contained(step.buffers, buffer);
+                         });
+  };
+  for (unsigned i = 0; i + 2 < steps.size(); ++i) {
+    linalg::GenericOp inversion = steps[i + 1].op, scaling = steps[i + 2].op;
+    Value sum = steps[i].op.getDpsInits()[0];
+    Value inverse = inversion.getDpsInits()[0];
+    auto division = dyn_cast<arith::DivFOp>(inversion.getBody()->front());
+    if (!steps[i].addsExponentials || !isFree(sum, i + 2) || sum == inverse ||
+        inversion.getNumDpsInputs() != 1 ||
+        inversion.getDpsInputs()[0] != sum || !division ||
+        division->getNextNode() != inversion.getBody()->getTerminator() ||
+        !matchPattern(division.getLhs(), m_OneFloat()) ||
+        division.getRhs() != inversion.getBody()->getArgument(0) ||
+        steps[i + 1].kinds.size() != 1)
+      continue;
+    for (unsigned k = 0; k < scaling.getNumDpsInputs(); ++k)
+      if (scaling.getDpsInputs()[k] == inverse &&
+          findProduct(*scaling.getBody(), k)) {
+        steps[i].inverse = steps[i + 1].buffers.back();
+        steps[i + 2].low = steps[i].buffers.back();
+        steps[i + 2].scaled = k;
+        steps[i + 1].op.erase();
+        steps.erase(steps.begin() + i + 1);
+        break;
+      }
+  }
+}
+
 void TileRowsPass::tile(func::FuncOp function) {
   auto dims = function->getAttrOfType<DenseI64ArrayAttr>("dlc.row_dims");
-  SmallVector<bool> movable = describeArguments(function);
+  SmallVector<bool> isOwn, movable;
+  describeArguments(function, isOwn, movable);
   for (StringRef name :
        {"dlc.row_dims", "dlc.row_buffers", "dlc.row_places", "dlc.row_private"})
     function->removeAttr(name);
@@ -271,6 +372,7 @@ void TileRowsPass::tile(func::FuncOp function) {
   }
   if (!rowCount)
     return;
+  splitInverse(steps, isOwn);
   // As many rows as fit, in blocks of one size if there are such.
   int64_t block = std::max<int64_t>(1, kBlockElements / longest);
   std::optional<int64_t> known = staticIndex(rowCount);

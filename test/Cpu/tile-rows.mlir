@@ -1,0 +1,69 @@
+// RUN: dlc-opt %s --dlc-fuse-rows='fewest-rows=4' --dlc-tile-rows='threads=false' --canonicalize | FileCheck %s
+
+// A softmax without its quotient: all steps of 16 rows, then the next ones. The
+// exponentials, which nothing else reads, have one block; they are added up in
+// f64. The result has all rows.
+
+module {
+  // CHECK-LABEL: func.func @main
+  // CHECK: call @rows_0
+  // CHECK-NOT: call @
+  // CHECK: return
+  func.func @main(%p: !llvm.ptr) -> i32 {
+    %c0 = arith.constant 0 : i32
+    %x = dlc.input 0 : memref<64x128xf32>
+    %y = dlc.output 0 : memref<64xf32>
+    %e = dlc.arena 0 : memref<64x128xf32>
+    %max = dlc.arena 32768 : memref<64xf32>
+    call @most(%x, %max) : (memref<64x128xf32>, memref<64xf32>) -> ()
+    call @exp(%x, %max, %e) : (memref<64x128xf32>, memref<64xf32>, memref<64x128xf32>) -> ()
+    call @sum(%e, %y) : (memref<64x128xf32>, memref<64xf32>) -> ()
+    return %c0 : i32
+  }
+  func.func private @most(%x: memref<64x128xf32>, %max: memref<64xf32>) {
+    linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>],
+                    iterator_types = ["parallel", "reduction"]}
+        ins(%x : memref<64x128xf32>) outs(%max : memref<64xf32>) {
+    ^bb0(%a: f32, %b: f32):
+      %0 = arith.maximumf %b, %a : f32
+      linalg.yield %0 : f32
+    }
+    return
+  }
+  func.func private @exp(%x: memref<64x128xf32>, %max: memref<64xf32>, %e: memref<64x128xf32>) {
+    linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>],
+                    iterator_types = ["parallel", "parallel"]}
+        ins(%x, %max : memref<64x128xf32>, memref<64xf32>) outs(%e : memref<64x128xf32>) {
+    ^bb0(%a: f32, %b: f32, %c: f32):
+      %0 = arith.subf %a, %b : f32
+      %1 = math.exp %0 : f32
+      linalg.yield %1 : f32
+    }
+    return
+  }
+  func.func private @sum(%e: memref<64x128xf32>, %y: memref<64xf32>) {
+    linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>],
+                    iterator_types = ["parallel", "reduction"]}
+        ins(%e : memref<64x128xf32>) outs(%y : memref<64xf32>) {
+    ^bb0(%a: f32, %b: f32):
+      %0 = arith.addf %b, %a fastmath<reassoc> : f32
+      linalg.yield %0 : f32
+    }
+    return
+  }
+}
+
+// CHECK-LABEL: func.func private @rows_0
+// CHECK-SAME: %[[X:[a-z0-9]+]]: memref<64x128xf32> {llvm.noalias}
+// CHECK: scf.for %[[BLOCK:[a-z0-9]+]] = %c0{{.*}} to %c4
+// CHECK: %[[FIRST:[a-z0-9]+]] = arith.muli %[[BLOCK]], %c16
+// CHECK: memref.subview %[[X]][%[[FIRST]], 0] [16, 128]
+// CHECK: arith.maximumf
+// CHECK: memref.subview %{{.*}}[0, 0] [16, 128]
+// CHECK: math.exp
+// CHECK: arith.extf %{{.*}} : f32 to f64
+// CHECK: arith.addf %{{.*}} fastmath<reassoc> : f64
+// CHECK: arith.truncf %{{.*}} : f64 to f32
+// CHECK-NEXT: memref.store
+// CHECK-NOT: linalg.
+// CHECK: return
