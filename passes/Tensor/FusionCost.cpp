@@ -24,8 +24,8 @@ static double weigh(Operation &op) {
       .Case<math::ExpOp, math::Exp2Op, math::ExpM1Op>([](auto) { return 13; })
       .Case<math::LogOp, math::Log2Op, math::Log1pOp, math::Log10Op>(
           [](auto) { return 16; })
-      .Case<math::TanhOp, math::ErfOp, math::SinOp, math::CosOp>(
-          [](auto) { return 20; })
+      .Case<math::TanhOp, math::ErfOp>([](auto) { return 20; })
+      .Case<math::SinOp, math::CosOp>([](auto) { return 90; })
       .Case<math::PowFOp, math::Atan2Op, math::TanOp, math::AtanOp>(
           [](auto) { return 40; })
       .Case<arith::DivFOp, math::SqrtOp, math::RsqrtOp>([](auto) { return 8; })
