@@ -8,7 +8,7 @@
 namespace dlc {
 
 /// On the `math.exp` of a softmax: its operand is a difference from the maximum
-/// of a row, at most 0.
+/// of a row, at most 0. On a linalg op: it makes the inverses of the sums.
 constexpr llvm::StringLiteral kSoftmaxAttr = "dlc.softmax";
 
 } // namespace dlc

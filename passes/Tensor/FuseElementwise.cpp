@@ -2,6 +2,7 @@
 // than storing what stands between them.
 
 #include "dialects/Dlc/Dlc.h"
+#include "dialects/Dlc/SoftmaxAttr.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/FusionCost.h"
 #include "passes/Tensor/Passes.h"
@@ -116,6 +117,9 @@ private:
   bool fits(OpOperand *operand) const {
     Operation *producer = operand->get().getDefiningOp();
     Operation *user = operand->getOwner();
+    // A CPU has the inverse of a softmax's sum once a row, in two parts.
+    if (!machine.perElement && producer->hasAttr(kSoftmaxAttr))
+      return false;
     return !hasKernel(producer) && !hasKernel(user) && !narrowsSums(producer) &&
            sizeOf(producer) + sizeOf(user) <= limit;
   }

@@ -336,6 +336,8 @@ struct LowerSoftmax : OpConversionPattern<SoftmaxOp> {
           [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
             return arith::DivFOp::create(b, loc, one, args[0]);
           });
+      if (Operation *inversion = inverse.getDefiningOp())
+        inversion->setAttr(kSoftmaxAttr, rewriter.getUnitAttr());
       result = mapElements(
           rewriter, loc, {exps, inverse},
           ArrayRef<SmallVector<int64_t>>{all, kept}, sizes, element,
