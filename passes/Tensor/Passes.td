@@ -233,11 +233,11 @@ def FuseAttention : Pass<"dlc-fuse-attention"> {
 }
 
 def ChooseConvolution : Pass<"dlc-choose-convolution"> {
-  let summary = "choose the form of convolutions: direct or Winograd's";
+  let summary = "choose the form of convolutions: direct or by transforms";
   let description = [{
-    A convolution of stride 1 with constant weights takes Winograd's form where
-    a model of its cost (multiply-adds, transforms, weights through the caches)
-    says that this is faster. Its weights, packed or not, are transformed by an
+    A convolution of stride 1 with constant weights takes Winograd's form, or
+    Fourier's, where a model of its cost (multiply-adds, transforms, weights
+    through the caches) says that this is faster. Its weights, packed or not, are transformed by an
     op on constants, to be evaluated before the first run; they grow by
     (m + r - 1)^2 / r^2. Where the object has to hold them, `growth` is the
     percentage by which the constants of the model may grow with `form=auto`;
@@ -259,7 +259,9 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
   }];
   let options = [
     Option<"form", "form", "std::string", "\"auto\"",
-           "auto, direct, or winograd (wherever it is possible)">,
+           "auto, direct, winograd or fft (wherever it is possible); "
+           "winograd-4x6: tiles of so many outputs, fft-16x16: of so many "
+           "inputs; a third number is how many tiles go through at a time">,
     Option<"growth", "growth", "int64_t", "-1",
            "percent by which all constants together may grow with form=auto; "
            "-1: any">,
