@@ -134,15 +134,20 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
   Candidate best{op, {}, cost.getDirect(*sizes), 0, 0};
   if (wantsRemarks(&getContext()))
     remarkAnalysed(op->getLoc(), kPass) << list(best.direct, forms);
+  double least = 0;
   for (const ConvolutionForm &form : forms) {
     // A form that is asked for may be the least exact one.
     if ((wanted.isAuto && form.error > error) ||
         !(form.attr.isFourier() ? wanted.fourier : wanted.winograd))
       continue;
-    double gain = best.direct - form.cycles;
-    if (best.form && gain <= best.gain)
+    // One that errs more has to be better by more than the model's own error.
+    constexpr double kExact = 10, kHandicap = 1.2;
+    double cycles =
+        form.cycles * (wanted.isAuto && form.error > kExact ? kHandicap : 1);
+    if (best.form && cycles >= least)
       continue;
-    best.gain = gain;
+    least = cycles;
+    best.gain = best.direct - form.cycles;
     best.form = form.attr;
   }
   if (!best.form)

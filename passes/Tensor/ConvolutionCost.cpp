@@ -40,21 +40,28 @@ std::optional<ConvolutionSizes> ConvolutionSizes::get(ContractOp op) {
 /// Vector operations that begin in a cycle.
 static constexpr int64_t kPipes = 2;
 
-/// Bytes of weights that come in a cycle.
-double ConvolutionCost::getRate() const {
-  if (constantBytes <= (1 << 19))
-    return 64;
-  return constantBytes <= (12 << 20) ? 24 : 12;
+/// The rates of the nearest cache, of the last one, and of memory.
+double ConvolutionCost::addWeights(double cycles, double bytes,
+                                   double growth) const {
+  double all = growth * double(constantBytes);
+  double rate = all <= (1 << 19) ? 64 : all <= (10 << 20) ? 20 : 10;
+  double memory = bytes / rate;
+  return std::max(cycles, memory) + 0.4 * std::min(cycles, memory);
 }
 
 double ConvolutionCost::getDirect(const ConvolutionSizes &s) const {
   double outputs = double(s.images) * s.height * s.width;
   if (s.isDepthwise())
     return outputs * s.windows() * divideCeil(s.groups, lanes) / kPipes;
-  int64_t bytes = 4 * s.groups * s.windows() * s.channels * s.columns;
-  return outputs * s.groups * s.windows() * s.channels *
-             divideCeil(s.columns, lanes) / kPipes +
-         bytes / getRate();
+  double bytes = 4.0 * s.groups * s.windows() * s.channels * s.columns;
+  // All rows of outputs go through a panel of columns while it is in the L2
+  // cache; a larger one is read for each tile of rows.
+  constexpr int64_t kPanel = 32, kPanelBytes = 1 << 20, kRows = 14;
+  if (4 * s.windows() * s.channels * std::min(s.columns, kPanel) > kPanelBytes)
+    bytes *= s.images * s.height * divideCeil(s.width, kRows);
+  return addWeights(outputs * s.groups * s.windows() * s.channels *
+                        divideCeil(s.columns, lanes) / kPipes,
+                    bytes, 1);
 }
 
 /// Multiply-adds of a vector by a matrix with that many entries.
@@ -71,15 +78,18 @@ static std::pair<double, double> countTransforms(WinogradAttr form) {
   if (form.isFourier()) {
     FourierLayout layout(form.getTileHeight(), form.getTileWidth(),
                          form.getPair());
-    return {countForward(layout), countInverse(layout, form.getHeight())};
+    return {1.1 * countForward(layout),
+            1.1 * countInverse(layout, form.getHeight())};
   }
   WinogradForm y = getWinogradForm(form.getHeight(), form.getWindowHeight());
   WinogradForm x = getWinogradForm(form.getWidth(), form.getWindowWidth());
   double products = form.getProducts();
-  return {2 * products + x.tile() * countEntries(y.input) +
-              y.tile() * countEntries(x.input),
-          2 * products + x.tile() * countEntries(y.output) +
-              form.getHeight() * countEntries(x.output)};
+  // Few registers hold more than 36 numbers of a tile.
+  double spill = products > 36 ? 1.15 : 1;
+  return {spill * (2 * products + x.tile() * countEntries(y.input) +
+                   y.tile() * countEntries(x.input)),
+          spill * (2 * products + x.tile() * countEntries(y.output) +
+                   form.getHeight() * countEntries(x.output))};
 }
 
 static int64_t countTiles(const ConvolutionSizes &s, int64_t height,
@@ -102,27 +112,45 @@ double ConvolutionCost::getCycles(const ConvolutionSizes &s,
   int64_t rows = std::min<int64_t>(tiles, form.getTiles());
   product *= rows >= 6 ? 1.05 : rows >= 4 ? 1.2 : rows >= 2 ? 1.7 : 3;
   double bytes = 4.0 * s.groups * products * s.channels * s.columns;
-  double weights =
-      bytes / getRate() * divideCeil(int64_t(tiles), form.getTiles());
-  return tiles * s.groups *
-             (product + divideCeil(s.channels, lanes) * forward +
-              divideCeil(s.columns, lanes) * inverse) /
-             kPipes +
-         weights;
+  double cycles = tiles * s.groups *
+                  (product + divideCeil(s.channels, lanes) * forward +
+                   divideCeil(s.columns, lanes) * inverse) /
+                  kPipes;
+  // Transformed inputs that leave the L2 cache are read from the next one for
+  // each block of columns.
+  constexpr double kInputBytes = 640 << 10, kRate = 20;
+  constexpr int64_t kColumns = 64;
+  double blocks = divideCeil(int64_t(tiles), form.getTiles());
+  double inputs = 4.0 * products * form.getTiles() * (s.channels + 16);
+  if (inputs > kInputBytes)
+    cycles += 0.4 * blocks * s.groups * inputs *
+              (1 + divideCeil(s.columns, kColumns)) / kRate;
+  return addWeights(cycles, bytes * blocks,
+                    double(products) / double(s.windows()));
 }
 
-/// As many tiles at a time as leave their transformed inputs in the L2 cache,
-/// in blocks of about equal size.
-int64_t ConvolutionCost::chooseTiles(const ConvolutionSizes &s, int64_t total,
-                                     int64_t products) const {
-  constexpr int64_t kInputBytes = 640 << 10, kRows = 6;
-  int64_t most = kInputBytes / (products * (s.channels + 16) * 4);
-  most = std::clamp<int64_t>(most / kRows * kRows, kRows, 4 * kRows);
-  if (!s.isMapKnown)
-    return most;
-  if (total <= most)
-    return total;
-  return llvm::alignTo(divideCeil(total, divideCeil(total, most)), kRows);
+/// How many tiles may go through the kernel at a time, in blocks of about equal
+/// size: whole tiles of rows of the products.
+static SmallVector<int64_t> getTileCounts(const ConvolutionSizes &s,
+                                          int64_t height, int64_t width,
+                                          int64_t pair, int64_t wanted) {
+  constexpr int64_t kRows = 6;
+  if (pair == 2)
+    return {1};
+  if (wanted)
+    return {wanted};
+  int64_t total = countTiles(s, height, width);
+  SmallVector<int64_t> counts;
+  for (int64_t most : {24, 18, 12, 6}) {
+    if (s.isMapKnown && total <= most)
+      counts.push_back(total);
+    else if (s.isMapKnown)
+      counts.push_back(
+          llvm::alignTo(divideCeil(total, divideCeil(total, most)), kRows));
+    else
+      counts.push_back(most);
+  }
+  return counts;
 }
 
 std::optional<ConvolutionForm>
@@ -152,16 +180,16 @@ ConvolutionCost::getForm(MLIRContext *context, const ConvolutionSizes &s,
     form.error = getWinogradError(getWinogradForm(height, s.windowHeight)) *
                  getWinogradError(getWinogradForm(width, s.windowWidth));
   }
-  auto make = [&](int64_t tiles) {
-    return WinogradAttr::get(context, height, width, s.windowHeight,
-                             s.windowWidth, tiles, pair);
-  };
-  if (pair == 2)
-    tiles = 1;
-  else if (!tiles)
-    tiles = chooseTiles(s, countTiles(s, height, width), make(1).getProducts());
-  form.attr = make(tiles);
-  form.cycles = getCycles(s, form.attr);
+  form.cycles = std::numeric_limits<double>::max();
+  for (int64_t count : getTileCounts(s, height, width, pair, tiles)) {
+    WinogradAttr attr = WinogradAttr::get(
+        context, height, width, s.windowHeight, s.windowWidth, count, pair);
+    double cycles = getCycles(s, attr);
+    if (cycles >= form.cycles)
+      continue;
+    form.cycles = cycles;
+    form.attr = attr;
+  }
   return form;
 }
 

@@ -57,10 +57,10 @@ struct ConvolutionCost {
   getForms(mlir::MLIRContext *context, const ConvolutionSizes &sizes) const;
 
 private:
-  double getRate() const;
+  /// With the `bytes` of weights that a kernel reads, of constants that all
+  /// grow by `growth`: they come while it computes, as far as they can.
+  double addWeights(double cycles, double bytes, double growth) const;
   double getCycles(const ConvolutionSizes &sizes, WinogradAttr form) const;
-  int64_t chooseTiles(const ConvolutionSizes &sizes, int64_t total,
-                      int64_t products) const;
 };
 
 } // namespace dlc

@@ -244,7 +244,8 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
     the layers that gain most for a byte come first. Larger tiles
     save more multiplications and cancel more digits: `form=auto` takes those
     whose products are at most `error` times as large as their sums (F(4x4,
-    3x3): 5, about twice the direct form's rounding error; F(6x6, 3x3): 20).
+    3x3): 5, about twice the direct form's rounding error; F(6x6, 3x3): 20),
+    and one of more than 10 times only where it is better by a fifth.
 
     ```mlir
     %c = dlc.contract %x, %w ... : tensor<1x58x58x64xf32>, tensor<3x3x64x64xf32>, ...
@@ -265,7 +266,7 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
     Option<"growth", "growth", "int64_t", "-1",
            "percent by which all constants together may grow with form=auto; "
            "-1: any">,
-    Option<"error", "error", "double", "8",
+    Option<"error", "error", "double", "21",
            "largest growth of rounding errors with form=auto">,
     Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">];
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
