@@ -48,6 +48,7 @@ struct ChooseConvolutionPass
 private:
   std::optional<Candidate> examine(ContractOp op);
   void apply(const Candidate &candidate);
+  void setRoom();
 
   Wanted wanted;
   KnownConstants constants;
@@ -175,6 +176,21 @@ void ChooseConvolutionPass::apply(const Candidate &candidate) {
   op.setWinogradAttr(candidate.form);
 }
 
+/// The largest operands of a contraction are what a run's memory is planned
+/// for, at least; scratch beside them would be on top. Where there is a single
+/// convolution, it may be: nothing else is to gain.
+void ChooseConvolutionPass::setRoom() {
+  int64_t largest = 0, convolutions = 0;
+  getOperation()->walk([&](ContractOp op) {
+    int64_t bytes = getConstantBytes(op.getA().getType()) +
+                    getConstantBytes(op.getInit().getType());
+    largest = std::max(largest, bytes);
+    convolutions += op.getConvolution().has_value();
+  });
+  if (wanted.isAuto && scratch >= 0 && largest > 0 && convolutions > 1)
+    cost.room = largest + largest * scratch / 100;
+}
+
 void ChooseConvolutionPass::runOnOperation() {
   std::optional<Wanted> parsed = Wanted::parse(form);
   if (!parsed) {
@@ -191,6 +207,7 @@ void ChooseConvolutionPass::runOnOperation() {
     if (op->hasTrait<OpTrait::ConstantLike>())
       cost.constantBytes += getConstantBytes(op->getResult(0).getType());
   });
+  setRoom();
   SmallVector<Candidate> candidates;
   getOperation()->walk([&](ContractOp op) {
     if (std::optional<Candidate> candidate = examine(op))

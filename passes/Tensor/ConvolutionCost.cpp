@@ -1,7 +1,7 @@
 // The cost of convolutions: vector operations, and memory through the caches.
 #include "passes/Tensor/ConvolutionCost.h"
-#include "lib/Kernels/Fourier.h"
-#include "lib/Kernels/Winograd.h"
+#include "passes/Tensor/Passes.h"
+#include "passes/WinogradScratch.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -22,6 +22,8 @@ std::optional<ConvolutionSizes> ConvolutionSizes::get(ContractOp op) {
   sizes.channels = op.getStaticExtent(conv->channel);
   sizes.columns = op.getStaticExtent(conv->column);
   sizes.isMapKnown = true;
+  sizes.operandBytes = getConstantBytes(op.getA().getType()) +
+                       getConstantBytes(op.getInit().getType());
   if (ShapedType::isDynamic(sizes.images))
     sizes.images = 1;
   for (int64_t *size : {&sizes.height, &sizes.width})
@@ -40,12 +42,14 @@ std::optional<ConvolutionSizes> ConvolutionSizes::get(ContractOp op) {
 /// Vector operations that begin in a cycle.
 static constexpr int64_t kPipes = 2;
 
-/// The rates of the nearest cache, of the last one, and of memory.
+/// The bytes of a cycle from the nearest caches, the last one, and memory, for
+/// which a kernel waits.
 double ConvolutionCost::addWeights(double cycles, double bytes,
                                    double growth) const {
   double all = growth * double(constantBytes);
-  double rate = all <= (1 << 19) ? 64 : all <= (10 << 20) ? 20 : 10;
-  double memory = bytes / rate;
+  if (all > (24 << 20))
+    return cycles + bytes / 9;
+  double memory = bytes / (all <= (1 << 19) ? 64 : 20);
   return std::max(cycles, memory) + 0.4 * std::min(cycles, memory);
 }
 
@@ -118,12 +122,12 @@ double ConvolutionCost::getCycles(const ConvolutionSizes &s,
                   kPipes;
   // Transformed inputs that leave the L2 cache are read from the next one for
   // each block of columns.
-  constexpr double kInputBytes = 640 << 10, kRate = 20;
+  constexpr double kInputBytes = 640 << 10, kRate = 12;
   constexpr int64_t kColumns = 64;
   double blocks = divideCeil(int64_t(tiles), form.getTiles());
   double inputs = 4.0 * products * form.getTiles() * (s.channels + 16);
   if (inputs > kInputBytes)
-    cycles += 0.4 * blocks * s.groups * inputs *
+    cycles += blocks * s.groups * inputs *
               (1 + divideCeil(s.columns, kColumns)) / kRate;
   return addWeights(cycles, bytes * blocks,
                     double(products) / double(s.windows()));
@@ -185,11 +189,15 @@ ConvolutionCost::getForm(MLIRContext *context, const ConvolutionSizes &s,
     WinogradAttr attr = WinogradAttr::get(
         context, height, width, s.windowHeight, s.windowWidth, count, pair);
     double cycles = getCycles(s, attr);
-    if (cycles >= form.cycles)
+    WinogradScratch scratch = getWinogradScratch(attr, s.channels, s.columns);
+    if (cycles >= form.cycles ||
+        (!tiles && s.operandBytes + 4 * scratch.size > room))
       continue;
     form.cycles = cycles;
     form.attr = attr;
   }
+  if (!form.attr)
+    return std::nullopt;
   return form;
 }
 

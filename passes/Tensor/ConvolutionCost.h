@@ -4,6 +4,7 @@
 #define DLC_PASSES_TENSOR_CONVOLUTIONCOST_H
 
 #include "dialects/Dlc/Dlc.h"
+#include <limits>
 
 namespace dlc {
 
@@ -23,6 +24,7 @@ struct ConvolutionSizes {
   bool isMapKnown;
 
   int64_t windows() const { return windowHeight * windowWidth; }
+  int64_t operandBytes; // of A and C, 0 if they aren't known
   /// Channel by channel.
   bool isDepthwise() const {
     return groups > 1 && channels == 1 && columns == 1;
@@ -42,10 +44,12 @@ struct ConvolutionCost {
   /// Bytes of all constants. A run reads all weights of the model once, so
   /// they come from the cache, or memory, that holds all.
   int64_t constantBytes;
+  /// Bytes of a layer's operands and scratch that a run has room for.
+  int64_t room = std::numeric_limits<int64_t>::max();
 
   double getDirect(const ConvolutionSizes &sizes) const;
   /// F(height x width); with `isFourier` these are the sizes of a tile instead.
-  /// Nothing if there is no such form. `tiles` go through the kernel at a time,
+  /// Nothing if there is no such form, or no room. `tiles` go through the kernel at a time,
   /// 0 for as many as is best.
   std::optional<ConvolutionForm> getForm(mlir::MLIRContext *context,
                                          const ConvolutionSizes &sizes,

@@ -268,6 +268,9 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
            "-1: any">,
     Option<"error", "error", "double", "21",
            "largest growth of rounding errors with form=auto">,
+    Option<"scratch", "scratch", "int64_t", "3",
+           "percent of the largest contraction's operands by which a layer's "
+           "operands and scratch may be larger with form=auto; -1: any">,
     Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">];
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
 }
