@@ -47,7 +47,7 @@ static constexpr int64_t kPipes = 2;
 double ConvolutionCost::addWeights(double cycles, double bytes,
                                    double growth) const {
   double all = growth * double(constantBytes);
-  if (all > (20 << 20))
+  if (all >= (20 << 20))
     return cycles + bytes / 9;
   double memory = bytes / (all <= (1 << 19) ? 64 : 20);
   return std::max(cycles, memory) + 0.4 * std::min(cycles, memory);

@@ -49,8 +49,8 @@ struct ConvolutionCost {
 
   double getDirect(const ConvolutionSizes &sizes) const;
   /// F(height x width); with `isFourier` these are the sizes of a tile instead.
-  /// Nothing if there is no such form, or no room. `tiles` go through the kernel at a time,
-  /// 0 for as many as is best.
+  /// Nothing if there is no such form, or no room. `tiles` go through the
+  /// kernel at a time, 0 for as many as is best.
   std::optional<ConvolutionForm> getForm(mlir::MLIRContext *context,
                                          const ConvolutionSizes &sizes,
                                          bool isFourier, int64_t height,
