@@ -24,6 +24,13 @@ inline mlir::remark::detail::InFlightRemark remarkMissed(mlir::Location loc,
       loc, mlir::remark::RemarkOpts::name("missed").category(pass));
 }
 
+/// What a pass looked at before it decided.
+inline mlir::remark::detail::InFlightRemark
+remarkAnalysed(mlir::Location loc, llvm::StringRef pass) {
+  return mlir::remark::analysis(
+      loc, mlir::remark::RemarkOpts::name("analysed").category(pass));
+}
+
 /// Whether to look for what was missed at all.
 inline bool wantsRemarks(mlir::MLIRContext *context) {
   return context->getRemarkEngine();

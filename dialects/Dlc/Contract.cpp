@@ -88,12 +88,26 @@ std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
     return std::nullopt;
   };
   SmallVector<unsigned> columns = getDims(DimKind::Column);
-  if (a.getNumResults() != 4 || getNumDims() != 7 || columns.size() != 1 ||
-      !dimOf(a.getResult(0)) || !dimOf(a.getResult(3)))
+  SmallVector<unsigned> groups = getDims(DimKind::Batch);
+  if (a.getNumResults() != 4 || getNumDims() != 7 + groups.size() ||
+      columns.size() != 1 || groups.size() > 1 || !dimOf(a.getResult(0)))
     return std::nullopt;
   Convolution conv;
   conv.image = *dimOf(a.getResult(0));
-  conv.channel = *dimOf(a.getResult(3));
+  AffineExpr channel = a.getResult(3);
+  if (!groups.empty()) {
+    // The channels of a group lie one after the other.
+    conv.group = groups.front();
+    auto sum = dyn_cast<AffineBinaryOpExpr>(channel);
+    AffineExpr group = getAffineDimExpr(groups.front(), getContext());
+    if (!sum || sum.getKind() != AffineExprKind::Add || !dimOf(sum.getRHS()) ||
+        sum.getLHS() != group * getStaticExtent(*dimOf(sum.getRHS())))
+      return std::nullopt;
+    channel = sum.getRHS();
+  }
+  if (!dimOf(channel))
+    return std::nullopt;
+  conv.channel = *dimOf(channel);
   conv.column = columns.front();
   for (unsigned i : {1, 2}) {
     auto sum = dyn_cast<AffineBinaryOpExpr>(a.getResult(i));
@@ -228,11 +242,13 @@ static LogicalResult verifyWinograd(ContractOp op) {
         form.getWindowWidth(), form.getTiles()})
     if (size < 1)
       return op.emitOpError("expected positive sizes in ") << form;
+  if (failed(verifyFourier([&] { return op.emitOpError(); }, form)))
+    return failure();
   int64_t height = op.getStaticExtent(conv->windowY);
   int64_t width = op.getStaticExtent(conv->windowX);
-  if (height != form.getTileHeight() || width != form.getTileWidth())
+  if (height != form.getProductHeight() || width != form.getProductWidth())
     return op.emitOpError("expected weights of ")
-           << form.getTileHeight() << "x" << form.getTileWidth()
+           << form.getProductHeight() << "x" << form.getProductWidth()
            << " a tile for " << form << ", found " << height << "x" << width;
   return success();
 }

@@ -30,6 +30,11 @@ llvm::LogicalResult verifyBody(mlir::Operation *op, llvm::StringRef name,
                                mlir::Block &body, mlir::ValueRange extras,
                                mlir::Type yielded);
 
+/// Checks what is particular about Fourier's form.
+llvm::LogicalResult
+verifyFourier(llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
+              WinogradAttr form);
+
 /// Adds that memrefs among the operands are read, and destinations written.
 void addDestinationEffects(
     mlir::DestinationStyleOpInterface op,

@@ -8,19 +8,31 @@ include "mlir/IR/EnumAttr.td"
 include "mlir/Interfaces/DestinationStyleOpInterface.td"
 
 def Dlc_WinogradAttr : Dlc_Attr<"Winograd", "winograd"> {
-  let summary = "a convolution in Winograd's form, F(height x width, window)";
+  let summary = "a convolution by transforms of tiles, F(height x width, window)";
   let description = [{
     `height` x `width` outputs a tile from windows of `windowHeight` x
     `windowWidth`; `tiles` of them go through the kernel at a time.
+
+    The transforms are Winograd's. With a `pair` they are Fourier's, and so many
+    numbers stand for a complex one (lib/Kernels/Fourier.h): 3 where products
+    are summed over channels, 2 channel by channel, where `tiles` is 1.
   }];
   let parameters = (ins "int64_t":$height, "int64_t":$width,
                         "int64_t":$windowHeight, "int64_t":$windowWidth,
-                        "int64_t":$tiles);
+                        "int64_t":$tiles,
+                        DefaultValuedParameter<"int64_t", "0">:$pair);
   let assemblyFormat = "`<` struct(params) `>`";
   let extraClassDeclaration = [{
-    /// The inputs and products of a tile in each dimension.
+    bool isFourier() const { return getPair() != 0; }
+    /// The inputs of a tile in each dimension.
     int64_t getTileHeight() const { return getHeight() + getWindowHeight() - 1; }
     int64_t getTileWidth() const { return getWidth() + getWindowWidth() - 1; }
+    /// The products of a tile, in two dimensions or, of Fourier's form, in one.
+    int64_t getProductHeight() const;
+    int64_t getProductWidth() const { return isFourier() ? 1 : getTileWidth(); }
+    int64_t getProducts() const {
+      return getProductHeight() * getProductWidth();
+    }
   }];
 }
 
@@ -74,9 +86,9 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
     it multiplies them; sums stay as they are.
 
     With `winograd`, the op is a convolution of stride 1 whose B holds the
-    transformed weights: its two window dimensions have the extents of a tile
-    instead of a window. `scratch` is memory for a kernel that needs some
-    beside its operands.
+    transformed weights: its two window dimensions have the extents of a tile's
+    products instead of a window. `scratch` is memory for a kernel that needs
+    some beside its operands.
 
     ```mlir
     %r = dlc.contract %a, %b extras %bias : tensor<8xf32> outs %init
@@ -141,10 +153,12 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
       return getOperands().take_front(3 + getExtras().size());
     }
 
-    /// The dimensions of a 2-D convolution of stride and dilation 1 without
-    /// groups: A is `(image, y + windowY, x + windowX, channel)`.
+    /// The dimensions of a 2-D convolution of stride and dilation 1: A is
+    /// `(image, y + windowY, x + windowX, channel)`, the last one with groups
+    /// `group * n + channel`.
     struct Convolution {
       unsigned image, y, x, column, windowY, windowX, channel;
+      ::std::optional<unsigned> group;
     };
     /// Nothing if the op has another form.
     ::std::optional<Convolution> getConvolution();
@@ -162,7 +176,8 @@ def Dlc_WinogradWeightsOp : Dlc_Op<"winograd_weights", [
 
     `U[.., ty, .., tx, ..] = sum_y,x Gy[ty, y] Gx[tx, x] W[.., y, .., x, ..]`
 
-    with the matrices of lib/Kernels/Winograd.h. Every element of the init
+    with the matrices of lib/Kernels/Winograd.h; or the planes of
+    lib/Kernels/Fourier.h along `y`, and 1 along `x`. Every element of the init
     operand is written, and none is read.
 
     ```mlir

@@ -1,5 +1,7 @@
 // dlc.winograd_weights: verifier, effects.
-#include "dialects/Dlc/Dlc.h"
+#include "dialects/Dlc/Destination.h"
+#include "lib/Kernels/Fourier.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -15,6 +17,27 @@ void WinogradWeightsOp::getEffects(
     return;
   effects.emplace_back(MemoryEffects::Read::get(), &getWeightsMutable());
   effects.emplace_back(MemoryEffects::Write::get(), &getInitMutable());
+}
+
+int64_t WinogradAttr::getProductHeight() const {
+  if (!isFourier())
+    return getTileHeight();
+  return FourierLayout(getTileHeight(), getTileWidth(), getPair()).planes();
+}
+
+LogicalResult dlc::verifyFourier(function_ref<InFlightDiagnostic()> emitError,
+                                 WinogradAttr form) {
+  int64_t pair = form.getPair();
+  if (pair == 0)
+    return success();
+  if (pair != 2 && pair != 3)
+    return emitError() << "expected 2 or 3 numbers for a complex one in "
+                       << form << ", found " << pair;
+  for (int64_t size : {form.getTileHeight(), form.getTileWidth()})
+    if (!llvm::isPowerOf2_64(size))
+      return emitError() << "expected a power of two as the size of a tile in "
+                         << form << ", found " << size;
+  return success();
 }
 
 LogicalResult WinogradWeightsOp::verify() {
@@ -43,12 +66,14 @@ LogicalResult WinogradWeightsOp::verify() {
     return emitOpError("expected two dimensions of the ")
            << rank << " of the weights, found " << y << " and " << x;
   WinogradAttr form = getWinograd();
+  if (failed(verifyFourier([&] { return emitOpError(); }, form)))
+    return failure();
   for (int64_t i = 0; i < rank; ++i) {
     int64_t from = i == y   ? form.getWindowHeight()
                    : i == x ? form.getWindowWidth()
                             : weights.getDimSize(i);
-    int64_t to = i == y   ? form.getTileHeight()
-                 : i == x ? form.getTileWidth()
+    int64_t to = i == y   ? form.getProductHeight()
+                 : i == x ? form.getProductWidth()
                           : from;
     if (weights.getDimSize(i) != from || init.getDimSize(i) != to)
       return emitOpError("expected dimension ")

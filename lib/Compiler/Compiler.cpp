@@ -71,9 +71,14 @@ llvm::Error dlc::checkOptions(const CompileOptions &options,
   if (options.gpuFallback && !hasGpu)
     return llvm::createStringError(
         "expected a GPU for a fallback to the CPU, found none: --gpu=");
-  if (options.conv == "winograd" && hasGpu)
+  if (!isConvolutionForm(options.conv))
+    return llvm::createStringError(
+        "expected --conv=auto, direct, winograd or fft, found '" +
+        options.conv + "'");
+  if (hasGpu && options.conv != "auto" && options.conv != "direct")
     return llvm::createStringError("expected the form auto or direct of "
-                                   "convolutions for a GPU, found 'winograd'");
+                                   "convolutions for a GPU, found '" +
+                                   options.conv + "'");
   if (!llvm::is_contained({"ptx", "cubin"}, options.embed))
     return llvm::createStringError("expected ptx or cubin to embed, found '" +
                                    options.embed + "'");
@@ -218,7 +223,7 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
     tensor.addPasses = [&](OpPassManager &pm) {
       addPluginPasses(pm, PassPoint::Tensor, options);
     };
-    // Winograd's form is one of the CPU's kernels.
+    // Forms by transforms are the CPU's kernels.
     tensor.conv = target.gpus.empty() ? options.conv : "direct";
     tensor.precision = options.precision;
     // The state is memory of the host.

@@ -60,7 +60,7 @@ static int64_t countContract(ContractOp op) {
       if (auto loop = dyn_cast<AffineDimExpr>(expr))
         sizes[loop.getPosition()] = size;
   int64_t macs = product(sizes);
-  // There the weights' window is the tile of inputs, for as many outputs.
+  // There the weights' window is the tile's products, for as many outputs.
   if (std::optional<WinogradAttr> form = op.getWinograd(); form && macs > 0)
     macs /= form->getHeight() * form->getWidth();
   return macs;

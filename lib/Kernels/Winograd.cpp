@@ -102,11 +102,13 @@ static int64_t getPlane(int64_t rows, int64_t row) {
 }
 
 WinogradScratch::WinogradScratch(int64_t products, int64_t tiles,
-                                 int64_t channels, int64_t columns) {
+                                 int64_t channels, int64_t columns,
+                                 int64_t slots) {
   inputRow = llvm::alignTo(channels, 16) + 16;
   inputPlane = getPlane(tiles, inputRow);
   productRow = llvm::alignTo(std::min(columns, kMaxColumns), 16);
   productPlane = getPlane(tiles, productRow);
   productOffset = products * inputPlane;
-  size = productOffset + products * productPlane;
+  slotOffset = productOffset + products * productPlane;
+  size = slotOffset + slots * kSlot;
 }

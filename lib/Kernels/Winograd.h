@@ -43,18 +43,21 @@ WinogradForm getWinogradForm(int64_t outputs, int64_t window);
 double getWinogradError(const WinogradForm &form);
 
 /// How a kernel of F(m x m, r x r) lays out its scratch memory, in elements:
-/// for each of `products` = T * T positions in a tile the transformed inputs of
+/// for each of `products` products of a tile the transformed inputs of
 /// `tiles` tiles (a plane of rows of channels), then the same of the products
-/// of a block of columns.
+/// of a block of columns, then `slots` vectors. Without products there are
+/// the slots only.
 struct WinogradScratch {
   static constexpr int64_t kMaxColumns = 64;
+  static constexpr int64_t kSlot = 16; ///< the longest vector
 
   WinogradScratch(int64_t products, int64_t tiles, int64_t channels,
-                  int64_t columns);
+                  int64_t columns, int64_t slots = 0);
 
   int64_t inputRow, inputPlane;     ///< distances of tiles, of planes
   int64_t productRow, productPlane; ///< the same of the products
   int64_t productOffset;            ///< of the first product
+  int64_t slotOffset;               ///< of the first slot
   int64_t size;                     ///< of all
 };
 

@@ -2,9 +2,9 @@
 
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Codegen/ElementBytes.h"
-#include "lib/Kernels/Winograd.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/Buffer/Passes.h"
+#include "passes/WinogradScratch.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -26,9 +26,9 @@ struct AllocateScratchPass
       if (!form || op.hasTensors() || op.getScratch())
         return;
       ContractOp::Convolution conv = *op.getConvolution();
-      WinogradScratch scratch(form.getTileHeight() * form.getTileWidth(),
-                              form.getTiles(), op.getStaticExtent(conv.channel),
-                              op.getStaticExtent(conv.column));
+      WinogradScratch scratch =
+          getWinogradScratch(form, op.getStaticExtent(conv.channel),
+                             op.getStaticExtent(conv.column));
       OpBuilder b(op);
       auto type = MemRefType::get({scratch.size}, op.getSumType());
       largest =

@@ -135,6 +135,7 @@ bool hasVectorEpilogue(ContractOp op);
 /// Generators, each for one form of contraction. They return false, having
 /// emitted nothing, where the form is not theirs.
 bool emitWinograd(ContractEmitter &emitter);
+bool emitFourier(ContractEmitter &emitter);
 bool emitGemm(ContractEmitter &emitter);
 bool emitDepthwise(ContractEmitter &emitter);
 bool emitDot(ContractEmitter &emitter);

@@ -29,6 +29,7 @@ struct Generator {
 };
 static constexpr Generator generators[] = {
     {emitWinograd, "Winograd's form"},
+    {emitFourier, "Fourier's form"},
     {emitDepthwise, "channel by channel"},
     {emitGemm, "register-tiled product"},
     {emitDot, "dot products"},
@@ -88,12 +89,12 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
       }
       if (op.getWinogradAttr() && !hasVectorEpilogue(op)) {
         op.emitError("expected an epilogue of elementwise ops in Winograd's "
-                     "form of a convolution");
+                     "or Fourier's form of a convolution");
         return signalPassFailure();
       }
       if (op.getWinogradAttr() && !op.getScratch()) {
-        op.emitError("expected scratch memory for Winograd's form of a "
-                     "convolution: run dlc-allocate-scratch first");
+        op.emitError("expected scratch memory for Winograd's or Fourier's form "
+                     "of a convolution: run dlc-allocate-scratch first");
         return signalPassFailure();
       }
       lowerContract(op, isa);

@@ -16,8 +16,8 @@ struct FusionMachine {
   double nearBytes;   ///< a cycle, from there
   double memoryBytes; ///< a cycle, from memory
   double launch;      ///< cycles that another loop takes to begin
-  /// Every element is computed apart, as a GPU's threads do; otherwise what inner
-  /// loops do not change stands in front of them.
+  /// Every element is computed apart, as a GPU's threads do; otherwise what
+  /// inner loops do not change stands in front of them.
   bool perElement;
 };
 

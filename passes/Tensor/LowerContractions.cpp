@@ -247,6 +247,25 @@ struct LowerConv : OpConversionPattern<ConvOp> {
     Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(), op.getPads(),
                          zero);
 
+    SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
+    SmallVector<int64_t> strides(op.getStrides()), dilations(op.getDilations());
+    // A line is a map of one line, of which the convolution may take any form.
+    bool isLine = spatial == 1 && type.getElementType().isF32();
+    if (isLine) {
+      auto insertLine = [&](Value value, int64_t at) {
+        SmallVector<OpFoldResult> shape = getDims(rewriter, loc, value);
+        shape.insert(shape.begin() + at, rewriter.getIndexAttr(1));
+        return createReshape(rewriter, loc, value, shape);
+      };
+      x = insertLine(x, 1);
+      weights = insertLine(weights, 0);
+      weightsType = cast<RankedTensorType>(weights.getType());
+      sizes.insert(sizes.begin() + 1, rewriter.getIndexAttr(1));
+      strides.insert(strides.begin(), 1);
+      dilations.insert(dilations.begin(), 1);
+      spatial = 2;
+    }
+
     // Iteration space: n, output..., [group,] column, kernel..., channel.
     bool grouped = group != 1;
     int64_t groupDim = 1 + spatial, columnDim = groupDim + grouped;
@@ -255,15 +274,14 @@ struct LowerConv : OpConversionPattern<ConvOp> {
     auto dim = [&](int64_t i) { return rewriter.getAffineDimExpr(i); };
     SmallVector<AffineExpr> xExprs{dim(0)}, wExprs, yExprs{dim(0)};
     for (int64_t i = 0; i < spatial; ++i) {
-      xExprs.push_back(dim(1 + i) * op.getStrides()[i] +
-                       dim(kernelDim + i) * op.getDilations()[i]);
+      xExprs.push_back(dim(1 + i) * strides[i] +
+                       dim(kernelDim + i) * dilations[i]);
       wExprs.push_back(dim(kernelDim + i));
       yExprs.push_back(dim(1 + i));
     }
     xExprs.push_back(grouped ? dim(groupDim) * channels + dim(channelDim)
                              : dim(channelDim));
     wExprs.push_back(dim(channelDim));
-    SmallVector<OpFoldResult> sizes = getDims(rewriter, loc, op.getResult());
     if (grouped) {
       SmallVector<OpFoldResult> apart =
           getAsIndexOpFoldResult(rewriter.getContext(), weightsType.getShape());
@@ -283,11 +301,16 @@ struct LowerConv : OpConversionPattern<ConvOp> {
     Value result = contract(
         rewriter, op, adaptor, x, weights, sizes, type.getElementType(),
         {map(xExprs), map(wExprs), map(yExprs)}, bytes, group);
-    if (grouped) {
+    if (grouped || isLine) {
       SmallVector<ReassociationIndices> whole;
-      for (int64_t i = 0; i <= groupDim; ++i)
-        whole.push_back({i});
-      whole.back().push_back(columnDim);
+      for (int64_t i = 0; i <= groupDim; ++i) {
+        if (isLine && i == 1)
+          whole.back().push_back(i);
+        else
+          whole.push_back({i});
+      }
+      if (grouped)
+        whole.back().push_back(columnDim);
       result = tensor::CollapseShapeOp::create(rewriter, loc, result, whole);
     }
     rewriter.replaceOp(op, castTo(rewriter, loc, result, type));

@@ -19,12 +19,16 @@ struct TargetSpec;
 /// although its result is much larger than what it comes from.
 constexpr llvm::StringLiteral kExpandAttr = "dlc.expand";
 
+/// auto, direct, winograd or fft; with the outputs of a tile winograd-4x6, with
+/// its inputs fft-16x16, and how many tiles at a time, winograd-4x6x12.
+bool isConvolutionForm(llvm::StringRef form);
+
 /// The bytes that a constant of `type` takes; 0 if its shape isn't static.
 int64_t getConstantBytes(mlir::Type type);
 
 /// What the passes of the phase need to know beside the target.
 struct TensorOptions {
-  /// --conv: auto, direct or winograd.
+  /// --conv: a form that isConvolutionForm knows.
   std::string conv = "auto";
   /// --precision: fp32, tf32, bf16 or fp16.
   std::string precision = "fp32";

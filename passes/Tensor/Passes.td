@@ -233,18 +233,19 @@ def FuseAttention : Pass<"dlc-fuse-attention"> {
 }
 
 def ChooseConvolution : Pass<"dlc-choose-convolution"> {
-  let summary = "choose the form of convolutions: direct or Winograd's";
+  let summary = "choose the form of convolutions: direct or by transforms";
   let description = [{
-    A convolution of stride 1 with constant weights takes Winograd's form where
-    a model of its cost (multiply-adds, transforms, weights through the caches)
-    says that this is faster. Its weights, packed or not, are transformed by an
+    A convolution of stride 1 with constant weights takes Winograd's form, or
+    Fourier's, where a model of its cost (multiply-adds, transforms, weights
+    through the caches) says that this is faster. Its weights, packed or not, are transformed by an
     op on constants, to be evaluated before the first run; they grow by
     (m + r - 1)^2 / r^2. Where the object has to hold them, `growth` is the
     percentage by which the constants of the model may grow with `form=auto`;
     the layers that gain most for a byte come first. Larger tiles
     save more multiplications and cancel more digits: `form=auto` takes those
     whose products are at most `error` times as large as their sums (F(4x4,
-    3x3): 5, about twice the direct form's rounding error; F(6x6, 3x3): 20).
+    3x3): 5, about twice the direct form's rounding error; F(6x6, 3x3): 20),
+    and one of more than 10 times only where it is better by a fifth.
 
     ```mlir
     %c = dlc.contract %x, %w ... : tensor<1x58x58x64xf32>, tensor<3x3x64x64xf32>, ...
@@ -259,12 +260,17 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
   }];
   let options = [
     Option<"form", "form", "std::string", "\"auto\"",
-           "auto, direct, or winograd (wherever it is possible)">,
+           "auto, direct, winograd or fft (wherever it is possible); "
+           "winograd-4x6: tiles of so many outputs, fft-16x16: of so many "
+           "inputs; a third number is how many tiles go through at a time">,
     Option<"growth", "growth", "int64_t", "-1",
            "percent by which all constants together may grow with form=auto; "
            "-1: any">,
-    Option<"error", "error", "double", "8",
+    Option<"error", "error", "double", "21",
            "largest growth of rounding errors with form=auto">,
+    Option<"scratch", "scratch", "int64_t", "3",
+           "percent of the largest contraction's operands by which a layer's "
+           "operands and scratch may be larger with form=auto; -1: any">,
     Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">];
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
 }

@@ -14,7 +14,7 @@ func.func @tensors(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>, %e: tensor<4x16xf3
 // -----
 
 func.func @scratch(%x: memref<1x10x10x4xf32>, %w: memref<6x6x4x8xf32>, %y: memref<1x8x8x8xf32>) {
-  // expected-error @below {{expected scratch memory for Winograd's form of a convolution: run dlc-allocate-scratch first}}
+  // expected-error @below {{expected scratch memory for Winograd's or Fourier's form of a convolution: run dlc-allocate-scratch first}}
   dlc.contract %x, %w outs %y
       [affine_map<(n, y, x, o, i, j, c) -> (n, y + i, x + j, c)>,
        affine_map<(n, y, x, o, i, j, c) -> (i, j, c, o)>,

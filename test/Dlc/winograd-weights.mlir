@@ -80,3 +80,27 @@ func.func @otherResult(%w: tensor<2x3x3x8xf32>, %u: tensor<2x6x4x8xf32>) {
   %0 = dlc.winograd_weights %w outs %u [1, 2] #f : tensor<2x3x3x8xf32>, tensor<2x6x4x8xf32> -> tensor<2x6x4x9xf32>
   return
 }
+
+// -----
+
+func.func @pair(%w: tensor<3x3x4x4xf32>, %e: tensor<22x1x4x4xf32>) {
+  // expected-error @below {{expected 2 or 3 numbers for a complex one in #dlc.winograd<height = 6, width = 6, windowHeight = 3, windowWidth = 3, tiles = 6, pair = 4>, found 4}}
+  %u = dlc.winograd_weights %w outs %e [0, 1] <height = 6, width = 6, windowHeight = 3, windowWidth = 3, tiles = 6, pair = 4> : tensor<3x3x4x4xf32>, tensor<22x1x4x4xf32> -> tensor<22x1x4x4xf32>
+  return
+}
+
+// -----
+
+func.func @power(%w: tensor<3x3x4x4xf32>, %e: tensor<22x1x4x4xf32>) {
+  // expected-error @below {{expected a power of two as the size of a tile in #dlc.winograd<height = 4, width = 6, windowHeight = 3, windowWidth = 3, tiles = 6, pair = 3>, found 6}}
+  %u = dlc.winograd_weights %w outs %e [0, 1] <height = 4, width = 6, windowHeight = 3, windowWidth = 3, tiles = 6, pair = 3> : tensor<3x3x4x4xf32>, tensor<22x1x4x4xf32> -> tensor<22x1x4x4xf32>
+  return
+}
+
+// -----
+
+func.func @planes(%w: tensor<3x3x4x4xf32>, %e: tensor<93x1x4x4xf32>) {
+  // expected-error @below {{expected dimension 0 to become 94 of 3, found 93 of 3}}
+  %u = dlc.winograd_weights %w outs %e [0, 1] <height = 6, width = 6, windowHeight = 3, windowWidth = 3, tiles = 6, pair = 3> : tensor<3x3x4x4xf32>, tensor<93x1x4x4xf32> -> tensor<93x1x4x4xf32>
+  return
+}

@@ -3,6 +3,7 @@
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 error=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=LARGE
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 lanes=16" -split-input-file | FileCheck %s --check-prefix=AUTO
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=DIRECT
+// RUN: dlc-opt %s -dlc-choose-convolution="form=auto lanes=16" -split-input-file | FileCheck %s --check-prefix=ANY
 
 #a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
 #b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>
@@ -59,7 +60,7 @@ func.func @few(%x: tensor<1x58x58x1xf32>, %e: tensor<1x56x56x8xf32>) -> tensor<1
 // DIRECT-NOT: winograd
 // CHECK: dlc.winograd_weights %{{.*}} <height = 6, width = 6, windowHeight = 3, windowWidth = 3, tiles = 24>
 // AUTO-LABEL: @unknown_map
-// AUTO: dlc.winograd_weights %{{.*}} <height = 4, width = 4, windowHeight = 3, windowWidth = 3, tiles = 24>
+// AUTO: dlc.winograd_weights %{{.*}} <height = 4, width = 6, windowHeight = 3, windowWidth = 3, tiles = 24>
 // AUTO: dlc.contract {{.*}}winograd = #dlc.winograd<
 func.func @unknown_map(%x: tensor<1x?x?x64xf32>, %e: tensor<1x?x?x64xf32>) -> tensor<1x?x?x64xf32> {
   %w = arith.constant dense<1.0> : tensor<3x3x64x64xf32>
@@ -100,4 +101,42 @@ func.func @others(%x: tensor<1x17x17x8xf32>, %v: tensor<3x3x8x8xf32>, %xd: tenso
     dlc.yield %s : f64
   }
   return %0, %1, %2, %3 : tensor<1x8x8x8xf32>, tensor<1x8x8x8xf32>, tensor<1x8x8x8xf32>, tensor<1x8x8x8xf64>
+}
+
+// -----
+
+// A large window takes Fourier's form, whose planes stand for a window.
+#a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
+#b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>
+#c = affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>
+// ANY-LABEL: @large_window
+// ANY: dlc.winograd_weights %{{.*}}[0, 1] <{{.*}}pair = 3> {dlc.expand} : tensor<9x9x64x64xf32>, tensor<[[P:[0-9]+]]x1x64x64xf32>
+// ANY: dlc.contract {{.*}}windowHeight = 9, windowWidth = 9, {{.*}}pair = 3>} : tensor<1x64x64x64xf32>, tensor<[[P]]x1x64x64xf32>
+// DIRECT-LABEL: @large_window
+// DIRECT-NOT: winograd
+func.func @large_window(%x: tensor<1x64x64x64xf32>, %e: tensor<1x56x56x64xf32>) -> tensor<1x56x56x64xf32> {
+  %w = arith.constant dense<1.0> : tensor<9x9x64x64xf32>
+  %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<1x64x64x64xf32>, tensor<9x9x64x64xf32>, tensor<1x56x56x64xf32> -> tensor<1x56x56x64xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return %0 : tensor<1x56x56x64xf32>
+}
+
+// -----
+
+// Channel by channel a complex number is two planes, and a tile goes through at
+// a time.
+#a = affine_map<(n, y, x, g, o, ky, kx, i) -> (n, y + ky, x + kx, g + i)>
+#b = affine_map<(n, y, x, g, o, ky, kx, i) -> (ky, kx, i, g, o)>
+#c = affine_map<(n, y, x, g, o, ky, kx, i) -> (n, y, x, g, o)>
+// ANY-LABEL: @channel_by_channel
+// ANY: dlc.contract {{.*}}windowHeight = 31, windowWidth = 31, tiles = 1, pair = 2>}
+func.func @channel_by_channel(%x: tensor<1x86x86x96xf32>, %e: tensor<1x56x56x96x1xf32>) -> tensor<1x56x56x96x1xf32> {
+  %w = arith.constant dense<1.0> : tensor<31x31x1x96x1xf32>
+  %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<1x86x86x96xf32>, tensor<31x31x1x96x1xf32>, tensor<1x56x56x96x1xf32> -> tensor<1x56x56x96x1xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return %0 : tensor<1x56x56x96x1xf32>
 }

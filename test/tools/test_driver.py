@@ -327,7 +327,7 @@ def test_text_that_is_no_file(folder):
         (["-mattr=fma"], "expected '+fma' or '-fma', found 'fma'"),
         (["-O4"], "expected -O0 to -O3, found -O4"),
         (["-Ofast"], "expected -O0 to -O3, found -Ofast"),
-        (["--conv=fast"], "expected --conv=auto, direct or winograd, found 'fast'"),
+        (["--conv=fast"], "expected --conv=auto, direct, winograd or fft, found 'fast'"),
         (["--matmul=fast"], "expected --matmul=direct or strassen, found 'fast'"),
         (["--to=nowhere"], "expected one of the phases"),
         (["--from=nowhere"], "expected one of the phases"),

@@ -60,7 +60,8 @@ static cl::opt<std::string> optLevel("O", cl::Prefix, cl::init("3"),
                                      cl::cat(generalCategory));
 static cl::opt<std::string>
     convForm("conv", cl::init("auto"),
-             cl::desc("Form of convolutions: auto (default), direct, winograd"),
+             cl::desc("Form of convolutions: auto (default), direct, winograd, "
+                      "fft, winograd-4x4, fft-16x16"),
              cl::value_desc("form"), cl::cat(generalCategory));
 static cl::opt<std::string> productForm(
     "matmul", cl::init("direct"),
@@ -364,9 +365,6 @@ std::optional<CompileOptions> tool::getCompileOptions() {
     if (given->getNumOccurrences() && !isOnnxOutput())
       return wrong("expected --emit=onnx for --" + given->ArgStr);
   options.conv = convForm;
-  if (!llvm::is_contained({"auto", "direct", "winograd"}, convForm.getValue()))
-    return wrong("expected --conv=auto, direct or winograd, found '" +
-                 convForm + "'");
   options.matmul = productForm;
   if (!llvm::is_contained({"direct", "strassen"}, productForm.getValue()))
     return wrong("expected --matmul=direct or strassen, found '" + productForm +

@@ -1,6 +1,7 @@
 // ConvTranspose: a product of matrices where windows of the result touch and
-// don't overlap; else zeros between the elements, and a convolution with the
-// kernel turned around.
+// don't overlap; with strides a convolution that gives all elements between two
+// elements of x at once; else zeros between the elements, and a convolution
+// with the kernel turned around.
 
 #include "passes/Import/Ops/Emit.h"
 #include "passes/Import/Ops/Windows.h"
@@ -195,6 +196,136 @@ static Value convolveSpread(NodeImport &node, Value x, Value weights,
                              group);
 }
 
+/// What convolvePhases makes larger along a spatial dimension: the taps of each
+/// element of the result, and the zeros behind x.
+struct Phases {
+  SmallVector<int64_t> taps, padsHigh;
+};
+
+/// Nothing where a convolution of phases is not possible or not better.
+static std::optional<Phases> getPhases(NodeImport &node, Value x,
+                                       ArrayRef<int64_t> kernel,
+                                       const Transposed &t) {
+  auto isOne = [](int64_t value) { return value == 1; };
+  if (!llvm::all_of(t.dilations, isOne) || llvm::all_of(t.strides, isOne))
+    return std::nullopt;
+  Emit e(node);
+  Phases phases;
+  for (size_t i = 0; i < kernel.size(); ++i) {
+    int64_t stride = t.strides[i];
+    int64_t taps = llvm::divideCeil(kernel[i], stride);
+    // What the result has beyond (size - 1 + taps) * stride - begin elements.
+    std::optional<int64_t> more = getConstantIntValue(
+        e.fold(e.index(t.sizes[i]) + e.index(t.begin[i]) -
+               (e.index(node.dim(x, 2 + i)) - 1 + taps) * stride));
+    std::optional<int64_t> begin = getConstantIntValue(t.begin[i]);
+    if (!more || !begin || *begin < 0)
+      return std::nullopt;
+    phases.taps.push_back(taps);
+    phases.padsHigh.push_back(
+        taps - 1 + (*more > 0 ? llvm::divideCeil(*more, stride) : 0));
+  }
+  return phases;
+}
+
+/// The result, channels last: element `i * stride + p` of the whole one is
+///
+///   sum over a of x[i - a] * w[a * stride + p]
+///
+/// so that one convolution of x, with kernel / stride taps and a column for
+/// each phase p and channel, gives all of it, phases last:
+///
+///   [n, i..., group, p..., m] -> [n, (i, p)..., group, m]
+static Value convolvePhases(NodeImport &node, Value x, Value weights,
+                            const Transposed &t, const Phases &phases,
+                            int64_t group, Type compute) {
+  ArrayRef<int64_t> shape = node.type(weights).getShape();
+  ArrayRef<int64_t> kernel = shape.drop_front(2);
+  int64_t spatial = kernel.size(), channels = shape[0] / group;
+  auto indices = [&](ArrayRef<int64_t> values) {
+    return llvm::map_to_vector(values, [&](int64_t value) -> OpFoldResult {
+      return node.index(value);
+    });
+  };
+  // [c, m, kernel...] -> [group, c, m, (a, p)...]
+  SmallVector<int64_t> low(spatial + 2), high(low), padded(shape);
+  SmallVector<int64_t> split{group, channels, shape[1]};
+  int64_t columns = group * shape[1];
+  for (int64_t i = 0; i < spatial; ++i) {
+    padded[2 + i] = phases.taps[i] * t.strides[i];
+    high[2 + i] = padded[2 + i] - kernel[i];
+    split.append({phases.taps[i], t.strides[i]});
+    columns *= t.strides[i];
+  }
+  if (padded != SmallVector<int64_t>(shape))
+    weights =
+        PadOp::create(node.b, node.loc,
+                      RankedTensorType::get(padded, node.elementType(weights)),
+                      weights, node.scalarLike(0, weights), ValueRange(),
+                      ValueRange(), low, high, PadMode::Constant);
+  Value w = node.reshape(weights, indices(split));
+  // ... -> [a..., c, group, p..., m], the taps turned around.
+  SmallVector<int64_t> permutation, steps(split.size(), 1);
+  Elements offsets, sizes;
+  for (int64_t i = 0; i < spatial; ++i)
+    permutation.push_back(3 + 2 * i);
+  permutation.append({1, 0});
+  for (int64_t i = 0; i < spatial; ++i)
+    permutation.push_back(4 + 2 * i);
+  permutation.push_back(2);
+  w = node.transpose(w, permutation);
+  for (auto [i, size] : llvm::enumerate(node.dims(w))) {
+    bool isTap = int64_t(i) < spatial;
+    offsets.push_back(node.index(isTap ? phases.taps[i] - 1 : 0));
+    sizes.push_back(size);
+    if (isTap)
+      steps[i] = -1;
+  }
+  w = node.slice(w, offsets, sizes, steps);
+  SmallVector<int64_t> merged(phases.taps);
+  merged.append({channels, columns});
+  w = node.reshape(w, indices(merged));
+
+  Value rows = node.toChannelsLast(x);
+  SmallVector<int64_t> resultShape{node.type(rows).getDimSize(0)}, pads;
+  for (int64_t i = 0; i < spatial; ++i) {
+    int64_t size = node.type(rows).getDimSize(1 + i);
+    pads.push_back(phases.taps[i] - 1);
+    resultShape.push_back(
+        ShapedType::isDynamic(size) ? size : size + phases.padsHigh[i]);
+  }
+  resultShape.push_back(columns);
+  llvm::append_range(pads, phases.padsHigh);
+  SmallVector<int64_t> ones(spatial, 1);
+  Value product =
+      node.create<ConvOp>(RankedTensorType::get(resultShape, compute), rows, w,
+                          ValueRange(), ones, ones, pads, group);
+
+  // The phases take their places, and what the pads cut off goes.
+  Elements whole = node.dims(product), apart{whole[0]}, joined{whole[0]};
+  SmallVector<int64_t> order{0};
+  for (int64_t i = 0; i < spatial; ++i) {
+    apart.push_back(whole[1 + i]);
+    order.append({1 + i, spatial + 2 + i});
+    joined.push_back(
+        mulSizes(node.b, node.loc, whole[1 + i], node.index(t.strides[i])));
+  }
+  apart.push_back(node.index(group));
+  llvm::append_range(apart, indices(t.strides));
+  apart.push_back(node.index(shape[1]));
+  order.append({spatial + 1, 2 * spatial + 2});
+  joined.push_back(node.index(group * shape[1]));
+  Value placed =
+      node.reshape(node.transpose(node.reshape(product, apart), order), joined);
+  Elements begin{node.index(0)}, result{whole[0]};
+  llvm::append_range(begin, t.begin);
+  llvm::append_range(result, t.sizes);
+  begin.push_back(node.index(0));
+  result.push_back(joined.back());
+  return node.slice(placed, begin, result,
+                    SmallVector<int64_t>(spatial + 2, 1));
+}
+
 /// With weights of a size that only the run knows.
 static ImportResult importDynamically(NodeImport &node, Value x, Value weights,
                                       int64_t group) {
@@ -267,9 +398,13 @@ static ImportResult importConvTranspose(NodeImport &node) {
                                  "an image")))
     return failure();
   Type element = node.elementType(x), compute = computeTypeOf(element);
-  Value result = isTiling(node, *t, kernel)
-                     ? multiplyTiles(node, x, weights, kernel, compute)
-                     : convolveSpread(node, x, weights, *t, group, compute);
+  Value result;
+  if (isTiling(node, *t, kernel))
+    result = multiplyTiles(node, x, weights, kernel, compute);
+  else if (std::optional<Phases> phases = getPhases(node, x, kernel, *t))
+    result = convolvePhases(node, x, weights, *t, *phases, group, compute);
+  else
+    result = convolveSpread(node, x, weights, *t, group, compute);
   if (!result)
     return failure();
   if (Value bias = node.input(2))

@@ -1,0 +1,354 @@
+// Kernels for convolutions by transforms, F(m x m, r x r):
+//
+//   for blocks of tiles
+//     for tiles of the block, for vectors of channels
+//       V[p][tile] = transform(A's T x T inputs)
+//     for blocks of columns
+//       M[p][tile] = V[p][tile] * B[p]                 // for all products p
+//       for tiles of the block, for vectors of columns
+//         C's m x m outputs = epilogue(transform(M[..][tile]))
+//
+// V and M are the op's scratch. See lib/Kernels/Winograd.h and Fourier.h for
+// the transforms.
+//
+// For threads the blocks of tiles by the blocks of columns are a grid of units;
+// each part of it transforms the inputs of the blocks that it begins.
+#include "passes/Cpu/TiledConvolution.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/Cpu/Units.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace dlc;
+using llvm::divideCeil;
+
+TiledConvolution::TiledConvolution(ContractEmitter &emitter)
+    : e(emitter), loops(emitter.loops), math(emitter.math), b(emitter.b),
+      op(loops.op), form(op.getWinogradAttr()), conv(*op.getConvolution()),
+      channels(op.getStaticExtent(conv.channel)),
+      columns(op.getStaticExtent(conv.column)),
+      layout(getWinogradScratch(form, channels, columns)),
+      memory(op.getScratch()), blockTiles(form.getTiles()) {}
+
+//===----------------------------------------------------------------------===//
+// Scratch
+//===----------------------------------------------------------------------===//
+
+ContractOperand TiledConvolution::getScratch() {
+  ContractOperand scratch;
+  scratch.buffer = memory;
+  scratch.type = op.getSumType();
+  return scratch;
+}
+
+Value TiledConvolution::load(int64_t offset, Value at, TileColumn vector,
+                             Value mask) {
+  return e.loadVector(getScratch(), math.add(at, offset), math.constant(1),
+                      vector, mask);
+}
+
+Value TiledConvolution::getPlanes(int64_t offset, int64_t plane,
+                                  OpFoldResult rows, int64_t row,
+                                  int64_t columns) {
+  int64_t staticRows = getConstantIntValue(rows).value_or(ShapedType::kDynamic);
+  int64_t height = form.getProductHeight(), width = form.getProductWidth();
+  SmallVector<int64_t> strides{width * plane, plane, row, 1};
+  auto type =
+      MemRefType::get({height, width, staticRows, columns}, op.getSumType(),
+                      StridedLayoutAttr::get(b.getContext(), offset, strides));
+  SmallVector<OpFoldResult> sizes{b.getIndexAttr(height), b.getIndexAttr(width),
+                                  rows, b.getIndexAttr(columns)};
+  return memref::ReinterpretCastOp::create(
+      b, type, memory, b.getIndexAttr(offset), sizes,
+      getAsIndexOpFoldResult(b.getContext(), strides));
+}
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+TiledConvolution::Position TiledConvolution::getPosition(Value tile) {
+  Value line = math.div(tile, across);
+  Value image = math.div(line, down);
+  return {image, math.mul(math.rem(line, down), form.getHeight()),
+          math.mul(math.rem(tile, across), form.getWidth())};
+}
+
+Value TiledConvolution::getInputOffset(unsigned dim, Value first, Value i) {
+  bool isLine = dim == conv.y;
+  int64_t position = isLine ? 1 : 2;
+  int64_t size = cast<MemRefType>(op.getA().getType()).getDimSize(position);
+  int64_t extent = op.getStaticExtent(dim);
+  int64_t outputs = isLine ? form.getHeight() : form.getWidth();
+  int64_t tile = isLine ? form.getTileHeight() : form.getTileWidth();
+  bool inside =
+      ShapedType::isStatic(extent) && ShapedType::isStatic(size) &&
+      int64_t(divideCeil(extent, outputs) - 1) * outputs + tile - 1 < size;
+  Value next = math.add(first, i);
+  if (!inside)
+    next = math.min(
+        next, math.add(b.createOrFold<memref::DimOp>(op.getA(), position), -1));
+  return math.mul(next, loops.a().strides[dim]);
+}
+
+SmallVector<Value> TiledConvolution::getInputOffsets(unsigned dim, Value first,
+                                                     int64_t count) {
+  SmallVector<Value> offsets;
+  for (int64_t i = 0; i < count; ++i)
+    offsets.push_back(getInputOffset(dim, first, math.constant(i)));
+  return offsets;
+}
+
+TiledConvolution::Offsets TiledConvolution::getCorner(const Offsets &bases,
+                                                      const Position &at) {
+  return e.move(e.move(e.move(bases, conv.image, at.image), conv.y, at.y),
+                conv.x, at.x);
+}
+
+void TiledConvolution::ifInside(unsigned dim, Value first, int64_t i,
+                                function_ref<void()> body) {
+  int64_t extent = op.getStaticExtent(dim);
+  int64_t outputs = dim == conv.y ? form.getHeight() : form.getWidth();
+  if (i == 0 ||
+      (ShapedType::isStatic(extent) && i < (extent - 1) % outputs + 1))
+    return body();
+  Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt,
+                                       math.add(first, i), loops.extents[dim]);
+  auto branch = scf::IfOp::create(b, inside, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  body();
+}
+
+void TiledConvolution::forVectors(int64_t count, VectorBody body) {
+  e.emitColumns(e.getColumns(math.constant(count), {}, 0), e.lanes,
+                [&](Value first, ArrayRef<TileColumn> vectors, Value mask) {
+                  for (auto [v, vector] : llvm::enumerate(vectors))
+                    body(math.add(first, vector.offset), vector,
+                         v + 1 == vectors.size() ? mask : Value());
+                });
+}
+
+/// M = V * B, by the kernel for batches of products.
+void TiledConvolution::emitProducts(const Offsets &bases, OpFoldResult tiles,
+                                    Value column, int64_t width) {
+  Value inputs =
+      getPlanes(0, layout.inputPlane, tiles, layout.inputRow, channels);
+  Value products = getPlanes(layout.productOffset, layout.productPlane, tiles,
+                             layout.productRow, width);
+  ContractOperand &weights = loops.b();
+  Value offset =
+      weights.panelDim
+          ? math.mul(math.div(column, weights.panelWidth), weights.panelStride)
+          : math.mul(column, weights.strides[conv.column]);
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, weights.buffer);
+  offset = math.add(math.add(offset, bases[1]), metadata.getOffset());
+  SmallVector<int64_t> sizes{form.getProductHeight(), form.getProductWidth(),
+                             channels, width};
+  SmallVector<OpFoldResult> strides;
+  SmallVector<int64_t> staticStrides;
+  for (unsigned dim : {conv.windowY, conv.windowX, conv.channel, conv.column}) {
+    strides.push_back(getAsOpFoldResult(weights.strides[dim]));
+    staticStrides.push_back(
+        getConstantIntValue(strides.back()).value_or(ShapedType::kDynamic));
+  }
+  auto type =
+      MemRefType::get(sizes, weights.type,
+                      StridedLayoutAttr::get(
+                          b.getContext(), ShapedType::kDynamic, staticStrides));
+  Value part = memref::ReinterpretCastOp::create(
+      b, type, metadata.getBaseBuffer(), OpFoldResult(offset),
+      getAsIndexOpFoldResult(b.getContext(), sizes), strides);
+
+  AffineExpr ty = b.getAffineDimExpr(0), tx = b.getAffineDimExpr(1),
+             tile = b.getAffineDimExpr(2), n = b.getAffineDimExpr(3),
+             k = b.getAffineDimExpr(4);
+  auto map = [&](ArrayRef<AffineExpr> exprs) {
+    return AffineMap::get(5, 0, exprs, b.getContext());
+  };
+  auto product = ContractOp::create(
+      b, Type(), inputs, part, ValueRange(), products, Value(),
+      b.getAffineMapArrayAttr({map({ty, tx, tile, k}), map({ty, tx, k, n}),
+                               map({ty, tx, tile, n})}),
+      false, false, WinogradAttr(), DotAttr(), op.getPrecisionAttr());
+  OpBuilder::InsertionGuard guard(b);
+  Block *body =
+      b.createBlock(&product.getEpilogue(), {}, op.getSumType(), op.getLoc());
+  YieldOp::create(b, body->getArgument(0));
+  CpuIsa serial = e.cpu;
+  serial.threads = false;
+  lowerContract(product, serial);
+}
+
+/// The transforms are long, so they are emitted once for blocks of any number
+/// of tiles; the products once for whole blocks and once for the last one.
+void TiledConvolution::emitColumnBlock(const Offsets &bases, Value first,
+                                       Value count, Value total, Value column,
+                                       int64_t width) {
+  OpFoldResult block = b.getIndexAttr(blockTiles), rest = count;
+  std::optional<int64_t> known = staticIndex(total);
+  if (known)
+    rest = b.getIndexAttr(*known % blockTiles);
+  if (known && (*known <= blockTiles || *known % blockTiles == 0)) {
+    emitProducts(bases, *known < blockTiles ? rest : block, column, width);
+  } else {
+    Value isWhole = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, count,
+                                          math.constant(blockTiles));
+    auto branch = scf::IfOp::create(b, isWhole, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    emitProducts(bases, block, column, width);
+    b.setInsertionPointToStart(branch.elseBlock());
+    emitProducts(bases, rest, column, width);
+  }
+  e.emitFor(math.constant(0), count, 1, [&](Value row) {
+    emitOutputs(bases, math.add(first, row), row, column, width);
+  });
+}
+
+Value TiledConvolution::getBlockTiles(Value first, Value total) {
+  Value count = math.constant(blockTiles);
+  std::optional<int64_t> known = staticIndex(total);
+  if (!known || *known % blockTiles)
+    count = math.min(math.sub(total, first), count);
+  return count;
+}
+
+int64_t TiledConvolution::getColumnBlock() {
+  return loops.b().panelDim ? loops.b().panelWidth
+                            : std::min(columns, WinogradScratch::kMaxColumns);
+}
+
+void TiledConvolution::emitBlockInputs(const Offsets &bases, Value first,
+                                       Value count) {
+  e.emitFor(math.constant(0), count, 1,
+            [&](Value row) { emitInputs(bases, math.add(first, row), row); });
+}
+
+void TiledConvolution::emitBlock(const Offsets &bases, Value first,
+                                 Value total) {
+  Value count = getBlockTiles(first, total);
+  emitBlockInputs(bases, first, count);
+  int64_t block = getColumnBlock();
+  int64_t whole = columns / block * block;
+  e.emitFor(math.constant(0), math.constant(whole), block, [&](Value column) {
+    emitColumnBlock(bases, first, count, total, column, block);
+  });
+  if (whole < columns)
+    emitColumnBlock(bases, first, count, total, math.constant(whole),
+                    columns - whole);
+}
+
+void TiledConvolution::emitImages(const Offsets &bases, Value images) {
+  Value total = math.mul(images, math.mul(down, across));
+  e.emitFor(math.constant(0), total, blockTiles,
+            [&](Value first) { emitBlock(bases, first, total); });
+}
+
+/// So many blocks of tiles are enough for a few threads.
+static constexpr int64_t kManyBlocks = 16;
+
+/// Blocks of tiles of all images, or those of one image at a time where their
+/// number is known then, and only then.
+void TiledConvolution::emitGroup(const Offsets &bases) {
+  if (staticIndex(images) || !staticIndex(math.mul(down, across)))
+    return emitImages(bases, images);
+  e.emitLoops(conv.image, bases, [&](const Offsets &bases) {
+    emitImages(bases, math.constant(1));
+  });
+}
+
+bool TiledConvolution::emitForThreads() {
+  if (!e.cpu.threads)
+    return false;
+  bool isDynamic = !staticIndex(images);
+  Value tiles = math.mul(down, across);
+  if (!isDynamic)
+    tiles = math.mul(tiles, images);
+  std::optional<int64_t> known = staticIndex(tiles);
+  // Blocks of like size, for threads that get one each.
+  if (known)
+    blockTiles = divideCeil(*known, divideCeil(*known, form.getTiles()));
+  int64_t block = getColumnBlock(), rest = columns % block;
+  SmallVector<Value> counts{
+      conv.group ? loops.extents[*conv.group] : math.constant(1),
+      isDynamic ? images : math.constant(1),
+      math.div(math.add(tiles, blockTiles - 1), blockTiles),
+      math.constant(divideCeil(columns, block))};
+  double products = double(form.getProducts()) *
+                    std::min(known.value_or(blockTiles), blockTiles) *
+                    channels * std::min(block, columns);
+  // A thread that does all columns of a block transforms its inputs once.
+  bool hasMany = staticIndex(counts[2]).value_or(0) >= kManyBlocks;
+  int64_t group = hasMany ? divideCeil(columns, block) : 1;
+  // The transforms take some 15 % beside the products.
+  bool done = emitUnits(
+      e.b, counts, 1.15 * e.getCycles(products, 0),
+      [&](const Unit &unit) {
+        memory = ScratchOp::create(b, op.getScratch(), unit.own);
+        Offsets bases = e.getBases();
+        if (conv.group)
+          bases = e.move(bases, *conv.group, unit.index[0]);
+        if (isDynamic)
+          bases = e.move(bases, conv.image, unit.index[1]);
+        Value first = math.mul(unit.index[2], blockTiles);
+        Value count = getBlockTiles(first, tiles), columnBlock = unit.index[3];
+        auto ifElse = [&](Value condition, bool hasElse) {
+          return scf::IfOp::create(b, condition, hasElse);
+        };
+        auto equals = [&](Value x, Value y) {
+          return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, x, y);
+        };
+        OpBuilder::InsertionGuard guard(b);
+        if (isStatic(counts[3], 1)) {
+          emitBlockInputs(bases, first, count);
+        } else {
+          Value begins =
+              arith::OrIOp::create(b, equals(columnBlock, math.constant(0)),
+                                   equals(unit.number, unit.first));
+          auto branch = ifElse(begins, false);
+          OpBuilder::InsertionGuard inside(b);
+          b.setInsertionPointToStart(branch.thenBlock());
+          emitBlockInputs(bases, first, count);
+        }
+        Value column = math.mul(columnBlock, block);
+        if (!rest || columns < block)
+          return emitColumnBlock(bases, first, count, tiles, column,
+                                 rest ? rest : block);
+        auto branch =
+            ifElse(equals(columnBlock, math.constant(columns / block)), true);
+        b.setInsertionPointToStart(branch.thenBlock());
+        emitColumnBlock(bases, first, count, tiles,
+                        math.constant(columns - rest), rest);
+        b.setInsertionPointToStart(branch.elseBlock());
+        emitColumnBlock(bases, first, count, tiles, column, block);
+      },
+      group);
+  memory = op.getScratch();
+  if (!done)
+    blockTiles = form.getTiles();
+  return done;
+}
+
+void TiledConvolution::emit() {
+  auto countTiles = [&](Value extent, int64_t outputs) {
+    return math.div(math.add(extent, outputs - 1), outputs);
+  };
+  // Those of the loops may be of several dimensions together.
+  images = op.createExtent(b, conv.image);
+  heightValue = op.createExtent(b, conv.y);
+  widthValue = op.createExtent(b, conv.x);
+  down = countTiles(heightValue, form.getHeight());
+  across = countTiles(widthValue, form.getWidth());
+  if (emitForThreads()) {
+    e.description += ", shared by threads";
+    return;
+  }
+  // Channel by channel, vectors run along the groups.
+  if (!conv.group || form.getPair() == 2)
+    return emitGroup(e.getBases());
+  e.emitLoops(*conv.group, e.getBases(),
+              [&](const Offsets &bases) { emitGroup(bases); });
+}
