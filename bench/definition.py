@@ -172,6 +172,18 @@ OPERATORS |= {
 
 
 @operator
+def QLinearSoftmax(
+    x: Array, xs: Array, xz: Array, ys: Array, yz: Array, *, axis: int = -1, opset: int = 13
+) -> Array:
+    real = _real(x, xs, xz)
+    shape = real.shape
+    if opset < 13:  # one row of all that is behind the axis
+        real, axis = real.reshape(int(np.prod(shape[: axis % x.ndim])), -1), -1
+    powers = np.exp(real - real.max(axis, keepdims=True))
+    return _round((powers / powers.sum(axis, keepdims=True)).reshape(shape), ys, yz)
+
+
+@operator
 def QLinearConcat(ys: Array, yz: Array, *inputs: Any, axis: int) -> Array:
     parts = [_real(*inputs[i : i + 3]) for i in range(0, len(inputs), 3)]
     return _round(np.concatenate(parts, axis), ys, yz)

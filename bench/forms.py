@@ -73,10 +73,13 @@ def _quantize_by_peer(
         model = onnx.load(source)
         if model.opset_import[0].version < OPSET:
             model = onnx.version_converter.convert_version(model, OPSET)
-        if container == "qoperator":
-            # It looks for biases among initializers only.
+        # In this form it looks for biases among initializers only, which its own
+        # preparation does not make of all constants.
+        isOperators = container == "qoperator"
+        if isOperators:
             model = Graph(model).model
-        q.shape_inference.quant_pre_process(model, str(prepared), skip_symbolic_shape=True)
+        q.shape_inference.quant_pre_process(model, str(prepared), skip_symbolic_shape=True,
+                                            skip_optimization=isOperators)  # fmt: skip
         q.quantize_static(
             str(prepared), str(made), Reader(),
             quant_format=q.QuantFormat.QDQ if container == "qdq" else q.QuantFormat.QOperator,

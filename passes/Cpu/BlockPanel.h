@@ -23,11 +23,12 @@ struct PanelEmitter {
   /// [row, k] and [k, column of the vectors].
   Value a, buffer;
   /// A tile's vectors and rows, and those of the first tile of all, which holds
-  /// packed weights and scales besides. Broadcasts of A are cheap in 512 bits.
-  int64_t vectors = e.vectors, tileRows = 6, firstRows = 4;
+  /// packed weights and scales besides; smaller register files have no room for
+  /// both. Broadcasts of A are cheap in 512 bits.
+  int64_t vectors = e.vectors, tileRows = 6, firstRows = 0;
 
   PanelEmitter(BlockProductEmitter &e, Value rows) : e(e) {
-    if (e.lanes < 16 || e.vectors < 4)
+    if (e.vectors < 4 || e.lanes < 16)
       return;
     vectors = 2, tileRows = 14, firstRows = 8;
     if (std::optional<int64_t> known = staticIndex(rows); known && *known == 9)
@@ -85,7 +86,7 @@ struct PanelEmitter {
     });
   }
 
-  /// The weights of `count` groups from `first`, and the first rows' products
+  /// The weights of `count` groups from `first`, and any first rows' products
   /// with them, so that instructions for bits and for floats run side by side.
   void emitFirstTile(Value panel, Value first, Value count, Value column) {
     int64_t inBlock = std::min(e.groups, groupsAtOnce());
@@ -236,6 +237,11 @@ struct PanelEmitter {
   SmallVector<Value>
   emitSums(Value count, int64_t step, ValueRange sums,
            function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+    if (sums.empty()) {
+      e.emitLoop(math.constant(0), count, step,
+                 [&](Value i) { body(i, ValueRange()); });
+      return {};
+    }
     auto loop = scf::ForOp::create(b, math.constant(0), count,
                                    math.constant(step), sums);
     OpBuilder::InsertionGuard guard(b);

@@ -5,9 +5,9 @@
 
 // WRONG: error: dlc-lower-block-product: expected dot=none, vnni, madd, sdot or i8mm, found 'best'
 
-// Of many rows the weights become real once: with the products of the first
-// tile of rows they are stored to a buffer of each thread, which the other
-// rows read. 64 rows are too many for digits.
+// Of many rows the weights become real once, in a buffer of each thread, which
+// tiles of rows read; with 512 bits a first tile is multiplied on the way. 64
+// rows are too many for digits.
 
 #bytes = affine_map<(m, p, b, g, c, t, i) -> (p, b, g, c, t)>
 #scales = affine_map<(m, p, b, g, c, t, i) -> (p, b, c)>
@@ -24,13 +24,16 @@
 // CHECK: arith.sitofp
 // CHECK: %[[REAL:.*]] = math.fma
 // CHECK: vector.store %[[REAL]], %[[BUFFER]]
-// CHECK: vector.store %{{.*}}, %arg3
-// CHECK: scf.for %{{.*}} = %c4{{.*}} to %c64{{.*}} step %c6
+// CHECK: scf.for %{{.*}} = %c0{{.*}} to %c60{{.*}} step %c6
 // CHECK: vector.load %[[BUFFER]]
 // CHECK-NOT: arith.sitofp
 // CHECK: vector.store %{{.*}}, %arg3
 // DOT-LABEL: @product
 // DOT-NOT: vpdpbusd
+// DOT: memref.prefetch
+// DOT: %[[Q:.*]] = math.fma
+// DOT: vector.store %[[Q]], %alloca
+// DOT: math.fma %{{.*}}, %[[Q]], %
 // THREADS-LABEL: @product
 // THREADS: dlc.parallel
 // THREADS-NEXT: ^bb0
