@@ -88,7 +88,7 @@ DPBUSD, USDOT, SDOT = r"(\{vex\}\s+)?vpdpbusd", r"usdot", r"sdot"
 DEPTHWISE = {"avx2": ("vpmaddwd", 63), "avx-vnni": (r"(\{vex\}\s+)?vpdpwssd", 56), "avx512-vnni": ("vpdpwssd", 112),
              "neon": ("smlal", 112), "dotprod": ("smlal", 112), "i8mm": ("smlal", 112)}  # fmt: skip
 GEMM = {"avx2": ("vpmaddwd", 16), "avx-vnni": (DPBUSD, 48), "avx512-vnni": (DPBUSD, 48), "neon": ("smlal", 40),
-        "dotprod": (SDOT, 48), "i8mm": (r"us?dot|sdot", 48)}  # fmt: skip
+        "dotprod": (SDOT, 48), "i8mm": (r"u?smmla", 24)}  # fmt: skip
 # Without dot products, or with sdot only for bytes that may be above 127,
 # weights are floats in registers.
 INT4 = {"avx2": ("vfmadd", 16), "avx-vnni": (DPBUSD, 12), "avx512-vnni": (DPBUSD, 24), "neon": ("fmla", 32),
