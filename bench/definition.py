@@ -172,6 +172,17 @@ OPERATORS |= {
 
 
 @operator
+def QLinearAveragePool(
+    x: Array, xs: Array, xz: Array | None, ys: Array, yz: Array | None = None, *, channels_last: int = 0,
+    **attributes: Any,
+) -> Array:  # fmt: skip
+    assert not channels_last, "expected an image's channels first"
+    node = helper.make_node("AveragePool", ["x"], ["y"], **attributes)
+    (average,) = _evaluate(node, [_real(x, xs, xz)], [helper.make_opsetid("", 19)])
+    return _round(average, ys, yz)
+
+
+@operator
 def QLinearSoftmax(
     x: Array, xs: Array, xz: Array, ys: Array, yz: Array, *, axis: int = -1, opset: int = 13
 ) -> Array:
