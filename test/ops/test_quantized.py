@@ -567,6 +567,8 @@ def test_wrong_blocks():
                  "expected 2 scales along axis 1, one for each block of 4 of 8 elements, found 3")  # fmt: skip
     node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=1, block_size=-1)
     expect_error(node, [("x", np.int8, (2, 8))], scales, "expected a block_size of 0 or more")
+    node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=5, block_size=4)
+    expect_error(node, [("x", np.int8, (2, 8))], scales, r"expected an axis in [-2, 2), found 5")
 
 
 def test_wrong_attributes():
