@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 Array = np.ndarray
 Operator = Callable[..., Any]
 OPERATORS: dict[str, Operator] = {}
+INTEGERS = (TensorProto.UINT8, TensorProto.INT8)
 
 
 def operator(function: Operator) -> Operator:
@@ -125,6 +126,14 @@ def Add(a: Array, b: Array) -> Array:
 
 
 @operator
+def GatherElements(x: Array, indices: Array, *, axis: int = 0) -> Array:
+    """The evaluator's own fails where the indices' other sizes are smaller."""
+    axis %= x.ndim
+    parts = tuple(slice(None) if i == axis else slice(n) for i, n in enumerate(indices.shape))
+    return np.take_along_axis(x[parts], indices % x.shape[axis], axis)
+
+
+@operator
 def BatchNormalization(
     x: Array, scale: Array, bias: Array, mean: Array, variance: Array, *, epsilon: float = 1e-5,
     momentum: float = 0.9, training_mode: int = 0,
@@ -160,6 +169,29 @@ OPERATORS |= {
     "QLinearLeakyRelu": _quantized(lambda x, alpha=0.01: np.where(x < 0, alpha * x, x)),
     "QLinearGlobalAveragePool": _quantized(_average),
 }
+
+
+@operator
+def QLinearAveragePool(
+    x: Array, xs: Array, xz: Array | None, ys: Array, yz: Array | None = None, *, channels_last: int = 0,
+    **attributes: Any,
+) -> Array:  # fmt: skip
+    assert not channels_last, "expected an image's channels first"
+    node = helper.make_node("AveragePool", ["x"], ["y"], **attributes)
+    (average,) = _evaluate(node, [_real(x, xs, xz)], [helper.make_opsetid("", 19)])
+    return _round(average, ys, yz)
+
+
+@operator
+def QLinearSoftmax(
+    x: Array, xs: Array, xz: Array, ys: Array, yz: Array, *, axis: int = -1, opset: int = 13
+) -> Array:
+    real = _real(x, xs, xz)
+    shape = real.shape
+    if opset < 13:  # one row of all that is behind the axis
+        real, axis = real.reshape(int(np.prod(shape[: axis % x.ndim])), -1), -1
+    powers = np.exp(real - real.max(axis, keepdims=True))
+    return _round((powers / powers.sum(axis, keepdims=True)).reshape(shape), ys, yz)
 
 
 @operator
@@ -230,8 +262,14 @@ def expose(path: pathlib.Path, out: pathlib.Path) -> list[str]:
     known = {o.name for o in model.graph.output}
     inferred = onnx.shape_inference.infer_shapes(model)
     infos = {v.name: v for v in inferred.graph.value_info}
-    for name in names:
-        if name not in known:
-            model.graph.output.append(infos.get(name, onnx.ValueInfoProto(name=name)))
+    constants = {c.name: c.data_type for c in model.graph.initializer}
+    for node in model.graph.node:
+        name = node.output[0]
+        if name in names and name not in known:
+            # Of com.microsoft's operators a zero point tells the type.
+            kinds = [kind for n in node.input if (kind := constants.get(n)) in INTEGERS]
+            made = helper.make_tensor_value_info(name, kinds[-1] if kinds else TensorProto.UINT8, None)
+            found = infos.get(name)
+            model.graph.output.append(found if found and found.type.tensor_type.elem_type else made)
     onnx.save(model, out)
     return names

@@ -3,8 +3,8 @@ bench/models, compared with their definition, and measured.
 
 usage: bench/quantized [--form=FORM]... [--no-timing] [--kernels] [NAME...]
 
-A form is FORMAT-TYPES-SCALES: qdq or qoperator, u8s8 or s8s8, tensor or
-channel. bench/README.md is the manual.
+A form is FORMAT-TYPES-SCALES: qdq or qoperator, or dlc, a QDQ file of dlc
+quantize; u8s8 or s8s8; tensor or channel. bench/README.md is the manual.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import objects
 import onnx
 import subjects
 from engines import bind, make_session
-from forms import FORMS, make_quantized
+from forms import FORMS, OWN_FORMS, make_quantized
 
 import dlc
 
@@ -324,7 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench/quantized", description=__doc__.split("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks; without one, "
                         + " and ".join(NAMES))  # fmt: skip
-    parser.add_argument("--form", action="append", choices=FORMS)
+    parser.add_argument("--form", action="append", choices=(*FORMS, *OWN_FORMS))
     parser.add_argument("--no-timing", action="store_true", help="compare only")
     parser.add_argument("--detail", action="store_true", help="name the worst tensors")
     parser.add_argument("--arm", action="store_true", help="run AArch64's objects under an emulator and compare bits")

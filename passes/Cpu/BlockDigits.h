@@ -19,7 +19,8 @@ constexpr double kLargest = 127.0 * 65536;
 constexpr double kLeast = 1e-30;
 /// Of so many numbers sums are exact in i32, and those of a digit in f32.
 constexpr int64_t kMostInBlock = 256;
-/// More rows are better multiplied together, in f32.
+/// More rows are better multiplied as floats with weights that are real once
+/// for all of them: a digit's products cost as much, and so do its sums.
 constexpr int64_t kMostRows = 8;
 constexpr int64_t kStackBytes = 64 * 1024;
 
@@ -114,6 +115,9 @@ struct DigitEmitter : BlockProductEmitter {
             Value scale =
                 arith::DivFOp::create(b, most, constantFloat(kLargest));
             Value whole = arith::SIToFPOp::create(b, b.getF32Type(), sum);
+            if (zero)
+              whole = arith::MulFOp::create(
+                  b, whole, constantFloat(double(zero.getInt())));
             for (auto [i, x] : llvm::enumerate(ArrayRef{scale, whole}))
               memref::StoreOp::create(
                   b, x, parameters,
@@ -172,15 +176,16 @@ struct DigitEmitter : BlockProductEmitter {
         .getResults();
   }
 
-  /// One block for a row of digits and the vectors from `column`.
-  void emitDigitBlock(Value panel, Value block, Value row, Value column) {
+  /// What one block adds to the sums of these rows and columns.
+  SmallVector<Value> emitDigitBlock(Value panel, Value block,
+                                    ArrayRef<Value> rows,
+                                    ArrayRef<Value> columns,
+                                    ValueRange sumsOfY) {
     auto words = VectorType::get(lanes, b.getI32Type());
     auto octets = VectorType::get(lanes * kGroup, b.getI8Type());
-    SmallVector<Value> columns;
-    for (int64_t v = 0; v < vectors; ++v)
-      columns.push_back(math.add(column, v * lanes));
+    int64_t count = int64_t(rows.size()), across = int64_t(columns.size());
     Value none = arith::ConstantOp::create(b, b.getZeroAttr(words));
-    SmallVector<Value> sums(vectors * kDigits, none);
+    SmallVector<Value> sums(count * across * kDigits, none);
     auto loop = scf::ForOp::create(b, math.constant(0), math.constant(groups),
                                    math.constant(1), sums);
     {
@@ -188,20 +193,21 @@ struct DigitEmitter : BlockProductEmitter {
       b.setInsertionPointToStart(loop.getBody());
       SmallVector<Value> next(loop.getRegionIterArgs());
       Value at = loop.getInductionVar();
-      SmallVector<Value> factors;
-      for (int64_t i = 0; i < kDigits * numbers; ++i) {
-        Value four = vector::LoadOp::create(
-            b, VectorType::get(kGroup, b.getI8Type()), digits,
-            ValueRange{row, block, at, math.constant(i * kGroup)});
-        Value word = vector::ExtractOp::create(
-            b,
-            vector::BitCastOp::create(b, VectorType::get(1, b.getI32Type()),
-                                      four),
-            0);
-        factors.push_back(vector::BitCastOp::create(b, octets, splat(word)));
-      }
+      SmallVector<Value> factors; // [row][digit][number]
+      for (Value each : rows)
+        for (int64_t i = 0; i < kDigits * numbers; ++i) {
+          Value four = vector::LoadOp::create(
+              b, VectorType::get(kGroup, b.getI8Type()), digits,
+              ValueRange{each, block, at, math.constant(i * kGroup)});
+          Value word = vector::ExtractOp::create(
+              b,
+              vector::BitCastOp::create(b, VectorType::get(1, b.getI32Type()),
+                                        four),
+              0);
+          factors.push_back(vector::BitCastOp::create(b, octets, splat(word)));
+        }
       int64_t mask = ((1 << bits) - 1) * 0x01010101;
-      for (int64_t v = 0; v < vectors; ++v) {
+      for (int64_t v = 0; v < across; ++v) {
         Value read = readWords(panel, block, at, columns[v]);
         for (int64_t i = 0; i < numbers; ++i) {
           Value q = read;
@@ -210,43 +216,99 @@ struct DigitEmitter : BlockProductEmitter {
           if (numbers > 1)
             q = arith::AndIOp::create(b, q, integers(mask));
           q = vector::BitCastOp::create(b, octets, q);
-          for (int64_t d = 0; d < kDigits; ++d) {
-            Value &sum = next[v * kDigits + d];
-            sum = multiplyDigits(sum, q, factors[d * numbers + i]);
-          }
+          for (int64_t r = 0; r < count; ++r)
+            for (int64_t d = 0; d < kDigits; ++d) {
+              Value &sum = next[(r * across + v) * kDigits + d];
+              sum = multiplyDigits(sum, q,
+                                   factors[(r * kDigits + d) * numbers + i]);
+            }
         }
       }
       scf::YieldOp::create(b, next);
     }
-    auto parameter = [&](int64_t i) {
-      return splat(memref::LoadOp::create(
-          b, parameters, ValueRange{row, block, math.constant(i)}));
-    };
-    Value rowScale = parameter(0), whole = parameter(1);
-    for (int64_t v = 0; v < vectors; ++v) {
-      Value sum;
-      for (int64_t d = 0; d < kDigits; ++d) {
-        Value digit = arith::SIToFPOp::create(b, floats(),
-                                              loop.getResult(v * kDigits + d));
-        sum = sum ? multiplyAdd(sum, splat(constantFloat(256)), digit) : digit;
+    SmallVector<Value> after;
+    for (int64_t r = 0; r < count; ++r) {
+      Value scale = loadParameter(rows[r], block, 0);
+      Value whole = loadParameter(rows[r], block, 1);
+      for (int64_t v = 0; v < across; ++v) {
+        int64_t i = r * across + v;
+        after.push_back(addDigits(panel, block, columns[v], scale, whole,
+                                  loop.getResults().slice(i * kDigits, kDigits),
+                                  sumsOfY[i]));
       }
-      Value offset = zero ? splat(constantFloat(double(zero.getInt())))
-                          : load(zeros, {panel, block, columns[v]});
-      sum = arith::SubFOp::create(b, sum,
-                                  arith::MulFOp::create(b, whole, offset));
-      Value scale = arith::MulFOp::create(
-          b, load(scales, {panel, block, columns[v]}), rowScale);
-      SmallVector<Value> at{row, panel, columns[v]};
-      vector::StoreOp::create(b, multiplyAdd(sum, scale, load(y, at)), y, at);
     }
+    return after;
   }
 
+  Value loadParameter(Value row, Value block, int64_t i) {
+    return splat(memref::LoadOp::create(
+        b, parameters, ValueRange{row, block, math.constant(i)}));
+  }
+
+  /// `sum` and what the sums of a row's digits in a block stand for. Those of
+  /// the lower digits fit an i32 together.
+  Value addDigits(Value panel, Value block, Value column, Value rowScale,
+                  Value whole, ValueRange digitSums, Value sum) {
+    static_assert(kDigits == 3);
+    auto toFloat = [&](Value x) {
+      return arith::SIToFPOp::create(b, floats(), x);
+    };
+    Value low = arith::AddIOp::create(b, shift<arith::ShLIOp>(digitSums[1], 8),
+                                      digitSums[2]);
+    Value value = multiplyAdd(toFloat(digitSums[0]),
+                              splat(constantFloat(65536)), toFloat(low));
+    // Of one zero point for all, `whole` is multiplied already.
+    if (!zero)
+      whole =
+          arith::MulFOp::create(b, whole, load(zeros, {panel, block, column}));
+    value = arith::SubFOp::create(b, value, whole);
+    Value scale = arith::MulFOp::create(b, load(scales, {panel, block, column}),
+                                        rowScale);
+    return multiplyAdd(value, scale, sum);
+  }
+
+  /// All blocks of `count` rows from `row`, for `across` vectors at a time.
+  void emitDigitRows(Value panel, Value row, int64_t count, int64_t across) {
+    SmallVector<Value> rows;
+    for (int64_t r = 0; r < count; ++r)
+      rows.push_back(math.add(row, r));
+    emitLoop(math.constant(0), math.constant(width), across * lanes,
+             [&](Value column) {
+               SmallVector<Value> columns, sums;
+               for (int64_t v = 0; v < across; ++v)
+                 columns.push_back(math.add(column, v * lanes));
+               auto at = [&](size_t i) {
+                 return SmallVector<Value>{rows[i / across], panel,
+                                           columns[i % across]};
+               };
+               for (int64_t i = 0; i < count * across; ++i)
+                 sums.push_back(load(y, at(i)));
+               auto loop = scf::ForOp::create(b, math.constant(0),
+                                              math.constant(blocks),
+                                              math.constant(1), sums);
+               {
+                 OpBuilder::InsertionGuard guard(b);
+                 b.setInsertionPointToStart(loop.getBody());
+                 scf::YieldOp::create(
+                     b, emitDigitBlock(panel, loop.getInductionVar(), rows,
+                                       columns, loop.getRegionIterArgs()));
+               }
+               for (auto [i, sum] : llvm::enumerate(loop.getResults()))
+                 vector::StoreOp::create(b, sum, y, at(i));
+             });
+  }
+
+  /// Two rows share what is unpacked; their digits take registers, so the tile
+  /// is half as wide.
   void emitDigitPanel(Value panel, Value rows) {
-    emitLoop(math.constant(0), rows, 1, [&](Value row) {
-      emitBlocks([&](Value block, Value column) {
-        emitDigitBlock(panel, block, row, column);
+    Value zero = math.constant(0), most = math.roundDown(rows, 2);
+    if (!isStatic(most, 0))
+      emitLoop(zero, most, 2, [&](Value row) {
+        emitDigitRows(panel, row, 2, std::max<int64_t>(vectors / 2, 1));
       });
-    });
+    if (!isStatic(math.sub(rows, most), 0))
+      emitLoop(most, rows, 1,
+               [&](Value row) { emitDigitRows(panel, row, 1, vectors); });
   }
 };
 

@@ -5,6 +5,7 @@
 #define DLC_PASSES_CPU_BLOCKPRODUCTEMIT_H
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -49,6 +50,15 @@ struct BlockProductEmitter {
     // The bytes of a group of columns side by side.
     bytes = memref::CollapseShapeOp::create(
         b, given, SmallVector<ReassociationIndices>{{0}, {1}, {2}, {3, 4}});
+  }
+
+  /// Of the function that is emitted into.
+  Block *getEntry() {
+    Operation *parent = b.getInsertionBlock()->getParentOp();
+    auto function = dyn_cast<func::FuncOp>(parent);
+    if (!function)
+      function = parent->getParentOfType<func::FuncOp>();
+    return &function.front();
   }
 
   Type f32 = b.getF32Type();
@@ -114,10 +124,21 @@ struct BlockProductEmitter {
     });
   }
 
-  void emitPanels(bool threads, double cycles, function_ref<void(Value)> body) {
-    if (threads && emitUnits(b, {math.constant(panels)}, cycles,
-                             [&](const Unit &unit) { body(unit.index[0]); }))
+  /// `begin` is emitted where each thread begins.
+  void emitPanels(
+      bool threads, double cycles, function_ref<void(Value)> body,
+      function_ref<void()> begin = [] {}) {
+    auto emitUnit = [&](const Unit &unit) {
+      {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPoint(b.getInsertionBlock()->getParentOp());
+        begin();
+      }
+      body(unit.index[0]);
+    };
+    if (threads && emitUnits(b, {math.constant(panels)}, cycles, emitUnit))
       return;
+    begin();
     emitLoop(math.constant(0), math.constant(panels), 1, body);
   }
 };

@@ -4,6 +4,13 @@
 //     for groups of four of the innermost one
 //       sums[r][v] += dot(broadcast(A[row r, group]), B[group, v])
 //     the rest of a group, whose other products are zeros of B
+//
+// With i8mm (smmla and its kin) two rows by eight bytes are multiplied with
+// eight bytes of two columns, which two groups of four columns hold:
+//
+//   sums[two rows][two columns] += A[rows, pair of groups] x zip(B[group, v],
+//                                                                B[group + 1,
+//                                                                v])
 #include "passes/Cpu/ContractDot.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -15,6 +22,7 @@ using namespace mlir;
 using namespace dlc;
 
 static constexpr int64_t kGroup = 4;
+static constexpr int64_t kPair = 2 * kGroup; // bytes of a row of a small matrix
 
 std::optional<DotKind> dlc::parseDotKind(StringRef name) {
   return llvm::StringSwitch<std::optional<DotKind>>(name)
@@ -69,7 +77,17 @@ int64_t DotProducts::getRegisters() const {
   return e.cpu.registers;
 }
 
+StringRef DotProducts::getMatrixName() const {
+  if (loops.aUnsigned != loops.bUnsigned)
+    return "usmmla";
+  return loops.aUnsigned ? "ummla" : "smmla";
+}
+
 StringRef DotProducts::getName() const {
+  return usesMatrices(2) ? getMatrixName() : getDotName();
+}
+
+StringRef DotProducts::getDotName() const {
   switch (kind) {
   case DotKind::Vnni:
     return "vpdpbusd";
@@ -90,20 +108,23 @@ VectorType DotProducts::vector(unsigned bits) const {
 // Operands
 //===----------------------------------------------------------------------===//
 
-/// `count` bytes of A as an i32; those beyond are 0.
+/// `count` bytes of A in a vector of `size`; those beyond are 0.
+Value DotProducts::loadBytes(Value offset, int64_t count, int64_t size) {
+  auto bytes = VectorType::get({size}, e.b.getI8Type());
+  if (count == size)
+    return vector::LoadOp::create(e.b, bytes, loops.a().buffer,
+                                  ValueRange{offset});
+  // What lies beyond may be no memory.
+  Value made = arith::ConstantOp::create(e.b, e.b.getZeroAttr(bytes));
+  for (int64_t i = 0; i < count; ++i)
+    made = vector::InsertOp::create(
+        e.b, e.loadScalar(loops.a(), math.add(offset, i)), made, i);
+  return made;
+}
+
+/// `count` bytes of A as an i32.
 Value DotProducts::loadGroup(Value offset, int64_t count) {
-  auto bytes = VectorType::get({kGroup}, e.b.getI8Type());
-  Value group;
-  if (count == kGroup) {
-    group = vector::LoadOp::create(e.b, bytes, loops.a().buffer,
-                                   ValueRange{offset});
-  } else {
-    // What lies beyond may be no memory.
-    group = arith::ConstantOp::create(e.b, e.b.getZeroAttr(bytes));
-    for (int64_t i = 0; i < count; ++i)
-      group = vector::InsertOp::create(
-          e.b, e.loadScalar(loops.a(), math.add(offset, i)), group, i);
-  }
+  Value group = loadBytes(offset, count, kGroup);
   Value word = vector::BitCastOp::create(
       e.b, VectorType::get({1}, e.b.getI32Type()), group);
   return vector::ExtractOp::create(e.b, word, 0);
@@ -172,9 +193,97 @@ Value DotProducts::accumulate(Value sum, const Prepared &a, const Prepared &b) {
   }
   bool is32 = kind == DotKind::SDot32 || kind == DotKind::I8mm32;
   return call(llvm::formatv("llvm.{0}.neon.{1}.v4i32.v16i8",
-                            is32 ? "arm" : "aarch64", getName())
+                            is32 ? "arm" : "aarch64", getDotName())
                   .str(),
               {sum, a[0], b[0]});
+}
+
+//===----------------------------------------------------------------------===//
+// Products of small matrices
+//===----------------------------------------------------------------------===//
+
+/// Whether the machine has them, and the rows come in pairs.
+bool DotProducts::usesMatrices(size_t rows) const {
+  return kind == DotKind::I8mm && lanes == 4 && rows % 2 == 0 && rows > 0;
+}
+
+/// Ten rows and two vectors have 20 sums, five pairs of rows and three vectors
+/// of B in the 32 registers; eight rows where those leave no single row. A
+/// panel is made of tiles, so three vectors stay three, of six rows.
+RegisterTile DotProducts::pairRows(RegisterTile tile,
+                                   std::optional<int64_t> rows) const {
+  if (!usesMatrices(2) || rows.value_or(8) < 2 || tile.vectors > 4)
+    return tile;
+  int64_t height = tile.vectors == 3 ? 6 : 10;
+  if (height == 10 && rows && *rows % 10 % 2 && *rows % 8 % 2 == 0)
+    height = 8;
+  if (rows)
+    height = std::min<int64_t>(height, *rows / 2 * 2);
+  return {height, tile.vectors == 4 ? 2 : tile.vectors};
+}
+
+/// Adds the products of up to eight bytes of all rows and `count` vectors of
+/// columns. `sums` are those of two rows and two columns each.
+DotProducts::Sums
+DotProducts::multiplyMatrices(ArrayRef<ContractEmitter::Offsets> rows,
+                              int64_t count, Value aOffset, Value bOffset,
+                              int64_t bytes, ArrayRef<Value> before) {
+  auto shuffle = [&](Value x, Value y, ArrayRef<int64_t> order) -> Value {
+    return vector::ShuffleOp::create(e.b, x, y, order);
+  };
+  SmallVector<Value> left;
+  for (size_t r = 0; r < rows.size(); r += 2) {
+    Value x = loadBytes(math.add(rows[r][0], aOffset), bytes, kPair);
+    Value y = loadBytes(math.add(rows[r + 1][0], aOffset), bytes, kPair);
+    Value both =
+        shuffle(x, y, llvm::to_vector(llvm::seq<int64_t>(0, 2 * kPair)));
+    if (loops.aFlipped) {
+      Value top = arith::ConstantOp::create(
+          e.b, DenseElementsAttr::get(vector(8),
+                                      Attribute(e.b.getI8IntegerAttr(-128))));
+      both = arith::XOrIOp::create(e.b, both, top);
+    }
+    left.push_back(both);
+  }
+  std::string name =
+      llvm::formatv("llvm.aarch64.neon.{0}.v4i32.v16i8", getMatrixName()).str();
+  Sums after(before);
+  for (int64_t v = 0; v < count; ++v) {
+    auto load = [&](Value start) -> Value {
+      return vector::BitCastOp::create(
+          e.b, vector(32),
+          prepareB(math.add(start, v * lanes * kGroup)).front());
+    };
+    Value first = load(bOffset);
+    // Behind the last group may be nothing.
+    Value second = bytes > kGroup
+                       ? load(math.add(bOffset, loops.b().groupStride))
+                       : Value(arith::ConstantOp::create(
+                             e.b, e.b.getZeroAttr(vector(32))));
+    for (int64_t half = 0; half < 2; ++half) {
+      int64_t c = 2 * half;
+      Value right = shuffle(first, second, {c, c + 4, c + 1, c + 5});
+      right = vector::BitCastOp::create(e.b, vector(8), right);
+      for (size_t r = 0; r < left.size(); ++r) {
+        Value &sum = after[(r * count + v) * 2 + half];
+        sum = call(name, {sum, left[r], right});
+      }
+    }
+  }
+  return after;
+}
+
+/// Sums of two rows and two columns each as vectors of a row.
+DotProducts::Sums DotProducts::toRows(ArrayRef<Value> sums, int64_t count) {
+  Sums made(sums.size(), Value());
+  for (int64_t i = 0, e = int64_t(sums.size()) / 2; i < e; ++i) {
+    int64_t row = i / count * 2, v = i % count;
+    for (int64_t r = 0; r < 2; ++r)
+      made[(row + r) * count + v] = vector::ShuffleOp::create(
+          this->e.b, sums[2 * i], sums[2 * i + 1],
+          ArrayRef<int64_t>{2 * r, 2 * r + 1, 2 * r + 4, 2 * r + 5});
+  }
+  return made;
 }
 
 //===----------------------------------------------------------------------===//
@@ -193,10 +302,14 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
 
   unsigned k = *loops.b().groupDim;
   int64_t extent = *staticIndex(loops.extents[k]);
-  int64_t whole = extent / kGroup;
+  bool isMatrix = usesMatrices(rows.size());
+  int64_t atOnce = isMatrix ? kPair : kGroup;
+  int64_t whole = extent / atOnce;
   Value groupStride = loops.b().groupStride;
   auto step = [&](Value aOffset, Value bStart, ArrayRef<Value> before,
                   int64_t bytes) {
+    if (isMatrix)
+      return multiplyMatrices(rows, count, aOffset, bStart, bytes, before);
     SmallVector<Prepared> right;
     for (int64_t v = 0; v < count; ++v)
       right.push_back(prepareB(math.add(bStart, v * lanes * kGroup)));
@@ -213,13 +326,15 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
 
   // LLVM reorders additions of several steps, and spills.
   bool unrolls = kind != DotKind::Madd && e.cpu.pointers > 4;
-  int64_t unroll = std::clamp<int64_t>(48 / (int64_t(rows.size()) * count), 1,
-                                       unrolls ? 8 : 1);
+  int64_t unroll =
+      std::clamp<int64_t>((isMatrix ? 24 : 48) / (int64_t(rows.size()) * count),
+                          1, unrolls ? 8 : 1);
   // The innermost dimension counts groups for as long as loops are made.
   Value aStride = loops.a().strides[k], bStride = loops.b().strides[k];
   Value elements = loops.extents[k];
-  loops.a().strides[k] = math.constant(kGroup);
-  loops.b().strides[k] = groupStride;
+  Value stride = math.mul(groupStride, atOnce / kGroup);
+  loops.a().strides[k] = math.constant(atOnce);
+  loops.b().strides[k] = stride;
   loops.extents[k] = math.constant(whole);
   sums = e.emitSum(
       ArrayRef(loops.sums).drop_back(), math.constant(0), bOffset, sums, 1,
@@ -227,18 +342,20 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
         Sums after =
             whole ? e.emitSum(k, aOffset, bStart, before, unroll,
                               [&](Value a, Value b, ArrayRef<Value> start) {
-                                return step(a, b, start, kGroup);
+                                return step(a, b, start, atOnce);
                               })
                   : Sums(before);
-        if (extent % kGroup)
-          after = step(math.add(aOffset, whole * kGroup),
-                       math.add(bStart, math.mul(groupStride, whole)), after,
-                       extent % kGroup);
+        if (extent % atOnce)
+          after = step(math.add(aOffset, whole * atOnce),
+                       math.add(bStart, math.mul(stride, whole)), after,
+                       extent % atOnce);
         return after;
       });
   loops.a().strides[k] = aStride;
   loops.b().strides[k] = bStride;
   loops.extents[k] = elements;
+  if (isMatrix)
+    sums = toRows(sums, count);
 
   for (auto [r, row] : llvm::enumerate(rows))
     for (auto [v, column] : llvm::enumerate(columns)) {

@@ -20,6 +20,8 @@ public:
   int64_t getLanes() const { return lanes; }
   /// What the choice of a tile may use of the machine's registers.
   int64_t getRegisters() const;
+  /// `tile` with rows in pairs where the machine multiplies small matrices.
+  RegisterTile pairRows(RegisterTile tile, std::optional<int64_t> rows) const;
   llvm::StringRef getName() const;
 
   /// The tile of the given rows (their operands' offsets) and columns, from
@@ -37,6 +39,15 @@ private:
       : e(emitter), loops(emitter.loops), math(emitter.math), kind(kind),
         lanes(emitter.cpu.dotBytes / 4) {}
 
+  bool usesMatrices(size_t rows) const;
+  Sums multiplyMatrices(llvm::ArrayRef<ContractEmitter::Offsets> rows,
+                        int64_t count, mlir::Value aOffset, mlir::Value bOffset,
+                        int64_t bytes, llvm::ArrayRef<mlir::Value> before);
+  Sums toRows(llvm::ArrayRef<mlir::Value> sums, int64_t count);
+  llvm::StringRef getDotName() const;
+  llvm::StringRef getMatrixName() const;
+
+  mlir::Value loadBytes(mlir::Value offset, int64_t count, int64_t size);
   mlir::Value loadGroup(mlir::Value offset, int64_t count);
   Prepared prepareA(mlir::Value group);
   Prepared prepareB(mlir::Value offset);

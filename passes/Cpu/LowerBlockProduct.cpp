@@ -15,6 +15,8 @@
 //           for four bytes of a block
 //             sums[digit] += dot(q, digits[row][digit])
 //           y[row] += (digits' value - whole[row] * zero) * scale * scales[row]
+//
+// Of many rows the weights become real once for all of them (BlockPanel.h).
 
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -26,6 +28,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/BlockDigits.h"
+#include "passes/Cpu/BlockPanel.h"
 #include "passes/Cpu/Passes.h"
 #include "passes/Cpu/VectorBody.h"
 #include "passes/Remarks.h"
@@ -122,24 +125,39 @@ struct BlockKernel : DigitEmitter {
     emitLoop(most, rows, 1, [&](Value row) { emitRows(row, 1); });
   }
 
-  void emit(bool threads, DotKind kind, int64_t dotBytes) {
-    Value rows = b.createOrFold<memref::DimOp>(y, int64_t(0));
-    double cycles = double(blocks * groups * kGroup * width) / lanes * 4 *
-                    double(staticIndex(rows).value_or(1));
-    auto emitFloats = [&] {
-      emitPanels(threads, cycles, [&](Value panel) { emitPanel(panel, rows); });
+  bool threads = false;
+  /// What a row of a panel costs.
+  double cycles = double(blocks * groups * kGroup * width) / lanes * 4;
+
+  void emitFew(Value rows) {
+    emitPanels(threads, cycles * double(staticIndex(rows).value_or(1)),
+               [&](Value panel) { emitPanel(panel, rows); });
+  }
+
+  /// Products of floats, by the number of rows.
+  void emitFloats(Value rows) {
+    PanelEmitter many(*this, rows);
+    std::optional<int64_t> known = staticIndex(rows);
+    auto emitMany = [&] {
+      many.prepare();
+      emitPanels(
+          threads, cycles * double(known.value_or(kPanelRows)),
+          [&](Value panel) { many.emitPanel(panel, rows); },
+          [&] { many.allocate(); });
     };
-    int64_t most = countDigitRows(kind, dotBytes);
-    if (most == 0)
-      return emitFloats();
-    dot = kind;
+    if (!many.canEmit() || (known && *known < kPanelRows))
+      return emitFew(rows);
+    if (known)
+      return emitMany();
+    emitChoice(
+        isAtMost(rows, kPanelRows - 1), [&] { emitFew(rows); }, emitMany);
+  }
+
+  /// Products of digits of at most `most` rows; of floats where some have none.
+  void emitDigitRows(Value rows, int64_t most) {
     {
       OpBuilder::InsertionGuard guard(b);
-      auto function =
-          b.getInsertionBlock()->getParentOp()->getParentOfType<func::FuncOp>();
-      if (!function)
-        function = cast<func::FuncOp>(b.getInsertionBlock()->getParentOp());
-      b.setInsertionPointToStart(&function.front());
+      b.setInsertionPointToStart(getEntry());
       auto local = [&](ArrayRef<int64_t> shape, Type element) {
         auto type = MemRefType::get(shape, element);
         return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
@@ -148,22 +166,41 @@ struct BlockKernel : DigitEmitter {
                      b.getI8Type());
       parameters = local({most, blocks, 2}, b.getF32Type());
     }
-    Value count = rows, few;
-    if (!staticIndex(rows)) {
-      few = arith::CmpIOp::create(b, arith::CmpIPredicate::sle, rows,
-                                  math.constant(most));
-      count = arith::SelectOp::create(b, few, rows, math.constant(0));
-    }
-    Value condition = emitDigits(count);
-    if (few)
-      condition = arith::AndIOp::create(b, condition, few);
+    double expected = double(staticIndex(rows).value_or(1));
+    emitChoice(
+        emitDigits(rows),
+        [&] {
+          emitPanels(threads, cycles / 2 * expected,
+                     [&](Value panel) { emitDigitPanel(panel, rows); });
+        },
+        [&] { emitFew(rows); });
+  }
+
+  void emit(bool withThreads, DotKind kind, int64_t dotBytes) {
+    threads = withThreads, dot = kind;
+    Value rows = b.createOrFold<memref::DimOp>(y, int64_t(0));
+    int64_t most = countDigitRows(kind, dotBytes);
+    if (most == 0)
+      return emitFloats(rows);
+    if (staticIndex(rows))
+      return emitDigitRows(rows, most);
+    emitChoice(
+        isAtMost(rows, most), [&] { emitDigitRows(rows, most); },
+        [&] { emitFloats(rows); });
+  }
+
+  Value isAtMost(Value rows, int64_t most) {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::sle, rows,
+                                 math.constant(most));
+  }
+  void emitChoice(Value condition, function_ref<void()> then,
+                  function_ref<void()> otherwise) {
     auto choice = scf::IfOp::create(b, condition, /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(choice.thenBlock());
-    emitPanels(threads, cycles / 2,
-               [&](Value panel) { emitDigitPanel(panel, rows); });
+    then();
     b.setInsertionPointToStart(choice.elseBlock());
-    emitFloats();
+    otherwise();
   }
 };
 

@@ -86,6 +86,8 @@ void GemmEmitter::emit(ArrayRef<unsigned> outer) {
     cpu.registers -= cpu.registers / 8; // extended halves of B
   tile = chooseTile(cpu, e.lanes, staticIndex(rowCount),
                     staticIndex(loops.extents[dim]), panel, getRegularRows());
+  if (dot)
+    tile = dot->pairRows(tile, staticIndex(rowCount));
   e.description =
       llvm::formatv(", {0} x {1} sums in registers{2}{3}", tile.rows,
                     tile.vectors * e.lanes, panel ? ", packed weights" : "",

@@ -369,7 +369,8 @@ struct QuantizeConcat : OpRewritePattern<QuantizeOp> {
   }
 };
 
-/// Says which products stay in float although an operand is quantized.
+/// Says which products and functions of rows stay in float although an operand
+/// is quantized.
 static void remarkFloat(Operation *op) {
   bool isQuantized = llvm::any_of(op->getOperands(), [](Value x) {
     return x.getDefiningOp<DequantizeOp>();
@@ -377,6 +378,10 @@ static void remarkFloat(Operation *op) {
   if (isa<ConvOp, MatMulOp>(op) && isQuantized)
     remarkMissed(op->getLoc(), kPass)
         << remark::add("a product in float: {0}", findObstacle(op));
+  if (isa<SoftmaxOp>(op) && isQuantized)
+    remarkMissed(op->getLoc(), kPass) << remark::add(
+        "softmax in float: its definition rounds the quotient of "
+        "sums once, integers would round each power");
 }
 
 struct FoldQuantizationPass

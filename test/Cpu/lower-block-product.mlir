@@ -5,9 +5,9 @@
 
 // WRONG: error: dlc-lower-block-product: expected dot=none, vnni, madd, sdot or i8mm, found 'best'
 
-// Weights are read as vectors of bytes; their numbers are floats in registers.
-// Four rows share them, then single ones have sums for each number of a byte.
-// 64 rows are too many for digits.
+// Of many rows the weights become real once, in a buffer of each thread, which
+// tiles of rows read; with 512 bits a first tile is multiplied on the way. 64
+// rows are too many for digits.
 
 #bytes = affine_map<(m, p, b, g, c, t, i) -> (p, b, g, c, t)>
 #scales = affine_map<(m, p, b, g, c, t, i) -> (p, b, c)>
@@ -16,18 +16,29 @@
 
 // CHECK-LABEL: @product
 // CHECK-NOT: linalg.generic
-// CHECK: scf.for %{{.*}} = %c0{{.*}} step %c4
+// CHECK: %[[BUFFER:.*]] = memref.alloca() {alignment = 64 : i64} : memref<64x16xf32>
 // CHECK: %[[W:.*]] = vector.load %{{.*}}[{{.*}}] : memref<4x2x4x256xi8>, vector<32xi8>
 // CHECK: vector.bitcast %[[W]] : vector<32xi8> to vector<8xi32>
+// CHECK: memref.prefetch
 // CHECK: arith.andi
 // CHECK: arith.sitofp
-// CHECK: math.fma
-// CHECK: vector.load %arg1[{{.*}}] : memref<4x2x64xf32>, vector<8xf32>
+// CHECK: %[[REAL:.*]] = math.fma
+// CHECK: vector.store %[[REAL]], %[[BUFFER]]
+// CHECK: scf.for %{{.*}} = %c0{{.*}} to %c60{{.*}} step %c6
+// CHECK: vector.load %[[BUFFER]]
+// CHECK-NOT: arith.sitofp
 // CHECK: vector.store %{{.*}}, %arg3
 // DOT-LABEL: @product
 // DOT-NOT: vpdpbusd
+// DOT: memref.prefetch
+// DOT: %[[Q:.*]] = math.fma
+// DOT: vector.store %[[Q]], %alloca
+// DOT: math.fma %{{.*}}, %[[Q]], %
 // THREADS-LABEL: @product
 // THREADS: dlc.parallel
+// THREADS-NEXT: ^bb0
+// THREADS: memref.alloca
+// THREADS: scf.for
 func.func @product(%bytes: memref<4x2x4x64x4xi8>, %scales: memref<4x2x64xf32>, %a: memref<64x2x4x4x2xf32>, %y: memref<64x4x64xf32>) {
   %c15 = arith.constant 15 : i32
   %c4 = arith.constant 4 : i32
@@ -37,6 +48,76 @@ func.func @product(%bytes: memref<4x2x4x64x4xi8>, %scales: memref<4x2x64xf32>, %
       library_call = "dlc_block_product"}
       ins(%bytes, %scales, %a : memref<4x2x4x64x4xi8>, memref<4x2x64xf32>, memref<64x2x4x4x2xf32>)
       outs(%y : memref<64x4x64xf32>) attrs = {dlc.block_zero = 8 : i64} {
+  ^bb0(%w: i8, %s: f32, %x: f32, %sum: f32):
+    linalg.yield %sum : f32
+  }
+  return
+}
+
+// -----
+
+// Few rows share the weights four at a time, real in registers only; then
+// single ones have sums for each number of a byte.
+
+#bytes = affine_map<(m, p, b, g, c, t, i) -> (p, b, g, c, t)>
+#scales = affine_map<(m, p, b, g, c, t, i) -> (p, b, c)>
+#a = affine_map<(m, p, b, g, c, t, i) -> (m, b, g, t, i)>
+#y = affine_map<(m, p, b, g, c, t, i) -> (m, p, c)>
+
+// DOT-LABEL: @few
+// CHECK-LABEL: @few
+// CHECK-NOT: linalg.generic
+// CHECK-NOT: memref.alloca
+// CHECK: scf.for %{{.*}} = %c0{{.*}} to %c4{{.*}} step %c4
+// CHECK: %[[W:.*]] = vector.load %{{.*}}[{{.*}}] : memref<4x2x4x256xi8>, vector<32xi8>
+// CHECK: vector.bitcast %[[W]] : vector<32xi8> to vector<8xi32>
+// CHECK: arith.andi
+// CHECK: arith.sitofp
+// CHECK: math.fma
+// CHECK: vector.load %arg1[{{.*}}] : memref<4x2x64xf32>, vector<8xf32>
+// CHECK: vector.store %{{.*}}, %arg3
+func.func @few(%bytes: memref<4x2x4x64x4xi8>, %scales: memref<4x2x64xf32>, %a: memref<7x2x4x4x2xf32>, %y: memref<7x4x64xf32>) {
+  %c15 = arith.constant 15 : i32
+  %c4 = arith.constant 4 : i32
+  %z = arith.constant 8.0 : f32
+  linalg.generic {indexing_maps = [#bytes, #scales, #a, #y],
+      iterator_types = ["parallel", "parallel", "reduction", "reduction", "parallel", "reduction", "reduction"],
+      library_call = "dlc_block_product"}
+      ins(%bytes, %scales, %a : memref<4x2x4x64x4xi8>, memref<4x2x64xf32>, memref<7x2x4x4x2xf32>)
+      outs(%y : memref<7x4x64xf32>) attrs = {dlc.block_zero = 8 : i64} {
+  ^bb0(%w: i8, %s: f32, %x: f32, %sum: f32):
+    linalg.yield %sum : f32
+  }
+  return
+}
+
+// -----
+
+// A number of rows that the run tells: digits or floats.
+
+#bytes = affine_map<(m, p, b, g, c, t, i) -> (p, b, g, c, t)>
+#scales = affine_map<(m, p, b, g, c, t, i) -> (p, b, c)>
+#a = affine_map<(m, p, b, g, c, t, i) -> (m, b, g, t, i)>
+#y = affine_map<(m, p, b, g, c, t, i) -> (m, p, c)>
+
+// CHECK-LABEL: @unknown
+// CHECK: arith.cmpi sle, %{{.*}}, %c7
+// CHECK: scf.if
+// CHECK: memref.prefetch
+// DOT-LABEL: @unknown
+// DOT: arith.cmpi sle, %{{.*}}, %c8
+// DOT: scf.if
+// DOT: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+// DOT: memref.prefetch
+func.func @unknown(%bytes: memref<4x2x4x64x4xi8>, %scales: memref<4x2x64xf32>, %a: memref<?x2x4x4x2xf32>, %y: memref<?x4x64xf32>) {
+  %c15 = arith.constant 15 : i32
+  %c4 = arith.constant 4 : i32
+  %z = arith.constant 8.0 : f32
+  linalg.generic {indexing_maps = [#bytes, #scales, #a, #y],
+      iterator_types = ["parallel", "parallel", "reduction", "reduction", "parallel", "reduction", "reduction"],
+      library_call = "dlc_block_product"}
+      ins(%bytes, %scales, %a : memref<4x2x4x64x4xi8>, memref<4x2x64xf32>, memref<?x2x4x4x2xf32>)
+      outs(%y : memref<?x4x64xf32>) attrs = {dlc.block_zero = 8 : i64} {
   ^bb0(%w: i8, %s: f32, %x: f32, %sum: f32):
     linalg.yield %sum : f32
   }

@@ -6,6 +6,7 @@ import math
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 
 import dlc
@@ -154,6 +155,35 @@ def test_convolutions_emulated(target, features, kind, tmp_path):
     made = objects.compile(path, tmp_path, target, flags)
     outputs = objects.run_emulated(made, list(feeds.values()), [v.dtype for v in expected.values()])
     assert_equal(dict(zip(expected, outputs)), expected, CONVOLUTIONS)
+
+
+@pytest.mark.parametrize("a, b", [(np.uint8, np.int8), (np.int8, np.int8), (np.uint8, np.uint8)])
+def test_small_matrices_emulated(a, b, tmp_path):
+    """smmla, usmmla and ummla: odd numbers of rows, sums that fill no eight, and
+    panels of one to four vectors."""
+    if not all(map(shutil.which, objects.CROSS["aarch64"][:2])):
+        pytest.skip(f"needs {' and '.join(objects.CROSS['aarch64'][:2])}")
+    random = np.random.default_rng(4)
+    nodes, constants, infos, feeds, expected = [], [], [[], []], [], []
+    kinds = [helper.np_dtype_to_tensor_dtype(np.dtype(t)) for t in (a, b, np.int32)]
+    for i, (m, k, n) in enumerate([(1, 16, 16), (2, 8, 5), (3, 4, 16), (10, 7, 33), (11, 12, 24), (17, 64, 17),
+                                   (20, 3, 64), (13, 100, 40)]):  # fmt: skip
+        left, right = (random.integers(np.iinfo(t).min, np.iinfo(t).max + 1, shape).astype(t)
+                       for t, shape in ((a, (m, k)), (b, (k, n))))  # fmt: skip
+        nodes.append(helper.make_node("MatMulInteger", [f"x{i}", f"w{i}"], [f"y{i}"]))
+        constants.append(numpy_helper.from_array(right, f"w{i}"))
+        infos[0].append(helper.make_tensor_value_info(f"x{i}", kinds[0], [m, k]))
+        infos[1].append(helper.make_tensor_value_info(f"y{i}", kinds[2], [m, n]))
+        feeds.append(left)
+        expected.append(left.astype(np.int32) @ right.astype(np.int32))
+    graph = helper.make_graph(nodes, "g", *infos, constants)
+    path = tmp_path / "network.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    made = objects.compile(path, tmp_path, "aarch64", ["--threads=1", "-mattr=+dotprod,+i8mm"])
+    assert b"mmla" in subprocess.run(["llvm-objdump-22", "-d", "--mattr=+i8mm,+dotprod", made.path],
+                                     capture_output=True, check=True).stdout  # fmt: skip
+    for i, found in enumerate(objects.run_emulated(made, feeds, [np.dtype(np.int32)] * len(feeds))):
+        np.testing.assert_array_equal(found, expected[i], str(i))
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
@@ -537,6 +567,8 @@ def test_wrong_blocks():
                  "expected 2 scales along axis 1, one for each block of 4 of 8 elements, found 3")  # fmt: skip
     node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=1, block_size=-1)
     expect_error(node, [("x", np.int8, (2, 8))], scales, "expected a block_size of 0 or more")
+    node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=5, block_size=4)
+    expect_error(node, [("x", np.int8, (2, 8))], scales, r"expected an axis in [-2, 2), found 5")
 
 
 def test_wrong_attributes():

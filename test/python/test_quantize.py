@@ -138,17 +138,17 @@ def test_resume(tmp_path):
 
 @pytest.mark.parametrize("arrays, message", [
     ({"x": np.zeros((1, 3, 8, 16), np.float32)},
-     "expected 'x' of float32 ?x3x16x16 in batch 1, found float32 1x3x8x16"),
+     "expected 'x' of float32 ?x3x16x16 in 'data/0000.npz', found float32 1x3x8x16"),
     ({"x": np.zeros((1, 3, 16, 16), np.float64)},
-     "expected 'x' of float32 ?x3x16x16 in batch 1, found float64 1x3x16x16"),
-    ({"z": np.zeros((1, 3, 16, 16), np.float32)}, "expected an array 'x' in "),
-    ({"x": np.full((1, 3, 16, 16), np.nan, np.float32)}, "tensor 'x' has values that are not finite"),
+     "expected 'x' of float32 ?x3x16x16 in 'data/0000.npz', found float64 1x3x16x16"),
+    ({"z": np.zeros((1, 3, 16, 16), np.float32)}, "expected an array 'x' in 'data/0000.npz', found z"),
+    ({"x": np.full((1, 3, 16, 16), np.nan, np.float32)}, "'data/0000.npz': tensor 'x' has values that are not finite"),
     ({}, "expected npz or npy files in "),
 ])  # fmt: skip
 def test_wrong_data(arrays, message, tmp_path):
     onnx.save(make_network(), tmp_path / "model.onnx")
-    data = save_data(tmp_path / "data", [arrays] if arrays else [])
-    done = call(tmp_path / "model.onnx", f"--calibrate={data}", "-o", tmp_path / "out.onnx")
+    save_data(tmp_path / "data", [arrays] if arrays else [])
+    done = call("model.onnx", "--calibrate=data", "-o", "out.onnx", cwd=tmp_path)
     assert done.returncode == 1 and re.search(r"dlc: error: .*" + re.escape(message), done.stderr)
     assert not (tmp_path / "out.onnx").exists()
 

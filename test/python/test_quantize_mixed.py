@@ -126,9 +126,9 @@ def test_object(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     (["--min-sqnr=900dB", "--no-times"], "the budget cannot be kept: with all 8 layers in float the model has "),
     (["--max-drop=1%"], "expected --max-drop and --labels together"),
-    (["--svg=a.svg"], "expected --min-sqnr or --max-drop with --labels, --report or --svg"),
+    (["--svg=a.svg"], "expected --min-sqnr or --max-drop with --labels, --validate, --report or --svg"),
     (["--max-drop=1%", "--labels=words.txt"], "expected an integer a line in 'words.txt', found 'cat'"),
-    (["--max-drop=1%", "--labels=few.txt"], "expected a label for each sample, found 2 labels"),
+    (["--max-drop=1%", "--labels=few.txt"], "expected a label for each of the 4 samples in 'data.npy', found 2 labels in 'few.txt'"),
     (["--max-drop=1%", "--labels=float.npy"], "expected a list of integers in 'float.npy', found float64 of rank 1"),
     (["--min-sqnr=nandB"], "expected a ratio in dB, found nan"),
     (["--min-sqnr=20dB", "--weights-only"], "expected quantized activations for a budget, found --weights-only"),

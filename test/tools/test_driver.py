@@ -124,6 +124,19 @@ def test_a_disk_that_is_full(folder, flags):
     )
 
 
+@pytest.mark.parametrize("flags, made", [
+    ([], {"x.so", "x.h"}), (["--emit=shared"], {"x.so"}), (["--emit=obj"], {"x.so"}),
+    (["--emit=header,shared"], {"x.so", "x.h"}),
+])  # fmt: skip
+def test_library_by_extension(folder, flags, made):
+    """-o x.so without --emit is a library, and else what --emit says."""
+    before = set(snapshot(folder))
+    assert run("model.onnx", *flags, "-o", "x.so", cwd=folder)[0] == 0
+    assert {pathlib.Path(p).name for p in set(snapshot(folder)) - before} == made
+    kind = (folder / "x.so").read_bytes()[16]  # ELF's e_type: 3 is a library
+    assert kind == (1 if flags == ["--emit=obj"] else 3)
+
+
 def test_no_temporary_folder(folder):
     environment = os.environ | {"TMPDIR": "/nonexistent"}
     check_refused(

@@ -114,9 +114,11 @@ def test_what_stays_in_float(tmp_path):
         helper.make_node("QuantizeLinear", ["m", "s"], ["y"], name="last"),
         helper.make_node("Tanh", ["d"], ["t"], name="tanh"),
         helper.make_node("QuantizeLinear", ["t", "s"], ["z"], name="table"),
+        helper.make_node("Softmax", ["d"], ["f"], name="softmax"),
+        helper.make_node("QuantizeLinear", ["f", "s"], ["g"], name="rows"),
     ]
     outputs = [("p", TensorProto.FLOAT), ("q", TensorProto.FLOAT), ("y", TensorProto.UINT8),
-               ("z", TensorProto.UINT8)]  # fmt: skip
+               ("z", TensorProto.UINT8), ("g", TensorProto.UINT8)]  # fmt: skip
     graph = helper.make_graph(
         nodes,
         "g",
@@ -137,6 +139,7 @@ def test_what_stays_in_float(tmp_path):
         "node 'floats': remark: a product in float: its right operand is not dequantized " + fold
         in remarks
     )
+    assert any(r.startswith("node 'softmax': remark: softmax in float: its definition") for r in remarks)
     assert f"node 'table': remark: a table of 256 in place of 1 ops {table}" in remarks
     assert any(r.startswith("node 'square': remark: 'dlc.mul' computes in float") for r in remarks)
 

@@ -580,8 +580,10 @@ std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
     return checked({{OutputKind::LLVMIR, base.empty() ? "-" : base}});
   }
   bool isStream = OutputFiles::isStream(base);
+  // As of dlc quantize, the end of -o asks for a library.
+  bool isLibrary = kinds.empty() && StringRef(base).ends_with(".so");
   if (kinds.empty())
-    kinds = {"obj", "header"};
+    kinds = {isLibrary ? "shared" : "obj", "header"};
   if (isStream && !emitted.getNumOccurrences())
     kinds = {"obj"};
   if (isStream && kinds.size() > 1) {
@@ -621,7 +623,8 @@ std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
     SmallString<128> path(base);
     // -o names the object, or the only output; the others stand beside it.
     bool isNamed = !outputPath.empty() &&
-                   (kinds.size() == 1 || found->kind == OutputKind::Object);
+                   (kinds.size() == 1 || found->kind == OutputKind::Object ||
+                    (isLibrary && found->kind == OutputKind::Shared));
     if (!isNamed)
       llvm::sys::path::replace_extension(path, found->extension);
     outputs.push_back({found->kind, path.str().str()});

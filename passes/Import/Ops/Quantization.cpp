@@ -87,8 +87,12 @@ static Value alignParameter(NodeImport &node, Value parameter, Value x) {
     node.error() << "expected a block_size of 0 or more, found " << block;
     return {};
   }
-  if (block > 0)
-    return repeatBlocks(node, parameter, x, node.axis("axis", 1, x), block);
+  if (block > 0) {
+    int64_t axis = node.axis("axis", 1, x);
+    if (node.hasFailed)
+      return {};
+    return repeatBlocks(node, parameter, x, axis, block);
+  }
   if (rank == 1 && node.type(parameter).getDimSize(0) == 1)
     return node.reshape(parameter, {});
   if (rank != 1) {

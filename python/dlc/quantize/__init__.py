@@ -51,13 +51,14 @@ def quantize_mixed(
     batches: Data,
     budget: Budget,
     progress: Callable[[str], None] | None = None,
+    validation: Data | None = None,
     **options: Any,
 ) -> tuple[onnx.ModelProto, Report]:
     """The quantized model with those layers in float that the budget needs, and
-    what is known of each layer."""
+    what is known of each layer. The budget is kept on the data `validation`, too."""
     quantizer = _start(model, options)
     calibrate(quantizer, batches, progress=progress)
-    return search(quantizer, batches, budget, progress)
+    return search(quantizer, batches, budget, progress, validation)
 
 
 def _start(model: onnx.ModelProto | str | pathlib.Path, options: dict[str, Any]) -> Quantizer:

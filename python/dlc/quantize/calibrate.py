@@ -3,9 +3,10 @@ be interrupted."""
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -52,6 +53,26 @@ class State:
         part.replace(self.path)
 
 
+class Pace:
+    """How long a batch takes. The first of a pass is not asked: it compiles."""
+
+    def __init__(self) -> None:
+        self.last: float | None = None
+        self.total, self.batches = 0.0, 0
+
+    def pause(self) -> None:
+        self.last = None
+
+    def count(self, now: float) -> None:
+        if self.last is not None:
+            self.total, self.batches = self.total + now - self.last, self.batches + 1
+        self.last = now
+
+    @property
+    def seconds(self) -> float | None:
+        return self.total / self.batches if self.batches else None
+
+
 def calibrate(
     quantizer: Quantizer,
     data: Data,
@@ -65,16 +86,17 @@ def calibrate(
     if state:
         state.load(quantizer)
     count = len(data) if hasattr(data, "__len__") else None
-    begin = shown = time.monotonic()
-    seen = 0
+    pace, shown = Pace(), time.monotonic()
     try:
         while quantizer.needs_data:
+            pace.pause()
             for batch in open_data(data, quantizer.inputs, quantizer.batches):
-                quantizer.observe(batch)
-                seen += 1
+                with _naming(data, quantizer.batches):
+                    quantizer.observe(batch)
                 now = time.monotonic()
+                pace.count(now)
                 if progress and (now - shown > 1 or quantizer.batches == count):
-                    progress(_describe(quantizer, count, (now - begin) / seen))
+                    progress(_describe(quantizer, count, pace.seconds))
                     shown = now
             quantizer.end_pass()
     except KeyboardInterrupt:
@@ -83,9 +105,20 @@ def calibrate(
         raise
 
 
-def _describe(quantizer: Quantizer, count: int | None, seconds: float) -> str:
+@contextlib.contextmanager
+def _naming(data: Data, number: int) -> Iterator[None]:
+    """Errors say of which file a batch is."""
+    try:
+        yield
+    except ValueError as error:
+        where = data.name_of(number) if hasattr(data, "name_of") else f"batch {number + 1}"
+        raise ValueError(str(error) if where in str(error) else f"{where}: {error}") from None
+
+
+def _describe(quantizer: Quantizer, count: int | None, seconds: float | None) -> str:
     part = f" (pass {quantizer.number + 1} of {quantizer.passes})" if quantizer.passes > 1 else ""
     if count is None:
         return f"calibrating: {quantizer.batches} batches{part}"
     left = count - quantizer.batches + count * (quantizer.passes - quantizer.number - 1)
-    return f"calibrating: {quantizer.batches} of {count} batches{part}, {seconds * left:.0f} s left"
+    done = f"calibrating: {quantizer.batches} of {count} batches{part}"
+    return done if left and seconds is None else f"{done}, {(seconds or 0) * left:.0f} s left"

@@ -20,20 +20,18 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-import numpy as np
 import onnx
 import onnx.shape_inference
 
 import dlc
+from dlc.quantize.checks import OBJECTS, check_compiling, check_data, check_flags, compile_as_asked, read_labels
 from dlc.quantize.calibrate import State, calibrate
 from dlc.quantize.files import Batches
+from dlc.quantize.graph import save_model
 from dlc.quantize.mixed import Accuracy, Budget, search
 from dlc.quantize.options import FORMATS, METHODS, ROUNDINGS, Options
 from dlc.quantize.quantizer import Quantizer
 from dlc.quantize.report import Report
-
-# Beside an object or a library stands its header.
-OBJECTS = {".o": ("obj", "header"), ".so": ("shared", "header")}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +68,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     form.add_argument("--per-tensor", action="store_true", help="one scale for all channels")
     form.add_argument("--weights-only", action="store_true", help="activations stay in float")
     form.add_argument("--bits", type=int, choices=(4, 8), default=8, help="of weights")
-    form.add_argument("--block", type=int, default=0, help="so many weights share a scale")
+    form.add_argument("--block", type=int, default=0, help="so many weights share a scale; 32 with nbits")
     form.add_argument("--format", choices=FORMATS, default="qdq",
                       help="nbits: MatMulNBits of com.microsoft where it fits")  # fmt: skip
     better = parser.add_argument_group("accuracy")
@@ -84,7 +82,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     mixed.add_argument("--min-sqnr", type=_decibels, metavar="DB", help="30dB: at the worst output")
     mixed.add_argument("--max-drop", type=_share, metavar="SHARE", help="1%%: of the accuracy on --labels")
     mixed.add_argument("--labels", type=pathlib.Path, metavar="FILE",
-                       help="a label for each sample of the data: npy, or text with one a line")  # fmt: skip
+                       help="a label for each sample of the data (of --validate where given): npy, or text with one a line")  # fmt: skip
+    mixed.add_argument("--validate", type=pathlib.Path, metavar="DIR|FILE",
+                       help="other data, on which the budget is checked; --labels are those of its samples")  # fmt: skip
     mixed.add_argument("--look-at", type=int, default=4, metavar="N", help="so many batches for each layer")
     mixed.add_argument("--no-times", action="store_true", help="do not measure layers")
     mixed.add_argument("--report", type=pathlib.Path, metavar="FILE", help="the table as .json or text")
@@ -107,44 +107,59 @@ def _share(text: str) -> float:
 
 
 def _run(flags: argparse.Namespace) -> None:
-    kind = flags.output.suffix
-    compiling = (flags.target, flags.mcpu, flags.mattr, flags.threads, flags.name)
-    if kind not in OBJECTS and any(x is not None for x in compiling):
-        raise ValueError(f"expected an output .o or .so to compile to, found '{flags.output}'")
+    check_flags(flags)
     budget = flags.min_sqnr is not None or flags.max_drop is not None
-    if not budget and (flags.report or flags.svg or flags.labels):
-        raise ValueError("expected --min-sqnr or --max-drop with --labels, --report or --svg")
-    if (flags.max_drop is None) != (flags.labels is None):
-        raise ValueError("expected --max-drop and --labels together")
     options = Options(
         method=flags.method, activations=flags.activations, symmetric=flags.symmetric,
         per_channel=not flags.per_tensor, weights_only=flags.weights_only, weight_bits=flags.bits,
         block=flags.block, format=flags.format, rounding=flags.rounding, equalize=flags.equalize,
         smooth=flags.smooth, correct_bias=flags.correct_bias, keep=tuple(flags.keep),
     )  # fmt: skip
-    if budget and options.weights_only:
-        raise ValueError("expected quantized activations for a budget, found --weights-only")
     if options.needs_data and flags.calibrate is None:
         raise ValueError("expected --calibrate=DIR or a file, or --weights-only")
-    model = flags.model.read_bytes()
-    quantizer = Quantizer(_load(flags.model), options)
+    check_compiling(flags)
+    model = _load(flags.model)
+    quantizer = Quantizer(model, options)
+    del model  # the quantizer has a copy
+    for warning in quantizer.warnings:
+        _say(f"dlc: warning: {flags.model}: {warning}")
     for note in quantizer.notes:
         _say(note)
     if not options.needs_data:
         _write(quantizer.finish(), flags)
         return
-    batches = Batches(flags.calibrate, quantizer.inputs, _find_batch(quantizer), flags.batches)
+    batches = _open(flags.calibrate, quantizer, flags.batches)
+    validation = _open(flags.validate, quantizer, None) if flags.validate else None
+    limits = _make_budget(flags, quantizer, validation or batches) if budget else None
     key = json.dumps([dataclasses.asdict(options), str(flags.calibrate), flags.batches,
                       batches.describe()])
-    state = State(flags.output, hashlib.sha256(model + key.encode()).hexdigest())
+    state = State(flags.output, _hash(flags.model, key))
     calibrate(quantizer, batches, state, _say)
-    if budget:
-        made, report = search(quantizer, batches, _make_budget(flags, quantizer, batches), _say)
+    if limits:
+        try:
+            made, report = search(quantizer, batches, limits, _say, validation)
+        except KeyboardInterrupt:
+            state.save(quantizer)
+            raise
         _show(report, flags)
     else:
         made = quantizer.finish()
     _write(made, flags)
     state.path.unlink(missing_ok=True)
+
+
+def _hash(path: pathlib.Path, key: str) -> str:
+    made = hashlib.sha256(key.encode())
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            made.update(part)
+    return made.hexdigest()
+
+
+def _open(path: pathlib.Path, quantizer: Quantizer, limit: int | None) -> Batches:
+    batches = Batches(path, quantizer.inputs, _find_batch(quantizer), limit)
+    check_data(quantizer.graph, batches)
+    return batches
 
 
 def _load(path: pathlib.Path) -> onnx.ModelProto:
@@ -169,21 +184,8 @@ def _find_batch(quantizer: Quantizer) -> int:
 def _make_budget(flags: argparse.Namespace, quantizer: Quantizer, batches: Batches) -> Budget:
     metric = None
     if flags.labels is not None:
-        metric = Accuracy(batches, quantizer.inputs, _read_labels(flags.labels))
+        metric = Accuracy(batches, quantizer.inputs, read_labels(flags.labels, batches, quantizer.graph))
     return Budget(flags.min_sqnr, flags.max_drop, metric, flags.look_at, not flags.no_times)
-
-
-def _read_labels(path: pathlib.Path) -> np.ndarray:
-    if path.suffix == ".npy":
-        labels = np.load(path, allow_pickle=False)
-        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"expected a list of integers in '{path}', found {labels.dtype} of rank {labels.ndim}")
-        return labels
-    words = path.read_text().split()
-    wrong = next((w for w in words if not w.lstrip("-").isdigit()), None)
-    if wrong is not None:
-        raise ValueError(f"expected an integer a line in '{path}', found '{wrong}'")
-    return np.array([int(w) for w in words], np.int64)
 
 
 def _show(report: Report, flags: argparse.Namespace) -> None:
@@ -196,13 +198,11 @@ def _show(report: Report, flags: argparse.Namespace) -> None:
 
 
 def _write(model: onnx.ModelProto, flags: argparse.Namespace) -> None:
-    emit = OBJECTS.get(flags.output.suffix)
-    if emit is None:
-        onnx.save(model, flags.output)
+    if flags.output.suffix not in OBJECTS:
+        save_model(model, flags.output)
         return
     with tempfile.TemporaryDirectory() as folder:
         # The object is named after the output, as dlc does it after the model.
         path = pathlib.Path(folder, flags.output.stem + ".onnx")
-        onnx.save(model, path)
-        dlc.compile_to_file(path, flags.output, emit=emit, target=flags.target, cpu=flags.mcpu,
-                            features=flags.mattr, threads=flags.threads, name=flags.name)  # fmt: skip
+        save_model(model, path)
+        compile_as_asked(path, flags.output, flags)

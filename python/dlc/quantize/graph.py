@@ -3,30 +3,77 @@
 from __future__ import annotations
 
 import copy
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx.checker
+import onnx.inliner
+import onnx.shape_inference
 import onnx.version_converter
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 13  # the first with a scale for each channel
 BLOCK_OPSET = 21  # the first with blocks and 4 bits
+LIGHT = 1024  # bytes of a constant whose numbers shapes may follow from
+MOST_BYTES = 2**31 - 2**20  # of a file of protobuf
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
 
 
+def bodies_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Of If, Loop and Scan."""
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+        yield from attribute.graphs
+
+
 def read_names(graph: onnx.GraphProto) -> Iterator[str]:
     """The names that nodes read, those in bodies of If and Loop too."""
     for node in graph.node:
         yield from node.input
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from read_names(body)
-                yield from (o.name for o in body.output)
+        for body in bodies_of(node):
+            yield from read_names(body)
+            yield from (o.name for o in body.output)
+
+
+def lighten(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose large constants are inputs: what the types of tensors, and
+    whether the file is valid, follow from."""
+    made = onnx.ModelProto(ir_version=model.ir_version)
+    for field in ("opset_import", "functions"):
+        getattr(made, field).extend(getattr(model, field))
+    graph = model.graph
+    made.graph.name = graph.name or "graph"
+    for field in ("node", "input", "output", "value_info", "sparse_initializer"):
+        getattr(made.graph, field).extend(getattr(graph, field))
+    given = {i.name for i in graph.input}
+    for constant in graph.initializer:
+        if constant.ByteSize() <= LIGHT:
+            made.graph.initializer.append(constant)
+        elif constant.name not in given:
+            made.graph.input.append(helper.make_tensor_value_info(
+                constant.name, constant.data_type, list(constant.dims)))  # fmt: skip
+    return made
+
+
+def check_model(model: onnx.ModelProto) -> None:
+    onnx.checker.check_model(lighten(model))
+
+
+def save_model(model: onnx.ModelProto, path: pathlib.Path) -> None:
+    """With the tensors in a file of their own where one file cannot hold them."""
+    if model.ByteSize() < MOST_BYTES:
+        onnx.save(model, path)
+    else:
+        copied = onnx.ModelProto()
+        copied.CopyFrom(model)
+        onnx.save(copied, path, save_as_external_data=True, location=path.name + ".data")
 
 
 class Graph:
@@ -35,6 +82,8 @@ class Graph:
     def __init__(self, model: onnx.ModelProto, opset: int = OPSET) -> None:
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
+        if self.model.functions:
+            self.model = onnx.inliner.inline_local_functions(self.model)
         if self.opset < opset:
             self.model = onnx.version_converter.convert_version(self.model, opset)
         # Before IR version 4 each initializer is an input, too.
@@ -44,6 +93,10 @@ class Graph:
         fold_batch_norms(self.graph)
         _name_nodes(self.graph)
         self.refresh()
+        for output in self.graph.output:
+            tensor, found = output.type.tensor_type, self.types.get(output.name)
+            if found is not None and found.HasField("shape") and not tensor.HasField("shape"):
+                tensor.CopyFrom(found)
 
     @property
     def opset(self) -> int:
@@ -71,16 +124,16 @@ class Graph:
         direct = {n for node in graph.node for n in node.input}
         inner = set(read_names(graph)) - direct
         for node in graph.node:
-            for attribute in node.attribute:
-                for body in (attribute.g, *attribute.graphs):
-                    inner |= set(read_names(body))
+            for body in bodies_of(node):
+                inner |= set(read_names(body))
         self.results |= inner
         self.inputs = [i.name for i in graph.input if i.name not in self.constants]
         self.used = {n for node in graph.node for n in (*node.input, *node.output)}
         self.used |= {*self.constants, *self.inputs, *inner}
-        inferred = onnx.shape_inference.infer_shapes(self.model).graph
+        inferred = onnx.shape_inference.infer_shapes(lighten(self.model)).graph
         self.types = {v.name: v.type.tensor_type
-                      for v in (*inferred.input, *inferred.output, *inferred.value_info)}  # fmt: skip
+                      for v in (*inferred.input, *inferred.output, *inferred.value_info)
+                      if v.name not in self.constants}  # fmt: skip
 
     def is_real(self, name: str) -> bool:
         found = self.types.get(name)

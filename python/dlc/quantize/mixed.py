@@ -63,11 +63,11 @@ class Accuracy:
             output = next(iter(run(batch).values()))
             found = output.reshape(len(output), -1).argmax(1)
             labels = self.labels[seen : seen + len(found)]
-            if len(labels) < len(found):
-                raise ValueError(f"expected a label for each sample, found {len(self.labels)} labels")
-            right, seen = right + int((labels == found).sum()), seen + len(found)
+            right, seen = right + int((labels == found[: len(labels)]).sum()), seen + len(found)
         if not seen:
             raise ValueError("expected data to measure the accuracy with, found none")
+        if seen != len(self.labels):
+            raise ValueError(f"expected a label for each of the {seen} samples, found {len(self.labels)} labels")
         return right / seen
 
 
@@ -100,21 +100,31 @@ def search(
     data: Data,
     budget: Budget,
     progress: Callable[[str], None] | None = None,
+    validation: Data | None = None,
 ) -> tuple[onnx.ModelProto, Report]:
     """Looks at each layer alone, lets those stay in float that are slower on
     integers or, the worst for the time they save first, as many as the budget
-    needs, and checks the model that results."""
+    needs, and checks the model that results; with `validation` on that data too,
+    which neither ranges nor the choice of layers were made with."""
     if quantizer.options.weights_only:
         raise ValueError("expected quantized activations for a budget, found weights_only")
-    if not can_restart(data):
+    if not can_restart(data) or not (validation is None or can_restart(validation)):
         raise ValueError("expected data that can be read again: a list, a reader, or a function that gives "
                          "an iterator")  # fmt: skip
-    return _Search(quantizer, data, budget, progress or (lambda line: None)).run()
+    return _Search(quantizer, data, budget, progress or (lambda line: None), validation).run()
 
 
 class _Search:
-    def __init__(self, quantizer: Quantizer, data: Data, budget: Budget, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        quantizer: Quantizer,
+        data: Data,
+        budget: Budget,
+        say: Callable[[str], None],
+        validation: Data | None,
+    ) -> None:
         self.quantizer, self.data, self.budget, self.say = quantizer, data, budget, say
+        self.validation = validation
         say("looking at layers")
         self.simulation = Simulation(quantizer)
         self.names = self.simulation.layers
@@ -139,16 +149,16 @@ class _Search:
             for i, layer in enumerate(order):
                 layer.kept = "accuracy" if i < count else ""
             model = self.quantizer.finish([layer.name for layer in layers if layer.kept])
-            sqnr, metric = self._judge(model)
-            if self._is_enough(sqnr, metric) or count == len(order):
+            sqnr, metric, validated = self._judge(model)
+            if self._is_enough(_least(sqnr, validated), metric) or count == len(order):
                 break
             # What the simulation does not show: sums that round differently.
             count = min(count + max(1, count // 8), len(order))
-        if not self._is_enough(sqnr, metric):
-            found = f"{sqnr:.1f} dB" if metric is None else f"a metric of {metric:.4f}"
+        if not self._is_enough(_least(sqnr, validated), metric):
+            found = f"{_least(sqnr, validated):.1f} dB" if metric is None else f"a metric of {metric:.4f}"
             raise ValueError(f"the budget cannot be kept: with all {len(layers)} layers in float the model has "
                              f"{found}")  # fmt: skip
-        return model, Report(layers, sqnr, plain.sqnr, metric, self.float_metric)
+        return model, Report(layers, sqnr, plain.sqnr, metric, self.float_metric, validated)
 
     def _batches(self) -> Iterable[dict[str, np.ndarray]]:
         return itertools.islice(open_data(self.data, self.quantizer.inputs), self.budget.batches)
@@ -192,24 +202,37 @@ class _Search:
         assert self.budget.metric is not None
         return float(self.budget.metric(lambda batch: self.simulation.run(batch, integer)))
 
-    def _judge(self, model: onnx.ModelProto) -> tuple[float, float | None]:
-        """Of the model itself, compiled."""
+    def _judge(self, model: onnx.ModelProto) -> tuple[float, float | None, float | None]:
+        """Of the model itself, compiled: its ratio, metric, and ratio on the data of
+        the validation."""
         compiled = dlc.compile(model, name="quantized")
 
         def run(batch: Mapping[str, Any]) -> dict[str, np.ndarray]:
             return compiled.run({name: np.asarray(batch[name]) for name in self.quantizer.inputs})
 
-        noise = _Noise()
-        for batch in self._batches():
-            noise.add(self.simulation.run(batch, ()), run(batch))
-        metric = self.budget.metric
-        return noise.sqnr, None if metric is None else float(metric(run))
+        def find_sqnr(batches: Iterable[dict[str, np.ndarray]]) -> float:
+            noise = _Noise()
+            for batch in batches:
+                noise.add(self.simulation.run(batch, ()), run(batch))
+            if not noise.signal:
+                raise ValueError("expected data to check the budget with, found none")
+            return noise.sqnr
+
+        metric, validated = self.budget.metric, None
+        if self.validation is not None:
+            validated = find_sqnr(open_data(self.validation, self.quantizer.inputs))
+        sqnr = find_sqnr(self._batches())
+        return sqnr, None if metric is None else float(metric(run)), validated
 
     def _is_enough(self, sqnr: float, metric: float | None) -> bool:
         if self.budget.min_sqnr is not None:
             return sqnr >= self.budget.min_sqnr
         assert metric is not None and self.float_metric is not None and self.budget.max_drop is not None
         return metric >= self.float_metric - self.budget.max_drop
+
+
+def _least(sqnr: float, validated: float | None) -> float:
+    return sqnr if validated is None else min(sqnr, validated)
 
 
 def _cost(layer: Layer) -> float:

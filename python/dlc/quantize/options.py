@@ -24,7 +24,7 @@ class Options:
     """8 or, with `weights_only`, 4."""
     block: int = 0
     """How many weights along the sum of a product share a scale, with
-    `weights_only`; 0: those of a channel."""
+    `weights_only`; 0: those of a channel, or 32 with the format nbits."""
     format: str = "qdq"
     """With `weights_only`: DequantizeLinear, or com.microsoft's MatMulNBits of
     the products that it can do."""
@@ -42,6 +42,8 @@ class Options:
     """Nodes that stay in float."""
 
     def __post_init__(self) -> None:
+        if self.format == "nbits" and not self.block:
+            object.__setattr__(self, "block", 32)  # MatMulNBits has no other scales
         _expect("a method", METHODS, self.method)
         _expect("rounding", ROUNDINGS, self.rounding)
         _expect("a format", FORMATS, self.format)
@@ -61,7 +63,7 @@ class Options:
                                  "them and 8-bit activations")  # fmt: skip
         if self.smooth is not None and self.weights_only:
             raise ValueError("expected quantized activations to smooth, found weights_only")
-        if self.format == "nbits" and (self.block < 16 or self.block & (self.block - 1)):
+        if self.format == "nbits" and not (16 <= self.block <= 256 and not self.block & (self.block - 1)):
             raise ValueError("expected blocks of 16, 32, 64, 128 or 256 weights for the format "
                              f"nbits, found {self.block}")  # fmt: skip
 

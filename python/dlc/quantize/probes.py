@@ -13,7 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 import dlc
-from dlc.quantize.graph import Graph
+from dlc.quantize.graph import Graph, save_model
 from dlc.quantize.products import Product
 from dlc.quantize.ranges import Histogram
 
@@ -164,7 +164,7 @@ class Instrumented:
         # Of a file, weights are mapped; of a message, the compiler has copies.
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "calibration.onnx")
-            onnx.save(model, path)
+            save_model(model, path)
             del model, g
             self.model = dlc.compile(path, name="calibration")
 

@@ -12,7 +12,8 @@ from onnx import helper
 
 from dlc.quantize import smooth
 from dlc.quantize.equalize import equalize
-from dlc.quantize.graph import BLOCK_OPSET, OPSET, Graph
+from dlc.quantize.graph import BLOCK_OPSET, OPSET, Graph, check_model
+from dlc.quantize.inspect import inspect
 from dlc.quantize.options import Options
 from dlc.quantize.pairs import Pairs
 from dlc.quantize.plan import Plan
@@ -39,6 +40,8 @@ class Quantizer:
         for name in options.keep:
             if name not in names:
                 raise ValueError(f"expected the name of a node that stays in float, found '{name}'")
+        self.warnings = inspect(self.graph, options)
+        """What stays in float although it has weights."""
         if options.equalize:
             count = equalize(self.graph)
             self.notes.append(f"equalized {count} pairs of layers")
@@ -102,7 +105,9 @@ class Quantizer:
         """Sees one batch: an array for each input."""
         if not self.needs_data:
             return
-        check_batch(self.graph, batch, self.batches)
+        arrays = {name: np.asarray(value) for name, value in batch.items()}
+        check_batch(self.graph, {name: (a.dtype, a.shape) for name, a in arrays.items()},
+                    f"batch {self.batches + 1}")  # fmt: skip
         if self._compiled is None:
             self._compiled = Instrumented(self.graph, self.probes)
         self._compiled.run(batch)
@@ -143,7 +148,7 @@ class Quantizer:
         plan = None if self.options.weights_only else Plan(graph, kept)
         weights = Weights(graph, self.options, find_grams(seen), means)
         Pairs(graph, self.options, ranges, weights).run(plan, kept)
-        onnx.checker.check_model(graph.model)
+        check_model(graph.model)
         return graph.model
 
 
@@ -157,25 +162,27 @@ def find_grams(probes: Sequence[Probe]) -> dict[tuple[str, int], np.ndarray]:
     return grams
 
 
-def check_batch(graph: Graph, batch: Mapping[str, Any], number: int) -> None:
-    """A batch has an array for each input, of its type and shape."""
+def check_batch(
+    graph: Graph, batch: Mapping[str, tuple[np.dtype, Sequence[int]]], where: str
+) -> None:
+    """A batch, of which types and shapes are given, has an array for each input."""
     for info in graph.graph.input:
         if info.name in graph.constants:
             continue
         if info.name not in batch:
             found = ", ".join(batch) or "none"
-            raise ValueError(f"expected an array '{info.name}' in batch {number + 1}, found {found}")
+            raise ValueError(f"expected an array '{info.name}' in {where}, found {found}")
         tensor = info.type.tensor_type
         expected = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
         sizes = [d.dim_value if d.WhichOneof("value") == "dim_value" else None
                  for d in tensor.shape.dim]  # fmt: skip
-        array = np.asarray(batch[info.name])
-        fits = not tensor.HasField("shape") or len(sizes) == array.ndim and all(
-            size in (None, found) for size, found in zip(sizes, array.shape)
+        dtype, given = batch[info.name]
+        fits = not tensor.HasField("shape") or len(sizes) == len(given) and all(
+            size in (None, found) for size, found in zip(sizes, given)
         )
-        if array.dtype != expected or not fits:
+        if dtype != expected or not fits:
             shape = "x".join("?" if s is None else str(s) for s in sizes)
             raise ValueError(
-                f"expected '{info.name}' of {expected} {shape} in batch {number + 1}, found "
-                f"{array.dtype} {'x'.join(map(str, array.shape))}"
+                f"expected '{info.name}' of {expected} {shape} in {where}, found "
+                f"{dtype} {'x'.join(map(str, given))}"
             )

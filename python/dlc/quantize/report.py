@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
+import math
+from typing import Any
 
 
 @dataclasses.dataclass
@@ -32,6 +34,8 @@ class Report:
     """Of the one with every layer on integers."""
     metric: float | None = None
     float_metric: float | None = None
+    validated_sqnr: float | None = None
+    """Of the model that was written, on data that it was not made with."""
 
     def to_text(self) -> str:
         rows = [("layer", "operator", "SQNR dB", "float ms", "int8 ms", "computes in")]
@@ -51,6 +55,8 @@ class Report:
         kept = [layer for layer in self.layers if layer.kept]
         lines = [f"{len(kept)} of {len(self.layers)} layers stay in float",
                  f"SQNR {self.sqnr:.1f} dB; {self.plain_sqnr:.1f} dB with every layer in int8"]  # fmt: skip
+        if self.validated_sqnr is not None:
+            lines.append(f"SQNR {self.validated_sqnr:.1f} dB on the data of the validation")
         if self.metric is not None and self.float_metric is not None:
             lines.append(f"metric {self.metric:.4f}; {self.float_metric:.4f} of the float model")
         timed = [layer for layer in self.layers if layer.float_ms is not None]
@@ -61,7 +67,8 @@ class Report:
         return lines
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=1)
+        """A ratio without noise is null: JSON has no infinity."""
+        return json.dumps(_without_infinities(dataclasses.asdict(self)), indent=1)
 
     def to_svg(self) -> str:
         """A bar a layer, as long as its SQNR, and its times beside it."""
@@ -96,6 +103,14 @@ class Report:
         head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y + height}" '
                 'font-family="sans-serif" font-size="12">')  # fmt: skip
         return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *lines, "</svg>", ""])
+
+
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_infinities(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_infinities(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,7 +27,7 @@ class Csv:
     ) -> None:
         self.path, self.batch, self.delimiter = pathlib.Path(path), batch, delimiter
         with open(self.path, newline="") as file:
-            header = next(csv.reader(file, delimiter=delimiter), [])
+            self.header = header = next(csv.reader(file, delimiter=delimiter), [])
         self.places: dict[str, tuple[list[int], list[int]]] = {}
         self.dtypes: dict[str, np.dtype] = {}
         for name, chosen in columns.items():
@@ -57,8 +58,16 @@ class Csv:
         places, shape = self.places[name]
         if len(row) <= max(places, default=-1):
             raise ValueError(f"{self.path}:{line}: expected {max(places) + 1} columns, found {len(row)}")
-        try:
-            numbers = [float(row[i]) for i in places]
-        except ValueError as error:
-            raise ValueError(f"{self.path}:{line}: expected numbers, found {str(error)[-40:]}") from None
+        numbers = [self._read(row[i], i, line) for i in places]
         return np.asarray(numbers).astype(self.dtypes[name]).reshape(shape)
+
+    def _read(self, text: str, place: int, line: int) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            shown = text if len(text) <= 40 else text[:40] + "..."
+            raise ValueError(f"{self.path}:{line}: expected a number in column '{self.header[place]}', "
+                             f"found '{shown}'")  # fmt: skip
+        return number
