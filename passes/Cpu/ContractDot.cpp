@@ -1,7 +1,7 @@
-// Products of bytes by dot product instructions.
+// Products of bytes, and of bfloat16, by dot product instructions.
 //
 //   for outer summed dimensions
-//     for groups of four of the innermost one
+//     for groups of four (or two) of the innermost one
 //       sums[r][v] += dot(broadcast(A[row r, group]), B[group, v])
 //     the rest of a group, whose other products are zeros of B
 #include "passes/Cpu/ContractDot.h"
@@ -13,8 +13,6 @@
 
 using namespace mlir;
 using namespace dlc;
-
-static constexpr int64_t kGroup = 4;
 
 std::optional<DotKind> dlc::parseDotKind(StringRef name) {
   return llvm::StringSwitch<std::optional<DotKind>>(name)
@@ -28,20 +26,36 @@ std::optional<DotKind> dlc::parseDotKind(StringRef name) {
       .Default(std::nullopt);
 }
 
+std::optional<DotKind> dlc::parsePairKind(StringRef name) {
+  return llvm::StringSwitch<std::optional<DotKind>>(name)
+      .Case("none", DotKind::None)
+      .Case("vdpbf16ps", DotKind::Bf16)
+      .Case("bfdot", DotKind::BfDot)
+      .Case("bfdot32", DotKind::BfDot32)
+      .Default(std::nullopt);
+}
+
 std::optional<DotProducts> DotProducts::get(ContractEmitter &emitter) {
   ContractLoops &loops = emitter.loops;
   const ContractOperand &b = loops.b();
-  if (!b.groupDim || b.groupWidth != kGroup || !b.panelDim ||
-      !emitter.sumType.isInteger(32) || emitter.cpu.dotBytes < 16 ||
+  bool arePairs = b.type.isBF16();
+  int64_t bytes = arePairs ? emitter.cpu.vectorBytes : emitter.cpu.dotBytes;
+  DotKind kind = arePairs ? emitter.cpu.pairs : emitter.cpu.dot;
+  DotProducts dot(emitter, kind, bytes / 4);
+  if (!b.groupDim || b.groupWidth != dot.getGroup() || !b.panelDim ||
+      emitter.sumType.getIntOrFloatBitWidth() != 32 || bytes < 16 ||
       loops.sums.empty() || loops.sums.back() != *b.groupDim ||
       !isStatic(loops.a().strides[*b.groupDim], 1) ||
       !isStatic(b.strides[*b.groupDim], 1) ||
-      !isStatic(b.strides[*b.panelDim], kGroup) || loops.bFlipped)
+      !isStatic(b.strides[*b.panelDim], dot.getGroup()) || loops.bFlipped)
     return std::nullopt;
-  DotKind kind = emitter.cpu.dot;
   switch (kind) {
   case DotKind::None:
     return std::nullopt;
+  case DotKind::Bf16:
+  case DotKind::BfDot:
+  case DotKind::BfDot32:
+    break;
   case DotKind::Vnni:
     if (!loops.aUnsigned || loops.bUnsigned)
       kind = DotKind::Madd;
@@ -59,7 +73,8 @@ std::optional<DotProducts> DotProducts::get(ContractEmitter &emitter) {
       return std::nullopt;
     break;
   }
-  return DotProducts(emitter, kind);
+  dot.kind = kind;
+  return dot;
 }
 
 int64_t DotProducts::getRegisters() const {
@@ -75,6 +90,11 @@ StringRef DotProducts::getName() const {
     return "vpdpbusd";
   case DotKind::Madd:
     return "pmaddwd";
+  case DotKind::Bf16:
+    return "vdpbf16ps";
+  case DotKind::BfDot:
+  case DotKind::BfDot32:
+    return "bfdot";
   default:
     return loops.aUnsigned == loops.bUnsigned
                ? (loops.aUnsigned ? "udot" : "sdot")
@@ -86,20 +106,25 @@ VectorType DotProducts::vector(unsigned bits) const {
   return VectorType::get({lanes * 32 / bits}, e.b.getIntegerType(bits));
 }
 
+/// A register of elements of A and B.
+VectorType DotProducts::elements() const {
+  return VectorType::get({lanes * getGroup()}, loops.b().type);
+}
+
 //===----------------------------------------------------------------------===//
 // Operands
 //===----------------------------------------------------------------------===//
 
-/// `count` bytes of A as an i32; those beyond are 0.
+/// `count` elements of A as an i32; those beyond are 0.
 Value DotProducts::loadGroup(Value offset, int64_t count) {
-  auto bytes = VectorType::get({kGroup}, e.b.getI8Type());
+  auto type = VectorType::get({getGroup()}, loops.a().type);
   Value group;
-  if (count == kGroup) {
-    group = vector::LoadOp::create(e.b, bytes, loops.a().buffer,
-                                   ValueRange{offset});
+  if (count == getGroup()) {
+    group =
+        vector::LoadOp::create(e.b, type, loops.a().buffer, ValueRange{offset});
   } else {
     // What lies beyond may be no memory.
-    group = arith::ConstantOp::create(e.b, e.b.getZeroAttr(bytes));
+    group = arith::ConstantOp::create(e.b, e.b.getZeroAttr(type));
     for (int64_t i = 0; i < count; ++i)
       group = vector::InsertOp::create(
           e.b, e.loadScalar(loops.a(), math.add(offset, i)), group, i);
@@ -117,16 +142,16 @@ DotProducts::Prepared DotProducts::prepareA(Value group) {
                  vector(32), Attribute(e.b.getI32IntegerAttr(0x80808080))));
     words = arith::XOrIOp::create(e.b, words, top);
   }
-  Value bytes = vector::BitCastOp::create(e.b, vector(8), words);
-  return kind == DotKind::Madd ? splitPairs(bytes, loops.aUnsigned)
-                               : Prepared{bytes};
+  Value all = vector::BitCastOp::create(e.b, elements(), words);
+  return kind == DotKind::Madd ? splitPairs(all, loops.aUnsigned)
+                               : Prepared{all};
 }
 
 DotProducts::Prepared DotProducts::prepareB(Value offset) {
-  Value bytes = vector::LoadOp::create(e.b, vector(8), loops.b().buffer,
-                                       ValueRange{offset});
-  return kind == DotKind::Madd ? splitPairs(bytes, loops.bUnsigned)
-                               : Prepared{bytes};
+  Value all = vector::LoadOp::create(e.b, elements(), loops.b().buffer,
+                                     ValueRange{offset});
+  return kind == DotKind::Madd ? splitPairs(all, loops.bUnsigned)
+                               : Prepared{all};
 }
 
 /// The even and the odd bytes, extended to 16 bits.
@@ -152,7 +177,7 @@ DotProducts::Prepared DotProducts::splitPairs(Value bytes, bool isUnsigned) {
 //===----------------------------------------------------------------------===//
 
 Value DotProducts::call(StringRef intrinsic, ValueRange arguments) {
-  return LLVM::CallIntrinsicOp::create(e.b, vector(32),
+  return LLVM::CallIntrinsicOp::create(e.b, VectorType::get({lanes}, e.sumType),
                                        e.b.getStringAttr(intrinsic), arguments)
       .getResults();
 }
@@ -170,6 +195,14 @@ Value DotProducts::accumulate(Value sum, const Prepared &a, const Prepared &b) {
       sum = arith::AddIOp::create(e.b, sum, call(name, {x, y}));
     return sum;
   }
+  if (kind == DotKind::Bf16)
+    return call(llvm::formatv("llvm.x86.avx512bf16.dpbf16ps.{0}", bits).str(),
+                {sum, a[0], b[0]});
+  if (arePairs())
+    return call(llvm::formatv("llvm.{0}.neon.bfdot.v4f32.v8bf16",
+                              kind == DotKind::BfDot32 ? "arm" : "aarch64")
+                    .str(),
+                {sum, a[0], b[0]});
   bool is32 = kind == DotKind::SDot32 || kind == DotKind::I8mm32;
   return call(llvm::formatv("llvm.{0}.neon.{1}.v4i32.v16i8",
                             is32 ? "arm" : "aarch64", getName())
@@ -193,16 +226,16 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
 
   unsigned k = *loops.b().groupDim;
   int64_t extent = *staticIndex(loops.extents[k]);
-  int64_t whole = extent / kGroup;
+  const int64_t group = getGroup(), whole = extent / group;
   Value groupStride = loops.b().groupStride;
   auto step = [&](Value aOffset, Value bStart, ArrayRef<Value> before,
-                  int64_t bytes) {
+                  int64_t present) {
     SmallVector<Prepared> right;
     for (int64_t v = 0; v < count; ++v)
-      right.push_back(prepareB(math.add(bStart, v * lanes * kGroup)));
+      right.push_back(prepareB(math.add(bStart, v * lanes * group)));
     Sums after(before);
     for (auto [r, row] : llvm::enumerate(rows)) {
-      Prepared left = prepareA(loadGroup(math.add(row[0], aOffset), bytes));
+      Prepared left = prepareA(loadGroup(math.add(row[0], aOffset), present));
       for (int64_t v = 0; v < count; ++v) {
         Value &sum = after[r * count + v];
         sum = accumulate(sum, left, right[v]);
@@ -218,7 +251,7 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
   // The innermost dimension counts groups for as long as loops are made.
   Value aStride = loops.a().strides[k], bStride = loops.b().strides[k];
   Value elements = loops.extents[k];
-  loops.a().strides[k] = math.constant(kGroup);
+  loops.a().strides[k] = math.constant(group);
   loops.b().strides[k] = groupStride;
   loops.extents[k] = math.constant(whole);
   sums = e.emitSum(
@@ -227,13 +260,13 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
         Sums after =
             whole ? e.emitSum(k, aOffset, bStart, before, unroll,
                               [&](Value a, Value b, ArrayRef<Value> start) {
-                                return step(a, b, start, kGroup);
+                                return step(a, b, start, group);
                               })
                   : Sums(before);
-        if (extent % kGroup)
-          after = step(math.add(aOffset, whole * kGroup),
+        if (extent % group)
+          after = step(math.add(aOffset, whole * group),
                        math.add(bStart, math.mul(groupStride, whole)), after,
-                       extent % kGroup);
+                       extent % group);
         return after;
       });
   loops.a().strides[k] = aStride;

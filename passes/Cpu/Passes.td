@@ -12,8 +12,12 @@ def ExpandMath : Pass<"dlc-expand-math"> {
   }];
   let options = [
     Option<"bf16", "bf16", "bool", "true",
-           "convert from and to bfloat16 by operations on integers">];
+           "convert from and to bfloat16 by operations on integers">,
+    Option<"rounds", "rounds", "bool", "false",
+           "round to bfloat16 by an instruction where `afn` allows its zeros "
+           "for subnormal numbers">];
   let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::LLVM::LLVMDialect",
                            "::mlir::math::MathDialect",
                            "::mlir::vector::VectorDialect",
                            "::mlir::func::FuncDialect",
@@ -163,7 +167,7 @@ def LowerContract : Pass<"dlc-lower-contract"> {
     ```
 
     Bytes in groups (`dlc.dot`) go through the CPU's dot products, four products
-    a lane: the step is then
+    a lane, and so do pairs of bfloat16, two a lane: the step is then
     ```mlir
         %a0 = vector.load %aflat[...] : memref<?xi8>, vector<4xi8>   // and so on
         %x = vector.broadcast %a0 ... to vector<64xi8>
@@ -187,7 +191,10 @@ def LowerContract : Pass<"dlc-lower-contract"> {
            "dot products of bytes: none, vnni, madd, sdot, i8mm, or sdot32 and "
            "i8mm32 of 32-bit Arm">,
     Option<"dotBytes", "dot-bytes", "int64_t", "0",
-           "bytes of their registers">];
+           "bytes of their registers">,
+    Option<"pairs", "pairs", "std::string", "\"none\"",
+           "dot products of pairs of bfloat16: none, vdpbf16ps, bfdot, or bfdot32 "
+           "of 32-bit Arm">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

@@ -26,6 +26,16 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createCSEPass());
   if (options.addPasses)
     options.addPasses(pm);
+  // While operands are as their producers make them; a GPU's kernels round what
+  // they load.
+  bool roundsForCpu =
+      options.precision == "bf16" && unit.bf16 && target.gpus.empty();
+  if (roundsForCpu) {
+    RoundOperandsOptions round;
+    round.form = options.conv;
+    round.lanes = unit.bytes / 4;
+    pm.addPass(createRoundOperands(round));
+  }
   // Weights in the form and layout of the kernels, before they are evaluated.
   PackContractOptions pack;
   pack.lanes = unit.bytes / 4;
@@ -35,9 +45,10 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
     pack.group = 4;
     pack.dotLanes = unit.dotBytes / 4;
   }
+  pack.pairs = unit.bf16 && target.gpus.empty();
   pm.addPass(createPackContract(pack));
   // Behind the packing, which makes fewer zeros of large columns.
-  if (options.precision != "fp32") {
+  if (options.precision != "fp32" && !target.gpus.empty()) {
     ChoosePrecisionOptions precision;
     precision.precision = options.precision;
     pm.addPass(createChoosePrecision(precision));
@@ -47,6 +58,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   ChooseConvolutionOptions choose;
   choose.form = options.conv;
   choose.lanes = unit.bytes / 4;
+  choose.speed = roundsForCpu ? 2 : 1;
   choose.growth = options.expandWeights == "object" ? 20 : -1;
   pm.addPass(createChooseConvolution(choose));
   // Before fusion, which would move work on constants to the run.
