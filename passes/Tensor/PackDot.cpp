@@ -55,6 +55,7 @@ public:
 private:
   bool hasMaps();
   std::optional<GroupedSum> findSum();
+  std::optional<unsigned> findStep(AffineExpr index);
   std::optional<unsigned> findMerged(unsigned inner);
   unsigned getColumn() {
     AffineMap map = op.getCMap();
@@ -76,6 +77,21 @@ private:
 
 } // namespace
 
+/// The summed dimension of which a step is one of `index`, if there is one.
+std::optional<unsigned> DotPacking::findStep(AffineExpr index) {
+  std::optional<unsigned> found;
+  index.walk([&](AffineExpr expr) {
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    if (!dim || op.getDimKind(dim.getPosition()) != ContractOp::DimKind::Sum)
+      return;
+    // With factor 1: what is left has no trace of it.
+    AffineExpr rest = simplifyAffineExpr(index - expr, op.getNumDims(), 0);
+    if (!rest.isFunctionOfDim(dim.getPosition()))
+      found = dim.getPosition();
+  });
+  return found;
+}
+
 /// A dimension of a window whose steps in A are whole pixels of `inner`
 /// channels, so that both walk A as one dimension.
 std::optional<unsigned> DotPacking::findMerged(unsigned inner) {
@@ -84,17 +100,7 @@ std::optional<unsigned> DotPacking::findMerged(unsigned inner) {
   if (rank < 2 ||
       typeOf(op.getA()).getDimSize(rank - 1) != op.getStaticExtent(inner))
     return std::nullopt;
-  AffineExpr pixel = map.getResult(rank - 2);
-  std::optional<unsigned> found;
-  pixel.walk([&](AffineExpr expr) {
-    auto dim = dyn_cast<AffineDimExpr>(expr);
-    if (!dim || op.getDimKind(dim.getPosition()) != ContractOp::DimKind::Sum)
-      return;
-    // With factor 1: what is left has no trace of it.
-    AffineExpr rest = simplifyAffineExpr(pixel - expr, map.getNumDims(), 0);
-    if (!rest.isFunctionOfDim(dim.getPosition()))
-      found = dim.getPosition();
-  });
+  std::optional<unsigned> found = findStep(map.getResult(rank - 2));
   if (!found || ShapedType::isDynamic(op.getStaticExtent(*found)))
     return std::nullopt;
   for (AffineExpr other : map.getResults().drop_back(2))
@@ -116,13 +122,13 @@ std::optional<GroupedSum> DotPacking::findSum() {
   AffineMap map = op.getAMap();
   if (!map.getNumResults() || !hasMaps())
     return std::nullopt;
-  auto inner = dyn_cast<AffineDimExpr>(map.getResults().back());
-  if (!inner || op.getDimKind(inner.getPosition()) != ContractOp::DimKind::Sum)
+  std::optional<unsigned> inner = findStep(map.getResults().back());
+  if (!inner)
     return std::nullopt;
   for (AffineExpr other : map.getResults().drop_back())
-    if (other.isFunctionOfDim(inner.getPosition()))
+    if (other.isFunctionOfDim(*inner))
       return std::nullopt;
-  GroupedSum sum{inner.getPosition(), std::nullopt};
+  GroupedSum sum{*inner, std::nullopt};
   int64_t extent = op.getStaticExtent(sum.inner);
   if (ShapedType::isDynamic(extent))
     return std::nullopt;
