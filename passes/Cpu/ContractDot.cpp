@@ -216,7 +216,8 @@ Value DotProducts::accumulate(Value sum, const Prepared &a, const Prepared &b) {
 
 void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
                            Value bOffset, unsigned dim,
-                           ArrayRef<TileColumn> columns, Value mask) {
+                           ArrayRef<TileColumn> columns, Value mask,
+                           function_ref<void(Value)> prefetch) {
   // B has zeros behind the last column, so all vectors are whole until the
   // sums are stored.
   int64_t count = 0;
@@ -233,6 +234,7 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
     SmallVector<Prepared> right;
     for (int64_t v = 0; v < count; ++v)
       right.push_back(prepareB(math.add(bStart, v * lanes * group)));
+    prefetch(bStart);
     Sums after(before);
     for (auto [r, row] : llvm::enumerate(rows)) {
       Prepared left = prepareA(loadGroup(math.add(row[0], aOffset), present));

@@ -22,15 +22,19 @@ public:
   int64_t getLanes() const { return lanes; }
   /// The elements that a lane sums.
   int64_t getGroup() const { return arePairs() ? 2 : 4; }
+  /// Whether B is worth asking for early: of bytes there are few.
+  bool prefetches() const { return arePairs(); }
   /// What the choice of a tile may use of the machine's registers.
   int64_t getRegisters() const;
   llvm::StringRef getName() const;
 
   /// The tile of the given rows (their operands' offsets) and columns, from
-  /// zeros to the stores of C. `bOffset` is that of B's first group.
+  /// zeros to the stores of C. `bOffset` is that of B's first group;
+  /// `prefetch` is told that of each step's.
   void emitTile(llvm::ArrayRef<ContractEmitter::Offsets> rows,
                 mlir::Value bOffset, unsigned dim,
-                llvm::ArrayRef<TileColumn> columns, mlir::Value mask);
+                llvm::ArrayRef<TileColumn> columns, mlir::Value mask,
+                llvm::function_ref<void(mlir::Value)> prefetch);
 
 private:
   using Sums = ContractEmitter::Sums;

@@ -150,7 +150,7 @@ std::optional<DotLayout> PackContract::getDotLayout(ContractOp op) const {
   if (type.isInteger(8) && op.getSumType().isInteger(32) && group > 1)
     return DotLayout{group, dotLanes, 4 * dotLanes};
   if (type.isBF16() && op.getSumType().isF32() && pairs)
-    return DotLayout{2, lanes, 4 * lanes};
+    return DotLayout{2, lanes, chooseWidest(op)};
   return std::nullopt;
 }
 
