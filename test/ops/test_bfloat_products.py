@@ -4,7 +4,9 @@ rounded to bfloat16."""
 
 import dataclasses
 import pathlib
+import re
 import shutil
+import subprocess
 import sys
 from typing import Any
 
@@ -190,3 +192,132 @@ def test_emulated(name, tmp_path):
     given = [v for k, v in values.items() if k != "b" or not case.constant]
     (found,) = objects.run_emulated(made, given, [np.float32])
     check(case, values, found)
+
+
+def make_chain(element=TensorProto.FLOAT):
+    """Two products, of which the second alone reads what the first makes."""
+    random = np.random.default_rng(1)
+    dtype = helper.tensor_dtype_to_np_dtype(element)
+    v, w = (random.standard_normal(n).astype(np.float32).astype(dtype) for n in [(64, 130), (130, 66)])
+    nodes = [
+        node("MatMul", "x", "v", output="p"),
+        node("Relu", "p", output="q"),
+        node("MatMul", "q", "w"),
+    ]
+    x, y = (helper.make_tensor_value_info(n, element, [40, c]) for n, c in [("x", 64), ("y", 66)])
+    graph = helper.make_graph(
+        nodes, "g", [x], [y], [numpy_helper.from_array(v, "v"), numpy_helper.from_array(w, "w")]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    return model, random.standard_normal((40, 64)).astype(np.float32).astype(dtype), v, w
+
+
+def print_ir(model, tmp_path, phase, *flags):
+    onnx.save(model, tmp_path / "m.onnx")
+    command = [objects.DLC, tmp_path / "m.onnx", f"--to={phase}", "-o", "-", *flags]
+    return subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+@native
+def test_chain():
+    model, x, v, w = make_chain()
+    found = dlc.compile(model, precision="bf16").run([x])[0]
+    between = np.maximum(rounded(x).astype(np.float64) @ rounded(v), 0)
+    expected = rounded(between.astype(np.float32)).astype(np.float64) @ rounded(w)
+    # A sum that lies between two numbers may be rounded to either.
+    assert np.abs(found - expected).max() < 2e-3 * np.abs(expected).max()
+    assert np.abs(found - np.maximum(x @ v, 0) @ w).max() > 1e-4 * np.abs(expected).max()
+
+
+def test_stored_between(tmp_path):
+    """What products alone read lies in memory as bfloat16, rounded where it is
+    made, and so do the weights."""
+    model, *_ = make_chain()
+    text = print_ir(model, tmp_path, "tensor", "-target=x86_64", "-mcpu=znver4", "--precision=bf16").stdout
+    assert "tensor<40x130xbf16>, tensor<" in text and "tensor<40x130xf32>" not in text
+    assert not re.search(r"dense_resource<.*> : tensor<.*xf32>", text)
+    assert text.count("linalg.generic") == 1  # the input
+
+
+@native
+def test_special_numbers():
+    """Infinities and NaN as in float32; subnormal numbers are zeros, and what
+    is beyond the largest bfloat16 is infinite."""
+    w = 2.0**120
+    model = make_model(CASES["rows"], TensorProto.FLOAT, {"b": np.full((301, 64), w, np.float32)})
+    x = np.zeros((3, 301), np.float32)
+    x[0, 0], x[1, 300], x[2, 0] = np.inf, np.nan, 2.0**-127
+    found = dlc.compile(model, precision="bf16").run([x])[0]
+    assert (found[0] == np.inf).all() and np.isnan(found[1]).all() and (found[2] == 0).all()
+    x[0, 0], x[1, 300], x[2, 0] = -np.inf, np.finfo(np.float32).max, 2.0**-126
+    found = dlc.compile(model, precision="bf16").run([x])[0]
+    assert (found[0] == -np.inf).all() and (found[1] == np.inf).all() and (found[2] == 2.0**-126 * w).all()
+
+
+@native
+def test_tensors_of_bfloat16(tmp_path):
+    """A model of bfloat16 takes the kernels without a flag: its numbers are
+    what they multiply."""
+    model, x, v, w = make_chain(TensorProto.BFLOAT16)
+    found = dlc.compile(model).run([x])[0]
+    x, v, w = (value.astype(np.float64) for value in (x, v, w))
+    between = np.maximum(rounded((x @ v).astype(np.float32)), 0).astype(np.float64)
+    expected = between @ w
+    assert found.dtype == ml_dtypes.bfloat16
+    assert np.abs(found.astype(np.float64) - expected).max() < 2.0**-8 * np.abs(expected).max()
+    onnx.save(model, tmp_path / "m.onnx")
+    made = objects.compile(tmp_path / "m.onnx", tmp_path, flags=["--remarks=dlc-lower-contract"])
+    assert made.messages.count("vdpbf16ps") == 2
+
+
+@native
+@pytest.mark.parametrize("op, gates", [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_recurrent(op, gates):
+    """Steps multiply by weights of half the size; errors of rounding alone."""
+    random = np.random.default_rng(2)
+    w, r = (random.standard_normal((1, gates * 64, n)).astype(np.float32) / 8 for n in (48, 64))
+    x = random.standard_normal((9, 1, 48)).astype(np.float32)
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("y", "h")]
+    graph = helper.make_graph(
+        [helper.make_node(op, ["x", "w", "r"], ["y", "h"], hidden_size=64)], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [9, 1, 48])], infos,
+        [numpy_helper.from_array(w, "w"), numpy_helper.from_array(r, "r")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    exact = dlc.compile(model).run([x])[0]
+    found = dlc.compile(model, precision="bf16").run([x])[0]
+    error = np.abs(found - exact).max()
+    assert 1e-5 < error < 1e-2
+
+
+def test_no_instruction(tmp_path):
+    """A CPU without dot products of bfloat16 says so once, and computes in
+    float32."""
+    model, *_ = make_chain()
+    for flags in (["-target=x86_64", "-mcpu=x86-64-v4"], ["-target=aarch64"], ["-target=armv7"], ["-target=riscv64"]):
+        done = print_ir(model, tmp_path, "tensor", "--precision=bf16", *flags)
+        assert done.stderr.count("contractions stay float32 with --precision=bf16: ") == 1
+        assert "has no dot products of bfloat16" in done.stderr
+        assert "bf16" not in done.stdout
+
+
+@native
+def test_several_cpus(tmp_path):
+    """Each CPU of an object has its weights as its kernels take them, those
+    with equal kernels the same ones."""
+    model, x, v, w = make_chain()
+    onnx.save(model, tmp_path / "m.onnx")
+    sizes = {}
+    for cpus in ("x86-64-v4", "znver4", "x86-64-v4,znver4", "znver4,znver5"):
+        (tmp_path / cpus).mkdir()
+        made = objects.compile(tmp_path / "m.onnx", tmp_path / cpus, flags=[f"-mcpu={cpus}", "--precision=bf16"])
+        assert ("x86-64-v4 has no dot products" in made.messages) == ("v4" in cpus.replace("znver4", ""))
+        loaded = dlc.load(objects.link_shared(made), name="network")
+        exact = np.maximum(x @ v, 0) @ w
+        error = np.abs(loaded.run([x])[0] - exact).max() / np.abs(exact).max()
+        assert error < 1e-5 if cpus == "x86-64-v4" else 1e-4 < error < 2e-2
+        sections = subprocess.run(["size", "-A", made.path], check=True, capture_output=True, text=True).stdout
+        sizes[cpus] = int(re.search(r"\.rodata\.dlc +(\d+)", sections)[1])
+    assert sizes["x86-64-v4"] > 1.7 * sizes["znver4"]
+    assert sizes["znver4,znver5"] == sizes["znver4"]
+    assert sizes["x86-64-v4,znver4"] <= sizes["x86-64-v4"] + sizes["znver4"]
