@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 
 import engines
 import kernels
+import objects
 import onnx
 import run as networks
 import simplify
@@ -20,6 +22,15 @@ import dlc
 from dlc.profile import Event
 
 OPERATORS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+
+
+def count_operations(path: pathlib.Path, subject: subjects.Subject) -> float:
+    """Of the plain forms, a multiply-add being two, where all shapes follow
+    from the file, simplified; else 0."""
+    with tempfile.TemporaryDirectory() as folder:
+        simple = pathlib.Path(folder) / "simple.onnx"
+        subprocess.run([objects.DLC, path, "--emit=onnx", "-o", simple], check=True, capture_output=True)
+        return 2 * simplify.measure_size(str(simple), subject).macs
 
 
 def find_fastest(runs: Sequence[Sequence[Event]]) -> list[tuple[str, float]]:
@@ -58,10 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         inputs = subject.make_inputs(session.get_inputs(), subject.sizes[0])
         model = dlc.compile(str(path), profile=True, precision=options.precision, conv=options.conv)
         profile = model.profile(inputs, runs=options.runs, threads=1)
-        names = {node.name for node in onnx.load(path).graph.node if node.op_type in OPERATORS}
+        graph = onnx.load(path).graph
+        if any(node.op_type in ("LSTM", "GRU", "RNN", "Loop", "Scan") for node in graph.node):
+            parser.error(f"{name} has recurrences, whose products are no calls of their own")
+        names = {node.name for node in graph.node if node.op_type in OPERATORS}
         calls = find_contractions(find_fastest(profile.runs), names)
         seconds = sum(time for _, time in calls)
-        operations = 2 * simplify.measure_size(str(path), subject).macs
+        operations = count_operations(path, subject)
+        if not operations:
+            parser.error(f"{name} has shapes that its file does not tell")
         share = operations / machine.operations / seconds
         print(f"{name}: {len(calls)} contractions {1e3 * seconds:.2f} ms of a run of "
               f"{1e3 * min(profile.durations):.2f} ms, {100 * share:.1f} % of the peak")  # fmt: skip
