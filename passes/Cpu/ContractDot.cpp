@@ -31,7 +31,6 @@ std::optional<DotKind> dlc::parsePairKind(StringRef name) {
       .Case("none", DotKind::None)
       .Case("vdpbf16ps", DotKind::Bf16)
       .Case("bfdot", DotKind::BfDot)
-      .Case("bfdot32", DotKind::BfDot32)
       .Default(std::nullopt);
 }
 
@@ -54,7 +53,6 @@ std::optional<DotProducts> DotProducts::get(ContractEmitter &emitter) {
     return std::nullopt;
   case DotKind::Bf16:
   case DotKind::BfDot:
-  case DotKind::BfDot32:
     break;
   case DotKind::Vnni:
     if (!loops.aUnsigned || loops.bUnsigned)
@@ -93,7 +91,6 @@ StringRef DotProducts::getName() const {
   case DotKind::Bf16:
     return "vdpbf16ps";
   case DotKind::BfDot:
-  case DotKind::BfDot32:
     return "bfdot";
   default:
     return loops.aUnsigned == loops.bUnsigned
@@ -198,11 +195,8 @@ Value DotProducts::accumulate(Value sum, const Prepared &a, const Prepared &b) {
   if (kind == DotKind::Bf16)
     return call(llvm::formatv("llvm.x86.avx512bf16.dpbf16ps.{0}", bits).str(),
                 {sum, a[0], b[0]});
-  if (arePairs())
-    return call(llvm::formatv("llvm.{0}.neon.bfdot.v4f32.v8bf16",
-                              kind == DotKind::BfDot32 ? "arm" : "aarch64")
-                    .str(),
-                {sum, a[0], b[0]});
+  if (kind == DotKind::BfDot)
+    return call("llvm.aarch64.neon.bfdot.v4f32.v8bf16", {sum, a[0], b[0]});
   bool is32 = kind == DotKind::SDot32 || kind == DotKind::I8mm32;
   return call(llvm::formatv("llvm.{0}.neon.{1}.v4i32.v16i8",
                             is32 ? "arm" : "aarch64", getName())

@@ -46,8 +46,7 @@ private:
         lanes(lanes) {}
 
   bool arePairs() const {
-    return kind == DotKind::Bf16 || kind == DotKind::BfDot ||
-           kind == DotKind::BfDot32;
+    return kind == DotKind::Bf16 || kind == DotKind::BfDot;
   }
   mlir::Value loadGroup(mlir::Value offset, int64_t count);
   Prepared prepareA(mlir::Value group);

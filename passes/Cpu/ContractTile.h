@@ -20,9 +20,8 @@ enum class DotKind {
   I8mm,   ///< AArch64 with usdot too
   SDot32, ///< the same of 32-bit Arm
   I8mm32,
-  Bf16,    ///< x86 vdpbf16ps
-  BfDot,   ///< AArch64 bfdot
-  BfDot32, ///< the same of 32-bit Arm
+  Bf16,  ///< x86 vdpbf16ps
+  BfDot, ///< AArch64 bfdot
 };
 
 /// What a CPU offers to a kernel.

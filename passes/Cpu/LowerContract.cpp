@@ -81,7 +81,7 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
     std::optional<DotKind> pairKind = parsePairKind(pairs);
     if (!pairKind) {
       getOperation()->emitError("dlc-lower-contract: expected pairs=none, "
-                                "vdpbf16ps, bfdot or bfdot32, found '")
+                                "vdpbf16ps or bfdot, found '")
           << pairs << "'";
       return signalPassFailure();
     }

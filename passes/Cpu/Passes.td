@@ -176,25 +176,26 @@ def LowerContract : Pass<"dlc-lower-contract"> {
     `dlc.winograd_weights` becomes loops over vectors too. Needs memrefs with
     strided layouts for the fast forms; afterwards neither op is left.
   }];
-  let options = [
-    Option<"vectorBytes", "vector-bytes", "int64_t", "32",
-           "bytes of a vector register; 64 and 32 imply masked access">,
-    Option<"registers", "registers", "int64_t", "16", "vector registers">,
-    Option<"pointers", "pointers", "int64_t", "8",
-           "row addresses that fit the general registers">,
-    Option<"l2Bytes", "l2-bytes", "int64_t", "1048576", "size of the L2 cache">,
-    Option<"fma", "fma", "bool", "true",
-           "the CPU has a fused multiply-add instruction">,
-    Option<"threads", "threads", "bool", "false",
-           "kernels share their work among threads where that pays">,
-    Option<"dot", "dot", "std::string", "\"none\"",
+  let options =
+      [Option<"vectorBytes", "vector-bytes", "int64_t", "32",
+              "bytes of a vector register; 64 and 32 imply masked access">,
+       Option<"registers", "registers", "int64_t", "16", "vector registers">,
+       Option<"pointers", "pointers", "int64_t", "8",
+              "row addresses that fit the general registers">,
+       Option<"l2Bytes", "l2-bytes", "int64_t", "1048576",
+              "size of the L2 cache">,
+       Option<"fma", "fma", "bool", "true",
+              "the CPU has a fused multiply-add instruction">,
+       Option<"threads", "threads", "bool", "false",
+              "kernels share their work among threads where that pays">,
+       Option<
+           "dot", "dot", "std::string", "\"none\"",
            "dot products of bytes: none, vnni, madd, sdot, i8mm, or sdot32 and "
            "i8mm32 of 32-bit Arm">,
-    Option<"dotBytes", "dot-bytes", "int64_t", "0",
-           "bytes of their registers">,
-    Option<"pairs", "pairs", "std::string", "\"none\"",
-           "dot products of pairs of bfloat16: none, vdpbf16ps, bfdot, or bfdot32 "
-           "of 32-bit Arm">];
+       Option<"dotBytes", "dot-bytes", "int64_t", "0",
+              "bytes of their registers">,
+       Option<"pairs", "pairs", "std::string", "\"none\"",
+              "dot products of pairs of bfloat16: none, vdpbf16ps or bfdot">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

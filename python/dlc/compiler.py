@@ -75,7 +75,7 @@ def compile(
       matmul: the form of large products with constant matrices: direct or
         strassen.
       precision: what contractions of float32 round their operands to: fp32,
-        tf32, bf16 or fp16; a CPU has fp32 alone.
+        tf32, bf16 or fp16; a CPU has fp32 and bf16.
       threads: how many a run uses unless it says otherwise; 1 leaves out all
         thread code, and without it they are as many as the process has CPUs.
       expand_weights: where constants much larger than their sources are made:
