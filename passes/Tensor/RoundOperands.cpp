@@ -206,15 +206,20 @@ static bool turnA(ContractOp op) {
 /// Cycles saved against those that rounding takes. Of float32 two vectors of
 /// products begin in a cycle, which run along the sum where there are few
 /// columns, of bfloat16 twice as many products. An operand is read and written,
-/// and laid out if it is B, whose pairs lie apart.
+/// and laid out if it is B, whose pairs lie apart: of rows that only the run
+/// knows there may be one.
 bool RoundOperands::pays(ContractOp op) {
   constexpr double kRound = 1.0 / 8, kLayOut = 1.5;
   AffineMap c = op.getCMap();
   unsigned column = c.getDimPosition(c.getNumResults() - 1);
+  bool isConstant = constants.contains(op.getB());
   double perColumn = 1;
-  for (unsigned dim = 0; dim < op.getNumDims(); ++dim)
+  for (unsigned dim = 0; dim < op.getNumDims(); ++dim) {
+    int64_t extent = op.getStaticExtent(dim);
+    bool mayBeOne = !isConstant && ShapedType::isDynamic(extent);
     if (dim != column)
-      perColumn *= countMany(op.getStaticExtent(dim));
+      perColumn *= mayBeOne ? 1 : countMany(extent);
+  }
   int64_t columns = countMany(op.getStaticExtent(column));
   double vectors = llvm::divideCeil(columns, lanes);
   double now = columns < lanes ? double(columns) / lanes : vectors;
@@ -222,7 +227,7 @@ bool RoundOperands::pays(ContractOp op) {
   double cost = 0;
   if (!constants.contains(op.getA()))
     cost += countElements(op.getA()) * kRound;
-  if (!constants.contains(op.getB()))
+  if (!isConstant)
     cost += countElements(op.getB()) * kLayOut;
   return saved > cost;
 }

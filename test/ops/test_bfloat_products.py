@@ -93,6 +93,8 @@ CASES = {
     "batches_run": product((2, 3, 128, 65), (2, 3, 65, 128), constant=False),
     "broadcast_run": product((2, 1, 128, 66), (3, 66, 129), constant=False),
     "few_rows_run": product((2, 64), (64, 64), constant=False, is_rounded=False),
+    "dynamic_rows_run": product((-1, 64), (64, 64), given=(90, 64), constant=False, is_rounded=False),
+    "dynamic_run": product((-1, 64), (64, 64), given=(90, 64), shape_b=(64, -1), constant=False, is_rounded=False),
     "one_column": product((40, 64), (64, 1), is_rounded=False),
     "one_term": product((24, 1), (1, 64), is_rounded=False),
     "dynamic_rows": product((-1, 65), (65, 100), given=(37, 65)),
