@@ -19,6 +19,10 @@ struct TargetSpec;
 /// although its result is much larger than what it comes from.
 constexpr llvm::StringLiteral kExpandAttr = "dlc.expand";
 
+/// Marks a convolution of float32 that another form than the direct one
+/// computes faster, even if operands of that are rounded.
+constexpr llvm::StringLiteral kTransformedAttr = "dlc.transformed";
+
 /// The bytes that a constant of `type` takes; 0 if its shape isn't static.
 int64_t getConstantBytes(mlir::Type type);
 

@@ -257,17 +257,22 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
            windowHeight = 3, windowWidth = 3, tiles = 12>}
     ```
   }];
-  let options = [
-    Option<"form", "form", "std::string", "\"auto\"",
-           "auto, direct, or winograd (wherever it is possible)">,
-    Option<"growth", "growth", "int64_t", "-1",
+  let options =
+      [Option<"form", "form", "std::string", "\"auto\"",
+              "auto, direct, or winograd (wherever it is possible)">,
+       Option<
+           "growth", "growth", "int64_t", "-1",
            "percent by which all constants together may grow with form=auto; "
            "-1: any">,
-    Option<"error", "error", "double", "8",
-           "largest growth of rounding errors with form=auto">,
-    Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">,
-    Option<"speed", "speed", "double", "1",
-           "of the direct form, in multiply-adds of float32">];
+       Option<"error", "error", "double", "8",
+              "largest growth of rounding errors with form=auto">,
+       Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">,
+       Option<"speed", "speed", "double", "1",
+              "of the direct form, in multiply-adds of float32">,
+       Option<
+           "mark", "mark", "bool", "false",
+           "give convolutions the attribute `dlc.transformed`, and leave them "
+           "to a later run">];
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
 }
 
@@ -290,16 +295,12 @@ def RoundOperands : Pass<"dlc-round-operands"> {
     ```
     `afn` allows the instruction that takes subnormal numbers as zeros. Stay as
     they are: contractions whose A isn't contiguous along the sum and cannot be
-    laid out so, those with fewer columns than rounding pays for, and
-    convolutions that Winograd's form computes faster in float32. Options are
-    those of `dlc-choose-convolution`.
+    laid out so, those with fewer columns than rounding pays for, and those with
+    the attribute `dlc.transformed`: convolutions that `dlc-choose-convolution`
+    has a faster form for, in float32.
   }];
-  let options = [
-    Option<"form", "form", "std::string", "\"auto\"",
-           "of convolutions: auto, direct or winograd">,
-    Option<"error", "error", "double", "8",
-           "largest growth of rounding errors with form=auto">,
-    Option<"lanes", "lanes", "int64_t", "16", "sums in a vector register">];
+  let options = [Option<"lanes", "lanes", "int64_t", "16",
+                        "sums in a vector register">];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::tensor::TensorDialect"];

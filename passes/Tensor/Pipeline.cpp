@@ -26,13 +26,20 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createCSEPass());
   if (options.addPasses)
     options.addPasses(pm);
-  // While operands are as their producers make them; a GPU's kernels round what
-  // they load.
   bool roundsForCpu =
       options.precision == "bf16" && unit.bf16 && target.gpus.empty();
+  ChooseConvolutionOptions choose;
+  choose.form = options.conv;
+  choose.lanes = unit.bytes / 4;
+  choose.growth = options.expandWeights == "object" ? 20 : -1;
+  choose.speed = roundsForCpu ? 2 : 1;
+  // While operands are as their producers make them; a GPU's kernels round what
+  // they load.
   if (roundsForCpu) {
+    ChooseConvolutionOptions mark = choose;
+    mark.mark = true;
+    pm.addPass(createChooseConvolution(mark));
     RoundOperandsOptions round;
-    round.form = options.conv;
     round.lanes = unit.bytes / 4;
     pm.addPass(createRoundOperands(round));
   }
@@ -55,11 +62,6 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   }
   // Behind the packing, so that what remains for the first run is one pass
   // over the weights as they lie in the object.
-  ChooseConvolutionOptions choose;
-  choose.form = options.conv;
-  choose.lanes = unit.bytes / 4;
-  choose.speed = roundsForCpu ? 2 : 1;
-  choose.growth = options.expandWeights == "object" ? 20 : -1;
   pm.addPass(createChooseConvolution(choose));
   // Before fusion, which would move work on constants to the run.
   EvaluateConstantsOptions evaluate;

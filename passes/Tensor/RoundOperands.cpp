@@ -10,7 +10,6 @@
 #include "passes/Tensor/Constants.h"
 #include "passes/Tensor/PackDot.h"
 #include "passes/Tensor/Passes.h"
-#include "passes/Tensor/WinogradChoice.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -60,7 +59,6 @@ private:
   bool pays(ContractOp op);
 
   KnownConstants constants;
-  DenseSet<Operation *> winograd;
 };
 
 } // namespace
@@ -234,8 +232,8 @@ bool RoundOperands::pays(ContractOp op) {
 
 /// What is against products of bfloat16, or nothing; A may be turned then.
 StringRef RoundOperands::findObstacle(ContractOp op) {
-  if (winograd.contains(op))
-    return "Winograd's form is faster";
+  if (op->hasAttr(kTransformedAttr))
+    return "another form of the convolution is faster";
   DotLayout layout{2, lanes, 4 * lanes};
   AffineMap map = op.getAMap();
   bool isTurned = map.isProjectedPermutation() && map.getNumResults() &&
@@ -255,11 +253,6 @@ void RoundOperands::runOnOperation() {
   auto isFloat = [](Value operand) {
     return getElementTypeOrSelf(operand.getType()).isF32();
   };
-  for (const WinogradCandidate &candidate :
-       chooseWinograd(getOperation(),
-                      {&getContext(), form, error, lanes, /*speed=*/2})
-           .candidates)
-    winograd.insert(candidate.op);
   SmallVector<ContractOp> ops;
   getOperation()->walk([&](ContractOp op) {
     if (op.hasTensors() && isFloat(op.getA()) && isFloat(op.getB()) &&
