@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import objects
+import onnx
+from onnx import TensorProto
 
 import dlc
 
@@ -27,6 +29,7 @@ class Run:
 
 class Dlc:
     name = "dlc"
+    flags: tuple[str, ...] = ()
 
     def __init__(self, path: pathlib.Path, folder: pathlib.Path):
         self.path = path
@@ -41,7 +44,7 @@ class Dlc:
         if flags not in self.models:
             folder = self.folder / str(len(self.models))
             folder.mkdir()
-            made = objects.compile(self.path, folder, flags=flags)
+            made = objects.compile(self.path, folder, flags=self.flags + flags)
             self.models[flags] = dlc.load(objects.link_shared(made), name="network")
         return self.models[flags]
 
@@ -54,8 +57,15 @@ class Dlc:
         return Run(call, lambda: model.run(given))
 
 
+class DlcRounded(Dlc):
+    """Contractions with operands of bfloat16."""
+
+    flags = ("--precision=bf16",)
+
+
 class DlcFloat(Dlc):
-    """dlc's own time for the float network that a quantized one was made of."""
+    """dlc's own time for the float network that a quantized one was made of, or
+    without rounding."""
 
     name = "dlc float32"
 
@@ -84,6 +94,27 @@ def make_session(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def round_operands(model: onnx.ModelProto) -> bytes:
+    """The model with operands of contractions cast to bfloat16 and back: what a
+    permission to round them means, for ONNX Runtime."""
+    nodes: list[onnx.NodeProto] = []
+    rounded: dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "MatMul", "Gemm"):
+            for i in (0, 1):
+                name = node.input[i]
+                if name not in rounded:
+                    middle, rounded[name] = f"{name}/bfloat16", f"{name}/rounded"
+                    for source, result, to in ((name, middle, TensorProto.BFLOAT16),
+                                               (middle, rounded[name], TensorProto.FLOAT)):  # fmt: skip
+                        nodes.append(onnx.helper.make_node("Cast", [source], [result], to=to))
+                node.input[i] = rounded[name]
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model.SerializeToString()
 
 
 def bind(session: Any, inputs: dict[str, np.ndarray]) -> Run:
@@ -124,6 +155,7 @@ class OnnxRuntime:
 
 class OpenVino:
     name = "OpenVINO"
+    precision = "f32"
 
     def __init__(self, path: pathlib.Path, folder: pathlib.Path):
         import openvino
@@ -147,7 +179,7 @@ class OpenVino:
         compiled = self.core.compile_model(
             model,
             "CPU",
-            {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads,
+            {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": threads,
              "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"},
         )  # fmt: skip
         request = compiled.create_infer_request()
@@ -159,4 +191,10 @@ class OpenVino:
         )
 
 
+class OpenVinoRounded(OpenVino):
+    precision = "bf16"
+
+
 ENGINES = (Dlc, OnnxRuntime, OpenVino)
+ROUNDED = (DlcRounded, OnnxRuntime, OpenVinoRounded)
+"""Those of --precision=bf16; ONNX Runtime computes in float32 still."""

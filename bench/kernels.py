@@ -25,6 +25,10 @@ import run as networks
 from onnx import TensorProto, helper, numpy_helper
 
 HERE = pathlib.Path(__file__).resolve().parent
+ENGINES = {"fp32": engines.ENGINES, "bf16": engines.ROUNDED}
+TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}
+"""Of the largest output. A sum of products whose operands are off by 2^-9 at most
+is off by some 2^-8 of what it would be if all terms had one sign."""
 READ = 1 << 28
 """Bytes that the bandwidth is measured with."""
 
@@ -117,40 +121,44 @@ KERNELS = [
 @dataclasses.dataclass(frozen=True)
 class Machine:
     operations: float
-    """A second, of one thread."""
+    """A second, of one thread, in the precision that is measured."""
     bandwidth: float
     """Bytes read a second."""
 
 
-def measure_machine(folder: pathlib.Path, rounds: int = 5) -> Machine:
+def measure_machine(folder: pathlib.Path, precision: str, rounds: int = 5) -> Machine:
     library = folder / "peak.so"
     subprocess.run(["cc", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC",
                     str(HERE / "peak.c"), "-o", str(library)], check=True)  # fmt: skip
     peak = ctypes.CDLL(str(library))
     peak.peak_operations.restype = peak.read_bandwidth.restype = ctypes.c_double
+    peak.peak_pair_operations.restype = ctypes.c_double
     peak.read_bandwidth.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     memory = np.ones(READ // 4 + 16, np.float32)
     aligned = -(-memory.ctypes.data // 64) * 64
-    return Machine(peak.peak_operations(rounds), peak.read_bandwidth(aligned, READ, rounds))
+    operations = peak.peak_pair_operations if precision == "bf16" else peak.peak_operations
+    return Machine(operations(rounds), peak.read_bandwidth(aligned, READ, rounds))
 
 
-def find_roof(kernel: Kernel, machine: Machine) -> float:
+def find_roof(kernel: Kernel, machine: Machine, precision: str) -> float:
     """Seconds that the plain form takes at least: what it computes, or the
     weights, which are read once. Rows are bound by reading and writing."""
+    size = 2 if precision == "bf16" else 4
     if not kernel.weights:
         return kernel.bytes / machine.bandwidth
     memory = 0.0
     if math.prod(kernel.shape[:-1]) == 1:
-        memory = 4 * math.prod(kernel.weights) / machine.bandwidth
+        memory = size * math.prod(kernel.weights) / machine.bandwidth
     return max(kernel.operations / machine.operations, memory)
 
 
-def measure(kernel: Kernel, machine: Machine, rounds: int, folder: pathlib.Path) -> dict[str, Any]:
+def measure(kernel: Kernel, machine: Machine, precision: str, rounds: int,
+            folder: pathlib.Path) -> dict[str, Any]:  # fmt: skip
     path = folder / "kernel.onnx"
     x = kernel.save(path, np.random.default_rng(0))
     runs, names, expected = [], [], None
     row: dict[str, Any] = {"name": kernel.name, "seconds": {}, "error": 0.0}
-    for i, engine in enumerate(engines.ENGINES):
+    for i, engine in enumerate(ENGINES[precision]):
         own = folder / str(i)
         own.mkdir()
         one = engine(path, own).prepare({"x": x}, 1, True)
@@ -164,7 +172,7 @@ def measure(kernel: Kernel, machine: Machine, rounds: int, folder: pathlib.Path)
     seconds = networks.time_in_turns(runs, rounds, time.process_time)
     for name, found in zip(names, seconds):
         row["seconds"][name] = {"median": statistics.median(found), "minimum": min(found)}
-    row["roof"] = find_roof(kernel, machine)
+    row["roof"] = find_roof(kernel, machine, precision)
     return row
 
 
@@ -183,10 +191,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench/kernels", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="WORD", help="only kernels with it in the name")
     parser.add_argument("--rounds", type=int, default=20, help="at least (default: 20)")
+    parser.add_argument("--precision", choices=ENGINES, default="fp32",
+                        help="bf16: of dlc and OpenVINO, beside the peak of that type; without softmax")  # fmt: skip
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--list", action="store_true", help="print the kernels and end")
     options = parser.parse_args(arguments)
     chosen = [k for k in KERNELS if not options.words or any(w in k.name for w in options.words)]
+    if options.precision == "bf16":
+        chosen = [k for k in chosen if k.weights]
     if not chosen:
         parser.error(f"no kernel has {' or '.join(map(repr, options.words))} in its name; --list")
     if options.rounds < 1:
@@ -196,19 +208,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        machine = measure_machine(pathlib.Path(folder))
+        machine = measure_machine(pathlib.Path(folder), options.precision)
+        if not machine.operations:
+            parser.error("this machine has no dot products of bfloat16")
         print(f"{networks.describe_machine()}\none thread: {machine.operations * 1e-9:.1f} GFLOP/s, "
               f"{machine.bandwidth * 1e-9:.1f} GB/s read")  # fmt: skip
         heads = "".join(f"  {engine.name + ', us, roof':>17}" for engine in engines.ENGINES)
         print(f"{'kernel':38}{heads}  {'dlc/best':>6}  difference")
         for kernel in chosen:
             with tempfile.TemporaryDirectory(dir=folder) as own:
-                found.append(measure(kernel, machine, options.rounds, pathlib.Path(own)))
+                found.append(measure(kernel, machine, options.precision, options.rounds,
+                                     pathlib.Path(own)))  # fmt: skip
             print(format_row(found[-1]), flush=True)
     if options.json:
         options.json.write_text(json.dumps({"machine": dataclasses.asdict(machine), "rows": found},
                                            indent=2))  # fmt: skip
-    wrong = [row["name"] for row in found if row["error"] > 1e-3]
+    wrong = [row["name"] for row in found if row["error"] > TOLERANCE[options.precision]]
     if wrong:
         print(f"the outputs differ: {', '.join(wrong)}")
     return bool(wrong)

@@ -1,5 +1,10 @@
-/* What this machine can do: multiply-adds of float32 out of registers, and
- * reads of memory. bench/kernels makes a shared library of it. */
+/* What this machine can do: multiply-adds of float32, and dot products of pairs
+ * of bfloat16, out of registers, and reads of memory. bench/kernels makes a shared library of it. */
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+#include <arm_neon.h>
+#endif
 #include <stddef.h>
 #include <time.h>
 
@@ -40,6 +45,41 @@ double peak_operations(int rounds) {
     __asm__ volatile("" : "+m"(a));
   }
   return best;
+}
+
+/* The same of bfloat16, of which a lane multiplies two pairs and adds both; 0 on
+ * a machine without such dot products. */
+double peak_pair_operations(int rounds) {
+#if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+  const long turns = 200000;
+  double best = 0;
+  vector a[sums];
+  for (int i = 0; i < sums; ++i)
+    a[i] = (vector){0} + (float)i;
+  for (int round = 0; round < rounds; ++round) {
+    vector x = (vector){0} + 0.5f, y = (vector){0} + 0.25f;
+    __asm__ volatile("" : "+m"(x), "+m"(y)); /* known to nobody */
+    double start = now();
+    for (long turn = 0; turn < turns; ++turn)
+#pragma GCC unroll 32
+      for (int i = 0; i < sums; ++i)
+#if defined(__AVX512BF16__)
+        a[i] = (vector)_mm512_dpbf16_ps((__m512)a[i], (__m512bh)x, (__m512bh)y);
+#else
+        a[i] = (vector)vbfdotq_f32((float32x4_t)a[i], (bfloat16x8_t)x,
+                                   (bfloat16x8_t)y);
+#endif
+    double seconds = now() - start;
+    double rate =
+        4.0 * sums * (bytes / sizeof(float)) * (double)turns / seconds;
+    best = rate > best ? rate : best;
+    __asm__ volatile("" : "+m"(a));
+  }
+  return best;
+#else
+  (void)rounds;
+  return 0;
+#endif
 }
 
 /* Bytes a second of reading `data`; the fastest of `rounds`. */

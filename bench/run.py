@@ -106,23 +106,48 @@ def make_check(
     return find
 
 
-def work(name: str, form: str, threads: Sequence[int], rounds: int, clock: Clock) -> list[dict[str, Any]]:
+def find_error(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
+    """The largest difference, relative to the largest number of its output."""
+    return max(
+        float(np.abs(a.astype(np.float64) - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30))
+        for a, b in zip(outputs, expected, strict=True)
+    )
+
+
+def make_rounded_check(
+    path: pathlib.Path, inputs: dict[str, np.ndarray], exact: Sequence[np.ndarray]
+) -> Callable[[Sequence[np.ndarray]], str]:
+    """A check of outputs with rounded operands: no further from float32 than
+    twice what ONNX Runtime is when told to round them. It cannot be told to do
+    so in recurrences, so that four times the rounding of one number is too."""
+    session = engines.make_session(engines.round_operands(onnx.load(path)))
+    allowed = max(2 * find_error(session.run(None, inputs), exact), 4 * 2.0**-9)
+
+    def find(outputs: Sequence[np.ndarray]) -> str:
+        error = find_error(outputs, exact)
+        return "" if error <= allowed else f"{error:.2g} of the largest output off, {allowed:.2g} is tolerated"
+
+    return find
+
+
+def work(name: str, form: str, precision: str, threads: Sequence[int], rounds: int,
+         clock: Clock) -> list[dict[str, Any]]:  # fmt: skip
     """The rows of one model: one for each size of its inputs and number of
     threads. A model whose shapes are not known has two of each: engines that
     were told the shapes, and such as take any. With a form, the network is of
-    8 bits, and dlc runs the float one as well."""
+    8 bits, and dlc runs the float one as well; so it does where it rounds."""
     subject = subjects.TABLE[name]
     source = subject.find()
     path = forms.make_quantized(subject, form) if form else source
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         made = []
-        for engine in engines.ENGINES:
+        for engine in engines.ROUNDED if precision == "bf16" else engines.ENGINES:
             try:
                 made.append(engine(path, pathlib.Path(folder)))
             except ImportError:
                 print(f"{engine.name} is not installed", file=sys.stderr)
-        if form:
+        if form or precision == "bf16":
             made.append(engines.DlcFloat(source, pathlib.Path(folder)))
         session = engines.make_session(source)
         for sizes in subject.sizes:
@@ -132,28 +157,36 @@ def work(name: str, form: str, threads: Sequence[int], rounds: int, clock: Clock
             else:
                 inputs = subject.make_inputs(session.get_inputs(), sizes)
                 expected = session.run(None, inputs)
-            find = (make_check(path, inputs, expected) if form
-                    else lambda outputs: find_problem(outputs, expected))  # fmt: skip
+            if form:
+                find = make_check(path, inputs, expected)
+            elif precision == "bf16":
+                find = make_rounded_check(path, inputs, expected)
+            else:
+                find = lambda outputs: find_problem(outputs, expected)  # noqa: E731
             dims = [size for info in session.get_inputs() for size in info.shape]
             is_dynamic = not all(isinstance(size, int) for size in dims)
             for fixed in (True, False) if is_dynamic else (False,):
                 given = {"form": form} if form else {}
                 given |= {"shapes": "given" if fixed else "any"} if is_dynamic else {}
                 for count in threads:
-                    rows.append({"name": name, "sizes": {**given, **sizes}, "threads": count,
-                                 **measure(made, inputs, find, count, rounds, fixed, clock)})  # fmt: skip
+                    row = measure(made, inputs, find, count, rounds, fixed, clock, expected)
+                    rows.append({"name": name, "sizes": {**given, **sizes}, "threads": count, **row})
     return rows
 
 
 def measure(made: Sequence[Any], inputs: dict[str, np.ndarray], find: Callable[[Sequence[np.ndarray]], str],
-            threads: int, rounds: int, fixed: bool, clock: Clock) -> dict[str, Any]:  # fmt: skip
-    runs, names, problems = [], [], {}
+            threads: int, rounds: int, fixed: bool, clock: Clock,
+            expected: Sequence[np.ndarray]) -> dict[str, Any]:  # fmt: skip
+    runs, names, problems, errors = [], [], {}, {}
     for engine in made:
         try:
             run = engine.prepare(inputs, threads, fixed)
             run.call()
+            outputs = run.outputs()
             # The float network is no other's answer.
-            problem = "" if engine.name == engines.DlcFloat.name else find(run.outputs())
+            problem = "" if engine.name == engines.DlcFloat.name else find(outputs)
+            if engine.name == engines.Dlc.name:
+                errors["error"] = find_error(outputs, expected)
         except Exception as error:
             problems[engine.name] = f"{type(error).__name__}: {error}"
             continue
@@ -168,12 +201,14 @@ def measure(made: Sequence[Any], inputs: dict[str, np.ndarray], find: Callable[[
         "rounds": len(times[0]),
         "load": os.getloadavg()[0],
         "problems": problems,
+        **errors,
     }
 
 
 def run_worker(name: str, form: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     command = [sys.executable, __file__, "--worker", "--rounds", str(options.rounds),
                *([f"--form={form}"] if form else []), *(["--processor-time"] if options.processor_time else []),
+               f"--precision={options.precision}",
                "--threads", ",".join(map(str, options.threads)), name]  # fmt: skip
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -196,6 +231,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
                         help="of the networks (default: float32)")  # fmt: skip
     parser.add_argument("--form", action="append", choices=forms.FORMS,
                         help=f"of 8-bit networks (default: {' and '.join(forms.FORMS[:2])})")  # fmt: skip
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32",
+                        help="bf16: dlc and OpenVINO round operands of contractions to bfloat16 (default: fp32)")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"at least (default: {ROUNDS})")
     parser.add_argument("--processor-time", action="store_true",
                         help="measure that, not the clock's, where other work runs beside; one thread")  # fmt: skip
@@ -210,6 +247,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"no model is called {', '.join(unknown)}; --list has their names")
     if options.form and options.dtype != "int8" and not options.worker:
         parser.error("--form is for --dtype=int8")
+    if options.precision != "fp32" and options.dtype == "int8":
+        parser.error("--precision is for networks of float32")
     if any(n < 1 for n in options.threads):
         parser.error("expected at least 1 thread")
     if options.processor_time and options.threads != [1]:
@@ -234,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (name,) = options.names
         try:
             (form,) = options.form or [""]
-            rows = work(name, form, options.threads, options.rounds,
+            rows = work(name, form, options.precision, options.threads, options.rounds,
                         time.process_time if options.processor_time else time.perf_counter)  # fmt: skip
         except Exception:
             rows = [{"name": name, "sizes": {}, "threads": 0,
@@ -249,19 +288,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         INT8 if int8 else [n for n in subjects.TABLE if not n.startswith(("light_", "random_"))]
     )
     rows = []
-    print(table.format_head(int8), flush=True)
+    dtype = options.precision if options.precision != "fp32" else options.dtype
+    print(table.format_head(dtype), flush=True)
     for name in names:
         for form in (options.form or forms.FORMS[:2]) if int8 else [""]:
             for row in run_worker(name, form, options):
                 rows.append(row)
-                print(table.format_row(row, int8), flush=True)
+                print(table.format_row(row, dtype), flush=True)
     for threads in options.threads:
-        ratios = [table.find_ratio(row) for row in rows if row["threads"] == threads]
-        ratios = [ratio for ratio in ratios if ratio]
-        if ratios:
-            mean = math.exp(statistics.fmean(map(math.log, ratios)))
-            print(f"\n{threads} thread{'s' * (threads > 1)}: geometric mean {mean:.3f}, "
-                  f"worst {max(ratios):.2f}, of {len(ratios)}")  # fmt: skip
+        for peers in (table.PEERS,) if dtype == "float32" else (table.PEERS, (table.FLOAT,)):
+            ratios = [table.find_ratio(row, peers=peers) for row in rows if row["threads"] == threads]
+            ratios = [ratio for ratio in ratios if ratio]
+            if ratios:
+                mean = math.exp(statistics.fmean(map(math.log, ratios)))
+                behind = f" of {table.FLOAT}" if peers == (table.FLOAT,) else ""
+                print(f"\n{threads} thread{'s' * (threads > 1)}: geometric mean{behind} {mean:.3f}, "
+                      f"worst {max(ratios):.2f}, of {len(ratios)}")  # fmt: skip
     busy = max((row.get("load", 0) for row in rows), default=0)
     if busy > os.cpu_count() + 0.5 and not options.processor_time:
         print(f"\nOther work ran beside this (load {busy:.1f}): the figures are no use.")
@@ -269,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for row, engine, text in problems:
         print(f"\n{row['name']}, {engine}: {text}")
     if options.markdown:
-        options.markdown.write_text(table.make_markdown(rows, describe_machine(), int8))
+        options.markdown.write_text(table.make_markdown(rows, describe_machine(), dtype))
     if options.json:
         options.json.write_text(json.dumps({"machine": describe_machine(), "rows": rows}, indent=1))
     if options.svg:

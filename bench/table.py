@@ -12,7 +12,10 @@ FLOAT = "dlc float32"
 COLUMNS = (("model", 20), ("sizes", 48), ("threads", 7), ("dlc ms", 9), ("ORT ms", 9),
            ("OpenVINO ms", 11), ("dlc/best", 8), ("of minima", 9))  # fmt: skip
 INT8_COLUMNS = (("float32 ms", 10), ("dlc/float32", 11))
-"""Behind the others where networks are of 8 bits."""
+"""Behind the others where networks are of 8 bits, or rounded."""
+ERROR_COLUMNS = (("error", 8),)
+"""Behind those where operands are rounded: the largest difference to ONNX
+Runtime in float32, of the largest output."""
 
 
 def find_ratio(row: Row, kind: str = "median", peers: Sequence[str] = PEERS) -> float | None:
@@ -22,7 +25,7 @@ def find_ratio(row: Row, kind: str = "median", peers: Sequence[str] = PEERS) -> 
     return times["dlc"] / min(peers) if peers and "dlc" in times else None
 
 
-def _cells(row: Row, int8: bool) -> list[str]:
+def _cells(row: Row, dtype: str) -> list[str]:
     sizes = " ".join(
         f"{name}={'x'.join(map(str, size)) if isinstance(size, list) else size}"
         for name, size in row["sizes"].items()
@@ -31,8 +34,10 @@ def _cells(row: Row, int8: bool) -> list[str]:
     times = row.get("median", {})
     cells += [_format_time(times.get(engine)) for engine in ("dlc", *PEERS)]
     cells += [_format_ratio(find_ratio(row, kind)) for kind in ("median", "minimum")]
-    if int8:
+    if dtype != "float32":
         cells += [_format_time(times.get(FLOAT)), _format_ratio(find_ratio(row, peers=(FLOAT,)))]
+    if dtype == "bf16":
+        cells.append(f"{row['error']:.1e}" if "error" in row else "-")
     return cells
 
 
@@ -47,27 +52,28 @@ def _format_ratio(ratio: float | None) -> str:
 def _line(cells: Sequence[str]) -> str:
     return "  ".join(
         cell.ljust(width) if i < 2 else cell.rjust(width)
-        for i, (cell, (_, width)) in enumerate(zip(cells, COLUMNS + INT8_COLUMNS))
+        for i, (cell, (_, width)) in enumerate(zip(cells, COLUMNS + INT8_COLUMNS + ERROR_COLUMNS))
     )
 
 
-def _titles(int8: bool) -> list[str]:
-    return [title for title, _ in COLUMNS + INT8_COLUMNS * int8]
+def _titles(dtype: str) -> list[str]:
+    columns = COLUMNS + INT8_COLUMNS * (dtype != "float32") + ERROR_COLUMNS * (dtype == "bf16")
+    return [title for title, _ in columns]
 
 
-def format_head(int8: bool = False) -> str:
-    return _line(_titles(int8))
+def format_head(dtype: str = "float32") -> str:
+    return _line(_titles(dtype))
 
 
-def format_row(row: Row, int8: bool = False) -> str:
-    return _line(_cells(row, int8))
+def format_row(row: Row, dtype: str = "float32") -> str:
+    return _line(_cells(row, dtype))
 
 
-def make_markdown(rows: Sequence[Row], machine: str, int8: bool = False) -> str:
+def make_markdown(rows: Sequence[Row], machine: str, dtype: str = "float32") -> str:
     """The medians, and the ratios of medians and of minima."""
-    titles = _titles(int8)
+    titles = _titles(dtype)
     lines = [machine, "", "| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    lines += ["| " + " | ".join(_cells(row, int8)) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cells(row, dtype)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 """Compiles whole networks with dlc, compares their answers with the reference,
 and measures. bench/README.md is the manual.
 
-usage: bench/verify [--target=TARGET | --gpu=ARCH [--precision=TYPE]] [--no-timing]
+usage: bench/verify [--target=TARGET | --gpu=ARCH] [--precision=TYPE] [--no-timing]
                     [--jobs=N] [--json] [--list] [NAME...]
 
 Each model has a process of its own, so that one which crashes is a failure and
@@ -35,7 +35,7 @@ from dlc.verify import TOLERANCES, compare
 # Of a run of both engines in turns.
 SECONDS, ROUNDS = 4.0, 5
 
-# Of a GPU's operands: what an output may be off, as a part of its largest value.
+# Of rounded operands: what an output may be off, as a part of its largest value.
 ROUNDED = {"tf32": 2e-2, "fp16": 2e-2, "bf16": 1e-1}
 
 
@@ -93,7 +93,10 @@ def time_both(ours: Callable[[], None], theirs: Callable[[], None]) -> tuple[flo
 def work(subject: subjects.Subject, options: argparse.Namespace) -> list[dict[str, Any]]:
     """The rows of one model, one for each size of its inputs."""
     path, target = subject.find(), options.target
-    flags = [f"--gpu={options.gpu}", f"--precision={options.precision}"] if options.gpu else []
+    flags = [f"--precision={options.precision}"]
+    flags += [f"--gpu={options.gpu}"] if options.gpu else []
+    # The plain CPU has no dot products of bfloat16.
+    flags += ["-mcpu=generic+bf16"] if target == "aarch64" and options.precision == "bf16" else []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         found = objects.compile(path, folder, target, flags)
@@ -126,7 +129,8 @@ def measure(
         expected = session.run(None, inputs)
     if model is None:
         types = [value.dtype for value in expected]
-        return find_errors(objects.run_emulated(found, list(inputs.values()), types), expected)
+        results = objects.run_emulated(found, list(inputs.values()), types)
+        return find_errors(results, expected, options.precision)
     given = [inputs[info.name] for info in model.inputs]
     # A GPU's second run of a shape is recorded as a graph, which the third starts.
     for _ in range(3 if options.gpu else 1):
@@ -188,7 +192,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gpu", metavar="ARCH", help="compare on this machine's GPU, by its code"
                         " for an architecture: sm_90a")  # fmt: skip
     parser.add_argument("--precision", choices=["fp32", *ROUNDED], default="fp32",
-                        help="what a GPU rounds the operands of contractions to")  # fmt: skip
+                        help="what operands of contractions are rounded to; a CPU has bf16")  # fmt: skip
     parser.add_argument("--no-timing", action="store_true", help="compare only")
     parser.add_argument("--jobs", type=int, default=1, help="models at once; above 1 no timing")
     parser.add_argument("--json", action="store_true", help="print rows of JSON")
@@ -200,8 +204,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"no model is called {', '.join(unknown)}; --list has their names")
     if options.gpu and options.target:
         parser.error("an emulator of --target has no GPU")
-    if options.precision != "fp32" and not options.gpu:
-        parser.error("--precision is for --gpu: a CPU has fp32 alone")
+    if options.precision not in ("fp32", "bf16") and not options.gpu:
+        parser.error(f"--precision={options.precision} is for --gpu")
     if options.jobs < 1:
         parser.error("--jobs is at least 1")
     options.no_timing |= options.jobs > 1 or bool(options.gpu)  # bench/gpu measures
@@ -212,7 +216,8 @@ def run_worker(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """The rows that a process of its own makes."""
     command = [sys.executable, __file__, "--worker", name]
     command += [f"--target={options.target}"] if options.target else []
-    command += [f"--gpu={options.gpu}", f"--precision={options.precision}"] if options.gpu else []
+    command += [f"--gpu={options.gpu}"] if options.gpu else []
+    command += [f"--precision={options.precision}"]
     command += ["--no-timing"] if options.no_timing else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -258,10 +258,15 @@ static LogicalResult verifyDot(ContractOp op) {
   DotAttr form = op.getDotAttr();
   if (!form)
     return success();
-  for (Value operand : {op.getA(), op.getB()})
-    if (!getElementTypeOrSelf(operand.getType()).isInteger(8))
-      return op.emitOpError("expected operands of i8 for ")
-             << form << ", found " << operand.getType();
+  bool arePairs = form.getGroup() > 1 && !form.getFlip() &&
+                  getElementTypeOrSelf(op.getB().getType()).isBF16();
+  for (Value operand : {op.getA(), op.getB()}) {
+    Type type = getElementTypeOrSelf(operand.getType());
+    if (arePairs ? !type.isBF16() : !type.isInteger(8))
+      return op.emitOpError("expected operands of ")
+             << (arePairs ? "bf16" : "i8") << " for " << form << ", found "
+             << operand.getType();
+  }
   int64_t group = form.getGroup();
   if (group == 1)
     return success();

@@ -37,9 +37,9 @@ def Dlc_WinogradAttr : Dlc_Attr<"Winograd", "winograd"> {
 }
 
 def Dlc_DotAttr : Dlc_Attr<"Dot", "dot"> {
-  let summary = "the form of a contraction of bytes, for dot products";
+  let summary = "the form of a contraction of bytes or bfloat16, for dot products";
   let description = [{
-    With `flip`, the top bit of A's elements is inverted before they are
+    With `flip`, the top bit of A's elements, bytes, is inverted before they are
     extended, which makes of a signed number n the unsigned n + 128 and the
     other way about: for instructions that take one kind only.
 

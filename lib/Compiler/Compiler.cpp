@@ -101,10 +101,10 @@ llvm::Error dlc::checkOptions(const CompileOptions &options,
         "expected the precision fp32, tf32, bf16 or fp16, found '" +
         options.precision + "'");
   if (options.precision != "fp32") {
-    if (!hasGpu)
+    if (!hasGpu && options.precision != "bf16")
       return llvm::createStringError(
-          "expected the precision fp32 for a CPU, found '" + options.precision +
-          "': only kernels for a GPU have others, --gpu=");
+          "expected the precision fp32 or bf16 for a CPU, found '" +
+          options.precision + "': only kernels for a GPU have it, --gpu=");
     if (options.gpuFallback)
       return llvm::createStringError(
           "expected the precision fp32 with a fallback to the CPU, found '" +
@@ -248,6 +248,11 @@ LogicalResult dlc::runPhases(ModuleOp module, Phase from, Phase to,
     return module.emitError()
            << "expected a target with Linux for " << options.threads
            << " threads, found " << target.triple;
+  if (from < Phase::Tensor && to >= Phase::Tensor &&
+      options.precision == "bf16" && target.gpus.empty() &&
+      !target.vectorUnit().bf16)
+    module.emitRemark("contractions stay float32 with --precision=bf16: ")
+        << target.label << " has no dot products of bfloat16";
   if (options.threads > 0)
     module->setAttr(
         "dlc.threads",

@@ -1,7 +1,7 @@
-// Products of bytes by dot product instructions.
+// Products of bytes, and of bfloat16, by dot product instructions.
 //
 //   for outer summed dimensions
-//     for groups of four of the innermost one
+//     for groups of four (or two) of the innermost one
 //       sums[r][v] += dot(broadcast(A[row r, group]), B[group, v])
 //     the rest of a group, whose other products are zeros of B
 //
@@ -21,8 +21,8 @@
 using namespace mlir;
 using namespace dlc;
 
-static constexpr int64_t kGroup = 4;
-static constexpr int64_t kPair = 2 * kGroup; // bytes of a row of a small matrix
+/// The bytes of a lane, and of a row of a small matrix.
+static constexpr int64_t kGroup = 4, kPair = 2 * kGroup;
 
 std::optional<DotKind> dlc::parseDotKind(StringRef name) {
   return llvm::StringSwitch<std::optional<DotKind>>(name)
@@ -36,20 +36,34 @@ std::optional<DotKind> dlc::parseDotKind(StringRef name) {
       .Default(std::nullopt);
 }
 
+std::optional<DotKind> dlc::parsePairKind(StringRef name) {
+  return llvm::StringSwitch<std::optional<DotKind>>(name)
+      .Case("none", DotKind::None)
+      .Case("vdpbf16ps", DotKind::Bf16)
+      .Case("bfdot", DotKind::BfDot)
+      .Default(std::nullopt);
+}
+
 std::optional<DotProducts> DotProducts::get(ContractEmitter &emitter) {
   ContractLoops &loops = emitter.loops;
   const ContractOperand &b = loops.b();
-  if (!b.groupDim || b.groupWidth != kGroup || !b.panelDim ||
-      !emitter.sumType.isInteger(32) || emitter.cpu.dotBytes < 16 ||
+  bool arePairs = b.type.isBF16();
+  int64_t bytes = arePairs ? emitter.cpu.vectorBytes : emitter.cpu.dotBytes;
+  DotKind kind = arePairs ? emitter.cpu.pairs : emitter.cpu.dot;
+  DotProducts dot(emitter, kind, bytes / 4);
+  if (!b.groupDim || b.groupWidth != dot.getGroup() || !b.panelDim ||
+      emitter.sumType.getIntOrFloatBitWidth() != 32 || bytes < 16 ||
       loops.sums.empty() || loops.sums.back() != *b.groupDim ||
       !isStatic(loops.a().strides[*b.groupDim], 1) ||
       !isStatic(b.strides[*b.groupDim], 1) ||
-      !isStatic(b.strides[*b.panelDim], kGroup) || loops.bFlipped)
+      !isStatic(b.strides[*b.panelDim], dot.getGroup()) || loops.bFlipped)
     return std::nullopt;
-  DotKind kind = emitter.cpu.dot;
   switch (kind) {
   case DotKind::None:
     return std::nullopt;
+  case DotKind::Bf16:
+  case DotKind::BfDot:
+    break;
   case DotKind::Vnni:
     if (!loops.aUnsigned || loops.bUnsigned)
       kind = DotKind::Madd;
@@ -67,7 +81,8 @@ std::optional<DotProducts> DotProducts::get(ContractEmitter &emitter) {
       return std::nullopt;
     break;
   }
-  return DotProducts(emitter, kind);
+  dot.kind = kind;
+  return dot;
 }
 
 int64_t DotProducts::getRegisters() const {
@@ -93,6 +108,10 @@ StringRef DotProducts::getDotName() const {
     return "vpdpbusd";
   case DotKind::Madd:
     return "pmaddwd";
+  case DotKind::Bf16:
+    return "vdpbf16ps";
+  case DotKind::BfDot:
+    return "bfdot";
   default:
     return loops.aUnsigned == loops.bUnsigned
                ? (loops.aUnsigned ? "udot" : "sdot")
@@ -104,27 +123,32 @@ VectorType DotProducts::vector(unsigned bits) const {
   return VectorType::get({lanes * 32 / bits}, e.b.getIntegerType(bits));
 }
 
+/// A register of elements of A and B.
+VectorType DotProducts::elements() const {
+  return VectorType::get({lanes * getGroup()}, loops.b().type);
+}
+
 //===----------------------------------------------------------------------===//
 // Operands
 //===----------------------------------------------------------------------===//
 
-/// `count` bytes of A in a vector of `size`; those beyond are 0.
-Value DotProducts::loadBytes(Value offset, int64_t count, int64_t size) {
-  auto bytes = VectorType::get({size}, e.b.getI8Type());
+/// `count` elements of A in a vector of `size`; those beyond are 0.
+Value DotProducts::loadElements(Value offset, int64_t count, int64_t size) {
+  auto type = VectorType::get({size}, loops.a().type);
   if (count == size)
-    return vector::LoadOp::create(e.b, bytes, loops.a().buffer,
+    return vector::LoadOp::create(e.b, type, loops.a().buffer,
                                   ValueRange{offset});
   // What lies beyond may be no memory.
-  Value made = arith::ConstantOp::create(e.b, e.b.getZeroAttr(bytes));
+  Value made = arith::ConstantOp::create(e.b, e.b.getZeroAttr(type));
   for (int64_t i = 0; i < count; ++i)
     made = vector::InsertOp::create(
         e.b, e.loadScalar(loops.a(), math.add(offset, i)), made, i);
   return made;
 }
 
-/// `count` bytes of A as an i32.
+/// `count` elements of A as an i32.
 Value DotProducts::loadGroup(Value offset, int64_t count) {
-  Value group = loadBytes(offset, count, kGroup);
+  Value group = loadElements(offset, count, getGroup());
   Value word = vector::BitCastOp::create(
       e.b, VectorType::get({1}, e.b.getI32Type()), group);
   return vector::ExtractOp::create(e.b, word, 0);
@@ -138,16 +162,16 @@ DotProducts::Prepared DotProducts::prepareA(Value group) {
                  vector(32), Attribute(e.b.getI32IntegerAttr(0x80808080))));
     words = arith::XOrIOp::create(e.b, words, top);
   }
-  Value bytes = vector::BitCastOp::create(e.b, vector(8), words);
-  return kind == DotKind::Madd ? splitPairs(bytes, loops.aUnsigned)
-                               : Prepared{bytes};
+  Value all = vector::BitCastOp::create(e.b, elements(), words);
+  return kind == DotKind::Madd ? splitPairs(all, loops.aUnsigned)
+                               : Prepared{all};
 }
 
 DotProducts::Prepared DotProducts::prepareB(Value offset) {
-  Value bytes = vector::LoadOp::create(e.b, vector(8), loops.b().buffer,
-                                       ValueRange{offset});
-  return kind == DotKind::Madd ? splitPairs(bytes, loops.bUnsigned)
-                               : Prepared{bytes};
+  Value all = vector::LoadOp::create(e.b, elements(), loops.b().buffer,
+                                     ValueRange{offset});
+  return kind == DotKind::Madd ? splitPairs(all, loops.bUnsigned)
+                               : Prepared{all};
 }
 
 /// The even and the odd bytes, extended to 16 bits.
@@ -173,7 +197,7 @@ DotProducts::Prepared DotProducts::splitPairs(Value bytes, bool isUnsigned) {
 //===----------------------------------------------------------------------===//
 
 Value DotProducts::call(StringRef intrinsic, ValueRange arguments) {
-  return LLVM::CallIntrinsicOp::create(e.b, vector(32),
+  return LLVM::CallIntrinsicOp::create(e.b, VectorType::get({lanes}, e.sumType),
                                        e.b.getStringAttr(intrinsic), arguments)
       .getResults();
 }
@@ -191,6 +215,11 @@ Value DotProducts::accumulate(Value sum, const Prepared &a, const Prepared &b) {
       sum = arith::AddIOp::create(e.b, sum, call(name, {x, y}));
     return sum;
   }
+  if (kind == DotKind::Bf16)
+    return call(llvm::formatv("llvm.x86.avx512bf16.dpbf16ps.{0}", bits).str(),
+                {sum, a[0], b[0]});
+  if (kind == DotKind::BfDot)
+    return call("llvm.aarch64.neon.bfdot.v4f32.v8bf16", {sum, a[0], b[0]});
   bool is32 = kind == DotKind::SDot32 || kind == DotKind::I8mm32;
   return call(llvm::formatv("llvm.{0}.neon.{1}.v4i32.v16i8",
                             is32 ? "arm" : "aarch64", getDotName())
@@ -233,8 +262,8 @@ DotProducts::multiplyMatrices(ArrayRef<ContractEmitter::Offsets> rows,
   };
   SmallVector<Value> left;
   for (size_t r = 0; r < rows.size(); r += 2) {
-    Value x = loadBytes(math.add(rows[r][0], aOffset), bytes, kPair);
-    Value y = loadBytes(math.add(rows[r + 1][0], aOffset), bytes, kPair);
+    Value x = loadElements(math.add(rows[r][0], aOffset), bytes, kPair);
+    Value y = loadElements(math.add(rows[r + 1][0], aOffset), bytes, kPair);
     Value both =
         shuffle(x, y, llvm::to_vector(llvm::seq<int64_t>(0, 2 * kPair)));
     if (loops.aFlipped) {
@@ -292,7 +321,8 @@ DotProducts::Sums DotProducts::toRows(ArrayRef<Value> sums, int64_t count) {
 
 void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
                            Value bOffset, unsigned dim,
-                           ArrayRef<TileColumn> columns, Value mask) {
+                           ArrayRef<TileColumn> columns, Value mask,
+                           function_ref<void(Value)> prefetch) {
   // B has zeros behind the last column, so all vectors are whole until the
   // sums are stored.
   int64_t count = 0;
@@ -303,19 +333,20 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
   unsigned k = *loops.b().groupDim;
   int64_t extent = *staticIndex(loops.extents[k]);
   bool isMatrix = usesMatrices(rows.size());
-  int64_t atOnce = isMatrix ? kPair : kGroup;
-  int64_t whole = extent / atOnce;
+  const int64_t group = getGroup(), atOnce = isMatrix ? kPair : group;
+  const int64_t whole = extent / atOnce;
   Value groupStride = loops.b().groupStride;
   auto step = [&](Value aOffset, Value bStart, ArrayRef<Value> before,
-                  int64_t bytes) {
+                  int64_t present) {
     if (isMatrix)
-      return multiplyMatrices(rows, count, aOffset, bStart, bytes, before);
+      return multiplyMatrices(rows, count, aOffset, bStart, present, before);
     SmallVector<Prepared> right;
     for (int64_t v = 0; v < count; ++v)
-      right.push_back(prepareB(math.add(bStart, v * lanes * kGroup)));
+      right.push_back(prepareB(math.add(bStart, v * lanes * group)));
+    prefetch(bStart);
     Sums after(before);
     for (auto [r, row] : llvm::enumerate(rows)) {
-      Prepared left = prepareA(loadGroup(math.add(row[0], aOffset), bytes));
+      Prepared left = prepareA(loadGroup(math.add(row[0], aOffset), present));
       for (int64_t v = 0; v < count; ++v) {
         Value &sum = after[r * count + v];
         sum = accumulate(sum, left, right[v]);
@@ -332,7 +363,7 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
   // The innermost dimension counts groups for as long as loops are made.
   Value aStride = loops.a().strides[k], bStride = loops.b().strides[k];
   Value elements = loops.extents[k];
-  Value stride = math.mul(groupStride, atOnce / kGroup);
+  Value stride = math.mul(groupStride, atOnce / group);
   loops.a().strides[k] = math.constant(atOnce);
   loops.b().strides[k] = stride;
   loops.extents[k] = math.constant(whole);

@@ -1,6 +1,7 @@
 /// \file
-/// Products of bytes by the dot product instructions of a machine: each lane
-/// of 32 bits of a register sums four products of consecutive bytes.
+/// Products of bytes and of bfloat16 by the dot product instructions of a
+/// machine: each lane of 32 bits of a register sums the products of as many
+/// consecutive elements as fill it.
 #ifndef DLC_PASSES_CPU_CONTRACTDOT_H
 #define DLC_PASSES_CPU_CONTRACTDOT_H
 
@@ -8,16 +9,21 @@
 
 namespace dlc {
 
-/// As the passes' option `dot` says it; nothing for another word.
+/// As the passes' option `dot`, or `pairs`, says it; nothing for another word.
 std::optional<DotKind> parseDotKind(llvm::StringRef name);
+std::optional<DotKind> parsePairKind(llvm::StringRef name);
 
 /// Emits tiles of a contraction whose B is in groups (`dlc.dot`).
 class DotProducts {
 public:
-  /// Nothing if the machine has no instruction for the operands' signs.
+  /// Nothing if the machine has no instruction for the operands' type or signs.
   static std::optional<DotProducts> get(ContractEmitter &emitter);
 
   int64_t getLanes() const { return lanes; }
+  /// The elements that a lane sums.
+  int64_t getGroup() const { return arePairs() ? 2 : 4; }
+  /// Whether B is worth asking for early: of bytes there are few.
+  bool prefetches() const { return arePairs(); }
   /// What the choice of a tile may use of the machine's registers.
   int64_t getRegisters() const;
   /// `tile` with rows in pairs where the machine multiplies small matrices.
@@ -25,19 +31,25 @@ public:
   llvm::StringRef getName() const;
 
   /// The tile of the given rows (their operands' offsets) and columns, from
-  /// zeros to the stores of C. `bOffset` is that of B's first group.
+  /// zeros to the stores of C. `bOffset` is that of B's first group;
+  /// `prefetch` is told that of each step's.
   void emitTile(llvm::ArrayRef<ContractEmitter::Offsets> rows,
                 mlir::Value bOffset, unsigned dim,
-                llvm::ArrayRef<TileColumn> columns, mlir::Value mask);
+                llvm::ArrayRef<TileColumn> columns, mlir::Value mask,
+                llvm::function_ref<void(mlir::Value)> prefetch);
 
 private:
   using Sums = ContractEmitter::Sums;
   /// An operand as the instructions take it: one vector, or two of 16 bits.
   using Prepared = llvm::SmallVector<mlir::Value, 2>;
 
-  DotProducts(ContractEmitter &emitter, DotKind kind)
+  DotProducts(ContractEmitter &emitter, DotKind kind, int64_t lanes)
       : e(emitter), loops(emitter.loops), math(emitter.math), kind(kind),
-        lanes(emitter.cpu.dotBytes / 4) {}
+        lanes(lanes) {}
+
+  bool arePairs() const {
+    return kind == DotKind::Bf16 || kind == DotKind::BfDot;
+  }
 
   bool usesMatrices(size_t rows) const;
   Sums multiplyMatrices(llvm::ArrayRef<ContractEmitter::Offsets> rows,
@@ -47,7 +59,7 @@ private:
   llvm::StringRef getDotName() const;
   llvm::StringRef getMatrixName() const;
 
-  mlir::Value loadBytes(mlir::Value offset, int64_t count, int64_t size);
+  mlir::Value loadElements(mlir::Value offset, int64_t count, int64_t size);
   mlir::Value loadGroup(mlir::Value offset, int64_t count);
   Prepared prepareA(mlir::Value group);
   Prepared prepareB(mlir::Value offset);
@@ -55,6 +67,7 @@ private:
   mlir::Value accumulate(mlir::Value sum, const Prepared &a, const Prepared &b);
   mlir::Value call(llvm::StringRef intrinsic, mlir::ValueRange arguments);
   mlir::VectorType vector(unsigned bits) const;
+  mlir::VectorType elements() const;
 
   ContractEmitter &e;
   ContractLoops &loops;

@@ -10,7 +10,8 @@
 
 namespace dlc {
 
-/// The instruction that sums products of bytes in lanes of 32 bits.
+/// The instruction that sums products of bytes, or of pairs of bfloat16, in
+/// lanes of 32 bits.
 enum class DotKind {
   None,
   Vnni,   ///< x86 vpdpbusd: unsigned by signed
@@ -19,6 +20,8 @@ enum class DotKind {
   I8mm,   ///< AArch64 with usdot too
   SDot32, ///< the same of 32-bit Arm
   I8mm32,
+  Bf16,  ///< x86 vdpbf16ps
+  BfDot, ///< AArch64 bfdot
 };
 
 /// What a CPU offers to a kernel.
@@ -31,6 +34,7 @@ struct CpuIsa {
   bool threads = false; // kernels may share their work among threads
   DotKind dot = DotKind::None;
   int64_t dotBytes = 0; // width of its registers
+  DotKind pairs = DotKind::None; // of bfloat16
 
   /// Elements of `type` in a vector register.
   int64_t getLanes(mlir::Type type) const;

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -41,6 +42,8 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
     };
     populateMathPolynomialApproximationPatterns(expansions, chosen);
     arith::populateCeilFloorDivExpandOpsPatterns(expansions);
+    if (rounds)
+      keepRounding();
     // Few CPUs convert to bf16; the shifts and additions are vectorised.
     if (bf16)
       arith::populateExpandBFloat16Patterns(expansions);
@@ -61,6 +64,24 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
     config.setStrictness(GreedyRewriteStrictness::ExistingAndNewOps);
     if (failed(applyOpPatternsGreedily(functions, std::move(calls), config)))
       return signalPassFailure();
+  }
+
+private:
+  /// Rounding to bfloat16 that may be approximate, as LLVM's op: that becomes
+  /// the instruction.
+  void keepRounding() {
+    getOperation()->walk([](arith::TruncFOp op) {
+      std::optional<arith::FastMathFlags> flags = op.getFastmath();
+      if (!flags || !bitEnumContainsAny(*flags, arith::FastMathFlags::afn) ||
+          !getElementTypeOrSelf(op.getType()).isBF16() ||
+          !getElementTypeOrSelf(op.getIn().getType()).isF32())
+        return;
+      OpBuilder b(op);
+      op.replaceAllUsesWith(
+          LLVM::FPTruncOp::create(b, op.getLoc(), op.getType(), op.getIn())
+              .getResult());
+      op.erase();
+    });
   }
 };
 

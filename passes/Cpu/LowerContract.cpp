@@ -79,6 +79,14 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
       return signalPassFailure();
     }
     isa.dot = *kind;
+    std::optional<DotKind> pairKind = parsePairKind(pairs);
+    if (!pairKind) {
+      getOperation()->emitError("dlc-lower-contract: expected pairs=none, "
+                                "vdpbf16ps or bfdot, found '")
+          << pairs << "'";
+      return signalPassFailure();
+    }
+    isa.pairs = *pairKind;
     isa.dotBytes = dotBytes;
     SmallVector<ContractOp> ops;
     getOperation()->walk([&](ContractOp op) { ops.push_back(op); });

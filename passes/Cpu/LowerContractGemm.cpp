@@ -46,6 +46,10 @@ private:
   void emitTile(const Offsets &bases, Value row, int64_t rows, Value number,
                 ArrayRef<TileColumn> columns, Value mask);
   std::optional<int64_t> getBlockRows();
+  /// Elements of B in a step of so many columns.
+  int64_t getStep(int64_t columns) {
+    return dot ? columns * dot->getGroup() : columns;
+  }
   void choosePrefetch(ArrayRef<unsigned> outer);
   void emitPrefetch(Value bOffset, Value number);
   void prefetchExtras(ArrayRef<Offsets> offsets, ArrayRef<TileColumn> columns);
@@ -54,7 +58,7 @@ private:
   ContractLoops &loops;
   IndexMath &math;
   unsigned dim;                   // the column dimension that vectors run along
-  std::optional<DotProducts> dot; // of bytes
+  std::optional<DotProducts> dot; // of bytes or pairs
   Value rowCount;
   RegisterTile tile{1, 1};
   /// How far behind an element of B the next tile of columns has its own; null
@@ -149,7 +153,7 @@ void GemmEmitter::choosePrefetch(ArrayRef<unsigned> outer) {
   int64_t rowTiles = llvm::divideCeil(
       getBlockRows().value_or(rows.value_or(16 * tile.rows)), tile.rows);
   // One tile of rows reads B as it comes; addresses don't fit few registers.
-  if (dot || rowTiles < 2 || e.cpu.pointers <= 4 || !loops.b().moves(dim) ||
+  if ((dot && !dot->prefetches()) || rowTiles < 2 || e.cpu.pointers <= 4 || !loops.b().moves(dim) ||
       (elements &&
        countLines(*elements, operand.type) * kLineBytes < kPrefetchedBytes))
     return;
@@ -162,12 +166,13 @@ void GemmEmitter::choosePrefetch(ArrayRef<unsigned> outer) {
   } else if (!outer.empty() && operand.moves(outer.back())) {
     nextTile = operand.strides[outer.back()];
   }
-  linesPerStep = llvm::divideCeil(countLines(width, operand.type), rowTiles);
+  linesPerStep =
+      llvm::divideCeil(countLines(getStep(width), operand.type), rowTiles);
 }
 
 void GemmEmitter::emitPrefetch(Value bOffset, Value number) {
   const ContractOperand &operand = loops.b();
-  int64_t lines = countLines(tile.vectors * e.lanes, operand.type);
+  int64_t lines = countLines(getStep(tile.vectors * e.lanes), operand.type);
   int64_t elements = kLineBytes * 8 / operand.type.getIntOrFloatBitWidth();
   for (int64_t i = 0; i < linesPerStep; ++i) {
     Value line = math.rem(math.add(math.mul(number, linesPerStep), i), lines);
@@ -287,8 +292,12 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
                            Value mask) {
   SmallVector<Offsets> offsets =
       e.getOffsets(bases, loops.rows, row, rows, tile.rows);
+  auto prefetch = [&](Value bOffset) {
+    if (nextTile)
+      emitPrefetch(bOffset, number);
+  };
   if (dot)
-    return dot->emitTile(offsets, bases[1], dim, columns, mask);
+    return dot->emitTile(offsets, bases[1], dim, columns, mask, prefetch);
   prefetchExtras(offsets, columns);
   Value bStride = loops.b().strides[dim];
   auto maskOf = [&](size_t v) {
@@ -306,8 +315,7 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
       b.push_back(
           e.extendB(e.loadVector(loops.b(), math.add(bOffset, column.offset),
                                  bStride, column, maskOf(v))));
-    if (nextTile)
-      emitPrefetch(bOffset, number);
+    prefetch(bOffset);
     SmallVector<Value> after(before);
     for (int64_t r = 0; r < rows; ++r) {
       Value a =

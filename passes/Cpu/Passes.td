@@ -16,7 +16,10 @@ def ExpandMath : Pass<"dlc-expand-math"> {
     Option<"scales", "scales", "bool", "false",
            "there is an instruction that multiplies by powers of two">,
     Option<"exactDifferences", "exact-differences", "bool", "false",
-           "exp(x - y) is that of the difference before it is rounded">];
+           "exp(x - y) is that of the difference before it is rounded">,
+    Option<"rounds", "rounds", "bool", "false",
+           "round to bfloat16 by an instruction where `afn` allows its zeros "
+           "for subnormal numbers">];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::LLVM::LLVMDialect",
                            "::mlir::math::MathDialect",
@@ -168,7 +171,7 @@ def LowerContract : Pass<"dlc-lower-contract"> {
     ```
 
     Bytes in groups (`dlc.dot`) go through the CPU's dot products, four products
-    a lane: the step is then
+    a lane, and so do pairs of bfloat16, two a lane: the step is then
     ```mlir
         %a0 = vector.load %aflat[...] : memref<?xi8>, vector<4xi8>   // and so on
         %x = vector.broadcast %a0 ... to vector<64xi8>
@@ -177,22 +180,26 @@ def LowerContract : Pass<"dlc-lower-contract"> {
     `dlc.winograd_weights` becomes loops over vectors too. Needs memrefs with
     strided layouts for the fast forms; afterwards neither op is left.
   }];
-  let options = [
-    Option<"vectorBytes", "vector-bytes", "int64_t", "32",
-           "bytes of a vector register; 64 and 32 imply masked access">,
-    Option<"registers", "registers", "int64_t", "16", "vector registers">,
-    Option<"pointers", "pointers", "int64_t", "8",
-           "row addresses that fit the general registers">,
-    Option<"l2Bytes", "l2-bytes", "int64_t", "1048576", "size of the L2 cache">,
-    Option<"fma", "fma", "bool", "true",
-           "the CPU has a fused multiply-add instruction">,
-    Option<"threads", "threads", "bool", "false",
-           "kernels share their work among threads where that pays">,
-    Option<"dot", "dot", "std::string", "\"none\"",
+  let options =
+      [Option<"vectorBytes", "vector-bytes", "int64_t", "32",
+              "bytes of a vector register; 64 and 32 imply masked access">,
+       Option<"registers", "registers", "int64_t", "16", "vector registers">,
+       Option<"pointers", "pointers", "int64_t", "8",
+              "row addresses that fit the general registers">,
+       Option<"l2Bytes", "l2-bytes", "int64_t", "1048576",
+              "size of the L2 cache">,
+       Option<"fma", "fma", "bool", "true",
+              "the CPU has a fused multiply-add instruction">,
+       Option<"threads", "threads", "bool", "false",
+              "kernels share their work among threads where that pays">,
+       Option<
+           "dot", "dot", "std::string", "\"none\"",
            "dot products of bytes: none, vnni, madd, sdot, i8mm, or sdot32 and "
            "i8mm32 of 32-bit Arm">,
-    Option<"dotBytes", "dot-bytes", "int64_t", "0",
-           "bytes of their registers">];
+       Option<"dotBytes", "dot-bytes", "int64_t", "0",
+              "bytes of their registers">,
+       Option<"pairs", "pairs", "std::string", "\"none\"",
+              "dot products of pairs of bfloat16: none, vdpbf16ps or bfdot">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

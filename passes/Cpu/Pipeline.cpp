@@ -31,6 +31,14 @@ static std::string getDotName(DotProduct dot, unsigned pointerBits) {
   llvm_unreachable("unknown dot product");
 }
 
+static std::string getPairsName(const TargetSpec &target) {
+  if (!target.vectorUnit().bf16)
+    return "none";
+  if (llvm::Triple(target.triple).isX86())
+    return "vdpbf16ps";
+  return "bfdot";
+}
+
 void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
                            bool threads, bool profile) {
   VectorUnit unit = target.vectorUnit();
@@ -52,6 +60,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   contract.fma = unit.fma;
   contract.dot = getDotName(unit.dot, target.pointerBits());
   contract.dotBytes = unit.dotBytes;
+  contract.pairs = getPairsName(target);
   // 16 general registers of 32 bits hold few addresses beside the rest.
   contract.pointers = target.pointerBits() == 32 ? 4 : 8;
   contract.threads = threads;
@@ -81,6 +90,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   ExpandMathOptions math;
   math.scales = target.hasFeature("avx512f");
   math.exactDifferences = true;
+  math.rounds = unit.bf16;
   pm.addPass(createExpandMath(math));
   pm.addPass(createExpandReshapes());
   pm.addPass(memref::createExpandStridedMetadataPass());

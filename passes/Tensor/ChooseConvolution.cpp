@@ -132,7 +132,7 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
                cost.getForm(&getContext(), *sizes, wanted.fourier,
                             wanted.height, wanted.width, wanted.tiles))
     forms.push_back(*form);
-  Candidate best{op, {}, cost.getDirect(*sizes), 0, 0};
+  Candidate best{op, {}, cost.getDirect(*sizes) / speed, 0, 0};
   if (wantsRemarks(&getContext()))
     remarkAnalysed(op->getLoc(), kPass) << list(best.direct, forms);
   double least = 0;
@@ -174,6 +174,7 @@ void ChooseConvolutionPass::apply(const Candidate &candidate) {
   weights->setAttr(kExpandAttr, b.getUnitAttr());
   op.getBMutable().assign(weights.getResult());
   op.setWinogradAttr(candidate.form);
+  op->removeDiscardableAttr(kTransformedAttr);
 }
 
 /// The largest operands of a contraction are what a run's memory is planned
@@ -240,6 +241,11 @@ void ChooseConvolutionPass::runOnOperation() {
       continue;
     }
     room -= candidate.bytes;
+    if (mark) {
+      Operation *op = candidate.op;
+      op->setDiscardableAttr(kTransformedAttr, UnitAttr::get(&getContext()));
+      continue;
+    }
     remarkDone(candidate.op->getLoc(), kPass) << mlir::remark::add(
         "{0}: {1}'s form, {2}x{3} outputs a tile: saves {4} % of the cycles",
         describe(form), name, form.getHeight(), form.getWidth(),

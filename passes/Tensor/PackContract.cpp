@@ -40,6 +40,7 @@ private:
   void pack(ContractOp op, IRRewriter &rewriter);
   int64_t choosePanel(int64_t columns, int64_t panel) const;
   int64_t chooseWidest(ContractOp op) const;
+  std::optional<DotLayout> getDotLayout(ContractOp op) const;
 
   KnownConstants constants;
   PackedValues made;
@@ -141,11 +142,24 @@ int64_t PackContract::chooseWidest(ContractOp op) const {
   return isDeep ? panel / 2 : panel;
 }
 
+/// That of the machine's dot products for the operands' type, if there are any.
+std::optional<DotLayout> PackContract::getDotLayout(ContractOp op) const {
+  Type type = getElementTypeOrSelf(op.getB().getType());
+  if (getElementTypeOrSelf(op.getA().getType()) != type)
+    return std::nullopt;
+  if (type.isInteger(8) && op.getSumType().isInteger(32) && group > 1)
+    return DotLayout{group, dotLanes, 4 * dotLanes};
+  if (type.isBF16() && op.getSumType().isF32() && pairs)
+    return DotLayout{2, lanes, chooseWidest(op)};
+  return std::nullopt;
+}
+
 void PackContract::pack(ContractOp op, IRRewriter &rewriter) {
   // Few rows use an element of B too seldom for a layout in the run to pay.
-  if (group > 1 && (constants.contains(op.getB()) || countRows(op) >= 8) &&
-      packDot(op, {group, dotLanes, 4 * dotLanes}, made, rewriter))
-    return;
+  if (std::optional<DotLayout> layout = getDotLayout(op))
+    if ((constants.contains(op.getB()) || countRows(op) >= 8) &&
+        packDot(op, *layout, made, rewriter))
+      return;
   AffineMap bMap = op.getBMap(), cMap = op.getCMap();
   if (!bMap.isProjectedPermutation() || !cMap.getNumResults())
     return;

@@ -2,6 +2,8 @@
 //
 //   B[k, n] -> B[n floordiv 64, k floordiv 4, n mod 64, k mod 4]
 //
+// of bfloat16 in pairs,
+//
 // and, before, A[n, h, w + j, c] * B[j, c, m] -> A[n, h, w * C + k] * B[k, m]
 // where the channels alone would fill no groups.
 #include "passes/Tensor/PackDot.h"
@@ -47,11 +49,18 @@ public:
   DotPacking(ContractOp op, const DotLayout &layout, RewriterBase &b)
       : op(op), layout(layout), b(b), loc(op.getLoc()) {}
 
+  bool hasForm() { return findSum().has_value(); }
   bool pack(PackedValues &made);
 
 private:
+  bool hasMaps();
   std::optional<GroupedSum> findSum();
+  std::optional<unsigned> findStep(AffineExpr index);
   std::optional<unsigned> findMerged(unsigned inner);
+  unsigned getColumn() {
+    AffineMap map = op.getCMap();
+    return map.getDimPosition(map.getNumResults() - 1);
+  }
   unsigned positionInB(unsigned dim) {
     return *op.getBMap().getResultPosition(b.getAffineDimExpr(dim));
   }
@@ -68,6 +77,21 @@ private:
 
 } // namespace
 
+/// The summed dimension of which a step is one of `index`, if there is one.
+std::optional<unsigned> DotPacking::findStep(AffineExpr index) {
+  std::optional<unsigned> found;
+  index.walk([&](AffineExpr expr) {
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    if (!dim || op.getDimKind(dim.getPosition()) != ContractOp::DimKind::Sum)
+      return;
+    // With factor 1: what is left has no trace of it.
+    AffineExpr rest = simplifyAffineExpr(index - expr, op.getNumDims(), 0);
+    if (!rest.isFunctionOfDim(dim.getPosition()))
+      found = dim.getPosition();
+  });
+  return found;
+}
+
 /// A dimension of a window whose steps in A are whole pixels of `inner`
 /// channels, so that both walk A as one dimension.
 std::optional<unsigned> DotPacking::findMerged(unsigned inner) {
@@ -76,17 +100,7 @@ std::optional<unsigned> DotPacking::findMerged(unsigned inner) {
   if (rank < 2 ||
       typeOf(op.getA()).getDimSize(rank - 1) != op.getStaticExtent(inner))
     return std::nullopt;
-  AffineExpr pixel = map.getResult(rank - 2);
-  std::optional<unsigned> found;
-  pixel.walk([&](AffineExpr expr) {
-    auto dim = dyn_cast<AffineDimExpr>(expr);
-    if (!dim || op.getDimKind(dim.getPosition()) != ContractOp::DimKind::Sum)
-      return;
-    // With factor 1: what is left has no trace of it.
-    AffineExpr rest = simplifyAffineExpr(pixel - expr, map.getNumDims(), 0);
-    if (!rest.isFunctionOfDim(dim.getPosition()))
-      found = dim.getPosition();
-  });
+  std::optional<unsigned> found = findStep(map.getResult(rank - 2));
   if (!found || ShapedType::isDynamic(op.getStaticExtent(*found)))
     return std::nullopt;
   for (AffineExpr other : map.getResults().drop_back(2))
@@ -95,17 +109,26 @@ std::optional<unsigned> DotPacking::findMerged(unsigned inner) {
   return found;
 }
 
+/// Whether B is a tensor of known sizes whose columns are those of C's vectors.
+bool DotPacking::hasMaps() {
+  AffineMap bMap = op.getBMap(), cMap = op.getCMap();
+  RankedTensorType type = typeOf(op.getB());
+  return type.hasStaticShape() && type.getNumElements() != 0 &&
+         bMap.isProjectedPermutation() && cMap.getNumResults() &&
+         op.getDimKind(getColumn()) == ContractOp::DimKind::Column;
+}
+
 std::optional<GroupedSum> DotPacking::findSum() {
   AffineMap map = op.getAMap();
-  if (!map.getNumResults())
+  if (!map.getNumResults() || !hasMaps())
     return std::nullopt;
-  auto inner = dyn_cast<AffineDimExpr>(map.getResults().back());
-  if (!inner || op.getDimKind(inner.getPosition()) != ContractOp::DimKind::Sum)
+  std::optional<unsigned> inner = findStep(map.getResults().back());
+  if (!inner)
     return std::nullopt;
   for (AffineExpr other : map.getResults().drop_back())
-    if (other.isFunctionOfDim(inner.getPosition()))
+    if (other.isFunctionOfDim(*inner))
       return std::nullopt;
-  GroupedSum sum{inner.getPosition(), std::nullopt};
+  GroupedSum sum{*inner, std::nullopt};
   int64_t extent = op.getStaticExtent(sum.inner);
   if (ShapedType::isDynamic(extent))
     return std::nullopt;
@@ -155,7 +178,8 @@ Value DotPacking::layOut(ArrayRef<int64_t> order, bool merges,
   padded[rank - 2] = llvm::alignTo(shape[rank - 2], layout.group);
   padded[rank - 1] = llvm::alignTo(shape[rank - 1], width);
   if (padded != shape) {
-    Value zero = arith::ConstantOp::create(b, loc, b.getI8IntegerAttr(0));
+    Value zero = arith::ConstantOp::create(
+        b, loc, b.getZeroAttr(typeOf(x).getElementType()));
     x = tensor::createPadHighOp(typeOf(x).clone(padded), x, zero, false, loc,
                                 b);
   }
@@ -200,20 +224,11 @@ void DotPacking::mergeA(const GroupedSum &sum,
 }
 
 bool DotPacking::pack(PackedValues &made) {
-  AffineMap bMap = op.getBMap(), cMap = op.getCMap();
-  RankedTensorType type = typeOf(op.getB());
-  if (!type.getElementType().isInteger(8) ||
-      !typeOf(op.getA()).getElementType().isInteger(8) ||
-      !op.getSumType().isInteger(32) || !type.hasStaticShape() ||
-      type.getNumElements() == 0 || !bMap.isProjectedPermutation() ||
-      !cMap.getNumResults())
-    return false;
-  unsigned column = cMap.getDimPosition(cMap.getNumResults() - 1);
-  if (op.getDimKind(column) != ContractOp::DimKind::Column)
-    return false;
+  AffineMap bMap = op.getBMap();
   std::optional<GroupedSum> sum = findSum();
   if (!sum)
     return false;
+  unsigned column = getColumn();
 
   SmallVector<int64_t> order, sums;
   for (auto [i, expr] : llvm::enumerate(bMap.getResults())) {
@@ -269,6 +284,11 @@ bool DotPacking::pack(PackedValues &made) {
     op.setDotAttr(DotAttr::get(b.getContext(), flips, layout.group, extent));
   });
   return true;
+}
+
+bool dlc::hasDotForm(ContractOp op, const DotLayout &layout) {
+  IRRewriter rewriter(op.getContext());
+  return DotPacking(op, layout, rewriter).hasForm();
 }
 
 bool dlc::packDot(ContractOp op, const DotLayout &layout, PackedValues &made,

@@ -1,5 +1,5 @@
 /// \file
-/// The layout of B for dot products of bytes.
+/// The layout of B for dot products of bytes and of bfloat16.
 #ifndef DLC_PASSES_TENSOR_PACKDOT_H
 #define DLC_PASSES_TENSOR_PACKDOT_H
 
@@ -15,15 +15,19 @@ using PackedValues =
 
 /// What the dot products of a machine are like.
 struct DotLayout {
-  int64_t group; // bytes summed in a lane
+  int64_t group; // elements summed in a lane
   int64_t lanes; // of a register
   int64_t panel; // columns of a panel at most
 };
 
-/// Lays out B of a contraction of bytes in panels of columns and groups along
-/// the innermost summed dimension. False, with nothing changed, where A isn't
-/// contiguous along that, a size of B isn't known, or `op` is no such
-/// contraction.
+/// True if A is contiguous along the innermost summed dimension and the sizes
+/// of B are known, so that dot products can compute `op` if its operands have
+/// the type for them.
+bool hasDotForm(ContractOp op, const DotLayout &layout);
+
+/// Lays out B of a contraction of bytes or bfloat16 in panels of columns and
+/// groups along the innermost summed dimension. False, with nothing changed,
+/// without such a form (hasDotForm).
 bool packDot(ContractOp op, const DotLayout &layout, PackedValues &made,
              mlir::RewriterBase &rewriter);
 

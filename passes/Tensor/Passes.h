@@ -23,6 +23,10 @@ constexpr llvm::StringLiteral kExpandAttr = "dlc.expand";
 /// its inputs fft-16x16, and how many tiles at a time, winograd-4x6x12.
 bool isConvolutionForm(llvm::StringRef form);
 
+/// Marks a convolution of float32 that another form than the direct one
+/// computes faster, even if operands of that are rounded.
+constexpr llvm::StringLiteral kTransformedAttr = "dlc.transformed";
+
 /// The bytes that a constant of `type` takes; 0 if its shape isn't static.
 int64_t getConstantBytes(mlir::Type type);
 

@@ -271,8 +271,44 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
     Option<"scratch", "scratch", "int64_t", "3",
            "percent of the largest contraction's operands by which a layer's "
            "operands and scratch may be larger with form=auto; -1: any">,
-    Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">];
+    Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">,
+    Option<"speed", "speed", "double", "1",
+           "of the direct form, in multiply-adds of float32">,
+    Option<
+        "mark", "mark", "bool", "false",
+        "give convolutions the attribute `dlc.transformed`, and leave them "
+        "to a later run">];
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
+def RoundOperands : Pass<"dlc-round-operands"> {
+  let summary = "Round operands of contractions to bfloat16 for a CPU";
+  let description = [{
+    Contractions of float32 that a CPU's dot products of bfloat16 compute faster
+    get operands of that type; those of constants are rounded at compile time.
+    Sums, and all else, stay float32. Behind pads, reshapes and transpositions
+    of their own the operands are rounded in front, where they are made.
+
+    ```mlir
+    %c = dlc.contract %a, %b ... : tensor<4x64xf32>, tensor<64x16xf32>, ...
+    ```
+    becomes
+    ```mlir
+    %x = linalg.generic ins(%a) outs(%e) { truncf fastmath<afn> }
+    %w = linalg.generic ins(%b) outs(%f) { truncf fastmath<afn> }
+    %c = dlc.contract %x, %w ... : tensor<4x64xbf16>, tensor<64x16xbf16>, ...
+    ```
+    `afn` allows the instruction that takes subnormal numbers as zeros. Stay as
+    they are: contractions whose A isn't contiguous along the sum and cannot be
+    laid out so, those with fewer columns than rounding pays for, and those with
+    the attribute `dlc.transformed`: convolutions that `dlc-choose-convolution`
+    has a faster form for, in float32.
+  }];
+  let options = [Option<"lanes", "lanes", "int64_t", "16",
+                        "sums in a vector register">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect"];
 }
 
 def ChoosePrecision : Pass<"dlc-choose-precision"> {
@@ -329,7 +365,7 @@ def PackContract : Pass<"dlc-pack-contract"> {
     ```
     Where a machine has dot products of `group` bytes, bytes are laid out in
     groups along k as well, `(n floordiv P, k floordiv 4, n mod P, k mod 4)`,
-    with zeros to fill panels and groups. Channels that fill no groups are
+    and with `pairs` bfloat16 by twos, with zeros to fill panels and groups. Channels that fill no groups are
     merged with the innermost dimension of a convolution's window.
   }];
   let options = [
@@ -340,7 +376,9 @@ def PackContract : Pass<"dlc-pack-contract"> {
     Option<"group", "group", "int64_t", "1",
            "bytes that a dot product sums in one lane">,
     Option<"dotLanes", "dot-lanes", "int64_t", "8",
-           "sums in a vector register of dot products">];
+           "sums in a vector register of dot products">,
+    Option<"pairs", "pairs", "bool", "false",
+           "whether there are dot products of pairs of bfloat16">];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::tensor::TensorDialect"];

@@ -26,6 +26,23 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createCSEPass());
   if (options.addPasses)
     options.addPasses(pm);
+  bool roundsForCpu =
+      options.precision == "bf16" && unit.bf16 && target.gpus.empty();
+  ChooseConvolutionOptions choose;
+  choose.form = options.conv;
+  choose.lanes = unit.bytes / 4;
+  choose.growth = options.expandWeights == "object" ? 20 : -1;
+  choose.speed = roundsForCpu ? 2 : 1;
+  // While operands are as their producers make them; a GPU's kernels round what
+  // they load.
+  if (roundsForCpu) {
+    ChooseConvolutionOptions mark = choose;
+    mark.mark = true;
+    pm.addPass(createChooseConvolution(mark));
+    RoundOperandsOptions round;
+    round.lanes = unit.bytes / 4;
+    pm.addPass(createRoundOperands(round));
+  }
   // Weights in the form and layout of the kernels, before they are evaluated.
   PackContractOptions pack;
   pack.lanes = unit.bytes / 4;
@@ -35,19 +52,16 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
     pack.group = 4;
     pack.dotLanes = unit.dotBytes / 4;
   }
+  pack.pairs = unit.bf16 && target.gpus.empty();
   pm.addPass(createPackContract(pack));
   // Behind the packing, which makes fewer zeros of large columns.
-  if (options.precision != "fp32") {
+  if (options.precision != "fp32" && !target.gpus.empty()) {
     ChoosePrecisionOptions precision;
     precision.precision = options.precision;
     pm.addPass(createChoosePrecision(precision));
   }
   // Behind the packing, so that what remains for the first run is one pass
   // over the weights as they lie in the object.
-  ChooseConvolutionOptions choose;
-  choose.form = options.conv;
-  choose.lanes = unit.bytes / 4;
-  choose.growth = options.expandWeights == "object" ? 20 : -1;
   pm.addPass(createChooseConvolution(choose));
   // Before fusion, which would move work on constants to the run.
   EvaluateConstantsOptions evaluate;

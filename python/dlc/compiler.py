@@ -79,7 +79,7 @@ def compile(
       conv: the form of convolutions: auto, direct, winograd or fft, as --conv.
 >>>>>>> 7bc42cb (tensor, docs: room for scratch, waits for memory; forms' errors, their bench)
       precision: what contractions of float32 round their operands to: fp32,
-        tf32, bf16 or fp16; a CPU has fp32 alone.
+        tf32, bf16 or fp16; a CPU has fp32 and bf16.
       threads: how many a run uses unless it says otherwise; 1 leaves out all
         thread code, and without it they are as many as the process has CPUs.
       expand_weights: where constants much larger than their sources are made:

@@ -319,6 +319,20 @@ func.func @f(%x: tensor<4x6xf32>, %w: tensor<6x8xf32>, %c: tensor<4x8xf32>) {
 
 // -----
 
+func.func @f(%x: tensor<4x6xf32>, %w: tensor<3x8x2xbf16>, %c: tensor<4x8xf32>) {
+  // expected-error @below {{expected operands of bf16 for #dlc.dot<flip = false, group = 2, extent = 6>, found 'tensor<4x6xf32>'}}
+  %r = dlc.contract %x, %w outs %c
+      [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k floordiv 2, n, k mod 2)>, affine_map<(m, n, k) -> (m, n)>]
+      {dot = #dlc.dot<flip = false, group = 2, extent = 6>}
+      : tensor<4x6xf32>, tensor<3x8x2xbf16>, tensor<4x8xf32> -> tensor<4x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<4x6xi8>, %w: tensor<6x8xi8>, %c: tensor<4x8xi32>) {
   // expected-error @below {{expected the map of b to end with a summed dimension in groups for #dlc.dot<flip = false, group = 4, extent = 6>}}
   %r = dlc.contract %x, %w outs %c

@@ -4,6 +4,12 @@
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 lanes=16" -split-input-file | FileCheck %s --check-prefix=AUTO
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=DIRECT
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto lanes=16" -split-input-file | FileCheck %s --check-prefix=ANY
+// RUN: dlc-opt %s -dlc-choose-convolution="form=winograd lanes=16 mark" -split-input-file | FileCheck %s --check-prefix=MARK
+
+// Marked only, for a second run.
+// MARK-NOT: winograd
+// MARK: dlc.contract {{.*}} {dlc.transformed}
+// MARK-NOT: winograd
 
 #a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
 #b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>

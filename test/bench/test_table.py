@@ -44,9 +44,9 @@ def test_rows_of_8_bits_have_the_float_network_as_well():
     row = make_row(dlc=2e-3, ort=4e-3)
     row["median"]["dlc float32"] = 8e-3
     assert table.find_ratio(row) == 0.5
-    lines = table.make_markdown([row], "a machine", int8=True).splitlines()
+    lines = table.make_markdown([row], "a machine", dtype="int8").splitlines()
     assert lines[4].endswith("| 2 | 4 | - | 0.50 | 0.50 | 8 | 0.25 |")
-    assert len(table.format_row(row, int8=True)) == len(table.format_head(int8=True))
+    assert len(table.format_row(row, dtype="int8")) == len(table.format_head(dtype="int8"))
 
 
 @pytest.mark.parametrize("ratio", [0.25, 1.0, 40.0])
