@@ -1,10 +1,10 @@
 // LLVM unrolls a loop over 64 channels before it looks for vectors, and then
 // finds them across the loop around, in scattered elements.
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Cpu/VectorBody.h"
 
 using namespace mlir;
 
@@ -12,6 +12,8 @@ namespace dlc {
 #define GEN_PASS_DEF_KEEPVECTORLOOPS
 #include "passes/Cpu/Passes.h.inc"
 } // namespace dlc
+
+using namespace dlc;
 
 /// Fewer trips make no vector that is worth a loop.
 static constexpr uint64_t kLeastTrips = 8;
@@ -38,18 +40,11 @@ namespace {
 struct KeepVectorLoopsPass
     : dlc::impl::KeepVectorLoopsBase<KeepVectorLoopsPass> {
   void runOnOperation() override {
-    MLIRContext *context = &getContext();
-    auto unroll = LLVM::LoopUnrollAttr::get(
-        context, /*disable=*/BoolAttr::get(context, true), {}, {}, {}, {}, {},
-        {});
-    auto keep =
-        LLVM::LoopAnnotationAttr::get(context, {}, {}, {}, unroll, {}, {}, {},
-                                      {}, {}, {}, {}, {}, {}, {}, {});
     getOperation()->walk([&](scf::ForOp loop) {
       std::optional<APInt> trips = loop.getStaticTripCount();
       if (trips && trips->uge(kLeastTrips) && isInnermost(loop) &&
           storesNeighbours(loop))
-        loop->setAttr("llvm.loop_annotation", keep);
+        keepRolled(loop);
     });
   }
 };

@@ -14,6 +14,7 @@
 #include "mlir/IR/Matchers.h"
 #include "passes/Cpu/Passes.h"
 #include "passes/Cpu/Units.h"
+#include "passes/Cpu/VectorBody.h"
 
 using namespace mlir;
 
@@ -157,17 +158,6 @@ std::optional<Step> TileRowsPass::findStep(ImplicitLocOpBuilder &b,
     step.hasRows.push_back(hasRows);
   }
   return step;
-}
-
-/// The loop of rows is not unrolled: that of what is in a row is long enough.
-static void keepRolled(Operation *loop) {
-  MLIRContext *context = loop->getContext();
-  auto unroll = LLVM::LoopUnrollAttr::get(context, BoolAttr::get(context, true),
-                                          {}, {}, {}, {}, {}, {});
-  loop->setAttr("llvm.loop_annotation",
-                LLVM::LoopAnnotationAttr::get(context, {}, {}, {}, unroll, {},
-                                              {}, {}, {}, {}, {}, {}, {}, {},
-                                              {}, {}));
 }
 
 /// sum[row] += x[row, ...], added up in f64; or, where there is `inverse`,

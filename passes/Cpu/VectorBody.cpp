@@ -2,6 +2,7 @@
 #include "passes/Cpu/VectorBody.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/Cpu/Passes.h"
@@ -72,4 +73,15 @@ void dlc::markVectorCode(Operation *op) {
   attributes.insert(StringAttr::get(op->getContext(), kVectorCodeAttr));
   function->setAttr("passthrough",
                     ArrayAttr::get(op->getContext(), attributes.getArrayRef()));
+}
+
+void dlc::keepRolled(Operation *loop) {
+  MLIRContext *context = loop->getContext();
+  auto unroll = LLVM::LoopUnrollAttr::get(
+      context, /*disable=*/BoolAttr::get(context, true), {}, {}, {}, {}, {},
+      {});
+  loop->setAttr("llvm.loop_annotation",
+                LLVM::LoopAnnotationAttr::get(context, {}, {}, {}, unroll, {},
+                                              {}, {}, {}, {}, {}, {}, {}, {},
+                                              {}, {}));
 }

@@ -25,6 +25,10 @@ mlir::Value getConstantMask(mlir::ImplicitLocOpBuilder &b, int64_t count,
 /// already: see lib/Codegen/Optimise.cpp.
 void markVectorCode(mlir::Operation *op);
 
+/// Keeps LLVM from unrolling a loop, before it looks for vectors in it or in
+/// what is inside.
+void keepRolled(mlir::Operation *loop);
+
 } // namespace dlc
 
 #endif
