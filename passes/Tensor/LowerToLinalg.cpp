@@ -121,7 +121,11 @@ Value dlc::createReshape(OpBuilder &builder, Location loc, Value tensor,
   if (llvm::is_contained(shape, 0) || llvm::is_contained(type.getShape(), 0))
     return createEmpty(builder, loc, sizes, type.getElementType());
   // One unknown size is what the others leave of the same number of elements.
-  if (type.getNumDynamicDims() <= 1 && resultType.getNumDynamicDims() <= 1) {
+  bool isStatic = type.hasStaticShape() && resultType.hasStaticShape();
+  bool isOneUnknown = type.getRank() && resultType.getRank() &&
+                      type.getNumDynamicDims() == 1 &&
+                      resultType.getNumDynamicDims() == 1;
+  if (isStatic || isOneUnknown) {
     if (auto groups = getReassociationIndicesForReshape(type, resultType)) {
       if (type.getRank() > resultType.getRank())
         return tensor::CollapseShapeOp::create(builder, loc, resultType, tensor,
