@@ -135,6 +135,28 @@ struct SinkThroughCast : OpRewritePattern<CastOp> {
   }
 };
 
+/// The same for casts between integers with a sign and without, in which loops
+/// compute.
+struct SinkThroughSign : OpRewritePattern<UnrealizedConversionCastOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(UnrealizedConversionCastOp op,
+                                PatternRewriter &b) const override {
+    if (op.getNumOperands() != 1 || op.getNumResults() != 1)
+      return b.notifyMatchFailure(op, "not of one tensor");
+    auto transpose = op.getOperand(0).getDefiningOp<TransposeOp>();
+    auto type = dyn_cast<RankedTensorType>(op.getResult(0).getType());
+    if (!transpose || !type || type.getShape() != typeOf(transpose).getShape())
+      return b.notifyMatchFailure(op, "the operand is not transposed");
+    Value moved = UnrealizedConversionCastOp::create(
+                      b, op.getLoc(),
+                      typeOf(transpose.getX()).clone(type.getElementType()),
+                      transpose.getX())
+                      .getResult(0);
+    b.replaceOpWithNewOp<TransposeOp>(op, moved, transpose.getPermutation());
+    return success();
+  }
+};
+
 struct SinkThroughReduce : OpRewritePattern<ReduceOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(ReduceOp op,
@@ -359,9 +381,10 @@ static void remarkLeft(TransposeOp op) {
 struct SinkTransposesPass : dlc::impl::SinkTransposesBase<SinkTransposesPass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<SinkThroughElementwise, SinkThroughCast, SinkThroughReduce,
-                 SinkThroughConcat, SinkThroughPad, SinkThroughSlice,
-                 SinkThroughShuffle, SinkThroughSqueeze>(&getContext());
+    patterns.add<SinkThroughElementwise, SinkThroughCast, SinkThroughSign,
+                 SinkThroughReduce, SinkThroughConcat, SinkThroughPad,
+                 SinkThroughSlice, SinkThroughShuffle, SinkThroughSqueeze>(
+        &getContext());
     populateSinkThroughLoops(patterns);
     // Merging and cancelling are folds of the op itself.
     TransposeOp::getCanonicalizationPatterns(patterns, &getContext());

@@ -166,3 +166,16 @@ func.func @squeeze(%x: tensor<?x8x1x16xf32>, %n: index) -> tensor<?x16x1xf32> {
   %2 = dlc.reduce max %1 axes = [2] : tensor<?x16x8xf32>
   return %2 : tensor<?x16x1xf32>
 }
+
+// -----
+
+// Loops compute without a sign.
+// CHECK-LABEL: @sign
+// CHECK: %[[S:.*]] = builtin.unrealized_conversion_cast %arg0 : tensor<1x4x5x3xui8> to tensor<1x4x5x3xi8>
+// CHECK: return %[[S]]
+func.func @sign(%x: tensor<1x4x5x3xui8>) -> tensor<1x4x5x3xi8> {
+  %0 = dlc.transpose %x [0, 3, 1, 2] : tensor<1x4x5x3xui8>
+  %1 = builtin.unrealized_conversion_cast %0 : tensor<1x3x4x5xui8> to tensor<1x3x4x5xi8>
+  %2 = dlc.transpose %1 [0, 2, 3, 1] : tensor<1x3x4x5xi8>
+  return %2 : tensor<1x4x5x3xi8>
+}
