@@ -1,5 +1,6 @@
 /* What this machine can do: multiply-adds of float32, and dot products of pairs
- * of bfloat16, out of registers, and reads of memory. bench/kernels makes a shared library of it. */
+ * of bfloat16, out of registers, and reads of memory. bench/kernels makes a
+ * shared library of it. */
 #if defined(__AVX512BF16__)
 #include <immintrin.h>
 #elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
@@ -47,8 +48,8 @@ double peak_operations(int rounds) {
   return best;
 }
 
-/* The same of bfloat16, of which a lane multiplies two pairs and adds both; 0 on
- * a machine without such dot products. */
+/* The same of bfloat16, of which a lane multiplies two pairs and adds both; 0
+ * on a machine without such dot products. */
 double peak_pair_operations(int rounds) {
 #if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
   const long turns = 200000;

@@ -33,7 +33,7 @@ struct CpuIsa {
   bool fma = true;      // fused multiply-add in one instruction
   bool threads = false; // kernels may share their work among threads
   DotKind dot = DotKind::None;
-  int64_t dotBytes = 0; // width of its registers
+  int64_t dotBytes = 0;          // width of its registers
   DotKind pairs = DotKind::None; // of bfloat16
 
   /// Elements of `type` in a vector register.

@@ -153,7 +153,8 @@ void GemmEmitter::choosePrefetch(ArrayRef<unsigned> outer) {
   int64_t rowTiles = llvm::divideCeil(
       getBlockRows().value_or(rows.value_or(16 * tile.rows)), tile.rows);
   // One tile of rows reads B as it comes; addresses don't fit few registers.
-  if ((dot && !dot->prefetches()) || rowTiles < 2 || e.cpu.pointers <= 4 || !loops.b().moves(dim) ||
+  if ((dot && !dot->prefetches()) || rowTiles < 2 || e.cpu.pointers <= 4 ||
+      !loops.b().moves(dim) ||
       (elements &&
        countLines(*elements, operand.type) * kLineBytes < kPrefetchedBytes))
     return;

@@ -162,6 +162,10 @@ struct ComputeHalves : OpInterfaceRewritePattern<ElementwiseOp> {
           return isa<ElementwiseOp>(user);
         }))
       return b.notifyMatchFailure(op, "no halves that only such ops read");
+    if (!llvm::all_of(op->getOperandTypes(), [](Type operand) {
+          return cast<RankedTensorType>(operand).hasStaticShape();
+        }))
+      return b.notifyMatchFailure(op, "a size is not known");
     int64_t axis = halves.getAxis();
     SmallVector<Value> results;
     for (int64_t index : {0, 1}) {

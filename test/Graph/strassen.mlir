@@ -52,3 +52,15 @@ func.func @others(%a: tensor<197x768xf32>, %b: tensor<?x768xf32>, %c: tensor<2x5
   %4 = dlc.matmul %f, %w : tensor<2x768xf32>, tensor<768x768xf32> -> tensor<2x768xf32>
   return %0, %1, %2, %3, %4 : tensor<197x768xf32>, tensor<?x768xf32>, tensor<2x512x768xf32>, tensor<512x768xf32>, tensor<2x768xf32>
 }
+
+// What is added may be one row or all: that has no halves.
+// CHECK-LABEL: @unknown_operand
+// CHECK-COUNT-7: dlc.matmul
+// CHECK: %[[Y:.*]] = dlc.concat {{.*}} axis = 0
+// CHECK: dlc.add %[[Y]], %arg1
+func.func @unknown_operand(%x: tensor<512x512xf32>, %y: tensor<?x512xf32>) -> tensor<512x512xf32> {
+  %w = dlc.constant dense<1.5> : tensor<512x512xf32>
+  %0 = dlc.matmul %x, %w : tensor<512x512xf32>, tensor<512x512xf32> -> tensor<512x512xf32>
+  %1 = dlc.add %0, %y : tensor<512x512xf32>, tensor<?x512xf32>
+  return %1 : tensor<512x512xf32>
+}
