@@ -115,4 +115,22 @@ def Dlc_RequantizeOp : Dlc_Quantizer<"requantize", "i32", "factor", "2",
 def Dlc_DequantizeOp : Dlc_Quantizer<"dequantize", "", "scale", "1",
     "float(x - zero) * scale">;
 
+/// A scalar or vector of bytes, as in the bodies of linalg ops and epilogues.
+def Dlc_Bytes : TypeConstraint<Or<[I8.predicate, VectorOfRankAndType<[1], [I8]>.predicate]>,
+                               "a byte or a vector of bytes">;
+
+def Dlc_LookupOp : Dlc_Op<"lookup", [Pure, SameOperandsAndResultType]
+                                    # ElementwiseMappable.traits> {
+  let summary = "a number of a table for each byte";
+  let description = [{
+    The element of `table`, which has 256, at each byte of `x` as an unsigned
+    number.
+  }];
+  let arguments = (ins Dlc_Bytes:$x, DenseI8ArrayAttr:$table);
+  let results = (outs Dlc_Bytes:$result);
+  let assemblyFormat = "$x attr-dict `:` type($result)";
+  let hasCanonicalizeMethod = 1;
+  let hasVerifier = 1;
+}
+
 #endif

@@ -21,6 +21,7 @@ static constexpr StringLiteral kRequired[] = {
     "dlc-place-weights",       "dlc-allocate-scratch",
     "dlc-plan-memory",         "dlc-decompose-attention",
     "dlc-narrow-indices",      "dlc-lower-contract",
+    "dlc-lower-lookup",
     "dlc-fork-kernels",        "convert-linalg-to-loops",
     "convert-math-to-funcs",   "dlc-keep-fallback",
     "dlc-map-kernels",         "dlc-place-on-device",

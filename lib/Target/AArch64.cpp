@@ -28,6 +28,7 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
   unit.byElement = true;
   unit.fp16 = spec.hasFeature("fullfp16");
   unit.bf16 = spec.hasFeature("bf16");
+  unit.lookup = "tbl";
   if (spec.hasFeature("dotprod")) {
     unit.dot = spec.hasFeature("i8mm") ? DotProduct::I8mm : DotProduct::SDot;
     unit.dotBytes = 16;

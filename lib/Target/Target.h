@@ -39,6 +39,8 @@ struct VectorUnit {
   bool bf16 = false;       ///< bf16 dot product into f32
   DotProduct dot = DotProduct::None;
   unsigned dotBytes = 0; ///< register width of the dot product
+  /// How tables of bytes are looked up in: a form of dlc-lower-lookup.
+  llvm::StringRef lookup = "none";
 };
 
 /// A machine to make code for. Made by resolveTarget() only.

@@ -39,6 +39,13 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
                     : unit.bytes == 32 && !spec.hasFeature("avx2") ? 16
                                                                    : unit.bytes;
   }
+  if (spec.hasFeature("avx512vbmi"))
+    unit.lookup = "vpermb";
+  else if (spec.hasFeature("avx512bw"))
+    unit.lookup = "vpermw";
+  else if (spec.hasFeature("avx2") ||
+           (unit.bytes == 16 && spec.hasFeature("ssse3")))
+    unit.lookup = "vpshufb";
   return unit;
 }
 

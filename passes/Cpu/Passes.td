@@ -318,6 +318,33 @@ def ShareLoops : Pass<"dlc-share-loops"> {
     "::mlir::vector::VectorDialect"];
 }
 
+def LowerLookup : Pass<"dlc-lower-lookup", "::mlir::ModuleOp"> {
+  let summary = "Look up in tables of bytes";
+  let description = [{
+    The table of a dlc.lookup becomes a constant of the module, of which
+    equal ones are one. Vectors are looked up by instructions that permute
+    registers, where `form` names one and has code for their width, else
+    element by element.
+
+    ```mlir
+    %y = dlc.lookup %x {table = array<i8: ...>} : i8
+    ```
+    becomes
+    ```mlir
+    %t = llvm.mlir.addressof @lookup : !llvm.ptr
+    %i = arith.extui %x : i8 to i32
+    %p = llvm.getelementptr %t[%i] : (!llvm.ptr, i32) -> !llvm.ptr, i8
+    %y = llvm.load %p : !llvm.ptr -> i8
+    ```
+  }];
+  let options = [
+    Option<"form", "form", "std::string", /*default=*/"\"none\"",
+           "vpermb (AVX-512 VBMI), vpermw (AVX-512 BW), vpshufb (AVX2), tbl "
+           "(AArch64) or none">];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::vector::VectorDialect"];
+}
+
 def ReduceColumns : Pass<"dlc-reduce-columns"> {
   let summary = "Reduce into vectors of contiguous results";
   let description = [{

@@ -86,6 +86,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createReduceColumns({unit.bytes}));
   // Everything else: plain loops, which LLVM vectorises.
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  pm.addPass(createLowerLookup({target.vectorUnit().lookup.str()}));
   pm.addPass(createConvertMathToFuncs());
   ExpandMathOptions math;
   math.scales = target.hasFeature("avx512f");

@@ -7,6 +7,7 @@
 //         sums = body(inputs, sums)
 //       C = sums
 #include "passes/Cpu/ReduceColumns.h"
+#include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -55,7 +56,9 @@ static bool isContiguous(AffineMap map, Value operand, unsigned dim) {
 
 bool dlc::isColumnReduction(linalg::LinalgOp op) {
   SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
-  if (!op.hasPureBufferSemantics() || !op.getNumReductionLoops() ||
+  bool hasLookup = llvm::any_of(*op.getBlock(), llvm::IsaPred<LookupOp>);
+  if (!op.hasPureBufferSemantics() || !op.getNumLoops() ||
+      (!op.getNumReductionLoops() && !hasLookup) ||
       iterators.back() != utils::IteratorType::parallel ||
       !hasVectorBody(*op.getBlock()))
     return false;

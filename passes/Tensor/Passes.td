@@ -384,6 +384,24 @@ def PackContract : Pass<"dlc-pack-contract"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def EmbedTables : Pass<"dlc-embed-tables", "::mlir::ModuleOp"> {
+  let summary = "Make constant tables of bytes part of what looks up in them";
+  let description = [{
+    So that a function of a byte is one elementwise op, which fuses with
+    others, goes into the epilogue of a contraction, and works on vectors.
+
+    ```mlir
+    %i = arith.index_castui %x : i8 to index
+    %y = tensor.extract %table[%i] : tensor<256xi8>
+    ```
+    becomes
+    ```mlir
+    %y = dlc.lookup %x {table = array<i8: ...>} : i8
+    ```
+  }];
+  let dependentDialects = ["::dlc::DlcDialect"];
+}
+
 def FuseElementwise : Pass<"dlc-fuse-elementwise"> {
   let summary = "Make one pass over memory of chains of elementwise ops";
   let description = [{

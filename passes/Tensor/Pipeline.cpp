@@ -69,6 +69,8 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createEvaluateConstants(evaluate));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  if (target.gpus.empty())
+    pm.addPass(createEmbedTables());
   // Chains of elementwise ops become one pass over memory.
   FuseElementwiseOptions fuse;
   fuse.lanes = std::max<int64_t>(unit.bytes / 4, 1);
