@@ -93,6 +93,33 @@ def LowerToLinalg : Pass<"dlc-lower-to-linalg", "::mlir::ModuleOp"> {
   ];
 }
 
+def SinkReshapes : Pass<"dlc-sink-reshapes", "::mlir::ModuleOp"> {
+  let summary = "Move reshapes of contractions behind elementwise ops";
+  let description = [{
+    What follows a contraction goes into its epilogue, also where a reshape
+    stands between that leaves channels side by side: that of a transposed
+    convolution, whose window is its stride, is one. Operands along the
+    channels are repeated.
+
+    ```mlir
+    %s = dlc.contract ... -> tensor<80x2x120x48xf32>
+    %x = tensor.collapse_shape %s ... into tensor<921600xf32>
+    %y = tensor.expand_shape %x ... into tensor<160x240x24xf32>
+    %z = linalg.generic ins(%y, %bias : tensor<160x240x24xf32>, tensor<24xf32>)
+    ```
+    becomes
+    ```mlir
+    %s = dlc.contract ... -> tensor<80x2x120x48xf32>
+    %b = ... : tensor<48xf32>    // %bias twice
+    %t = linalg.generic ins(%s, %b : tensor<80x2x120x48xf32>, tensor<48xf32>)
+    %x = tensor.collapse_shape %t ... into tensor<921600xf32>
+    %z = tensor.expand_shape %x ... into tensor<160x240x24xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def EvaluateConstants : Pass<"dlc-evaluate-constants", "::mlir::ModuleOp"> {
   let summary = "Evaluate at compile time what depends on constants only";
   let description = [{

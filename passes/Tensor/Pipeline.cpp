@@ -63,6 +63,8 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   // Behind the packing, so that what remains for the first run is one pass
   // over the weights as they lie in the object.
   pm.addPass(createChooseConvolution(choose));
+  // Before constants are evaluated: it repeats them.
+  pm.addPass(createSinkReshapes());
   // Before fusion, which would move work on constants to the run.
   EvaluateConstantsOptions evaluate;
   evaluate.expand = options.expandWeights;
