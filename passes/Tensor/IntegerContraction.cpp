@@ -70,11 +70,22 @@ private:
         cast<RankedTensorType>(rhsZero.tensor.getType()).getRank());
   }
   bool isDepthwise();
+  bool hasWindowsOnly();
+  void subtractRightZero();
   void makeRightSigned();
   SmallVector<AffineExpr> keptBy(AffineMap map);
   SmallVector<OpFoldResult> sizesOf(ArrayRef<AffineExpr> exprs);
   std::pair<Value, AffineMap> createColumnTerm();
   std::pair<Value, AffineMap> createRowSums();
+  AffineMap renumber(ArrayRef<AffineExpr> exprs, ArrayRef<AffineExpr> loops);
+  Value createOnesProduct(ArrayRef<AffineExpr> places,
+                          ArrayRef<AffineExpr> summed,
+                          ArrayRef<AffineExpr> kept,
+                          ArrayRef<OpFoldResult> sizes,
+                          ArrayRef<AffineExpr> extents = {});
+  Value createWindowSums(Value x, ArrayRef<AffineExpr> places,
+                         ArrayRef<AffineExpr> windows,
+                         ArrayRef<AffineExpr> kept);
   Value createContract(Value rhs, ArrayRef<AffineMap> maps, ValueRange extras,
                        ArrayRef<OpFoldResult> sizes,
                        function_ref<Value(Block &)> epilogue);
@@ -98,6 +109,51 @@ bool IntegerLowering::isDepthwise() {
         if (cast<RankedTensorType>(c.rhs.getType()).getDimSize(i) != 1)
           return false;
   return true;
+}
+
+/// True if each summed dimension is one of a window.
+bool IntegerLowering::hasWindowsOnly() {
+  for (unsigned dim = 0; dim < dims; ++dim)
+    if (!isInC(dim) &&
+        llvm::is_contained(c.maps[0].getResults(), b.getAffineDimExpr(dim)))
+      return false;
+  return true;
+}
+
+/// w - wz, of 9 bits, in 16: kernels that multiply channel by channel widen
+/// bytes to as many, and their sums of windows are as many as the result.
+void IntegerLowering::subtractRightZero() {
+  auto type = cast<RankedTensorType>(c.rhs.getType());
+  Value empty =
+      createEmpty(b, loc, tensor::getMixedSizes(b, loc, c.rhs), b.getI16Type());
+  AffineMap whole = b.getMultiDimIdentityMap(type.getRank());
+  SmallVector<Value> inputs{c.rhs};
+  SmallVector<AffineMap> maps{whole};
+  if (!rhsZero.known) {
+    SmallVector<AffineExpr> dims;
+    for (AffineExpr expr : getZeroDims())
+      dims.push_back(b.getAffineDimExpr(*c.maps[1].getResultPosition(expr)));
+    inputs.push_back(rhsZero.tensor);
+    maps.push_back(AffineMap::get(type.getRank(), 0, dims, b.getContext()));
+  }
+  maps.push_back(whole);
+  SmallVector<utils::IteratorType> loops(type.getRank(),
+                                         utils::IteratorType::parallel);
+  bool isUnsigned = c.rhsUnsigned;
+  c.rhs = linalg::GenericOp::create(
+              b, loc, empty.getType(), inputs, empty, maps, loops,
+              [&](OpBuilder &b, Location loc, ValueRange args) {
+                Value zero = rhsZero.known ? integer(*rhsZero.known)
+                                           : widen(args[1], rhsZero.isUnsigned);
+                Value x = arith::SubIOp::create(
+                    b, loc, widen(args[0], isUnsigned), zero);
+                linalg::YieldOp::create(
+                    b, loc,
+                    Value(arith::TruncIOp::create(b, loc, b.getI16Type(), x)));
+              })
+              .getResult(0);
+  c.rhsUnsigned = false;
+  rhsZero = ZeroPoint();
 }
 
 /// w xor 0x80 is w - 128 as a signed number.
@@ -204,34 +260,104 @@ std::pair<Value, AffineMap> IntegerLowering::createColumnTerm() {
   return {term, keptMap};
 }
 
-/// sum x, for each row and batch: a product with ones.
+/// sum x, for each row and batch: products with ones. Of windows over
+/// channels, the channels are summed first, so that windows add up one number
+/// a place.
 std::pair<Value, AffineMap> IntegerLowering::createRowSums() {
   MLIRContext *context = b.getContext();
-  SmallVector<AffineExpr> summed, kept = keptBy(c.maps[0]);
-  SmallVector<OpFoldResult> extents;
-  SmallVector<AffineExpr> renamed(dims, b.getAffineConstantExpr(0));
-  unsigned count = 0;
-  for (unsigned dim = 0; dim < dims; ++dim) {
-    AffineExpr expr = b.getAffineDimExpr(dim);
-    bool isSummed = !isInC(dim);
-    if (isSummed) {
-      summed.push_back(expr);
-      extents.push_back(tensor::getMixedSize(
-          b, loc, c.rhs, *c.maps[1].getResultPosition(expr)));
-    }
-    if (isSummed || llvm::is_contained(kept, expr))
-      renamed[dim] = b.getAffineDimExpr(count++);
+  ArrayRef<AffineExpr> places = c.maps[0].getResults();
+  SmallVector<AffineExpr> kept = keptBy(c.maps[0]), channels, windows;
+  for (unsigned dim = 0; dim < dims; ++dim)
+    if (AffineExpr expr = b.getAffineDimExpr(dim); !isInC(dim))
+      (llvm::is_contained(places, expr) ? channels : windows).push_back(expr);
+  std::pair<Value, AffineMap> sums{{}, AffineMap::get(dims, 0, kept, context)};
+  if (channels.empty() || windows.empty()) {
+    channels.append(windows);
+    sums.first = createOnesProduct(places, channels, kept, sizesOf(kept));
+    return sums;
   }
-  auto rename = [&](ArrayRef<AffineExpr> exprs) {
-    return AffineMap::get(dims, 0, exprs, context)
-        .replaceDimsAndSymbols(renamed, {}, count, 0);
-  };
+  // Each place of the left operand is a dimension of its own for a while.
+  SmallVector<AffineExpr> all, summed, left, leftPlaces;
+  SmallVector<OpFoldResult> sizes;
+  for (auto [i, place] : llvm::enumerate(places)) {
+    AffineExpr expr = b.getAffineDimExpr(i);
+    all.push_back(expr);
+    if (llvm::is_contained(channels, place)) {
+      summed.push_back(expr);
+      continue;
+    }
+    left.push_back(expr);
+    leftPlaces.push_back(place);
+    sizes.push_back(tensor::getMixedSize(b, loc, c.lhs, i));
+  }
+  Value x = createOnesProduct(all, summed, left, sizes, channels);
+  sums.first = createWindowSums(x, leftPlaces, windows, kept);
+  return sums;
+}
+
+/// c.lhs, read at `places`, summed along `summed`, which extend as
+/// `extents` (null: themselves) do in the right operand.
+Value IntegerLowering::createOnesProduct(ArrayRef<AffineExpr> places,
+                                         ArrayRef<AffineExpr> summed,
+                                         ArrayRef<AffineExpr> kept,
+                                         ArrayRef<OpFoldResult> sizes,
+                                         ArrayRef<AffineExpr> extents) {
+  SmallVector<OpFoldResult> counts;
+  for (AffineExpr expr : extents.empty() ? summed : extents)
+    counts.push_back(tensor::getMixedSize(b, loc, c.rhs,
+                                          *c.maps[1].getResultPosition(expr)));
   Value ones =
-      createFilled(b, loc, extents, createScalar(b, loc, b.getI8Type(), 1));
-  Value sums = createContract(
-      ones, {rename(c.maps[0].getResults()), rename(summed), rename(kept)}, {},
-      sizesOf(kept), [](Block &block) { return block.getArgument(0); });
-  return {sums, AffineMap::get(dims, 0, kept, context)};
+      createFilled(b, loc, counts, createScalar(b, loc, b.getI8Type(), 1));
+  SmallVector<AffineExpr> loops(kept);
+  loops.append(summed.begin(), summed.end());
+  return createContract(
+      ones,
+      {renumber(places, loops), renumber(summed, loops), renumber(kept, loops)},
+      {}, sizes, [](Block &block) { return block.getArgument(0); });
+}
+
+/// x, of i32, read at `places`, summed along `windows`. The innermost loop
+/// walks along the result.
+Value IntegerLowering::createWindowSums(Value x, ArrayRef<AffineExpr> places,
+                                        ArrayRef<AffineExpr> windows,
+                                        ArrayRef<AffineExpr> kept) {
+  SmallVector<AffineExpr> loops(kept);
+  SmallVector<utils::IteratorType> iterators(kept.size(),
+                                             utils::IteratorType::parallel);
+  auto last = [](auto &list) { return list.end() - (list.empty() ? 0 : 1); };
+  loops.insert(last(loops), windows.begin(), windows.end());
+  iterators.insert(last(iterators), windows.size(),
+                   utils::IteratorType::reduction);
+  // A window's extent is that of the right operand.
+  SmallVector<OpFoldResult> counts;
+  for (AffineExpr expr : windows)
+    counts.push_back(tensor::getMixedSize(b, loc, c.rhs,
+                                          *c.maps[1].getResultPosition(expr)));
+  Value window = createEmpty(b, loc, counts, b.getI8Type());
+  Value zeros = createFilled(b, loc, sizesOf(kept), integer(0));
+  return linalg::GenericOp::create(
+             b, loc, zeros.getType(), ValueRange{x, window}, zeros,
+             ArrayRef<AffineMap>{renumber(places, loops),
+                                 renumber(windows, loops),
+                                 renumber(kept, loops)},
+             iterators,
+             [](OpBuilder &b, Location loc, ValueRange args) {
+               linalg::YieldOp::create(
+                   b, loc,
+                   Value(arith::AddIOp::create(b, loc, args[2], args[0])));
+             })
+      .getResult(0);
+}
+
+/// A map to `exprs` from loops over the dimensions `loops`, in this order.
+AffineMap IntegerLowering::renumber(ArrayRef<AffineExpr> exprs,
+                                    ArrayRef<AffineExpr> loops) {
+  unsigned count = std::max<unsigned>(dims, c.maps[0].getNumResults());
+  SmallVector<AffineExpr> renamed(count, b.getAffineConstantExpr(0));
+  for (auto [i, loop] : llvm::enumerate(loops))
+    renamed[cast<AffineDimExpr>(loop).getPosition()] = b.getAffineDimExpr(i);
+  return AffineMap::get(count, 0, exprs, b.getContext())
+      .replaceDimsAndSymbols(renamed, {}, loops.size(), 0);
 }
 
 Value IntegerLowering::createContract(Value rhs, ArrayRef<AffineMap> maps,
@@ -258,6 +384,8 @@ Value IntegerLowering::createContract(Value rhs, ArrayRef<AffineMap> maps,
 Value IntegerLowering::lower(ByteKind wanted) {
   lhsZero = ZeroPoint::get(c.lhsZero, c.lhsZeroBytes, c.lhsUnsigned);
   rhsZero = ZeroPoint::get(c.rhsZero, c.rhsZeroBytes, c.rhsUnsigned);
+  if (isDepthwise() && !rhsZero.isZero() && hasWindowsOnly())
+    subtractRightZero();
   makeRightSigned();
   flips = wanted != ByteKind::Any && !isDepthwise() &&
           c.lhsUnsigned != (wanted == ByteKind::Unsigned);
