@@ -416,11 +416,40 @@ struct ConvertToLlvmPass : dlc::impl::ConvertToLlvmBase<ConvertToLlvmPass> {
     populateCallLowering(converter, patterns);
     populateDeviceOpPatterns(converter, patterns);
     declareWeights(module);
+    llvm::StringMap<SmallVector<unsigned>> unaliased = findUnaliased(module);
     LLVMConversionTarget target(*context);
     target.addLegalOp<ModuleOp>();
     if (failed(applyPartialConversion(module, target, std::move(patterns))))
       return signalPassFailure();
     module.walk(annotateLoop);
+    for (auto function : module.getOps<LLVM::LLVMFuncOp>())
+      for (unsigned argument : unaliased.lookup(function.getName()))
+        function.setArgAttr(argument, LLVM::LLVMDialect::getNoAliasAttrName(),
+                            UnitAttr::get(context));
+  }
+
+  /// The pointers, among the arguments that functions will have, to memrefs
+  /// that no other argument overlaps. The conversion of a memref to its
+  /// pointers, sizes and strides drops the attribute.
+  static llvm::StringMap<SmallVector<unsigned>> findUnaliased(ModuleOp module) {
+    llvm::StringMap<SmallVector<unsigned>> found;
+    for (auto function : module.getOps<func::FuncOp>()) {
+      if (function->hasAttr("llvm.bareptr") || function.isExternal())
+        continue;
+      unsigned place = 0;
+      for (auto [i, type] : llvm::enumerate(function.getArgumentTypes())) {
+        auto memref = dyn_cast<MemRefType>(type);
+        if (!memref) {
+          ++place;
+          continue;
+        }
+        // Behind the pointer that was allocated stands the one that is read.
+        if (function.getArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName()))
+          found[function.getName()].push_back(place + 1);
+        place += 3 + 2 * memref.getRank();
+      }
+    }
+    return found;
   }
 
   /// No operator of ONNX says which zero the larger one of two is; x86 has no
