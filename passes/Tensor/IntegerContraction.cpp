@@ -9,6 +9,9 @@
 using namespace mlir;
 using namespace dlc;
 
+/// A pass over the input for the sums of so many is longer than the windows'.
+static constexpr int64_t kFewChannels = 4;
+
 namespace {
 
 /// A zero point less some number, in i32: known, or a tensor.
@@ -71,6 +74,7 @@ private:
   }
   bool isDepthwise();
   bool hasWindowsOnly();
+  bool areFew(ArrayRef<AffineExpr> channels);
   void subtractRightZero();
   void makeRightSigned();
   SmallVector<AffineExpr> keptBy(AffineMap map);
@@ -260,6 +264,19 @@ std::pair<Value, AffineMap> IntegerLowering::createColumnTerm() {
   return {term, keptMap};
 }
 
+/// True if summing over `channels` first does not pay.
+bool IntegerLowering::areFew(ArrayRef<AffineExpr> channels) {
+  int64_t count = 1;
+  for (AffineExpr expr : channels) {
+    int64_t size = cast<RankedTensorType>(c.rhs.getType())
+                       .getDimSize(*c.maps[1].getResultPosition(expr));
+    if (ShapedType::isDynamic(size))
+      return false;
+    count *= size;
+  }
+  return count <= kFewChannels;
+}
+
 /// sum x, for each row and batch: products with ones. Of windows over
 /// channels, the channels are summed first, so that windows add up one number
 /// a place.
@@ -271,26 +288,27 @@ std::pair<Value, AffineMap> IntegerLowering::createRowSums() {
     if (AffineExpr expr = b.getAffineDimExpr(dim); !isInC(dim))
       (llvm::is_contained(places, expr) ? channels : windows).push_back(expr);
   std::pair<Value, AffineMap> sums{{}, AffineMap::get(dims, 0, kept, context)};
-  if (channels.empty() || windows.empty()) {
+  if (windows.empty() || areFew(channels)) {
     channels.append(windows);
     sums.first = createOnesProduct(places, channels, kept, sizesOf(kept));
     return sums;
   }
   // Each place of the left operand is a dimension of its own for a while.
-  SmallVector<AffineExpr> all, summed, left, leftPlaces;
+  SmallVector<AffineExpr> all, summed, extents, left, leftPlaces;
   SmallVector<OpFoldResult> sizes;
   for (auto [i, place] : llvm::enumerate(places)) {
     AffineExpr expr = b.getAffineDimExpr(i);
     all.push_back(expr);
     if (llvm::is_contained(channels, place)) {
       summed.push_back(expr);
+      extents.push_back(place);
       continue;
     }
     left.push_back(expr);
     leftPlaces.push_back(place);
     sizes.push_back(tensor::getMixedSize(b, loc, c.lhs, i));
   }
-  Value x = createOnesProduct(all, summed, left, sizes, channels);
+  Value x = createOnesProduct(all, summed, left, sizes, extents);
   sums.first = createWindowSums(x, leftPlaces, windows, kept);
   return sums;
 }
