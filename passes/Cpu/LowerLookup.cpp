@@ -212,7 +212,8 @@ void LowerLookupPass::runOnOperation() {
                                              "vpshufb", "tbl"};
   if (!llvm::is_contained(kForms, form)) {
     getOperation()->emitError("expected a form of lookups, one of ")
-        << llvm::join(ArrayRef<StringLiteral>(kForms), ", ") << ", found '" << form << "'";
+        << llvm::join(ArrayRef<StringLiteral>(kForms), ", ") << ", found '"
+        << form << "'";
     return signalPassFailure();
   }
   SymbolTable symbols(getOperation());
