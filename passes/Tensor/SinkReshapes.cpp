@@ -93,8 +93,8 @@ struct SinkReshape : OpRewritePattern<linalg::GenericOp> {
       AffineMap map = op.getMatchingIndexingMap(operand);
       if (map.isIdentity() && !std::exchange(whole, operand))
         continue;
-      if (!isAlongChannels(map) ||
-          !isa<RankedTensorType>(operand->get().getType()))
+      if (!isa<RankedTensorType>(operand->get().getType()) ||
+          !isAlongChannels(map, operand->get()))
         return b.notifyMatchFailure(op, "an operand has other dimensions");
     }
     if (!whole)
@@ -113,13 +113,14 @@ struct SinkReshape : OpRewritePattern<linalg::GenericOp> {
   }
 
 private:
-  /// True for the last dimension, or none.
-  static bool isAlongChannels(AffineMap map) {
-    unsigned last = map.getNumDims() - 1;
-    return llvm::all_of(map.getResults(), [&](AffineExpr expr) {
-      auto dim = dyn_cast<AffineDimExpr>(expr);
-      return dim ? dim.getPosition() == last : isa<AffineConstantExpr>(expr);
-    });
+  /// True if `value` changes along the last dimension, or none.
+  static bool isAlongChannels(AffineMap map, Value value) {
+    AffineExpr last = getAffineDimExpr(map.getNumDims() - 1, map.getContext());
+    return llvm::all_of(llvm::zip_equal(map.getResults(), shapeOf(value)),
+                        [&](auto place) {
+                          auto [expr, size] = place;
+                          return expr == last || size == 1;
+                        });
   }
 
   static void rewrite(linalg::GenericOp op, OpOperand *whole,
@@ -159,7 +160,11 @@ private:
                                            maps, iterators);
     b.inlineRegionBefore(op.getRegion(), moved.getRegion(),
                          moved.getRegion().end());
-    b.replaceOp(op, chain.apply(b, moved.getResult(0)));
+    Value result = chain.apply(b, moved.getResult(0));
+    b.replaceOp(op, result);
+    // At once: what is read once more is no contraction of its own.
+    for (Operation *dead : llvm::reverse(chain.ops))
+      b.eraseOp(dead);
   }
 
   /// A vector of `value`'s elements along its last loop, `times` in a row.
