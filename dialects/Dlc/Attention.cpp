@@ -35,7 +35,7 @@ SmallVector<unsigned> AttentionOp::getDims(DimKind kind) {
 /// static one where there is one.
 static std::pair<Value, unsigned> findExtent(AttentionOp op, unsigned dim) {
   std::pair<Value, unsigned> found;
-  for (auto [operand, value] : llvm::enumerate(op->getOperands())) {
+  for (auto [operand, value] : llvm::enumerate(op.getMapped())) {
     std::optional<unsigned> position = op.getMap(operand).getResultPosition(
         getAffineDimExpr(dim, op.getContext()));
     if (!position)
@@ -74,6 +74,9 @@ void AttentionOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
   addDestinationEffects(*this, effects);
+  for (OpOperand &operand : getOperation()->getOpOperands())
+    if (operand.get() == getScratch())
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
 }
 
 //===----------------------------------------------------------------------===//
@@ -86,7 +89,7 @@ static std::string operandName(AttentionOp op, unsigned operand) {
     return std::string(1, "qkv"[operand]);
   if (operand < 3 + scores)
     return llvm::formatv("score extra {0}", operand - 3).str();
-  if (operand + 1 == op->getNumOperands())
+  if (operand + 1 == op.getMapped().size())
     return "init";
   return llvm::formatv("extra {0}", operand - 3 - scores).str();
 }
@@ -121,7 +124,7 @@ static LogicalResult verifyMap(AttentionOp op, unsigned operand) {
     return op.emitOpError("expected ")
            << name << " of rank " << map.getNumResults()
            << " as its map has results, found " << type;
-  bool isExtra = operand > 2 && operand + 1 < op->getNumOperands();
+  bool isExtra = operand > 2 && operand + 1 < op.getMapped().size();
   bool isPlain =
       isExtra ? llvm::all_of(map.getResults(),
                              llvm::IsaPred<AffineDimExpr, AffineConstantExpr>)
@@ -140,12 +143,12 @@ static LogicalResult verifyMap(AttentionOp op, unsigned operand) {
 }
 
 LogicalResult AttentionOp::verify() {
-  unsigned count = getNumOperands();
+  unsigned count = getMapped().size();
   if (getIndexingMaps().size() != count)
     return emitOpError("expected ")
            << count << " maps, found " << getIndexingMaps().size();
   auto name = [this](unsigned operand) { return operandName(*this, operand); };
-  if (failed(verifyDestination(*this, getOperands(), name)))
+  if (failed(verifyDestination(*this, getMapped(), name)))
     return failure();
   for (unsigned operand = 0; operand < count; ++operand)
     if (failed(verifyMap(*this, operand)))
@@ -156,6 +159,12 @@ LogicalResult AttentionOp::verify() {
     if (getDims(kind).size() != 1)
       return emitOpError("expected one dimension of ")
              << name << ", found " << getDims(kind).size();
+  if (std::optional<ArrayRef<int64_t>> tile = getTile();
+      tile && (tile->size() != 2 || (*tile)[0] < 1 || (*tile)[1] < 1))
+    return emitOpError("expected a tile of some queries and some keys, found ")
+           << getTileAttr();
+  if (getScratch() && (!getTile() || hasTensors()))
+    return emitOpError("expected scratch only with a tile and memrefs");
   return verifySizes(
       *this,
       llvm::to_vector(getIndexingMaps().getAsValueRange<AffineMapAttr>()),

@@ -84,7 +84,8 @@ struct AttentionModel
         rewriter, op->getLoc(), /*result=*/Type(), buffers[0], buffers[1],
         buffers[2], buffers.slice(3, scores),
         buffers.slice(3 + scores, attention.getExtras().size()), buffers.back(),
-        attention.getIndexingMaps(), attention.getPrecisionAttr());
+        /*scratch=*/Value(), attention.getIndexingMaps(),
+        attention.getPrecisionAttr(), attention.getTileAttr());
     lowered->setDiscardableAttrs(op->getDiscardableAttrDictionary());
     for (auto [from, to] :
          llvm::zip(attention->getRegions(), lowered->getRegions()))

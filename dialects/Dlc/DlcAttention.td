@@ -36,7 +36,8 @@ def Dlc_AttentionOp : Dlc_Op<"attention", [
 
     Kernels may take the keys in blocks, and scale what they have by
     exp(old maximum - new maximum) (Milakov and Gimelshein 2018, Dao et al.
-    2022).
+    2022). On a CPU `tile`, of queries and of keys, says how many scores a kernel
+    has at a time, and `scratch` is the memory for them (AttentionScratch.h).
 
     ```mlir
     %r = dlc.attention %q, %k, %v scores %mask : tensor<6x8xf32> outs %e
@@ -57,15 +58,18 @@ def Dlc_AttentionOp : Dlc_Op<"attention", [
   let arguments = (ins AnyShaped:$q, AnyShaped:$k, AnyShaped:$v,
                        Variadic<AnyShaped>:$scoreExtras,
                        Variadic<AnyShaped>:$extras, AnyShaped:$init,
+                       Optional<AnyMemRef>:$scratch,
                        AffineMapArrayAttr:$indexingMaps,
-                       OptionalAttr<Dlc_Precision>:$precision);
+                       OptionalAttr<Dlc_Precision>:$precision,
+                       OptionalAttr<DenseI64ArrayAttr>:$tile);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region SizedRegion<1>:$scores, SizedRegion<1>:$epilogue);
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let assemblyFormat = [{
     $q `,` $k `,` $v (`scores` $scoreExtras^ `:` type($scoreExtras))?
-    (`extras` $extras^ `:` type($extras))? `outs` $init $indexingMaps attr-dict
+    (`extras` $extras^ `:` type($extras))? `outs` $init
+    (`scratch` $scratch^ `:` type($scratch))? $indexingMaps attr-dict
     `:` type($q) `,` type($k) `,` type($v) `,` type($init)
     (`->` type($result)^)? $scores `,` $epilogue
   }];
@@ -73,6 +77,10 @@ def Dlc_AttentionOp : Dlc_Op<"attention", [
     /// What an iteration dimension is; see the description.
     enum class DimKind { Batch, Row, Key, Depth, Column };
 
+    /// The operands that have a map, in its order: all but the scratch.
+    ::mlir::ValueRange getMapped() {
+      return getOperands().drop_back(getScratch() ? 1 : 0);
+    }
     ::mlir::AffineMap getMap(unsigned operand) {
       return ::llvm::cast<::mlir::AffineMapAttr>(getIndexingMaps()[operand])
           .getValue();

@@ -1,8 +1,9 @@
-// Gives contractions the memory that their kernels need beside the operands.
+// Gives contractions and attention the memory that their kernels need beside the operands.
 
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Codegen/ElementBytes.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Buffer/AttentionScratch.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/WinogradScratch.h"
 #include "llvm/Support/MathExtras.h"
@@ -35,6 +36,16 @@ struct AllocateScratchPass
           std::max(largest, scratch.size * getElementBytes(op.getSumType()));
       op.getScratchMutable().assign(memref::AllocOp::create(
           b, op.getLoc(), type, b.getI64IntegerAttr(64)));
+    });
+    getOperation()->walk([&](AttentionOp op) {
+      if (!op.getTile() || op.hasTensors() || op.getScratch())
+        return;
+      int64_t size = AttentionScratch(op).size;
+      largest = std::max(largest, size);
+      OpBuilder b(op);
+      op.getScratchMutable().assign(memref::AllocOp::create(
+          b, op.getLoc(), MemRefType::get({size}, b.getI8Type()),
+          b.getI64IntegerAttr(AttentionScratch::kAlignment)));
     });
     if (largest)
       getOperation()->setAttr(

@@ -141,6 +141,9 @@ bool emitDepthwise(ContractEmitter &emitter);
 bool emitDot(ContractEmitter &emitter);
 /// Replaces `op` by the kernel of the first generator whose form it has.
 void lowerContract(ContractOp op, const CpuIsa &isa);
+/// Replaces `op`, which has a tile and scratch memory, by its kernel; an error
+/// where an operand's layout isn't linear.
+llvm::LogicalResult lowerAttention(AttentionOp op, const CpuIsa &isa);
 /// Always right: one element after the other, `op`'s maps applied as they are.
 /// With `threads` these may share the work.
 void emitScalar(ContractOp op, bool threads, mlir::ImplicitLocOpBuilder &b);

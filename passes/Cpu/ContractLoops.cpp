@@ -47,10 +47,9 @@ bool dlc::isStatic(Value value, int64_t expected) {
 // Operands
 //===----------------------------------------------------------------------===//
 
-/// The strides of `memref` as index values, and its flat view.
-static LogicalResult flatten(Value memref, ImplicitLocOpBuilder &b,
-                             ContractOperand &operand,
-                             SmallVectorImpl<Value> &strides) {
+LogicalResult dlc::flatten(Value memref, ImplicitLocOpBuilder &b,
+                           ContractOperand &operand,
+                           SmallVectorImpl<Value> &strides) {
   auto type = dyn_cast<MemRefType>(memref.getType());
   SmallVector<int64_t> staticStrides;
   int64_t staticOffset;

@@ -56,6 +56,12 @@ struct ContractOperand {
   bool moves(unsigned dim) const { return !isStatic(strides[dim], 0); }
 };
 
+/// The strides of `memref` as index values, and its flat view: the buffer and
+/// type of `operand`. Fails where its layout isn't linear.
+llvm::LogicalResult flatten(mlir::Value memref, mlir::ImplicitLocOpBuilder &b,
+                            ContractOperand &operand,
+                            llvm::SmallVectorImpl<mlir::Value> &strides);
+
 /// The loops of one contraction. Dimensions of extent 1 are left out of the
 /// lists; neighbours that every operand walks as one are merged.
 struct ContractLoops {

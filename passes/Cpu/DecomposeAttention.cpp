@@ -208,7 +208,10 @@ struct DecomposeAttentionPass
       if (auto function = symbols.lookup<func::FuncOp>(name)) {
         inlineKernels(function, symbols);
         SmallVector<AttentionOp> ops;
-        function.walk([&](AttentionOp op) { ops.push_back(op); });
+        function.walk([&](AttentionOp op) {
+          if (!op.getTile())
+            ops.push_back(op);
+        });
         for (AttentionOp op : ops)
           Decomposition(op).run();
       }
@@ -220,7 +223,10 @@ struct DecomposeAttentionPass
   }
 
   static bool holdsAttention(func::FuncOp kernel) {
-    return kernel.walk([](AttentionOp) { return WalkResult::interrupt(); })
+    return kernel
+        .walk([](AttentionOp op) {
+          return op.getTile() ? WalkResult::advance() : WalkResult::interrupt();
+        })
         .wasInterrupted();
   }
 

@@ -88,6 +88,17 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
     }
     isa.pairs = *pairKind;
     isa.dotBytes = dotBytes;
+    SmallVector<AttentionOp> attentions;
+    getOperation()->walk([&](AttentionOp op) { attentions.push_back(op); });
+    for (AttentionOp op : attentions) {
+      if (!op.getScratch()) {
+        op.emitError("expected attention with scratch memory: run "
+                     "dlc-allocate-scratch or dlc-decompose-attention first");
+        return signalPassFailure();
+      }
+      if (failed(lowerAttention(op, isa)))
+        return signalPassFailure();
+    }
     SmallVector<ContractOp> ops;
     getOperation()->walk([&](ContractOp op) { ops.push_back(op); });
     for (ContractOp op : ops) {

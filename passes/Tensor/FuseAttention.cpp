@@ -21,6 +21,9 @@ using namespace dlc;
 
 static constexpr StringLiteral kPass = "dlc-fuse-attention";
 
+/// Of a CPU's tiles: queries, which fill its vectors, and keys.
+static constexpr int64_t kTileRows = 64, kFewestKeys = 64, kTileKeys = 512;
+
 /// The value behind conversions between floats.
 static Value stripCasts(Value value) {
   while (Operation *op = value.getDefiningOp()) {
@@ -69,7 +72,8 @@ struct Softmax {
 
 /// Two contractions around a softmax.
 struct FuseIntoAttention : OpRewritePattern<ContractOp> {
-  using OpRewritePattern::OpRewritePattern;
+  FuseIntoAttention(MLIRContext *context, int64_t cache, int64_t lanes)
+      : OpRewritePattern(context), cache(cache), lanes(lanes) {}
 
   LogicalResult matchAndRewrite(ContractOp second,
                                 PatternRewriter &rewriter) const override {
@@ -84,7 +88,13 @@ struct FuseIntoAttention : OpRewritePattern<ContractOp> {
       return missed("others than a softmax read the scores");
     if (StringRef why = findObstacle(first, second, softmax.axis); !why.empty())
       return missed(why);
-    fuse(first, second, softmax, rewriter);
+    DenseI64ArrayAttr tile;
+    if (cache) {
+      if (StringRef why = findCpuObstacle(first, second); !why.empty())
+        return missed(why);
+      tile = chooseTile(first, second);
+    }
+    fuse(first, second, softmax, tile, rewriter);
     return success();
   }
 
@@ -285,8 +295,49 @@ private:
     return "";
   }
 
+  /// What is against a CPU's kernel; "" for nothing.
+  static StringRef findCpuObstacle(ContractOp first, ContractOp second) {
+    using Kind = ContractOp::DimKind;
+    if (first.getSumType() != second.getSumType())
+      return "sums of two types";
+    auto extentOf = [](ContractOp op, Kind kind) {
+      return op.getStaticExtent(op.getDims(kind).front());
+    };
+    if (ShapedType::isDynamic(extentOf(first, Kind::Sum)) ||
+        ShapedType::isDynamic(extentOf(second, Kind::Column)))
+      return "vectors of an unknown size";
+    for (ContractOp op : {first, second})
+      for (unsigned dim = 0; dim < op.getNumDims(); ++dim)
+        if (op.getStaticExtent(dim) == 0)
+          return "nothing to compute";
+    return "";
+  }
+
+  /// Queries by keys: some queries that fill vectors, and all keys where a
+  /// part of the cache holds their scores.
+  DenseI64ArrayAttr chooseTile(ContractOp first, ContractOp second) const {
+    using Kind = ContractOp::DimKind;
+    int64_t rows = 1;
+    for (unsigned dim : first.getDims(Kind::Row)) {
+      int64_t extent = first.getStaticExtent(dim);
+      rows *= ShapedType::isDynamic(extent) ? kTileRows : extent;
+    }
+    rows = std::min(rows, kTileRows);
+    int64_t bytes = first.getSumType().getIntOrFloatBitWidth() / 8;
+    int64_t most = std::max(kFewestKeys, cache / 4 / (rows * bytes));
+    int64_t keys = first.getStaticExtent(first.getDims(Kind::Column).front());
+    if (ShapedType::isDynamic(keys)) {
+      keys = std::min(most, kTileKeys);
+    } else if (keys > most) {
+      // Tiles of like size.
+      int64_t tiles = llvm::divideCeil(keys, std::min(most, kTileKeys));
+      keys = llvm::alignTo(llvm::divideCeil(keys, tiles), lanes);
+    }
+    return DenseI64ArrayAttr::get(first.getContext(), {rows, keys});
+  }
+
   static void fuse(ContractOp first, ContractOp second, Softmax &softmax,
-                   PatternRewriter &rewriter) {
+                   DenseI64ArrayAttr tile, PatternRewriter &rewriter) {
     MLIRContext *context = rewriter.getContext();
     unsigned dims = first.getNumDims() + 1, column = dims - 1;
     // From the dimensions of each op to the new ones.
@@ -333,8 +384,9 @@ private:
     auto fused = AttentionOp::create(
         rewriter, rewriter.getFusedLoc({first.getLoc(), second.getLoc()}),
         second.getResult().getType(), first.getA(), keys, second.getB(),
-        first.getExtras(), extras, second.getInit(),
-        rewriter.getAffineMapArrayAttr(maps), first.getPrecisionAttr());
+        first.getExtras(), extras, second.getInit(), /*scratch=*/Value(),
+        rewriter.getAffineMapArrayAttr(maps), first.getPrecisionAttr(),
+        tile);
     fused->setDiscardableAttrs(second->getDiscardableAttrDictionary());
 
     // Scores stay sums; others' conversions to what they were stored as go.
@@ -382,12 +434,16 @@ private:
         << "' stay in its kernel";
     rewriter.replaceOp(second, fused.getResult());
   }
+
+  int64_t cache, lanes;
 };
 
 struct FuseAttentionPass : dlc::impl::FuseAttentionBase<FuseAttentionPass> {
+  using FuseAttentionBase::FuseAttentionBase;
+
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseIntoAttention>(&getContext());
+    patterns.add<FuseIntoAttention>(&getContext(), cache, lanes);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -254,9 +254,15 @@ def FuseAttention : Pass<"dlc-fuse-attention"> {
     ```mlir
     %r = dlc.attention %q, %k, %v outs %e2 [...] { ... }, { ... }
     ```
-    It is for targets that have a kernel for it.
+    For a CPU, `cache` is the size of its second cache, and `lanes` that of its
+    vectors: then what a kernel has of the scores at a time, `tile`, queries by
+    keys, fits a part of that, and what would not gain stays as it is.
   }];
   let dependentDialects = ["::dlc::DlcDialect"];
+  let options = [
+    Option<"cache", "cache", "int64_t", "0",
+           "bytes of a CPU's second cache; 0: for a GPU's kernels">,
+    Option<"lanes", "lanes", "int64_t", "8", "scores in a CPU's vector">];
 }
 
 def ChooseConvolution : Pass<"dlc-choose-convolution"> {

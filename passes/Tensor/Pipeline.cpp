@@ -92,9 +92,14 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   SimplifyRoundingOptions rounding;
   rounding.fma = unit.fma && target.gpus.empty();
   pm.addPass(createSimplifyRounding(rounding));
+  FuseAttentionOptions attention;
+  if (target.gpus.empty()) {
+    attention.cache = fuse.cache;
+    attention.lanes = fuse.lanes;
+  }
+  // For a CPU beside a GPU dlc-decompose-attention makes steps of it again.
+  pm.addPass(createFuseAttention(attention));
   if (!target.gpus.empty()) {
-    // For a CPU beside it dlc-decompose-attention makes steps of it again.
-    pm.addPass(createFuseAttention());
     // Behind the epilogues, which are done when all parts have been added.
     SplitSumsOptions split;
     split.capability = target.gpus.front().capability;

@@ -1,0 +1,38 @@
+/// \file
+/// The softmax of a tile of scores: weights in their place, and what the rows'
+/// results so far are multiplied with.
+#ifndef DLC_PASSES_CPU_ATTENTIONSOFTMAX_H
+#define DLC_PASSES_CPU_ATTENTIONSOFTMAX_H
+
+#include "passes/Cpu/ContractLoops.h"
+
+namespace dlc {
+
+/// What is known of rows, one number each.
+struct SoftmaxState {
+  mlir::Value rows;
+  mlir::Value most;    ///< the maximum so far; null for a single tile
+  mlir::Value factor;  ///< of the results so far; null for a single tile
+  mlir::Value sum;     ///< of the weights
+  mlir::Value inverse; ///< of the sum; null but for the last tile
+  mlir::Value isEmpty; ///< whether there are no keys at all; null: there are
+  int64_t lanes;
+  int64_t group; ///< vectors at a time
+};
+
+/// Of no keys.
+void emitSoftmaxStart(mlir::ImplicitLocOpBuilder &b, const SoftmaxState &state);
+/// `scores` are memref<keys x rows>, of whole vectors of rows.
+void emitSoftmaxByKeys(mlir::ImplicitLocOpBuilder &b,
+                       const SoftmaxState &state, mlir::Value scores);
+/// `scores` are memref<rows x keys padded to whole vectors>.
+void emitSoftmaxByRows(mlir::ImplicitLocOpBuilder &b,
+                       const SoftmaxState &state, mlir::Value scores,
+                       mlir::Value keys);
+/// Zeros in a memref of one dimension.
+void emitZeros(mlir::ImplicitLocOpBuilder &b, mlir::Value buffer,
+               int64_t lanes);
+
+} // namespace dlc
+
+#endif

@@ -1,0 +1,107 @@
+// Turns rows into columns by blocks that fit the registers.
+#include "passes/Cpu/BlockTranspose.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace dlc;
+
+static void emitLoop(ImplicitLocOpBuilder &b, Value first, Value end,
+                     int64_t step, function_ref<void(Value)> body) {
+  IndexMath math(b);
+  std::optional<int64_t> from = staticIndex(first), to = staticIndex(end);
+  if (from && to && *from >= *to)
+    return;
+  auto loop = scf::ForOp::create(b, first, end, math.constant(step));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  body(loop.getInductionVar());
+}
+
+/// Rows as columns: perfect shuffles, as many as log2 of their number.
+static void transposeVectors(ImplicitLocOpBuilder &b,
+                             SmallVectorImpl<Value> &rows) {
+  int64_t size = rows.size();
+  SmallVector<int64_t> low, high;
+  for (int64_t i = 0; i < size / 2; ++i) {
+    low.append({i, size + i});
+    high.append({size / 2 + i, size + size / 2 + i});
+  }
+  for (int64_t stage = 1; stage < size; stage *= 2) {
+    SmallVector<Value> next;
+    for (int64_t i = 0; i < size / 2; ++i)
+      for (ArrayRef<int64_t> mask : {ArrayRef(low), ArrayRef(high)})
+        next.push_back(vector::ShuffleOp::create(b, rows[i],
+                                                 rows[i + size / 2], mask));
+    rows.assign(next.begin(), next.end());
+  }
+}
+
+void dlc::emitTransposition(ImplicitLocOpBuilder &b, Value source,
+                            const RowOffsets &row, Value stride, Value target,
+                            int64_t lanes) {
+  IndexMath math(b);
+  Type element = getElementTypeOrSelf(source.getType());
+  auto type = VectorType::get({lanes}, element);
+  Value zero = math.constant(0);
+  Value columns = b.createOrFold<memref::DimOp>(target, int64_t(0));
+  Value rows = b.createOrFold<memref::DimOp>(target, int64_t(1));
+  // Elements of fewer than 8 bits have no vectors in memory.
+  bool hasVectors =
+      isStatic(stride, 1) && element.getIntOrFloatBitWidth() >= 8;
+  emitLoop(b, zero, rows, lanes, [&](Value first) {
+    SmallVector<Value> offsets;
+    for (int64_t r = 0; r < lanes; ++r)
+      offsets.push_back(row(math.add(first, r)));
+    auto emitBlock = [&](Value column) {
+      SmallVector<Value> block;
+      for (Value offset : offsets)
+        block.push_back(vector::LoadOp::create(
+            b, type, source, ValueRange{math.add(offset, column)}));
+      transposeVectors(b, block);
+      for (auto [i, turned] : llvm::enumerate(block))
+        vector::StoreOp::create(b, turned, target,
+                                ValueRange{math.add(column, i), first});
+    };
+    Value whole = hasVectors ? math.roundDown(columns, lanes) : zero;
+    emitLoop(b, zero, whole, lanes, emitBlock);
+    emitLoop(b, whole, columns, 1, [&](Value column) {
+      for (auto [r, offset] : llvm::enumerate(offsets)) {
+        Value x = memref::LoadOp::create(
+            b, source,
+            ValueRange{math.add(offset, math.mul(column, stride))});
+        memref::StoreOp::create(b, x, target,
+                                ValueRange{column, math.add(first, r)});
+      }
+    });
+  });
+}
+
+void dlc::emitConversion(ImplicitLocOpBuilder &b, Value source, Value target,
+                         int64_t lanes) {
+  IndexMath math(b);
+  auto from = cast<MemRefType>(source.getType());
+  Type element = getElementTypeOrSelf(target.getType());
+  Value zero = math.constant(0);
+  Value rows = b.createOrFold<memref::DimOp>(target, int64_t(0));
+  Value columns = b.createOrFold<memref::DimOp>(target, int64_t(1));
+  bool hasVectors = from.getStridesAndOffset().first.back() == 1;
+  Value whole = hasVectors ? math.roundDown(columns, lanes) : zero;
+  emitLoop(b, zero, rows, 1, [&](Value row) {
+    emitLoop(b, zero, whole, lanes, [&](Value column) {
+      SmallVector<Value> at{row, column};
+      Value x = vector::LoadOp::create(
+          b, VectorType::get({lanes}, from.getElementType()), source, at);
+      x = arith::ExtFOp::create(b, VectorType::get({lanes}, element), x);
+      vector::StoreOp::create(b, x, target, at);
+    });
+    emitLoop(b, whole, columns, 1, [&](Value column) {
+      SmallVector<Value> at{row, column};
+      Value x = memref::LoadOp::create(b, source, at);
+      memref::StoreOp::create(b, arith::ExtFOp::create(b, element, x), target,
+                              at);
+    });
+  });
+}
