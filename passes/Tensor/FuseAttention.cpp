@@ -48,6 +48,71 @@ static OpOperand *operandOf(linalg::LinalgOp op, Value value) {
   return &op->getOpOperand(argument.getArgNumber());
 }
 
+namespace {
+/// An operand of attention, and which of its dimensions are where.
+struct Source {
+  Value value;
+  AffineMap map;
+};
+} // namespace
+
+/// From the result of a transposition to its input, if `source` is one.
+static bool skipTransposition(Source &source) {
+  auto transpose = source.value.getDefiningOp<linalg::TransposeOp>();
+  if (!transpose)
+    return false;
+  SmallVector<AffineExpr> results(source.map.getNumResults());
+  for (auto [to, from] : llvm::enumerate(transpose.getPermutation()))
+    results[from] = source.map.getResult(to);
+  source = {transpose.getInput(),
+            AffineMap::get(source.map.getNumDims(), 0, results,
+                           source.map.getContext())};
+  return true;
+}
+
+/// The constant that an elementwise op multiplies its one operand with.
+static std::optional<double> findFactor(linalg::GenericOp op) {
+  if (op.getNumDpsInputs() != 1 || op->getNumResults() != 1 ||
+      op.getNumParallelLoops() != op.getNumLoops() ||
+      llvm::any_of(op.getIndexingMapsArray(),
+                   [](AffineMap map) { return !map.isIdentity(); }))
+    return std::nullopt;
+  Block &body = *op.getBody();
+  auto product = body.getTerminator()->getOperand(0).getDefiningOp<
+      arith::MulFOp>();
+  if (!product || product->getBlock() != &body)
+    return std::nullopt;
+  for (unsigned i : {0, 1}) {
+    FloatAttr factor;
+    if (product->getOperand(i) == body.getArgument(0) &&
+        matchPattern(product->getOperand(1 - i), m_Constant(&factor)))
+      return factor.getValueAsDouble();
+  }
+  return std::nullopt;
+}
+
+/// To what is behind transpositions that leave the last dimension the last, and
+/// behind products with constants, which become part of `factor` if there is
+/// one.
+static void skipProducers(Source &source, double *factor) {
+  while (true) {
+    if (auto transpose = source.value.getDefiningOp<linalg::TransposeOp>();
+        transpose && !transpose.getPermutation().empty() &&
+        transpose.getPermutation().back() + 1 ==
+            int64_t(transpose.getPermutation().size())) {
+      skipTransposition(source);
+      continue;
+    }
+    auto op = source.value.getDefiningOp<linalg::GenericOp>();
+    std::optional<double> found =
+        factor && op ? findFactor(op) : std::nullopt;
+    if (!found || !std::isfinite(*found))
+      return;
+    *factor *= *found;
+    source.value = op.getDpsInputs().front();
+  }
+}
+
 /// The identity without dimension `axis`.
 static AffineMap rowMap(MLIRContext *context, unsigned rank, unsigned axis) {
   return AffineMap::getMultiDimIdentityMap(rank, context).dropResult(axis);
@@ -353,18 +418,16 @@ private:
     auto fromSecond = [&](AffineMap map) {
       return map.replaceDimsAndSymbols(ofSecond, {}, dims, 0);
     };
+    Source queries{first.getA(), extend(first.getAMap())},
+        keys{first.getB(), extend(first.getBMap())},
+        values{second.getB(), fromSecond(second.getBMap())};
     // The keys where they lie before a transposition.
-    Value keys = first.getB();
-    AffineMap keyMap = extend(first.getBMap());
-    if (auto transpose = keys.getDefiningOp<linalg::TransposeOp>()) {
-      SmallVector<AffineExpr> results(keyMap.getNumResults());
-      for (auto [to, from] : llvm::enumerate(transpose.getPermutation()))
-        results[from] = keyMap.getResult(to);
-      keys = transpose.getInput();
-      keyMap = AffineMap::get(dims, 0, results, context);
-    }
-    SmallVector<AffineMap> maps{extend(first.getAMap()), keyMap,
-                                fromSecond(second.getBMap())};
+    skipTransposition(keys);
+    double factor = 1;
+    if (tile)
+      for (Source *source : {&queries, &keys, &values})
+        skipProducers(*source, source == &values ? nullptr : &factor);
+    SmallVector<AffineMap> maps{queries.map, keys.map, values.map};
     for (unsigned i = 0; i < first.getExtras().size(); ++i)
       maps.push_back(extend(first.getExtraMap(i)));
     // What hides rows, then the extras of the second contraction.
@@ -383,7 +446,7 @@ private:
     rewriter.setInsertionPoint(second);
     auto fused = AttentionOp::create(
         rewriter, rewriter.getFusedLoc({first.getLoc(), second.getLoc()}),
-        second.getResult().getType(), first.getA(), keys, second.getB(),
+        second.getResult().getType(), queries.value, keys.value, values.value,
         first.getExtras(), extras, second.getInit(), /*scratch=*/Value(),
         rewriter.getAffineMapArrayAttr(maps), first.getPrecisionAttr(),
         tile);
@@ -397,6 +460,17 @@ private:
     if (auto narrow = yield.getOperand(0).getDefiningOp<arith::TruncFOp>();
         narrow && narrow.getIn().getType() == first.getSumType())
       yield.setOperand(0, narrow.getIn());
+    if (factor != 1) {
+      OpBuilder::InsertionGuard guard(rewriter);
+      rewriter.setInsertionPointToStart(&scores);
+      Value sum = scores.getArgument(0);
+      Value scale = arith::ConstantOp::create(
+          rewriter, first.getLoc(),
+          rewriter.getFloatAttr(sum.getType(), factor));
+      auto scaled =
+          arith::MulFOp::create(rewriter, first.getLoc(), sum, scale);
+      sum.replaceAllUsesExcept(scaled, scaled);
+    }
 
     Block *body = rewriter.createBlock(&fused.getEpilogue());
     Value sum = body->addArgument(second.getSumType(), second.getLoc());
