@@ -163,6 +163,13 @@ LogicalResult AttentionOp::verify() {
       tile && (tile->size() != 2 || (*tile)[0] < 1 || (*tile)[1] < 1))
     return emitOpError("expected a tile of some queries and some keys, found ")
            << getTileAttr();
+  if (std::optional<ArrayRef<int64_t>> causal = getCausal();
+      causal && (causal->size() != 2 || (*causal)[0] < 0 ||
+                 (*causal)[0] >= getNumDims() ||
+                 getDimKind((*causal)[0]) != DimKind::Row || (*causal)[1] < 0))
+    return emitOpError("expected causal of a dimension of rows and a number of "
+                       "0 or more, found ")
+           << getCausalAttr();
   if (getScratch() && (!getTile() || hasTensors()))
     return emitOpError("expected scratch only with a tile and memrefs");
   return verifySizes(

@@ -85,7 +85,8 @@ struct AttentionModel
         buffers[2], buffers.slice(3, scores),
         buffers.slice(3 + scores, attention.getExtras().size()), buffers.back(),
         /*scratch=*/Value(), attention.getIndexingMaps(),
-        attention.getPrecisionAttr(), attention.getTileAttr());
+        attention.getPrecisionAttr(), attention.getTileAttr(),
+        attention.getCausalAttr());
     lowered->setDiscardableAttrs(op->getDiscardableAttrDictionary());
     for (auto [from, to] :
          llvm::zip(attention->getRegions(), lowered->getRegions()))

@@ -36,7 +36,8 @@ def Dlc_AttentionOp : Dlc_Op<"attention", [
 
     Kernels may take the keys in blocks, and scale what they have by
     exp(old maximum - new maximum) (Milakov and Gimelshein 2018, Dao et al.
-    2022). On a CPU `tile`, of queries and of keys, says how many scores a kernel
+    2022). With `causal`, a dimension m of rows and a number d, scores of keys
+    n > m + d are minus infinity, whatever the region says. On a CPU `tile`, of queries and of keys, says how many scores a kernel
     has at a time, and `scratch` is the memory for them (AttentionScratch.h).
 
     ```mlir
@@ -61,7 +62,8 @@ def Dlc_AttentionOp : Dlc_Op<"attention", [
                        Optional<AnyMemRef>:$scratch,
                        AffineMapArrayAttr:$indexingMaps,
                        OptionalAttr<Dlc_Precision>:$precision,
-                       OptionalAttr<DenseI64ArrayAttr>:$tile);
+                       OptionalAttr<DenseI64ArrayAttr>:$tile,
+                       OptionalAttr<DenseI64ArrayAttr>:$causal);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region SizedRegion<1>:$scores, SizedRegion<1>:$epilogue);
   let hasVerifier = 1;

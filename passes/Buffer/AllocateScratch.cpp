@@ -1,4 +1,5 @@
-// Gives contractions and attention the memory that their kernels need beside the operands.
+// Gives contractions and attention the memory that their kernels need beside
+// the operands.
 
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Codegen/ElementBytes.h"

@@ -22,10 +22,11 @@ static void divideRows(AttentionOp op, int64_t most, AttentionScratch &s) {
       continue;
     }
     s.split = dim;
-    s.splitRows = std::max<int64_t>(1, most / std::max<int64_t>(1, s.innerRows));
+    s.splitRows =
+        std::max<int64_t>(1, most / std::max<int64_t>(1, s.innerRows));
     if (!ShapedType::isDynamic(extent))
-      s.splitRows = std::clamp<int64_t>(s.splitRows, 1,
-                                        std::max<int64_t>(1, extent));
+      s.splitRows =
+          std::clamp<int64_t>(s.splitRows, 1, std::max<int64_t>(1, extent));
     break;
   }
   s.outer = dims;
@@ -50,8 +51,8 @@ AttentionScratch::AttentionScratch(AttentionOp op) {
     size += llvm::alignTo(elements * getElementBytes(element), kAlignment);
     return offset;
   };
-  queries = byRows ? -1
-                   : place(depth * paddedRows, getElementTypeOrSelf(op.getQ()));
+  queries =
+      byRows ? -1 : place(depth * paddedRows, getElementTypeOrSelf(op.getQ()));
   scores = place(paddedKeys * paddedRows, type);
   bool copiesKeys = !byRows && getElementTypeOrSelf(op.getK()) != type;
   keysCopy = copiesKeys ? place(tileKeys * depth, type) : -1;

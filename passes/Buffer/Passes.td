@@ -97,7 +97,7 @@ def PlaceWeights : Pass<"dlc-place-weights", "::mlir::ModuleOp"> {
 }
 
 def AllocateScratch : Pass<"dlc-allocate-scratch", "::mlir::ModuleOp"> {
-  let summary = "Give contractions the memory that their kernels need";
+  let summary = "Give contractions and attention the memory that their kernels need";
   let description = [{
     Convolutions in Winograd's form keep transformed inputs and products of a
     few tiles in a buffer, which is planned like any other.
@@ -110,7 +110,8 @@ def AllocateScratch : Pass<"dlc-allocate-scratch", "::mlir::ModuleOp"> {
     %s = memref.alloc() {alignment = 64 : i64} : memref<92160xf32>
     dlc.contract %a, %b outs %c scratch %s : memref<92160xf32> [...] {winograd = #dlc.winograd<...>} : ...
     ```
-    The largest is what each further thread of a run needs for itself: the
+    Attention with a tile has its scores and what goes with them there
+    (AttentionScratch.h). The largest is what each further thread of a run needs for itself: the
     module's attribute `dlc.thread_workspace`, in bytes.
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect"];

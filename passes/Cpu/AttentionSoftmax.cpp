@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
@@ -25,8 +26,8 @@ public:
         vector(VectorType::get({state.lanes}, element)) {}
 
   void emitStart();
-  void emitByKeys(Value scores);
-  void emitByRows(Value scores, Value keys);
+  void emitByKeys(Value scores, const CausalEnd &end);
+  void emitByRows(Value scores, Value keys, const CausalEnd &end);
   void emitZeros(Value buffer);
 
 private:
@@ -80,8 +81,7 @@ private:
   /// Loops that carry values.
   Values loop(Value first, Value end, int64_t step, Values start,
               function_ref<Values(Value, ValueRange)> body) {
-    auto loop =
-        scf::ForOp::create(b, first, end, math.constant(step), start);
+    auto loop = scf::ForOp::create(b, first, end, math.constant(step), start);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     Values next = body(loop.getInductionVar(), loop.getRegionIterArgs());
@@ -91,7 +91,9 @@ private:
   }
   /// `body` for groups of vectors of the rows.
   void forRows(function_ref<void(Value, int64_t)> body);
-  void emitGroup(Value scores, Value row, int64_t vectors);
+  void emitGroup(Value scores, Value row, int64_t vectors,
+                 const CausalEnd &end);
+  Value countKeys(Value row, const CausalEnd &end);
 
   ImplicitLocOpBuilder &b;
   IndexMath math;
@@ -125,7 +127,16 @@ void SoftmaxEmitter::forRows(function_ref<void(Value, int64_t)> body) {
     loopOver(state.rows, 1);
 }
 
-void SoftmaxEmitter::emitGroup(Value scores, Value row, int64_t vectors) {
+/// The keys that `row` has, some of them perhaps in other tiles.
+Value SoftmaxEmitter::countKeys(Value row, const CausalEnd &end) {
+  Value position = math.div(row, end.divisor);
+  if (end.extent)
+    position = math.rem(position, end.extent);
+  return math.add(math.add(end.base, position), end.count);
+}
+
+void SoftmaxEmitter::emitGroup(Value scores, Value row, int64_t vectors,
+                               const CausalEnd &end) {
   Value zero = math.constant(0);
   Value keys = b.createOrFold<memref::DimOp>(scores, int64_t(0));
   Values at;
@@ -141,11 +152,37 @@ void SoftmaxEmitter::emitGroup(Value scores, Value row, int64_t vectors) {
   Values before = forAll([&](int64_t v) {
     return state.most ? load(state.most, at[v]) : infinity(vector);
   });
-  Values most = loop(zero, keys, 1, before, [&](Value key, ValueRange most) {
+  Value free = end.count ? math.min(keys, end.fewest) : keys;
+  Values most = loop(zero, free, 1, before, [&](Value key, ValueRange most) {
     return forAll([&](int64_t v) {
       return max(most[v], load(scores, {key, at[v]}));
     });
   });
+  if (end.count) {
+    auto integers = VectorType::get({state.lanes}, b.getI32Type());
+    Values counts = forAll([&](int64_t v) {
+      Value all = ub::PoisonOp::create(b, integers);
+      for (int64_t i = 0; i < state.lanes; ++i)
+        all = vector::InsertOp::create(
+            b,
+            arith::IndexCastOp::create(b, b.getI32Type(),
+                                       countKeys(math.add(at[v], i), end)),
+            all, i);
+      return all;
+    });
+    most = loop(free, keys, 1, most, [&](Value key, ValueRange most) {
+      Value number = vector::BroadcastOp::create(
+          b, integers, arith::IndexCastOp::create(b, b.getI32Type(), key));
+      return forAll([&](int64_t v) {
+        Value counted = arith::CmpIOp::create(b, arith::CmpIPredicate::slt,
+                                              number, counts[v]);
+        Value score = arith::SelectOp::create(
+            b, counted, load(scores, {key, at[v]}), infinity(vector));
+        store(score, scores, {key, at[v]});
+        return max(most[v], score);
+      });
+    });
+  }
   Values negative = forAll([&](int64_t v) { return negate(most[v]); });
   Values sums = forAll([&](int64_t v) { return number(0, vector); });
   if (state.most)
@@ -156,16 +193,16 @@ void SoftmaxEmitter::emitGroup(Value scores, Value row, int64_t vectors) {
       return mul(load(state.sum, at[v]), factor);
     });
   sums = loop(zero, keys, kAddedKeys, sums, [&](Value first, ValueRange sums) {
-    Values parts = loop(
-        first, math.min(keys, math.add(first, kAddedKeys)), 1,
-        forAll([&](int64_t) { return number(0, vector); }),
-        [&](Value key, ValueRange parts) {
-          return forAll([&](int64_t v) {
-            Value weight = weigh(load(scores, {key, at[v]}), negative[v]);
-            store(weight, scores, {key, at[v]});
-            return add(parts[v], weight);
-          });
-        });
+    Values parts =
+        loop(first, math.min(keys, math.add(first, kAddedKeys)), 1,
+             forAll([&](int64_t) { return number(0, vector); }),
+             [&](Value key, ValueRange parts) {
+               return forAll([&](int64_t v) {
+                 Value weight = weigh(load(scores, {key, at[v]}), negative[v]);
+                 store(weight, scores, {key, at[v]});
+                 return add(parts[v], weight);
+               });
+             });
     return forAll([&](int64_t v) { return add(sums[v], parts[v]); });
   });
   for (int64_t v = 0; v < vectors; ++v) {
@@ -176,30 +213,37 @@ void SoftmaxEmitter::emitGroup(Value scores, Value row, int64_t vectors) {
   }
 }
 
-void SoftmaxEmitter::emitByKeys(Value scores) {
-  forRows([&](Value row, int64_t vectors) { emitGroup(scores, row, vectors); });
+void SoftmaxEmitter::emitByKeys(Value scores, const CausalEnd &end) {
+  forRows([&](Value row, int64_t vectors) {
+    emitGroup(scores, row, vectors, end);
+  });
 }
 
-void SoftmaxEmitter::emitByRows(Value scores, Value keys) {
+void SoftmaxEmitter::emitByRows(Value scores, Value keys,
+                                const CausalEnd &end) {
   Value zero = math.constant(0);
   Value padded = b.createOrFold<memref::DimOp>(scores, int64_t(1));
   auto forRow = [&](Value row, ValueRange) -> Values {
-    loop(keys, padded, 1, {}, [&](Value key, ValueRange) -> Values {
+    Value first = keys;
+    if (end.count)
+      first = math.max(math.constant(0), math.min(keys, countKeys(row, end)));
+    loop(first, padded, 1, {}, [&](Value key, ValueRange) -> Values {
       memref::StoreOp::create(b, infinity(element), scores,
                               ValueRange{row, key});
       return {};
     });
-    Value before = state.most ? Value(memref::LoadOp::create(
-                                    b, state.most, ValueRange{row}))
-                              : infinity(element);
+    Value before =
+        state.most
+            ? Value(memref::LoadOp::create(b, state.most, ValueRange{row}))
+            : infinity(element);
     Value mosts = loop(zero, padded, state.lanes, {infinity(vector)},
                        [&](Value key, ValueRange most) -> Values {
                          return {max(most[0], load(scores, {row, key}))};
                        })[0];
-    Value most = max(before, vector::ReductionOp::create(
-                                 b, vector::CombiningKind::MAXIMUMF, mosts,
-                                 arith::FastMathFlags::nnan |
-                                     arith::FastMathFlags::nsz));
+    Value most = max(
+        before, vector::ReductionOp::create(
+                    b, vector::CombiningKind::MAXIMUMF, mosts,
+                    arith::FastMathFlags::nnan | arith::FastMathFlags::nsz));
     Value negative = negate(most);
     Value spread = vector::BroadcastOp::create(b, vector, negative);
     Value sums = loop(zero, padded, state.lanes, {number(0, vector)},
@@ -215,9 +259,9 @@ void SoftmaxEmitter::emitByRows(Value scores, Value keys) {
     };
     if (state.most) {
       Value factor = weigh(before, negative);
-      sum = add(mul(memref::LoadOp::create(b, state.sum, ValueRange{row}),
-                    factor),
-                sum);
+      sum = add(
+          mul(memref::LoadOp::create(b, state.sum, ValueRange{row}), factor),
+          sum);
       put(factor, state.factor);
       put(most, state.most);
       put(sum, state.sum);
@@ -236,7 +280,8 @@ void SoftmaxEmitter::emitZeros(Value buffer) {
     store(number(0, vector), buffer, i);
     return Values();
   });
-  if (whole != size && !(staticIndex(size) && staticIndex(whole) == staticIndex(size)))
+  if (whole != size &&
+      !(staticIndex(size) && staticIndex(whole) == staticIndex(size)))
     loop(whole, size, 1, {}, [&](Value i, ValueRange) {
       memref::StoreOp::create(b, number(0, element), buffer, ValueRange{i});
       return Values();
@@ -256,13 +301,13 @@ void dlc::emitSoftmaxStart(ImplicitLocOpBuilder &b, const SoftmaxState &state) {
 }
 
 void dlc::emitSoftmaxByKeys(ImplicitLocOpBuilder &b, const SoftmaxState &state,
-                            Value scores) {
-  SoftmaxEmitter(b, state).emitByKeys(scores);
+                            Value scores, const CausalEnd &end) {
+  SoftmaxEmitter(b, state).emitByKeys(scores, end);
 }
 
 void dlc::emitSoftmaxByRows(ImplicitLocOpBuilder &b, const SoftmaxState &state,
-                            Value scores, Value keys) {
-  SoftmaxEmitter(b, state).emitByRows(scores, keys);
+                            Value scores, Value keys, const CausalEnd &end) {
+  SoftmaxEmitter(b, state).emitByRows(scores, keys, end);
 }
 
 void dlc::emitZeros(ImplicitLocOpBuilder &b, Value buffer, int64_t lanes) {

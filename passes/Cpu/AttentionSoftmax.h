@@ -20,15 +20,27 @@ struct SoftmaxState {
   int64_t group; ///< vectors at a time
 };
 
+/// Where the scores of a tile end: row r has the first position(r) + count of
+/// its keys. Without `count` all count.
+struct CausalEnd {
+  mlir::Value count;
+  /// Of the row with the fewest, 0 or more.
+  mlir::Value fewest;
+  /// What a row's number stands for: base + (r / divisor) mod extent, 0 for no
+  /// remainder.
+  mlir::Value base;
+  int64_t divisor = 1, extent = 0;
+};
+
 /// Of no keys.
 void emitSoftmaxStart(mlir::ImplicitLocOpBuilder &b, const SoftmaxState &state);
 /// `scores` are memref<keys x rows>, of whole vectors of rows.
-void emitSoftmaxByKeys(mlir::ImplicitLocOpBuilder &b,
-                       const SoftmaxState &state, mlir::Value scores);
+void emitSoftmaxByKeys(mlir::ImplicitLocOpBuilder &b, const SoftmaxState &state,
+                       mlir::Value scores, const CausalEnd &end);
 /// `scores` are memref<rows x keys padded to whole vectors>.
-void emitSoftmaxByRows(mlir::ImplicitLocOpBuilder &b,
-                       const SoftmaxState &state, mlir::Value scores,
-                       mlir::Value keys);
+void emitSoftmaxByRows(mlir::ImplicitLocOpBuilder &b, const SoftmaxState &state,
+                       mlir::Value scores, mlir::Value keys,
+                       const CausalEnd &end);
 /// Zeros in a memref of one dimension.
 void emitZeros(mlir::ImplicitLocOpBuilder &b, mlir::Value buffer,
                int64_t lanes);

@@ -33,8 +33,8 @@ static void transposeVectors(ImplicitLocOpBuilder &b,
     SmallVector<Value> next;
     for (int64_t i = 0; i < size / 2; ++i)
       for (ArrayRef<int64_t> mask : {ArrayRef(low), ArrayRef(high)})
-        next.push_back(vector::ShuffleOp::create(b, rows[i],
-                                                 rows[i + size / 2], mask));
+        next.push_back(
+            vector::ShuffleOp::create(b, rows[i], rows[i + size / 2], mask));
     rows.assign(next.begin(), next.end());
   }
 }
@@ -49,8 +49,7 @@ void dlc::emitTransposition(ImplicitLocOpBuilder &b, Value source,
   Value columns = b.createOrFold<memref::DimOp>(target, int64_t(0));
   Value rows = b.createOrFold<memref::DimOp>(target, int64_t(1));
   // Elements of fewer than 8 bits have no vectors in memory.
-  bool hasVectors =
-      isStatic(stride, 1) && element.getIntOrFloatBitWidth() >= 8;
+  bool hasVectors = isStatic(stride, 1) && element.getIntOrFloatBitWidth() >= 8;
   emitLoop(b, zero, rows, lanes, [&](Value first) {
     SmallVector<Value> offsets;
     for (int64_t r = 0; r < lanes; ++r)
@@ -70,8 +69,7 @@ void dlc::emitTransposition(ImplicitLocOpBuilder &b, Value source,
     emitLoop(b, whole, columns, 1, [&](Value column) {
       for (auto [r, offset] : llvm::enumerate(offsets)) {
         Value x = memref::LoadOp::create(
-            b, source,
-            ValueRange{math.add(offset, math.mul(column, stride))});
+            b, source, ValueRange{math.add(offset, math.mul(column, stride))});
         memref::StoreOp::create(b, x, target,
                                 ValueRange{column, math.add(first, r)});
       }

@@ -31,8 +31,8 @@ def ExpandMath : Pass<"dlc-expand-math"> {
 def DecomposeAttention : Pass<"dlc-decompose-attention", "::mlir::ModuleOp"> {
   let summary = "Make products and a softmax of dlc.attention";
   let description = [{
-    For CPUs, also those that do a GPU's work where there is none: the scores
-    get memory of the run.
+    Of attention without a tile, for CPUs that do a GPU's work where there is
+    none: the scores get memory of the run.
 
     ```mlir
     call @kernel_0(%q, %k, %v, %y)    // dlc.attention
@@ -157,6 +157,9 @@ def LowerContract : Pass<"dlc-lower-contract"> {
         %s = math.fma %x, %b0, %sum : vector<16xf32>
         ...
     ```
+    `dlc.attention` with a tile becomes loops over tiles of queries and of keys,
+    around two such products and a softmax in scratch memory.
+
     With `threads`, a kernel with enough work becomes a `dlc.parallel` over
     units of it, such as blocks of rows by a tile of columns. They are the same
     for any number of threads, made of whole tiles, and no sum is split.

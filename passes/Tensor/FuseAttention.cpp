@@ -2,6 +2,7 @@
 // kernel keeps the scores to itself.
 #include "dialects/Dlc/Dlc.h"
 #include "passes/Remarks.h"
+#include "passes/Tensor/AttentionSources.h"
 #include "passes/Tensor/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -48,71 +49,6 @@ static OpOperand *operandOf(linalg::LinalgOp op, Value value) {
   return &op->getOpOperand(argument.getArgNumber());
 }
 
-namespace {
-/// An operand of attention, and which of its dimensions are where.
-struct Source {
-  Value value;
-  AffineMap map;
-};
-} // namespace
-
-/// From the result of a transposition to its input, if `source` is one.
-static bool skipTransposition(Source &source) {
-  auto transpose = source.value.getDefiningOp<linalg::TransposeOp>();
-  if (!transpose)
-    return false;
-  SmallVector<AffineExpr> results(source.map.getNumResults());
-  for (auto [to, from] : llvm::enumerate(transpose.getPermutation()))
-    results[from] = source.map.getResult(to);
-  source = {transpose.getInput(),
-            AffineMap::get(source.map.getNumDims(), 0, results,
-                           source.map.getContext())};
-  return true;
-}
-
-/// The constant that an elementwise op multiplies its one operand with.
-static std::optional<double> findFactor(linalg::GenericOp op) {
-  if (op.getNumDpsInputs() != 1 || op->getNumResults() != 1 ||
-      op.getNumParallelLoops() != op.getNumLoops() ||
-      llvm::any_of(op.getIndexingMapsArray(),
-                   [](AffineMap map) { return !map.isIdentity(); }))
-    return std::nullopt;
-  Block &body = *op.getBody();
-  auto product = body.getTerminator()->getOperand(0).getDefiningOp<
-      arith::MulFOp>();
-  if (!product || product->getBlock() != &body)
-    return std::nullopt;
-  for (unsigned i : {0, 1}) {
-    FloatAttr factor;
-    if (product->getOperand(i) == body.getArgument(0) &&
-        matchPattern(product->getOperand(1 - i), m_Constant(&factor)))
-      return factor.getValueAsDouble();
-  }
-  return std::nullopt;
-}
-
-/// To what is behind transpositions that leave the last dimension the last, and
-/// behind products with constants, which become part of `factor` if there is
-/// one.
-static void skipProducers(Source &source, double *factor) {
-  while (true) {
-    if (auto transpose = source.value.getDefiningOp<linalg::TransposeOp>();
-        transpose && !transpose.getPermutation().empty() &&
-        transpose.getPermutation().back() + 1 ==
-            int64_t(transpose.getPermutation().size())) {
-      skipTransposition(source);
-      continue;
-    }
-    auto op = source.value.getDefiningOp<linalg::GenericOp>();
-    std::optional<double> found =
-        factor && op ? findFactor(op) : std::nullopt;
-    if (!found || !std::isfinite(*found))
-      return;
-    *factor *= *found;
-    source.value = op.getDpsInputs().front();
-  }
-}
-
 /// The identity without dimension `axis`.
 static AffineMap rowMap(MLIRContext *context, unsigned rank, unsigned axis) {
   return AffineMap::getMultiDimIdentityMap(rank, context).dropResult(axis);
@@ -142,28 +78,42 @@ struct FuseIntoAttention : OpRewritePattern<ContractOp> {
 
   LogicalResult matchAndRewrite(ContractOp second,
                                 PatternRewriter &rewriter) const override {
-    auto missed = [&](StringRef why) {
-      return rewriter.notifyMatchFailure(second, why);
-    };
     Softmax softmax;
-    if (StringRef why = findSoftmax(second, softmax); !why.empty())
-      return missed(why);
-    auto first = softmax.scores.getDefiningOp<ContractOp>();
-    if (!first || llvm::range_size(softmax.scores.getUses()) != 2)
-      return missed("others than a softmax read the scores");
-    if (StringRef why = findObstacle(first, second, softmax.axis); !why.empty())
-      return missed(why);
+    ContractOp first;
+    StringRef why = findSoftmax(second, softmax);
+    if (why.empty())
+      why = findFirst(second, softmax, first);
+    if (!why.empty())
+      return rewriter.notifyMatchFailure(second, why);
     DenseI64ArrayAttr tile;
-    if (cache) {
-      if (StringRef why = findCpuObstacle(first, second); !why.empty())
-        return missed(why);
+    if (cache)
       tile = chooseTile(first, second);
-    }
     fuse(first, second, softmax, tile, rewriter);
     return success();
   }
 
+  /// Says why what looks like attention is none.
+  void explain(ContractOp second) const {
+    Softmax softmax;
+    ContractOp first;
+    if (!findSoftmax(second, softmax).empty())
+      return;
+    if (StringRef why = findFirst(second, softmax, first); !why.empty())
+      remarkMissed(second.getLoc(), kPass)
+          << "the scores go to memory: " << why.str();
+  }
+
 private:
+  /// The product in front of a softmax; "" where both are attention.
+  StringRef findFirst(ContractOp second, const Softmax &softmax,
+                      ContractOp &first) const {
+    first = softmax.scores.getDefiningOp<ContractOp>();
+    if (!first || llvm::range_size(softmax.scores.getUses()) != 2)
+      return "others than a softmax read them";
+    StringRef why = findObstacle(first, second, softmax.axis);
+    return why.empty() && cache ? findCpuObstacle(first, second) : why;
+  }
+
   /// The reduction along `axis` of the identity by `Combiner` that makes
   /// `value`, which is read by rows, by `map`.
   template <typename Combiner>
@@ -389,6 +339,10 @@ private:
     }
     rows = std::min(rows, kTileRows);
     int64_t bytes = first.getSumType().getIntOrFloatBitWidth() / 8;
+    // Long vectors take the place of queries.
+    int64_t depth = first.getStaticExtent(first.getDims(Kind::Sum).front());
+    while (rows > lanes && rows * depth * bytes > cache / 4)
+      rows = llvm::divideCeil(rows, 2);
     int64_t most = std::max(kFewestKeys, cache / 4 / (rows * bytes));
     int64_t keys = first.getStaticExtent(first.getDims(Kind::Column).front());
     if (ShapedType::isDynamic(keys)) {
@@ -448,8 +402,8 @@ private:
         rewriter, rewriter.getFusedLoc({first.getLoc(), second.getLoc()}),
         second.getResult().getType(), queries.value, keys.value, values.value,
         first.getExtras(), extras, second.getInit(), /*scratch=*/Value(),
-        rewriter.getAffineMapArrayAttr(maps), first.getPrecisionAttr(),
-        tile);
+        rewriter.getAffineMapArrayAttr(maps), first.getPrecisionAttr(), tile,
+        DenseI64ArrayAttr());
     fused->setDiscardableAttrs(second->getDiscardableAttrDictionary());
 
     // Scores stay sums; others' conversions to what they were stored as go.
@@ -467,8 +421,7 @@ private:
       Value scale = arith::ConstantOp::create(
           rewriter, first.getLoc(),
           rewriter.getFloatAttr(sum.getType(), factor));
-      auto scaled =
-          arith::MulFOp::create(rewriter, first.getLoc(), sum, scale);
+      auto scaled = arith::MulFOp::create(rewriter, first.getLoc(), sum, scale);
       sum.replaceAllUsesExcept(scaled, scaled);
     }
 
@@ -503,6 +456,8 @@ private:
     mapping.map(second.getBody()->getArgument(0), sum);
     for (Operation &op : *second.getBody())
       rewriter.clone(op, mapping);
+    if (tile)
+      dropCausalMask(fused, rewriter);
     remarkDone(second.getLoc(), kPass)
         << "the scores of '" << getNodeName(first.getLoc())
         << "' stay in its kernel";
@@ -519,7 +474,11 @@ struct FuseAttentionPass : dlc::impl::FuseAttentionBase<FuseAttentionPass> {
     RewritePatternSet patterns(&getContext());
     patterns.add<FuseIntoAttention>(&getContext(), cache, lanes);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    if (wantsRemarks(&getContext())) {
+      FuseIntoAttention pattern(&getContext(), cache, lanes);
+      getOperation()->walk([&](ContractOp op) { pattern.explain(op); });
+    }
   }
 };
 

@@ -29,3 +29,19 @@ func.func @scratch(%x: memref<1x10x10x4xf32>, %w: memref<6x6x4x8xf32>, %y: memre
   }
   return
 }
+
+// -----
+
+func.func @attention(%q: memref<6x4xf32>, %k: memref<8x4xf32>, %v: memref<8x4xf32>, %o: memref<6x4xf32>) {
+  // expected-error @below {{expected attention with scratch memory: run dlc-allocate-scratch or dlc-decompose-attention first}}
+  dlc.attention %q, %k, %v outs %o
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : memref<6x4xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}

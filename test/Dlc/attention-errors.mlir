@@ -272,3 +272,67 @@ func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %e: 
   }
   return
 }
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected a tile of some queries and some keys, found array<i64: 6>}}
+  %r = dlc.attention %q, %k, %v outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>] {tile = array<i64: 6>}
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected causal of a dimension of rows and a number of 0 or more, found array<i64: 1, 0>}}
+  %r = dlc.attention %q, %k, %v outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>] {causal = array<i64: 1, 0>}
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected causal of a dimension of rows and a number of 0 or more, found array<i64: 0, -1>}}
+  %r = dlc.attention %q, %k, %v outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>] {causal = array<i64: 0, -1>}
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: memref<6x4xf32>, %k: memref<8x4xf32>, %v: memref<8x4xf32>, %i: memref<6x4xf32>, %s: memref<64xi8>) {
+  // expected-error @below {{expected scratch only with a tile and memrefs}}
+  dlc.attention %q, %k, %v outs %i scratch %s : memref<64xi8>
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>]
+      : memref<6x4xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<6x4xf32> {
+  ^bb0(%s0: f32):
+    dlc.yield %s0 : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}

@@ -1,0 +1,119 @@
+/// \file
+/// The kernel of attention on a CPU: what LowerAttention.cpp tells, in parts.
+#ifndef DLC_PASSES_CPU_ATTENTIONEMITTER_H
+#define DLC_PASSES_CPU_ATTENTIONEMITTER_H
+
+#include "passes/Buffer/AttentionScratch.h"
+#include "passes/Cpu/AttentionSoftmax.h"
+#include "passes/Cpu/BlockTranspose.h"
+#include "passes/Cpu/ContractEmit.h"
+
+namespace dlc {
+
+/// An operand of the op as a flat buffer, with one stride an iteration
+/// dimension.
+struct AttentionOperand {
+  ContractOperand flat;
+  llvm::SmallVector<mlir::Value> strides;
+};
+
+/// A tile of rows: its place, one number an iteration dimension (null: 0), and
+/// its size in the dimension that is split.
+struct RowTile {
+  llvm::SmallVector<mlir::Value> position;
+  mlir::Value splitRows;
+};
+
+/// A buffer, and which dimensions of a contraction its own are.
+struct ContractPart {
+  mlir::Value buffer;
+  llvm::SmallVector<unsigned> dims;
+};
+
+class AttentionEmitter {
+public:
+  AttentionEmitter(AttentionOp op, const CpuIsa &isa)
+      : op(op), cpu(isa), b(op.getLoc(), op), math(b), layout(op),
+        key(op.getDim(AttentionOp::DimKind::Key)),
+        depth(op.getDim(AttentionOp::DimKind::Depth)),
+        column(op.getDim(AttentionOp::DimKind::Column)),
+        lanes(isa.getLanes(layout.type)) {
+    cpu.threads = false;
+    if (layout.split)
+      rowDims.push_back(*layout.split);
+    llvm::append_range(rowDims, layout.inner);
+  }
+
+  llvm::LogicalResult readOperands();
+  /// Returns whether threads share the work.
+  bool emit(bool threads);
+
+private:
+  double getCycles();
+
+  // Memory.
+  mlir::Value scratch(int64_t offset, mlir::Type type,
+                      llvm::ArrayRef<mlir::Value> sizes,
+                      llvm::ArrayRef<int64_t> strides);
+  mlir::Value view(const AttentionOperand &operand,
+                   llvm::ArrayRef<unsigned> dims,
+                   llvm::ArrayRef<mlir::Value> sizes,
+                   llvm::ArrayRef<mlir::Value> position);
+  ContractPart rowPart(int64_t offset, int64_t stride, const RowTile &tile,
+                       std::optional<unsigned> other, mlir::Value otherSize,
+                       int64_t otherStride);
+  ContractPart operandPart(unsigned i, const RowTile &tile,
+                           llvm::ArrayRef<mlir::Value> position, unsigned other,
+                           mlir::Value otherSize);
+
+  // Steps.
+  void emitRows(const RowTile &tile);
+  void emitTile(const RowTile &tile, mlir::Value firstKey, mlir::Value keys,
+                bool isLast);
+  void packQueries(const RowTile &tile);
+  llvm::SmallVector<ContractPart>
+  packExtras(const RowTile &tile, mlir::Value firstKey, mlir::Value keys);
+  mlir::Value copyKeys(const RowTile &tile, mlir::Value firstKey,
+                       mlir::Value keys);
+  void multiplyByKeys(const RowTile &tile, mlir::Value firstKey,
+                      mlir::Value keys);
+  void multiplyByValues(const RowTile &tile, mlir::Value firstKey,
+                        mlir::Value keys, bool isLast);
+  void createContract(llvm::ArrayRef<ContractPart> parts, unsigned dims,
+                      llvm::function_ref<void(ContractOp)> addBody);
+  RowOffsets rowOffsets(const AttentionOperand &operand, const RowTile &tile,
+                        llvm::ArrayRef<mlir::Value> position);
+  SoftmaxState getState(const RowTile &tile, bool isLast);
+  mlir::Value getKeyEnd(const RowTile &tile);
+  CausalEnd getCausalEnd(const RowTile &tile, mlir::Value firstKey);
+
+  mlir::Value rowCount(const RowTile &tile) {
+    return math.mul(layout.split ? tile.splitRows : math.constant(1),
+                    layout.innerRows);
+  }
+  /// Rows of whole vectors.
+  mlir::Value paddedCount(const RowTile &tile) {
+    return math.mul(math.div(math.add(rowCount(tile), lanes - 1), lanes),
+                    lanes);
+  }
+  llvm::SmallVector<mlir::Value> at(const RowTile &tile, mlir::Value firstKey) {
+    llvm::SmallVector<mlir::Value> position(tile.position);
+    position[key] = firstKey;
+    return position;
+  }
+
+  AttentionOp op;
+  CpuIsa cpu;
+  mlir::ImplicitLocOpBuilder b;
+  IndexMath math;
+  AttentionScratch layout;
+  unsigned key, depth, column;
+  int64_t lanes;
+  llvm::SmallVector<unsigned> rowDims; // those of a tile
+  llvm::SmallVector<AttentionOperand> operands;
+  mlir::Value memory; // the scratch of this thread
+};
+
+} // namespace dlc
+
+#endif

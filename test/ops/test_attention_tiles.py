@@ -1,0 +1,236 @@
+"""Attention of a CPU, whose scores stay in a thread's scratch memory: against
+float64 in many forms, and no memory for queries by keys."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import dlc
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+from onnx import helper
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+import objects  # noqa: E402
+
+# (target cpu, what /proc/cpuinfo calls it)
+UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
+# Errors relative to the largest value: the scores' own rounding and the sums'.
+TOLERANCE = {np.float32: 3e-6, np.float64: 1e-14, np.float16: 2e-3}
+
+
+class Case:
+    """`heads` heads of `rows` queries and `keys` keys, `group` heads to one of
+    keys. `mask` is None, "float", "bool", "keys" (one number a key), "heads"
+    (a number for each score), "late" (the last keys only), "none" (a row of no
+    key)."""
+
+    def __init__(self, rows, keys, depth=16, columns=None, heads=2, group=1, batch=1, mask=None,
+                 causal=False, cap=0.0, dtype=np.float32):  # fmt: skip
+        rng = np.random.default_rng(rows * 1000 + keys)
+        self.mask, self.causal, self.cap, self.dtype = mask, causal, cap, dtype
+        self.q = rng.standard_normal((batch, heads * group, rows, depth)).astype(dtype)
+        self.k = rng.standard_normal((batch, heads, keys, depth)).astype(dtype)
+        self.v = rng.standard_normal((batch, heads, keys, columns or depth)).astype(dtype)
+        self.extra = []
+        if mask in ("bool", "none"):
+            allowed = rng.random((rows, keys)) < 0.6
+            allowed[:, 0] = True
+            if mask == "none":
+                allowed[rows // 2] = False
+            self.extra = [allowed]
+        elif mask == "late":
+            allowed = np.zeros((rows, keys), bool)
+            allowed[:, -3:] = True
+            self.extra = [allowed]
+        elif mask:
+            shape = {"float": (rows, keys), "keys": (batch, 1, 1, keys),
+                     "heads": (batch, heads * group, rows, keys)}[mask]  # fmt: skip
+            self.extra = [(2 * rng.standard_normal(shape)).astype(dtype)]
+
+    @property
+    def inputs(self):
+        return [self.q, self.k, self.v, *self.extra]
+
+    def model(self, dynamic=()):
+        """`dynamic` are the dimensions, of all inputs, that the run tells."""
+        names = ["q", "k", "v", "m"][: len(self.inputs)]
+        infos = []
+        for name, value in zip(names, self.inputs, strict=True):
+            axes = {"q": "bhmd", "k": "bgnd", "v": "bgnc", "m": "bhmn"[4 - value.ndim :]}[name]
+            shape = [
+                axis if axis in dynamic and (name != "m" or size > 1) else size
+                for axis, size in zip(axes, value.shape, strict=True)
+            ]
+            kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+            infos.append(helper.make_tensor_value_info(name, kind, shape))
+        node = helper.make_node(
+            "Attention", names, ["y"], scale=0.3, is_causal=int(self.causal), softcap=self.cap
+        )
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        result = helper.make_tensor_value_info("y", kind, ["y0", "y1", "y2", "y3"])
+        graph = helper.make_graph([node], "g", infos, [result])
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10
+        ).SerializeToString()
+
+    def expected(self):
+        q, k, v = (x.astype(np.float64) for x in (self.q, self.k, self.v))
+        k, v = (np.repeat(x, q.shape[1] // k.shape[1], 1) for x in (k, v))
+        scores = 0.3 * (q @ k.swapaxes(-1, -2))
+        if self.extra and self.extra[0].dtype != bool:
+            scores = scores + self.extra[0]
+        if self.cap:
+            scores = self.cap * np.tanh(scores / self.cap)
+        if self.extra and self.extra[0].dtype == bool:
+            scores = np.where(self.extra[0], scores, -np.inf)
+        if self.causal:
+            allowed = np.tril(np.ones(scores.shape[-2:], bool))
+            scores = np.where(allowed, scores, -np.inf)
+        if not scores.shape[-1]:
+            return scores @ v
+        most = scores.max(-1, keepdims=True)
+        weights = np.exp(scores - np.where(np.isinf(most), 0, most))
+        total = weights.sum(-1, keepdims=True)
+        return weights / np.where(total == 0, 1, total) @ v
+
+    def check(self, y):
+        expected = self.expected()
+        assert y.shape == expected.shape
+        if expected.size:
+            error = np.abs(y.astype(np.float64) - expected).max() / np.abs(expected).max()
+            assert error < TOLERANCE[self.dtype]
+
+
+CASES = {
+    "one tile": Case(64, 100),
+    "rest of rows": Case(70, 33, depth=10),
+    "odd": Case(37, 129, depth=20, columns=7, batch=3),
+    "tiles of keys": Case(65, 1500, depth=8, columns=24),
+    "few rows": Case(3, 50, heads=3),
+    "one query": Case(1, 2000, depth=64),
+    "few rows, tiles": Case(5, 1700, columns=12, mask="float"),
+    "one key": Case(9, 1),
+    "float mask": Case(40, 70, mask="float"),
+    "mask of keys": Case(40, 70, mask="keys", batch=2),
+    "mask of heads": Case(20, 70, mask="heads", batch=2),
+    "bool mask": Case(72, 90, mask="bool"),
+    "row without keys": Case(40, 90, mask="none"),
+    "last keys": Case(70, 1300, mask="late"),
+    "few rows, last keys": Case(2, 1300, mask="late"),
+    "causal": Case(100, 100, causal=True),
+    "causal, fewer keys": Case(70, 40, causal=True),
+    "causal, more keys": Case(40, 90, causal=True),
+    "causal tiles": Case(1200, 1200, depth=8, heads=1, causal=True),
+    "causal, few rows": Case(6, 50, causal=True),
+    "causal, mask": Case(50, 50, causal=True, mask="float"),
+    "softcap": Case(40, 60, cap=2.5),
+    "groups": Case(30, 60, group=3),
+    "groups, one query": Case(1, 500, group=4),
+    "groups, causal": Case(70, 70, group=2, causal=True),
+    "double": Case(40, 60, dtype=np.float64),
+    "double, tiles": Case(10, 1500, dtype=np.float64, mask="bool"),
+    "half": Case(40, 60, dtype=np.float16),
+}
+
+
+@pytest.mark.parametrize("cpu", UNITS)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_static(cpu, case):
+    if UNITS[cpu] not in pathlib.Path("/proc/cpuinfo").read_text().split():
+        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    model = dlc.compile(case.model(), cpu=cpu)
+    case.check(model.run(case.inputs)[0])
+
+
+@pytest.mark.parametrize("dynamic", ["n", "bm", "bmn"])
+def test_dynamic(dynamic):
+    """One object for all sizes of the dimensions that it does not know."""
+    models = {}
+    for name, case in CASES.items():
+        if case.dtype != np.float32 or name == "causal, mask":
+            continue
+        source = case.model(dynamic)
+        if source not in models:
+            models[source] = dlc.compile(source)
+        case.check(models[source].run(case.inputs)[0])
+
+
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_where(rows, dynamic):
+    """Scores hidden by Where, as exporters write it: the condition is of i1."""
+    keys, rng = 50, np.random.default_rng(4)
+    q, k, v = (rng.standard_normal((2, 3, n, 24)).astype(np.float32) for n in (rows, keys, keys))
+    allowed = rng.random((2, 1, rows, keys)) < 0.7
+    allowed[..., 0] = True
+    model = onnx.parser.parse_model("""<ir_version: 9, opset_import: ["" : 19]>
+      agraph (float[2,3,M,24] q, float[2,3,N,24] k, float[2,3,N,24] v, bool[2,1,M,N] m)
+      => (float[a,b,c,d] y) <float low = {-3.4028235e38}>
+      { kt = Transpose <perm = [0, 1, 3, 2]> (k)
+        s = MatMul (q, kt)
+        h = Where (m, s, low)
+        p = Softmax <axis = -1> (h)
+        y = MatMul (p, v) }""".replace("M,", "m," if dynamic else f"{rows},")
+        .replace("N", "n" if dynamic else str(keys)))  # fmt: skip
+    y = dlc.compile(model.SerializeToString()).run([q, k, v, allowed])[0]
+    scores = np.where(allowed, q.astype(np.float64) @ k.swapaxes(-1, -2), -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    expected = weights / weights.sum(-1, keepdims=True) @ v
+    assert np.abs(y - expected).max() < 3e-6 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("empty", ["b", "m", "n"])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_empty(empty, dynamic):
+    sizes = {"batch": 2, "rows": 12, "keys": 20}
+    case = Case(**{**sizes, {"b": "batch", "m": "rows", "n": "keys"}[empty]: 0})
+    source = Case(**sizes).model("bmn") if dynamic else case.model()
+    case.check(dlc.compile(source).run(case.inputs)[0])
+
+
+def test_threads_change_nothing():
+    case = Case(200, 300, heads=3)
+    model = dlc.compile(case.model(), threads=2)
+    (once,), (twice,), (thrice,) = (model.run(case.inputs, threads=n) for n in (1, 2, 3))
+    assert (once == twice).all() and (once == thrice).all()
+
+
+@pytest.mark.parametrize("name, keys", [("one tile", 512), ("tiles", 4096)])
+def test_no_scores_in_memory(name, keys):
+    """Beside the scores of a tile a run needs nothing, and reads and writes the
+    operands alone: one kernel."""
+    case = Case(1024, keys, depth=64, heads=4)
+    model = dlc.compile(case.model(), threads=1)
+    scores = 4 * 1024 * keys * 4
+    assert model.workspace_size < scores / 30
+    assert model.workspace_size < 64 * min(keys, 1024) * 4 + 64 * 64 * 4 * 2 + 4096
+
+
+def test_memory_passes(tmp_path):
+    """The IR has one kernel, which reads q, k and v as they are and writes y."""
+    (tmp_path / "m.onnx").write_bytes(Case(256, 256, depth=64).model())
+    command = [objects.DLC, tmp_path / "m.onnx", "--to=buffer", "-o", "-"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    main = text[text.index("func.func @main") :]
+    main = main[: main.index("\n  }")]
+    assert main.count("call @kernel_") == 1
+    assert "256x256" not in text
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, objects.CROSS["aarch64"][:2])),
+    reason=f"needs {' and '.join(objects.CROSS['aarch64'][:2])}",
+)
+@pytest.mark.parametrize(
+    "name", ["odd", "tiles of keys", "few rows, tiles", "bool mask", "causal", "groups"]
+)
+def test_aarch64(tmp_path, name):
+    case = CASES[name]
+    onnx.save(onnx.load_from_string(case.model()), tmp_path / "m.onnx")
+    made = objects.compile(tmp_path / "m.onnx", tmp_path, "aarch64")
+    (y,) = objects.run_emulated(made, case.inputs, [np.dtype(case.dtype)])
+    case.check(y.reshape(case.expected().shape))
