@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/Cpu/AttentionEmitter.h"
+#include "passes/Cpu/VectorBody.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -196,15 +197,17 @@ AttentionEmitter::packExtras(const RowTile &tile, Value firstKey, Value keys) {
       continue;
     }
     part.dims.push_back(1);
+    bool areBooleans = extra.flat.type.isInteger(1);
+    Type type = areBooleans ? b.getI8Type() : extra.flat.type;
     emitTransposition(b, extra.flat.buffer, rowOffsets(extra, tile, position),
                       extra.strides[key],
-                      scratch(offset, extra.flat.type,
+                      scratch(offset, type,
                               {hasKeys ? keys : math.constant(1), rows},
                               {layout.paddedRows, 1}),
                       lanes);
-    part.buffer = hasKeys ? scratch(offset, extra.flat.type, {keys, rows},
-                                    {layout.paddedRows, 1})
-                          : scratch(offset, extra.flat.type, {rows}, {1});
+    part.buffer =
+        hasKeys ? scratch(offset, type, {keys, rows}, {layout.paddedRows, 1})
+                : scratch(offset, type, {rows}, {1});
     parts.push_back(part);
   }
   return parts;
@@ -256,6 +259,19 @@ void AttentionEmitter::multiplyByKeys(const RowTile &tile, Value firstKey,
   auto addBody = [&](ContractOp contract) {
     IRMapping mapping;
     op.getScores().cloneInto(&contract.getEpilogue(), mapping);
+    // What is packed of booleans is bytes.
+    Block &body = contract.getEpilogue().front();
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&body);
+    for (auto [i, extra] : llvm::enumerate(contract.getExtras())) {
+      BlockArgument argument = body.getArgument(i + 1);
+      Type type = getElementTypeOrSelf(extra.getType());
+      if (argument.getType() == type)
+        continue;
+      argument.setType(type);
+      Value isSet = toBooleans(b, argument);
+      argument.replaceAllUsesExcept(isSet, isSet.getDefiningOp());
+    }
   };
   SmallVector<ContractPart> parts;
   if (!layout.byRows) {

@@ -4,6 +4,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Cpu/VectorBody.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -48,17 +49,21 @@ void dlc::emitTransposition(ImplicitLocOpBuilder &b, Value source,
   Value zero = math.constant(0);
   Value columns = b.createOrFold<memref::DimOp>(target, int64_t(0));
   Value rows = b.createOrFold<memref::DimOp>(target, int64_t(1));
-  // Elements of fewer than 8 bits have no vectors in memory.
-  bool hasVectors = isStatic(stride, 1) && element.getIntOrFloatBitWidth() >= 8;
+  bool areBooleans = element.isInteger(1);
+  bool hasVectors = isStatic(stride, 1);
   emitLoop(b, zero, rows, lanes, [&](Value first) {
     SmallVector<Value> offsets;
     for (int64_t r = 0; r < lanes; ++r)
       offsets.push_back(row(math.add(first, r)));
     auto emitBlock = [&](Value column) {
       SmallVector<Value> block;
-      for (Value offset : offsets)
-        block.push_back(vector::LoadOp::create(
-            b, type, source, ValueRange{math.add(offset, column)}));
+      for (Value offset : offsets) {
+        Value at = math.add(offset, column);
+        block.push_back(
+            areBooleans
+                ? loadBooleans(b, source, at, lanes, /*mask=*/{})
+                : vector::LoadOp::create(b, type, source, ValueRange{at}));
+      }
       transposeVectors(b, block);
       for (auto [i, turned] : llvm::enumerate(block))
         vector::StoreOp::create(b, turned, target,
@@ -70,6 +75,8 @@ void dlc::emitTransposition(ImplicitLocOpBuilder &b, Value source,
       for (auto [r, offset] : llvm::enumerate(offsets)) {
         Value x = memref::LoadOp::create(
             b, source, ValueRange{math.add(offset, math.mul(column, stride))});
+        if (areBooleans)
+          x = arith::ExtUIOp::create(b, b.getI8Type(), x);
         memref::StoreOp::create(b, x, target,
                                 ValueRange{column, math.add(first, r)});
       }

@@ -11,7 +11,8 @@ namespace dlc {
 using RowOffsets = std::function<mlir::Value(mlir::Value)>;
 
 /// target[c][r] = source[row(r) + c * stride] for all of `target`, a memref of
-/// columns x rows, these a multiple of `lanes`, a power of two.
+/// columns x rows, these a multiple of `lanes`, a power of two. Booleans become
+/// bytes.
 void emitTransposition(mlir::ImplicitLocOpBuilder &b, mlir::Value source,
                        const RowOffsets &row, mlir::Value stride,
                        mlir::Value target, int64_t lanes);

@@ -298,6 +298,9 @@ Value ContractEmitter::loadVector(const ContractOperand &operand, Value offset,
   auto type = VectorType::get({column.width}, operand.type);
   if (isStatic(stride, 0))
     return vector::BroadcastOp::create(b, type, loadScalar(operand, offset));
+  if (isStatic(stride, 1) && operand.type.isInteger(1))
+    return toBooleans(
+        b, loadBooleans(b, operand.buffer, offset, column.width, mask));
   if (isStatic(stride, 1) && !mask)
     return vector::LoadOp::create(b, type, operand.buffer, ValueRange{offset});
   Value pad = arith::ConstantOp::create(b, b.getZeroAttr(type));
@@ -321,7 +324,9 @@ void ContractEmitter::storeVector(const ContractOperand &operand, Value vector,
         mask ? mask : getConstantMask(b, column.width, column.width), vector);
     return;
   }
-  if (mask)
+  if (operand.type.isInteger(1))
+    storeBooleans(b, vector, buffer, offset, mask);
+  else if (mask)
     vector::MaskedStoreOp::create(b, buffer, ValueRange{offset}, mask, vector);
   else
     vector::StoreOp::create(b, vector, buffer, ValueRange{offset});

@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/Cpu/Passes.h"
@@ -51,6 +52,46 @@ SmallVector<Value> dlc::emitVectorBody(ImplicitLocOpBuilder &b, Block &body,
     results.push_back(mapping.lookup(value));
   }
   return results;
+}
+
+/// The address of a byte of a flat buffer of booleans.
+static Value getByte(ImplicitLocOpBuilder &b, Value buffer, Value offset) {
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, buffer);
+  Value address = memref::ExtractAlignedPointerAsIndexOp::create(
+      b, metadata.getBaseBuffer());
+  address = b.createOrFold<arith::AddIOp>(address, metadata.getOffset());
+  address = b.createOrFold<arith::AddIOp>(address, offset);
+  address = arith::IndexCastOp::create(b, b.getI64Type(), address);
+  return LLVM::IntToPtrOp::create(b, LLVM::LLVMPointerType::get(b.getContext()),
+                                  address);
+}
+
+Value dlc::loadBooleans(ImplicitLocOpBuilder &b, Value buffer, Value offset,
+                        int64_t width, Value mask) {
+  auto type = VectorType::get({width}, b.getI8Type());
+  Value address = getByte(b, buffer, offset);
+  if (!mask)
+    return LLVM::LoadOp::create(b, type, address, /*alignment=*/1);
+  Value none = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  return LLVM::MaskedLoadOp::create(b, type, address, mask, none,
+                                    /*alignment=*/1);
+}
+
+void dlc::storeBooleans(ImplicitLocOpBuilder &b, Value vector, Value buffer,
+                        Value offset, Value mask) {
+  Type type = cast<VectorType>(vector.getType()).clone(b.getI8Type());
+  Value bytes = arith::ExtUIOp::create(b, type, vector);
+  Value address = getByte(b, buffer, offset);
+  if (mask)
+    LLVM::MaskedStoreOp::create(b, bytes, address, mask, /*alignment=*/1);
+  else
+    LLVM::StoreOp::create(b, bytes, address, /*alignment=*/1);
+}
+
+Value dlc::toBooleans(ImplicitLocOpBuilder &b, Value bytes) {
+  Value none = arith::ConstantOp::create(
+      b, cast<TypedAttr>(b.getZeroAttr(bytes.getType())));
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, bytes, none);
 }
 
 // Masks are made of arith ops: what vector has for them, the patterns that

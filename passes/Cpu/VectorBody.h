@@ -21,6 +21,17 @@ emitVectorBody(mlir::ImplicitLocOpBuilder &b, mlir::Block &body,
 mlir::Value getConstantMask(mlir::ImplicitLocOpBuilder &b, int64_t count,
                             int64_t width);
 
+/// `width` booleans of a flat buffer, which has a byte for each, as bytes: a
+/// vector of i1 in memory would be bits. Only those that `mask` (null: all) has
+/// are read.
+mlir::Value loadBooleans(mlir::ImplicitLocOpBuilder &b, mlir::Value buffer,
+                         mlir::Value offset, int64_t width, mlir::Value mask);
+/// The way back, from a vector of i1.
+void storeBooleans(mlir::ImplicitLocOpBuilder &b, mlir::Value vector,
+                   mlir::Value buffer, mlir::Value offset, mlir::Value mask);
+/// Which bytes, of a vector or one, are not 0.
+mlir::Value toBooleans(mlir::ImplicitLocOpBuilder &b, mlir::Value bytes);
+
 /// Tells LLVM that the loops of the function around `op` are vector code
 /// already: see lib/Codegen/Optimise.cpp.
 void markVectorCode(mlir::Operation *op);
