@@ -219,8 +219,8 @@ def test_memory_passes(tmp_path):
     main = text[text.index("func.func @main") :]
     main = main[: main.index("\n  }")]
     (call,) = [line for line in main.splitlines() if "call @kernel_" in line]
-    # Beside them which rows have no key, and the scratch memory.
-    assert call.count("memref<1x2x256x64xf32") == 4 and call.count("memref<") == 6
+    # Beside them the scratch memory.
+    assert call.count("memref<1x2x256x64xf32") == 4 and call.count("memref<") == 5
     assert "256x256" not in text
 
 
