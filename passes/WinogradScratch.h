@@ -15,13 +15,23 @@ inline FourierLayout getFourierLayout(WinogradAttr form) {
                        form.getPair());
 }
 
+/// True if registers hold too little of a tile: its transforms then go by
+/// lines and by columns, with what lies between in memory.
+inline bool isLargeTile(WinogradAttr form) { return form.getProducts() > 36; }
+
+/// Behind the slots of a large tile: the factors of the transform of inputs,
+/// and those of outputs.
+constexpr int64_t kFactorSlots = 2;
+
 /// `channels` and `columns` are those of a group.
 inline WinogradScratch getWinogradScratch(WinogradAttr form, int64_t channels,
                                           int64_t columns) {
   // The transform of one line needs no memory between passes.
-  int64_t slots = form.isFourier() && form.getTileHeight() > 1
-                      ? form.getTileHeight() * form.getTileWidth()
-                      : 0;
+  bool hasPasses =
+      form.isFourier() ? form.getTileHeight() > 1 : isLargeTile(form);
+  int64_t slots = hasPasses ? form.getTileHeight() * form.getTileWidth() : 0;
+  if (slots && !form.isFourier())
+    slots += kFactorSlots;
   // Channel by channel no products are kept.
   int64_t products = form.getPair() == 2 ? 0 : form.getProducts();
   return WinogradScratch(products, form.getTiles(), channels, columns, slots);

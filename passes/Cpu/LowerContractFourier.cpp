@@ -26,16 +26,16 @@ protected:
   void emitOutputs(const Offsets &bases, Value tile, Value row, Value column,
                    int64_t count) override;
   /// The slots of numbers between the two passes.
-  TileTransform::Memory getMemory(TileColumn vector);
+  TileTransform::Memory getMemory(TileColumn vector) {
+    return {[this, vector](Value slot) { return loadSlot(slot, vector); },
+            [this, vector](Value slot, Value value) {
+              storeSlot(slot, value, vector);
+            }};
+  }
   /// The inputs of line i of the tile at `at`, from `source` on.
   SmallVector<Value> loadLine(const Position &at, Value i,
                               ArrayRef<Value> starts, Value source,
                               TileColumn vector, Value mask);
-  Value countLines(const Position &at);
-  /// Outputs of line i, along `dim`.
-  void storeLine(const Position &at, const Offsets &corner, Value i,
-                 ArrayRef<Value> line, unsigned dim, TileColumn vector,
-                 Value mask);
   /// What vectors of inputs run along.
   unsigned channelDim() {
     return form.getPair() == 2 ? *conv.group : conv.channel;
@@ -55,22 +55,6 @@ private:
                 const ContractEmitter::ColumnRange &channels);
 };
 } // namespace
-
-TileTransform::Memory FourierEmitter::getMemory(TileColumn vector) {
-  ContractOperand scratch = getScratch();
-  auto offsetOf = [this](Value slot) {
-    return math.add(math.mul(slot, WinogradScratch::kSlot), layout.slotOffset);
-  };
-  // A slot holds a whole vector, whatever a mask says.
-  return {[this, scratch, offsetOf, vector](Value slot) {
-            return e.loadVector(scratch, offsetOf(slot), math.constant(1),
-                                vector, {});
-          },
-          [this, scratch, offsetOf, vector](Value slot, Value value) {
-            e.storeVector(scratch, value, offsetOf(slot), math.constant(1),
-                          vector, {});
-          }};
-}
 
 SmallVector<Value> FourierEmitter::loadLine(const Position &at, Value i,
                                             ArrayRef<Value> starts,
@@ -114,25 +98,6 @@ void FourierEmitter::emitInputs(const Offsets &bases, Value number, Value row) {
           store(math.add(plane, 2), value.im);
         });
   });
-}
-
-Value FourierEmitter::countLines(const Position &at) {
-  Value lines = math.constant(form.getHeight());
-  int64_t extent = op.getStaticExtent(conv.y);
-  if (ShapedType::isStatic(extent) && extent % form.getHeight() == 0)
-    return lines;
-  return math.min(lines, math.sub(heightValue, at.y));
-}
-
-void FourierEmitter::storeLine(const Position &at, const Offsets &corner,
-                               Value i, ArrayRef<Value> line, unsigned dim,
-                               TileColumn vector, Value mask) {
-  Offsets start = e.move(corner, conv.y, i);
-  for (int64_t j = 0; j < form.getWidth(); ++j)
-    ifInside(conv.x, at.x, j, [&] {
-      e.finish(line[j], e.move(start, conv.x, math.constant(j)), dim, vector,
-               mask);
-    });
 }
 
 void FourierEmitter::emitOutputs(const Offsets &bases, Value number, Value row,

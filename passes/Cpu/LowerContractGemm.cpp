@@ -10,7 +10,9 @@
 //           C = epilogue(sums)
 //
 // Weights come from memory or the outer caches in every run, so the tiles of
-// rows ask for the panel of B that the next tile of columns reads.
+// rows ask for the panel of B that the next tile of columns reads. Where there
+// is one tile of rows, or few and no room for two panels in the cache, each
+// asks for what it reads itself some steps later.
 //
 // For threads the blocks of rows and the tiles of columns are a grid of units.
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -61,10 +63,11 @@ private:
   std::optional<DotProducts> dot; // of bytes or pairs
   Value rowCount;
   RegisterTile tile{1, 1};
-  /// How far behind an element of B the next tile of columns has its own; null
-  /// if nothing is prefetched.
-  Value nextTile;
+  /// How far behind an element of B the one lies that is asked for; null if
+  /// nothing is prefetched.
+  Value ahead;
   int64_t linesPerStep = 0;
+  bool isSoon = false; // it is read by the same tile
 };
 } // namespace
 
@@ -132,8 +135,11 @@ std::optional<int64_t> GemmEmitter::getBlockRows() {
   return rows;
 }
 
-/// Bytes of a cache line, and of an operand that is worth asking for early.
-static constexpr int64_t kLineBytes = 64, kPrefetchedBytes = 64 << 10;
+/// Bytes of a cache line, of an operand that is worth asking for early, and
+/// those between what a tile reads and what it asks for: some thousand cycles
+/// of a few rows.
+static constexpr int64_t kLineBytes = 64, kPrefetchedBytes = 64 << 10,
+                         kAheadBytes = 16 << 10;
 
 /// The cache lines that one step reads of B.
 static int64_t countLines(int64_t elements, Type type) {
@@ -152,20 +158,39 @@ void GemmEmitter::choosePrefetch(ArrayRef<unsigned> outer) {
   int64_t width = tile.vectors * e.lanes;
   int64_t rowTiles = llvm::divideCeil(
       getBlockRows().value_or(rows.value_or(16 * tile.rows)), tile.rows);
-  // One tile of rows reads B as it comes; addresses don't fit few registers.
-  if ((dot && !dot->prefetches()) || rowTiles < 2 || e.cpu.pointers <= 4 ||
+  // Addresses don't fit few registers.
+  if ((dot && !dot->prefetches()) || e.cpu.pointers <= 4 ||
       !loops.b().moves(dim) ||
       (elements &&
        countLines(*elements, operand.type) * kLineBytes < kPrefetchedBytes))
     return;
+  int64_t stepBytes = getStep(width) *
+                      llvm::divideCeil(operand.type.getIntOrFloatBitWidth(), 8);
+  std::optional<int64_t> sums = staticIndex(loops.getExtent(loops.sums, e.b));
+  // Many tiles of rows hide that a panel comes from the next cache.
+  constexpr int64_t kFewTiles = 8;
+  bool isLarge =
+      sums && 2 * *sums * stepBytes > e.cpu.l2Bytes && rowTiles <= kFewTiles;
+  if (!dot && (rowTiles < 2 || isLarge)) {
+    // A single row waits for memory alone.
+    if (tile.rows < 2 || loops.sums.empty())
+      return;
+    ahead = math.mul(operand.strides[loops.sums.back()],
+                     std::max<int64_t>(1, kAheadBytes / stepBytes));
+    linesPerStep = countLines(getStep(width), operand.type);
+    isSoon = true;
+    return;
+  }
+  if (rowTiles < 2)
+    return;
   if (operand.panelDim) {
     if (operand.panelWidth == width)
-      nextTile = operand.panelStride;
+      ahead = operand.panelStride;
   } else if (std::optional<int64_t> columns = staticIndex(loops.extents[dim]);
              !columns || *columns > width) {
-    nextTile = math.mul(operand.strides[dim], width);
+    ahead = math.mul(operand.strides[dim], width);
   } else if (!outer.empty() && operand.moves(outer.back())) {
-    nextTile = operand.strides[outer.back()];
+    ahead = operand.strides[outer.back()];
   }
   linesPerStep =
       llvm::divideCeil(countLines(getStep(width), operand.type), rowTiles);
@@ -180,8 +205,9 @@ void GemmEmitter::emitPrefetch(Value bOffset, Value number) {
     memref::PrefetchOp::create(
         e.b, operand.buffer,
         ValueRange{
-            math.add(bOffset, math.add(nextTile, math.mul(line, elements)))},
-        /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
+            math.add(bOffset, math.add(ahead, math.mul(line, elements)))},
+        /*isWrite=*/false, /*localityHint=*/isSoon ? 3 : 2,
+        /*isDataCache=*/true);
   }
 }
 
@@ -294,7 +320,7 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
   SmallVector<Offsets> offsets =
       e.getOffsets(bases, loops.rows, row, rows, tile.rows);
   auto prefetch = [&](Value bOffset) {
-    if (nextTile)
+    if (ahead)
       emitPrefetch(bOffset, number);
   };
   if (dot)

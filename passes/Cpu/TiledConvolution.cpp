@@ -49,6 +49,17 @@ Value TiledConvolution::load(int64_t offset, Value at, TileColumn vector,
                       vector, mask);
 }
 
+Value TiledConvolution::loadSlot(Value slot, TileColumn vector) {
+  return load(layout.slotOffset, math.mul(slot, WinogradScratch::kSlot), vector,
+              /*mask=*/{});
+}
+
+void TiledConvolution::storeSlot(Value slot, Value value, TileColumn vector) {
+  Value at =
+      math.add(math.mul(slot, WinogradScratch::kSlot), layout.slotOffset);
+  e.storeVector(getScratch(), value, at, math.constant(1), vector, /*mask=*/{});
+}
+
 Value TiledConvolution::getPlanes(int64_t offset, int64_t plane,
                                   OpFoldResult rows, int64_t row,
                                   int64_t columns) {
@@ -120,6 +131,25 @@ void TiledConvolution::ifInside(unsigned dim, Value first, int64_t i,
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
   body();
+}
+
+Value TiledConvolution::countLines(const Position &at) {
+  Value lines = math.constant(form.getHeight());
+  int64_t extent = op.getStaticExtent(conv.y);
+  if (ShapedType::isStatic(extent) && extent % form.getHeight() == 0)
+    return lines;
+  return math.min(lines, math.sub(heightValue, at.y));
+}
+
+void TiledConvolution::storeLine(const Position &at, const Offsets &corner,
+                                 Value i, ArrayRef<Value> line, unsigned dim,
+                                 TileColumn vector, Value mask) {
+  Offsets start = e.move(corner, conv.y, i);
+  for (int64_t j = 0; j < form.getWidth(); ++j)
+    ifInside(conv.x, at.x, j, [&] {
+      e.finish(line[j], e.move(start, conv.x, math.constant(j)), dim, vector,
+               mask);
+    });
 }
 
 void TiledConvolution::forVectors(int64_t count, VectorBody body) {
@@ -223,6 +253,7 @@ int64_t TiledConvolution::getColumnBlock() {
 
 void TiledConvolution::emitBlockInputs(const Offsets &bases, Value first,
                                        Value count) {
+  beginBlock();
   e.emitFor(math.constant(0), count, 1,
             [&](Value row) { emitInputs(bases, math.add(first, row), row); });
 }

@@ -23,6 +23,8 @@ protected:
   using VectorBody =
       llvm::function_ref<void(mlir::Value first, TileColumn, mlir::Value mask)>;
 
+  /// Comes before the tiles of a block.
+  virtual void beginBlock() {}
   /// Transforms the inputs of `tile` into row `row` of the scratch.
   virtual void emitInputs(const Offsets &bases, mlir::Value tile,
                           mlir::Value row) = 0;
@@ -52,7 +54,17 @@ protected:
   /// end of `dim`; the first one of a tile does.
   void ifInside(unsigned dim, mlir::Value first, int64_t i,
                 llvm::function_ref<void()> body);
+  /// The lines of outputs of the tile at `at` that lie before the end of C.
+  mlir::Value countLines(const Position &at);
+  /// Stores the outputs of line i of the tile at `at`, whose first ones lie at
+  /// `corner`, by vectors along `dim`.
+  void storeLine(const Position &at, const Offsets &corner, mlir::Value i,
+                 llvm::ArrayRef<mlir::Value> line, unsigned dim,
+                 TileColumn vector, mlir::Value mask);
   void forVectors(int64_t count, VectorBody body);
+  /// A slot of the scratch holds a whole vector, whatever a mask says.
+  mlir::Value loadSlot(mlir::Value slot, TileColumn vector);
+  void storeSlot(mlir::Value slot, mlir::Value value, TileColumn vector);
   ContractOperand getScratch();
   mlir::Value load(int64_t offset, mlir::Value at, TileColumn vector,
                    mlir::Value mask);

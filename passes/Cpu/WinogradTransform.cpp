@@ -2,11 +2,15 @@
 #include "passes/Cpu/WinogradTransform.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace dlc;
 
 Value WinogradTransform::splat(Type type, double factor) {
+  for (auto [known, scalar] : factors)
+    if (known == factor)
+      return vector::BroadcastOp::create(b, type, scalar);
   return arith::ConstantOp::create(
       b, DenseElementsAttr::get(cast<VectorType>(type), float(factor)));
 }

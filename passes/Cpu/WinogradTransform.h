@@ -19,15 +19,17 @@ using VectorGrid = llvm::SmallVector<llvm::SmallVector<mlir::Value>>;
 struct WinogradTransform {
   mlir::ImplicitLocOpBuilder &b;
   bool fma; ///< the CPU has a fused multiply-add instruction
+  /// Scalars to multiply by, where they aren't constants of the code.
+  llvm::SmallVector<std::pair<double, mlir::Value>> factors = {};
 
   /// left * grid * right^T
   VectorGrid apply(const Matrix &left, const VectorGrid &grid,
                    const Matrix &right);
-
-private:
   /// matrix * vectors
   llvm::SmallVector<mlir::Value> multiply(const Matrix &matrix,
                                           llvm::ArrayRef<mlir::Value> vectors);
+
+private:
   mlir::Value splat(mlir::Type type, double factor);
   mlir::Value scale(mlir::Value vector, double factor);
   /// sum + vector * factor

@@ -47,10 +47,10 @@ static constexpr int64_t kPipes = 2;
 double ConvolutionCost::addWeights(double cycles, double bytes,
                                    double growth) const {
   double all = growth * double(constantBytes);
-  if (all >= (20 << 20))
+  if (all >= (28 << 20))
     return cycles + bytes / 9;
   double memory = bytes / (all <= (1 << 19) ? 64 : 20);
-  return std::max(cycles, memory) + 0.4 * std::min(cycles, memory);
+  return std::max(cycles, memory) + 0.25 * std::min(cycles, memory);
 }
 
 double ConvolutionCost::getDirect(const ConvolutionSizes &s) const {
@@ -88,17 +88,30 @@ static std::pair<double, double> countTransforms(WinogradAttr form) {
   WinogradForm y = getWinogradForm(form.getHeight(), form.getWindowHeight());
   WinogradForm x = getWinogradForm(form.getWidth(), form.getWindowWidth());
   double products = form.getProducts();
-  // Few registers hold more than 36 numbers of a tile.
-  double spill = products > 36 ? 1.15 : 1;
-  return {spill * (2 * products + x.tile() * countEntries(y.input) +
-                   y.tile() * countEntries(x.input)),
-          spill * (2 * products + x.tile() * countEntries(y.output) +
-                   form.getHeight() * countEntries(x.output))};
+  // A large tile lies in memory between its lines and its columns.
+  double passes = products > 36 ? 0.85 : 1;
+  return {passes * (2 * products + x.tile() * countEntries(y.input) +
+                    y.tile() * countEntries(x.input)),
+          passes * (2 * products + x.tile() * countEntries(y.output) +
+                    form.getHeight() * countEntries(x.output))};
 }
 
 static int64_t countTiles(const ConvolutionSizes &s, int64_t height,
                           int64_t width) {
   return s.images * divideCeil(s.height, height) * divideCeil(s.width, width);
+}
+
+/// What products with so many rows, in blocks, cost as products with a row in
+/// the time that many need for one: few rows wait for their own sums and for
+/// the weights.
+static double countRows(int64_t rows, int64_t block) {
+  auto cost = [](int64_t count) {
+    return count * (count >= 6   ? 1.05
+                    : count >= 4 ? 1.2
+                    : count >= 2 ? 1.7
+                                 : 3.0);
+  };
+  return rows / block * cost(block) + cost(rows % block);
 }
 
 double ConvolutionCost::getCycles(const ConvolutionSizes &s,
@@ -112,18 +125,17 @@ double ConvolutionCost::getCycles(const ConvolutionSizes &s,
   }
   auto [forward, inverse] = countTransforms(form);
   double product = double(products * s.channels) * divideCeil(s.columns, lanes);
-  // Few rows wait for their own sums and for the weights.
-  int64_t rows = std::min<int64_t>(tiles, form.getTiles());
-  product *= rows >= 6 ? 1.05 : rows >= 4 ? 1.2 : rows >= 2 ? 1.7 : 3;
+  product *= countRows(tiles, form.getTiles());
   double bytes = 4.0 * s.groups * products * s.channels * s.columns;
   double cycles = tiles * s.groups *
-                  (product + divideCeil(s.channels, lanes) * forward +
+                  (divideCeil(s.channels, lanes) * forward +
                    divideCeil(s.columns, lanes) * inverse) /
                   kPipes;
+  cycles += s.groups * product / kPipes;
   // Transformed inputs that leave the L2 cache are read from the next one for
   // each block of columns.
   constexpr double kInputBytes = 640 << 10, kRate = 12;
-  constexpr int64_t kColumns = 64;
+  constexpr int64_t kColumns = 32;
   double blocks = divideCeil(int64_t(tiles), form.getTiles());
   double inputs = 4.0 * products * form.getTiles() * (s.channels + 16);
   if (inputs > kInputBytes)
@@ -134,7 +146,8 @@ double ConvolutionCost::getCycles(const ConvolutionSizes &s,
 }
 
 /// How many tiles may go through the kernel at a time, in blocks of about equal
-/// size: whole tiles of rows of the products.
+/// size: of Fourier's form whole tiles of rows of its products, of which a
+/// block has many columns.
 static SmallVector<int64_t> getTileCounts(const ConvolutionSizes &s,
                                           int64_t height, int64_t width,
                                           int64_t pair, int64_t wanted) {
@@ -145,14 +158,14 @@ static SmallVector<int64_t> getTileCounts(const ConvolutionSizes &s,
     return {wanted};
   int64_t total = countTiles(s, height, width);
   SmallVector<int64_t> counts;
-  for (int64_t most : {24, 18, 12, 6}) {
-    if (s.isMapKnown && total <= most)
-      counts.push_back(total);
-    else if (s.isMapKnown)
-      counts.push_back(
-          llvm::alignTo(divideCeil(total, divideCeil(total, most)), kRows));
-    else
+  for (int64_t most : {24, 18, 14, 12, 10, 6}) {
+    int64_t count = divideCeil(total, divideCeil(total, most));
+    if (!s.isMapKnown)
       counts.push_back(most);
+    else if (!pair || total <= most)
+      counts.push_back(count);
+    else
+      counts.push_back(llvm::alignTo(count, kRows));
   }
   return counts;
 }

@@ -39,6 +39,7 @@ struct PackContract : dlc::impl::PackContractBase<PackContract> {
 private:
   void pack(ContractOp op, IRRewriter &rewriter);
   int64_t choosePanel(int64_t columns, int64_t panel) const;
+  int64_t chooseTransformed(ContractOp op, int64_t columns) const;
   int64_t chooseWidest(ContractOp op) const;
   std::optional<DotLayout> getDotLayout(ContractOp op) const;
 
@@ -62,6 +63,19 @@ int64_t PackContract::choosePanel(int64_t columns, int64_t panel) const {
       best = width, bestSize = size;
   }
   return columns > 8 * panel ? best : 0;
+}
+
+/// Of Winograd's form the products of two vectors of columns stay in
+/// the L1 cache until they are transformed, and are many enough where a block
+/// has a few tiles. 0 for other contractions.
+int64_t PackContract::chooseTransformed(ContractOp op, int64_t columns) const {
+  constexpr int64_t kFewTiles = 6;
+  int64_t width = 2 * lanes;
+  WinogradAttr form = op.getWinogradAttr();
+  bool pays = form && !form.isFourier() && form.getTiles() >= kFewTiles &&
+              lanes >= 16 && width <= panel && columns > width &&
+              columns % width == 0;
+  return pays ? width : 0;
 }
 
 /// `b` with the dimensions of `order`, the last of which is split in panels
@@ -190,7 +204,10 @@ void PackContract::pack(ContractOp op, IRRewriter &rewriter) {
 
   int64_t width = 0;
   if (constants.contains(op.getB())) {
-    width = choosePanel(type.getDimSize(columnPosition), chooseWidest(op));
+    int64_t columns = type.getDimSize(columnPosition);
+    width = chooseTransformed(op, columns);
+    if (!width)
+      width = choosePanel(columns, chooseWidest(op));
   } else {
     if (columnPosition + 1 == type.getRank())
       return;

@@ -1,5 +1,6 @@
 // RUN: dlc-opt %s -dlc-choose-convolution="form=winograd lanes=16" -split-input-file | FileCheck %s
 // RUN: dlc-opt %s -dlc-choose-convolution="form=direct" -split-input-file | FileCheck %s --check-prefix=DIRECT
+// RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 error=8 lanes=16" -split-input-file | FileCheck %s --check-prefix=EXACT
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 error=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=LARGE
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=1000 lanes=16" -split-input-file | FileCheck %s --check-prefix=AUTO
 // RUN: dlc-opt %s -dlc-choose-convolution="form=auto growth=100 lanes=16" -split-input-file | FileCheck %s --check-prefix=DIRECT
@@ -23,7 +24,9 @@
 // CHECK: dlc.contract %{{.*}}, %[[U]] {{.*}} {winograd = #dlc.winograd<{{.*}}windowHeight = 3, windowWidth = 3{{.*}}>} : tensor<1x58x58x64xf32>, tensor<[[T]]x64x64xf32>
 // AUTO-LABEL: @plain
 // Larger tiles save more and err more.
-// AUTO: dlc.contract {{.*}} {winograd = #dlc.winograd<height = 4, width = 4,
+// AUTO: dlc.contract {{.*}} {winograd = #dlc.winograd<height = 4, width = 6,
+// EXACT-LABEL: @plain
+// EXACT: dlc.contract {{.*}} {winograd = #dlc.winograd<height = 4, width = 4,
 // LARGE-LABEL: @plain
 // LARGE: dlc.contract {{.*}} {winograd = #dlc.winograd<height = 4, width = 6,
 func.func @plain(%x: tensor<1x58x58x64xf32>, %e: tensor<1x56x56x64xf32>) -> tensor<1x56x56x64xf32> {
@@ -64,7 +67,7 @@ func.func @few(%x: tensor<1x58x58x1xf32>, %e: tensor<1x56x56x8xf32>) -> tensor<1
 // CHECK-LABEL: @unknown_map
 // DIRECT-LABEL: @unknown_map
 // DIRECT-NOT: winograd
-// CHECK: dlc.winograd_weights %{{.*}} <height = 6, width = 6, windowHeight = 3, windowWidth = 3, tiles = 24>
+// CHECK: dlc.winograd_weights %{{.*}} <height = 6, width = 6, windowHeight = 3, windowWidth = 3, tiles = 18>
 // AUTO-LABEL: @unknown_map
 // AUTO: dlc.winograd_weights %{{.*}} <height = 4, width = 6, windowHeight = 3, windowWidth = 3, tiles = 24>
 // AUTO: dlc.contract {{.*}}winograd = #dlc.winograd<

@@ -84,6 +84,36 @@ def test_shapes(cpu, sizes, window, pads):
     check(result["y"], convolve(x, initializers, pads))
 
 
+@pytest.mark.parametrize("cpu", UNITS)
+@pytest.mark.parametrize(
+    "form, sizes, window",
+    [
+        ("6x6x12", (1, 32, 26, 20, 64), (3, 3)),  # two panels, a last block of fewer tiles
+        ("6x6", (2, 20, 13, 11, 35), (3, 3)),  # masks, rests of tiles
+        ("5x6x7", (1, 16, 25, 19, 32), (3, 3)),
+        ("4x6x8", (1, 33, 17, 31, 96), (3, 3)),
+        ("6x5", (1, 3, 7, 7, 5), (3, 3)),
+        ("4x4", (1, 6, 14, 9, 40), (5, 5)),
+        ("2x6", (1, 6, 14, 9, 40), (7, 3)),
+        ("4x4x12", (1, 16, 28, 28, 48), (3, 3)),  # a tile that registers hold
+    ],
+)
+def test_tiles(cpu, form, sizes, window):
+    """Tiles whose transforms go by columns and by lines, and blocks of them."""
+    if UNITS[cpu] not in Path("/proc/cpuinfo").read_text().split():
+        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    pads = (window[0] // 2, window[1] // 2) * 2
+    model, initializers = make_model(*sizes, window, pads, residual=True)
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal(sizes[:4]).astype("float32")
+    r = rng.standard_normal((sizes[0], sizes[4], *sizes[2:4])).astype("float32")
+    compiled = dlc.compile(model, cpu=cpu, conv=f"winograd-{form}", remarks="dlc-lower-contract")
+    assert f"{form[0]}x{form[2]} outputs" in str(compiled.diagnostics)
+    expected = np.maximum(convolve(x, initializers, pads) + r.astype(np.float64), 0)
+    for threads in (1, 2):
+        check(compiled.run({"x": x, "r": r}, threads=threads)["z"], expected)
+
+
 @pytest.mark.parametrize("sizes", [(1, 24, 17, 19, 70), (2, 16, 12, 12, 16)])
 def test_epilogue(sizes):
     model, initializers = make_model(*sizes, (3, 3), (1, 1, 1, 1), residual=True)
