@@ -608,6 +608,18 @@ def test_wrong_blocks():
     expect_error(node, [("x", np.int8, (2, 8))], scales, r"expected an axis in [-2, 2), found 5")
 
 
+def test_a_wrong_pair_is_one_error():
+    """The dequantizer with its quantizer's scales adds nothing; another one does."""
+    q = helper.make_node("QuantizeLinear", ["x", "s"], ["q"], name="first", axis=1, block_size=4)
+    pair = [q] + [helper.make_node("DequantizeLinear", ["q", s], [y], name=name, axis=1, block_size=4)
+                  for s, y, name in (("s", "y", "second"), ("t", "z", "third"))]  # fmt: skip
+    scales = {"s": np.ones((2, 3), np.float32), "t": np.ones((2, 4), np.float32)}
+    with pytest.raises(dlc.CompileError) as caught:
+        dlc.compile(make_model(pair, [("x", np.float32, (2, 8))], scales, ["y", "z"]), opt_level=0)
+    lines = str(caught.value).splitlines()
+    assert [re.search("node '(.*?)'", line)[1] for line in lines if " error: " in line] == ["first", "third"]
+
+
 def test_wrong_attributes():
     values = {"xs": np.float32(1), "xz": np.uint8(0), "ys": np.float32(1), "yz": np.uint8(0)}
     node = helper.make_node("QLinearConcat", ["xs", "xz", "x"], ["y"], domain="com.microsoft", axis=0)
