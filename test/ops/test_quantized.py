@@ -606,6 +606,24 @@ def test_wrong_blocks():
     expect_error(node, [("x", np.int8, (2, 8))], scales, "expected a block_size of 0 or more")
     node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=5, block_size=4)
     expect_error(node, [("x", np.int8, (2, 8))], scales, r"expected an axis in [-2, 2), found 5")
+    node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=2)
+    expect_error(node, [("x", np.int8, (2, 8))], {"s": np.ones(3, np.float32)},
+                 "expected an axis in [-2, 2), or a scale of one element, found 2")  # fmt: skip
+
+
+@pytest.mark.parametrize("op", ["QLinearConv", "ConvInteger"])
+@pytest.mark.parametrize("which, shape, message", [
+    ("xz", (2,), "expected a zero point of one element"), ("wz", (5, 5), "expected a zero point, or one for each filter"),
+])  # fmt: skip
+def test_wrong_shapes_of_zero_points(op, which, shape, message):
+    constants = {"w": np.ones((3, 2, 3, 3), np.int8), "xz": np.uint8(1), "wz": np.int8(1)}
+    constants[which] = np.ones(shape, constants[which].dtype)
+    names = ["x", "w", "xz", "wz"]
+    if op == "QLinearConv":
+        constants["s"] = np.float32(0.5)
+        constants["yz"] = np.uint8(1)
+        names = ["x", "s", "xz", "w", "s", "wz", "s", "yz"]
+    expect_error(helper.make_node(op, names, ["y"]), [("x", np.uint8, (1, 2, 5, 5))], constants, message)
 
 
 def test_a_wrong_pair_is_one_error():

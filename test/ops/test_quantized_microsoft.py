@@ -498,6 +498,19 @@ def test_wrong_products(change, message):
         dlc.compile(model, opt_level=0)
 
 
+@pytest.mark.parametrize("name, value, message", [
+    ("z", np.zeros(20, np.int8), "expected zero points packed in ui8, or real ones, found 'i8'"),
+    ("s", np.ones(40, np.int64), "of floats, found 'i64'"),
+])  # fmt: skip
+def test_wrong_parameters_of_products(name, value, message):
+    constants = make_blocks(np.random.default_rng(7), 20, 64, 4, 32, "packed") | {name: value}
+    node = helper.make_node("MatMulNBits", ["a", "b", "s", "z"], ["y"], name="culprit", domain="com.microsoft",
+                            K=64, N=20, bits=4, block_size=32)  # fmt: skip
+    model = make_model([node], [("a", np.float32, (3, 64))], constants, domains=["com.microsoft"])
+    with pytest.raises(dlc.CompileError, match=f"'culprit'.*{re.escape(message)}"):
+        dlc.compile(model, opt_level=0)
+
+
 @pytest.mark.parametrize("attributes, shape, message", [
     ({"block_size": 24}, (4, 4), "expected a block_size that is a power of 2"),
     ({"quantize_axis": 0}, (4, 4), "expected blocks along another axis than the gathered 0"),

@@ -239,6 +239,13 @@ static ImportResult importMatMulNBits(NodeImport &node) {
                  << node.elementType(node.input(1));
     return failure();
   }
+  if (node.hasInput(3))
+    if (Type zero = node.elementType(node.input(3));
+        !zero.isUnsignedInteger(8) && !isa<FloatType>(zero)) {
+      node.error() << "expected zero points packed in ui8, or real ones, found "
+                   << zero;
+      return failure();
+    }
   Value packed = product.matrix(1, product.blocks * product.bytes);
   Value scales = product.matrix(2, product.blocks);
   Value zeros = node.hasInput(3) ? product.zeros() : Value();
