@@ -297,7 +297,7 @@ def measure_blocks(size: int = 4096, block: int = 32) -> None:
         return folder / "model.onnx"
 
     with tempfile.TemporaryDirectory() as name:
-        for rows, bits in ((1, 4), (1, 8), (16, 4), (64, 4)):
+        for rows, bits in ((1, 4), (1, 8), (16, 4), (64, 4), (128, 4), (512, 4), (64, 2), (64, 8)):
             folder = pathlib.Path(name, f"{rows}x{bits}")
             folder.mkdir()
             x = random.standard_normal((rows, size), np.float32)

@@ -39,6 +39,8 @@ struct CodegenOptions {
   std::string listingName, listing;
   bool cubins = false;   ///< machine code of GPUs is embedded, too
   bool hostPool = false; ///< threads are those of this process's pool
+  /// Nobody reads the weights once jitCompile() has copied them.
+  bool takesWeights = false;
 };
 
 /// The code of a model for another CPU, in an object for several.

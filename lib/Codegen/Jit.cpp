@@ -7,7 +7,15 @@
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/Support/Memory.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Process.h"
 #include <cstdlib>
+#include <cstring>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 using namespace mlir;
 using namespace dlc;
@@ -47,16 +55,41 @@ JitModel::~JitModel() = default;
 
 const dlc_model *JitModel::descriptor() const { return impl->descriptor; }
 
-/// Copies the weights to fresh pages and makes these read-only.
-static Error copyWeights(const WeightTable &table, MemoryBlock &block) {
+/// Gives the whole pages of bytes that nobody reads again back to the system,
+/// before their owner is gone.
+static void dropPages(llvm::ArrayRef<char> bytes) {
+#ifdef __linux__
+  uintptr_t page = llvm::sys::Process::getPageSizeEstimate();
+  auto begin = llvm::alignTo(reinterpret_cast<uintptr_t>(bytes.begin()), page);
+  auto end = llvm::alignDown(reinterpret_cast<uintptr_t>(bytes.end()), page);
+  if (begin < end)
+    madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
+#endif
+}
+
+/// Copies the weights to fresh pages and makes these read-only. Where `takes`,
+/// they are not there twice.
+static Error copyWeights(const WeightTable &table, bool takes,
+                         MemoryBlock &block) {
   std::error_code code;
   block = Memory::allocateMappedMemory(
       table.size(), nullptr, Memory::MF_READ | Memory::MF_WRITE, code);
   if (code)
     return llvm::errorCodeToError(code);
-  table.copyTo(static_cast<char *>(block.base()));
+  char *to = static_cast<char *>(block.base());
+  for (const WeightTable::Entry &entry : table.entries()) {
+    std::memcpy(to + entry.offset, entry.bytes.data(), entry.bytes.size());
+    if (takes)
+      dropPages(entry.bytes);
+  }
   return llvm::errorCodeToError(
       Memory::protectMappedMemory(block, Memory::MF_READ));
+}
+
+void dlc::returnFreedMemory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 /// Loads `object` and looks up the model's descriptor in it.
@@ -115,6 +148,9 @@ static Error load(StringRef object, const ModelInterface &model,
   return Error::success();
 }
 
+/// Of weights, beside which it takes no time to look for freed pages.
+constexpr int64_t kManyBytes = 16 << 20;
+
 FailureOr<std::unique_ptr<JitModel>>
 dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
                 const CodegenOptions &options, const WeightTable &weights) {
@@ -138,8 +174,10 @@ dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
   if (!object)
     return fail(object.takeError());
   auto impl = std::make_unique<JitModel::Impl>();
+  if (weights.size() >= kManyBytes)
+    returnFreedMemory();
   if (!weights.empty())
-    if (Error error = copyWeights(weights, impl->weights))
+    if (Error error = copyWeights(weights, options.takesWeights, impl->weights))
       return fail(std::move(error));
   if (Error error = load(StringRef(object->data(), object->size()),
                          lowered->model, *lowered, impl->weights.base(),

@@ -37,6 +37,9 @@ DLC_API mlir::FailureOr<std::unique_ptr<JitModel>>
 jitCompile(mlir::ModuleOp module, const TargetSpec &spec,
            const CodegenOptions &options, const WeightTable &weights);
 
+/// Gives pages that were freed back to the system.
+void returnFreedMemory();
+
 } // namespace dlc
 
 #endif

@@ -3,7 +3,6 @@
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/xxhash.h"
 #include <cassert>
-#include <cstring>
 
 using namespace llvm;
 using namespace dlc;
@@ -45,9 +44,4 @@ int64_t WeightTable::add(std::vector<char> &&bytes, int64_t alignment) {
 
 int64_t WeightTable::addZeros(int64_t size, int64_t alignment) {
   return place(size, alignment);
-}
-
-void WeightTable::copyTo(char *to) const {
-  for (const Entry &entry : list)
-    std::memcpy(to + entry.offset, entry.bytes.data(), entry.bytes.size());
 }

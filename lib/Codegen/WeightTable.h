@@ -46,9 +46,6 @@ public:
   /// The entries by rising offset; what lies between them is zero.
   llvm::ArrayRef<Entry> entries() const { return list; }
 
-  /// Copies the block to `size()` zeroed bytes at `to`.
-  void copyTo(char *to) const;
-
 private:
   int64_t place(int64_t size, int64_t alignment);
 

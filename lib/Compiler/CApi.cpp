@@ -10,6 +10,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "passes/Import/GraphImporter.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/Support/FileSystem.h"
 #include <cstdlib>
 
 using namespace mlir;
@@ -20,6 +21,7 @@ struct dlc_compilation {
   std::vector<std::pair<int, std::string>> diagnostics;
   std::vector<std::string> passes;
   std::unique_ptr<JitModel> model;
+  uint64_t weightBytes = 0; // of the model
 
   /// Ends with an error that has no place in the model.
   dlc_compilation *fail(int code, const Twine &message) {
@@ -251,6 +253,8 @@ compile(const dlc_compile_options *given, StringRef input,
         variants.push_back({*other, &target});
       done = emitOutputs(*module, *spec, codegen, weights, outputs, variants);
     } else {
+      codegen.takesWeights = true;
+      result->weightBytes = weights.size();
       FailureOr<std::unique_ptr<JitModel>> model =
           jitCompile(*module, *spec, codegen, weights);
       done = LogicalResult(model);
@@ -272,14 +276,33 @@ compile(const dlc_compile_options *given, StringRef input,
   return result;
 }
 
+namespace {
+/// What was freed before a large compilation, and its own heap behind it, goes
+/// back to the system: who compiles in a process may run for long in it.
+struct LeanHeap {
+  explicit LeanHeap(uint64_t inputBytes) {
+    if (inputBytes >= kLarge)
+      returnFreedMemory();
+  }
+  dlc_compilation *end(dlc_compilation *compilation) {
+    if (compilation->weightBytes >= kLarge)
+      returnFreedMemory();
+    return compilation;
+  }
+  static constexpr uint64_t kLarge = 16 << 20;
+};
+} // namespace
+
 dlc_compilation *dlc_compile_file(const char *path,
                                   const dlc_compile_options *options) {
   if (!path)
     return (new dlc_compilation)->fail(DLC_COMPILE_OPTIONS, "the path is NULL");
-  return compile(options, path,
-                 [&](MLIRContext &context, const CompileOptions &read) {
-                   return readModel(path, context, read, ReadMode::Raised);
-                 });
+  uint64_t size = 0;
+  (void)llvm::sys::fs::file_size(path, size);
+  return LeanHeap(size).end(compile(
+      options, path, [&](MLIRContext &context, const CompileOptions &read) {
+        return readModel(path, context, read, ReadMode::Raised);
+      }));
 }
 
 dlc_compilation *dlc_compile_bytes(const void *bytes, size_t size,
@@ -287,14 +310,14 @@ dlc_compilation *dlc_compile_bytes(const void *bytes, size_t size,
   if (!bytes && size)
     return (new dlc_compilation)
         ->fail(DLC_COMPILE_OPTIONS, "the model's bytes are NULL");
-  return compile(options, /*input=*/"",
-                 [&](MLIRContext &context, const CompileOptions &read) {
-                   return readModel(
-                       llvm::MemoryBuffer::getMemBufferCopy(
-                           StringRef(static_cast<const char *>(bytes), size)),
-                       read.name.empty() ? "model" : StringRef(read.name),
-                       context, read, ReadMode::Raised);
-                 });
+  return LeanHeap(size).end(compile(
+      options, /*input=*/"",
+      [&](MLIRContext &context, const CompileOptions &read) {
+        return readModel(llvm::MemoryBuffer::getMemBufferCopy(
+                             StringRef(static_cast<const char *>(bytes), size)),
+                         read.name.empty() ? "model" : StringRef(read.name),
+                         context, read, ReadMode::Raised);
+      }));
 }
 
 void dlc_compilation_free(dlc_compilation *compilation) { delete compilation; }

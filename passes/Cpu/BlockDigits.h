@@ -19,8 +19,8 @@ constexpr double kLargest = 127.0 * 65536;
 constexpr double kLeast = 1e-30;
 /// Of so many numbers sums are exact in i32, and those of a digit in f32.
 constexpr int64_t kMostInBlock = 256;
-/// More rows are better multiplied as floats with weights that are real once
-/// for all of them: a digit's products cost as much, and so do its sums.
+/// That have digits at a time. Three products of a digit do what four
+/// multiply-adds of floats do, so digits are faster for any number of rows.
 constexpr int64_t kMostRows = 8;
 constexpr int64_t kStackBytes = 64 * 1024;
 
@@ -31,8 +31,8 @@ struct DigitEmitter : BlockProductEmitter {
   /// [row, block, group, digits of a group] and [row, block, scale and sum].
   Value digits, parameters;
 
-  /// For how many rows there may be digits; 0 if the machine has no products
-  /// of them, or they would be too many for the stack.
+  /// For how many rows there are digits at a time; 0 if the machine has no
+  /// products of them.
   int64_t countDigitRows(DotKind kind, int64_t dotBytes) {
     bool isSigned = kind == DotKind::SDot; // weights below 128
     if ((kind != DotKind::Vnni && kind != DotKind::I8mm && !isSigned) ||
@@ -43,11 +43,13 @@ struct DigitEmitter : BlockProductEmitter {
             SmallVector<ReassociationIndices>{{0}, {1}, {2}, {3, 4}}))
       return 0;
     int64_t rows = cast<MemRefType>(y.getType()).getDimSize(0);
-    int64_t row = blocks * (groups * kGroup * numbers * kDigits + 8);
-    int64_t most = std::min(kMostRows, kStackBytes / row);
-    if (!ShapedType::isDynamic(rows))
-      return rows <= most ? rows : 0;
-    return most;
+    return ShapedType::isDynamic(rows) ? kMostRows : std::min(rows, kMostRows);
+  }
+
+  /// Of how many blocks the buffer has room for the digits of `rows` rows.
+  int64_t countDigitBlocks(int64_t rows) {
+    int64_t block = groups * kGroup * numbers * kDigits + 8;
+    return std::min(std::max<int64_t>(kStackBytes / (rows * block), 1), blocks);
   }
 
   VectorType group(Type element) {
@@ -88,16 +90,21 @@ struct DigitEmitter : BlockProductEmitter {
     return emitReduction(rows, yes, [&](Value row, Value exact) {
       return emitReduction(
           math.constant(blocks), exact, [&](Value block, Value exact) {
+            // As integers, whose order is that of absolute values, with NaN
+            // behind all of them.
+            VectorType words = group(b.getI32Type());
             Value most = emitReduction(
                 math.constant(groups),
-                arith::ConstantOp::create(b,
-                                          b.getZeroAttr(group(b.getF32Type()))),
+                arith::ConstantOp::create(b, b.getZeroAttr(words)),
                 [&](Value at, Value most) -> Value {
-                  Value x = math::AbsFOp::create(b, loadGroup(row, block, at));
-                  return arith::MaximumFOp::create(b, most, x);
+                  Value x = arith::BitcastOp::create(b, words,
+                                                     loadGroup(row, block, at));
+                  x = shift<arith::ShRUIOp>(shift<arith::ShLIOp>(x, 1), 1);
+                  return arith::MaxUIOp::create(b, most, x);
                 });
-            most = vector::ReductionOp::create(
-                b, vector::CombiningKind::MAXIMUMF, most);
+            most = vector::ReductionOp::create(b, vector::CombiningKind::MAXUI,
+                                               most);
+            most = arith::BitcastOp::create(b, b.getF32Type(), most);
             // NaN is in no range. A quotient by numbers near 0 is infinite.
             auto compare = [&](arith::CmpFPredicate predicate, double bound) {
               return arith::CmpFOp::create(b, predicate, most,
@@ -176,11 +183,24 @@ struct DigitEmitter : BlockProductEmitter {
         .getResults();
   }
 
+  /// Asks for the bytes of the next columns, maybe of the next panel.
+  void prefetchNext(Value panel, Value block, Value group,
+                    ArrayRef<Value> columns) {
+    Value next = math.add(columns.back(), lanes);
+    panel = math.add(panel, math.div(next, width));
+    next = math.mul(math.rem(next, width), kGroup);
+    int64_t size = int64_t(columns.size()) * lanes * kGroup;
+    for (int64_t line = 0; line < size; line += kLineBytes)
+      memref::PrefetchOp::create(
+          b, bytes, ValueRange{panel, block, group, math.add(next, line)},
+          /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
+  }
+
   /// What one block adds to the sums of these rows and columns.
   SmallVector<Value> emitDigitBlock(Value panel, Value block,
                                     ArrayRef<Value> rows,
-                                    ArrayRef<Value> columns,
-                                    ValueRange sumsOfY) {
+                                    ArrayRef<Value> columns, ValueRange sumsOfY,
+                                    bool isFirst) {
     auto words = VectorType::get(lanes, b.getI32Type());
     auto octets = VectorType::get(lanes * kGroup, b.getI8Type());
     int64_t count = int64_t(rows.size()), across = int64_t(columns.size());
@@ -193,6 +213,8 @@ struct DigitEmitter : BlockProductEmitter {
       b.setInsertionPointToStart(loop.getBody());
       SmallVector<Value> next(loop.getRegionIterArgs());
       Value at = loop.getInductionVar();
+      if (isFirst)
+        prefetchNext(panel, block, at, columns);
       SmallVector<Value> factors; // [row][digit][number]
       for (Value each : rows)
         for (int64_t i = 0; i < kDigits * numbers; ++i) {
@@ -267,48 +289,55 @@ struct DigitEmitter : BlockProductEmitter {
     return multiplyAdd(value, scale, sum);
   }
 
-  /// All blocks of `count` rows from `row`, for `across` vectors at a time.
-  void emitDigitRows(Value panel, Value row, int64_t count, int64_t across) {
-    SmallVector<Value> rows;
+  /// All blocks of `count` rows from `row` and `across` vectors from `column`;
+  /// the first rows ask for the next columns.
+  void emitDigitTile(Value panel, Value row, int64_t count, Value column,
+                     int64_t across, bool isFirst) {
+    SmallVector<Value> rows, columns, sums;
     for (int64_t r = 0; r < count; ++r)
       rows.push_back(math.add(row, r));
-    emitLoop(math.constant(0), math.constant(width), across * lanes,
-             [&](Value column) {
-               SmallVector<Value> columns, sums;
-               for (int64_t v = 0; v < across; ++v)
-                 columns.push_back(math.add(column, v * lanes));
-               auto at = [&](size_t i) {
-                 return SmallVector<Value>{rows[i / across], panel,
-                                           columns[i % across]};
-               };
-               for (int64_t i = 0; i < count * across; ++i)
-                 sums.push_back(load(y, at(i)));
-               auto loop = scf::ForOp::create(b, math.constant(0),
-                                              math.constant(blocks),
-                                              math.constant(1), sums);
-               {
-                 OpBuilder::InsertionGuard guard(b);
-                 b.setInsertionPointToStart(loop.getBody());
-                 scf::YieldOp::create(
-                     b, emitDigitBlock(panel, loop.getInductionVar(), rows,
-                                       columns, loop.getRegionIterArgs()));
-               }
-               for (auto [i, sum] : llvm::enumerate(loop.getResults()))
-                 vector::StoreOp::create(b, sum, y, at(i));
-             });
+    for (int64_t v = 0; v < across; ++v)
+      columns.push_back(math.add(column, v * lanes));
+    auto at = [&](size_t i) {
+      return SmallVector<Value>{rows[i / across], panel, columns[i % across]};
+    };
+    for (int64_t i = 0; i < count * across; ++i)
+      sums.push_back(load(y, at(i)));
+    auto loop = scf::ForOp::create(b, math.constant(0), math.constant(blocks),
+                                   math.constant(1), sums);
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(loop.getBody());
+      scf::YieldOp::create(
+          b, emitDigitBlock(panel, loop.getInductionVar(), rows, columns,
+                            loop.getRegionIterArgs(), isFirst));
+    }
+    for (auto [i, sum] : llvm::enumerate(loop.getResults()))
+      vector::StoreOp::create(b, sum, y, at(i));
   }
 
   /// Two rows share what is unpacked; their digits take registers, so the tile
-  /// is half as wide.
+  /// is half as wide. All of them follow each other on the same columns, which
+  /// stay in the first cache.
   void emitDigitPanel(Value panel, Value rows) {
-    Value zero = math.constant(0), most = math.roundDown(rows, 2);
-    if (!isStatic(most, 0))
-      emitLoop(zero, most, 2, [&](Value row) {
-        emitDigitRows(panel, row, 2, std::max<int64_t>(vectors / 2, 1));
-      });
-    if (!isStatic(math.sub(rows, most), 0))
-      emitLoop(most, rows, 1,
-               [&](Value row) { emitDigitRows(panel, row, 1, vectors); });
+    Value most = math.roundDown(rows, 2);
+    auto emitRows = [&](Value from, Value to, int64_t count, int64_t across) {
+      if (isStatic(math.sub(to, from), 0))
+        return;
+      emitEach(math.constant(0), math.constant(width), across * lanes,
+               [&](Value column) {
+                 Value next = math.min(to, math.add(from, count));
+                 auto emitTiles = [&](Value from, Value to, bool isFirst) {
+                   emitEach(from, to, count, [&](Value row) {
+                     emitDigitTile(panel, row, count, column, across, isFirst);
+                   });
+                 };
+                 emitTiles(from, next, true);
+                 emitTiles(next, to, false);
+               });
+    };
+    emitRows(math.constant(0), most, 2, std::max<int64_t>(vectors / 2, 1));
+    emitRows(most, rows, 1, vectors);
   }
 };
 

@@ -5,6 +5,7 @@
 #ifndef DLC_PASSES_CPU_BLOCKPANEL_H
 #define DLC_PASSES_CPU_BLOCKPANEL_H
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "passes/Cpu/BlockProductEmit.h"
 #include <algorithm>
 
@@ -15,7 +16,6 @@ constexpr int64_t kPanelRows = 8;
 /// Of the buffer, which lies on the stack: sums stay in registers for long, and
 /// the second cache reads it as fast as it is multiplied.
 constexpr int64_t kPanelBytes = 64 * 1024;
-constexpr int64_t kLineBytes = 64; // of a cache
 struct PanelEmitter {
   BlockProductEmitter &e;
   ImplicitLocOpBuilder &b = e.b;
@@ -202,6 +202,21 @@ struct PanelEmitter {
       return next;
     });
     storeSums(panel, rows, column, sums);
+    emitBarrier();
+  }
+
+  /// Keeps LLVM from holding a lone tile's sums in registers through the next
+  /// part of k: there are not enough for the first tile's as well.
+  void emitBarrier() {
+    Value at = memref::ExtractAlignedPointerAsIndexOp::create(b, e.y);
+    at = arith::IndexCastOp::create(b, b.getI64Type(), at);
+    auto pointer = LLVM::LLVMPointerType::get(b.getContext());
+    LLVM::InlineAsmOp::create(
+        b, TypeRange(), LLVM::IntToPtrOp::create(b, pointer, at).getResult(),
+        /*asm_string=*/"", /*constraints=*/"r,~{memory}",
+        /*has_side_effects=*/true, /*is_align_stack=*/false,
+        LLVM::TailCallKind::None, /*asm_dialect=*/nullptr,
+        /*operand_attrs=*/nullptr);
   }
 
   /// sums[row, vector] += a[row, k] * weights[vector]

@@ -19,25 +19,31 @@ namespace dlc::block {
 
 using namespace mlir;
 
-constexpr int64_t kGroup = 4; // bytes of a column, side by side
+constexpr int64_t kGroup = 4;      // bytes of a column, side by side
+constexpr int64_t kLineBytes = 64; // of a cache
 
 /// The operands of the op that com.microsoft's MatMulNBits becomes: bytes
 /// [panel, block, group, column, 4], scales and zero points [panel, block,
 /// column] (or one for all), a [row, block, group, 4, number of a byte], and
 /// the sums [row, panel, column], which begin as they are.
-struct BlockProductEmitter {
+struct BlockOperands {
+  Value bytes, scales, a, y, zeros; // no zeros where there is one of all
+  int64_t blocks;
+};
+
+struct BlockProductEmitter : BlockOperands {
   ImplicitLocOpBuilder b;
   IndexMath math;
   bool fma;
   int64_t lanes, vectors;
-  Value bytes, scales, a, y, zeros; // no zeros where `zero` is that of all
-  IntegerAttr zero;
-  int64_t panels, blocks, groups, width, numbers, bits;
+  IntegerAttr zero; // of all
+  int64_t panels, groups, width, numbers, bits;
   BlockProductEmitter(linalg::GenericOp op, int64_t lanes, int64_t registers,
                       bool fma)
-      : b(op.getLoc(), op), math(b), fma(fma), lanes(lanes),
-        scales(op.getDpsInputs()[1]), a(op.getDpsInputs().back()),
-        y(op.getDpsInits()[0]) {
+      : b(op.getLoc(), op), math(b), fma(fma), lanes(lanes) {
+    scales = op.getDpsInputs()[1];
+    a = op.getDpsInputs().back();
+    y = op.getDpsInits()[0];
     zero = op->getAttrOfType<IntegerAttr>(kBlockZero);
     if (!zero)
       zeros = op.getDpsInputs()[2];
@@ -113,6 +119,34 @@ struct BlockProductEmitter {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     body(loop.getInductionVar());
+  }
+
+  /// As emitLoop, but what is done once or never is no loop.
+  void emitEach(Value from, Value to, int64_t step,
+                function_ref<void(Value)> body) {
+    std::optional<int64_t> count = staticIndex(math.sub(to, from));
+    if (!count || *count > step)
+      return emitLoop(from, to, step, body);
+    if (*count > 0)
+      body(from);
+  }
+
+  struct Range {
+    int64_t dim;
+    Value first, count;
+  };
+  /// A part of `memref`.
+  Value slice(Value memref, ArrayRef<Range> ranges) {
+    auto type = cast<MemRefType>(memref.getType());
+    SmallVector<OpFoldResult> first(type.getRank(), b.getIndexAttr(0));
+    SmallVector<OpFoldResult> sizes =
+        memref::getMixedSizes(b, b.getLoc(), memref);
+    SmallVector<OpFoldResult> steps(type.getRank(), b.getIndexAttr(1));
+    for (const Range &range : ranges) {
+      first[range.dim] = getAsOpFoldResult(range.first);
+      sizes[range.dim] = getAsOpFoldResult(range.count);
+    }
+    return memref::SubViewOp::create(b, memref, first, sizes, steps);
   }
 
   /// The blocks of all vectors of a panel's columns.

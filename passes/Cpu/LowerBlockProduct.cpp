@@ -32,6 +32,7 @@
 #include "passes/Cpu/Passes.h"
 #include "passes/Cpu/VectorBody.h"
 #include "passes/Remarks.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 using namespace mlir;
 
@@ -127,10 +128,12 @@ struct BlockKernel : DigitEmitter {
 
   bool threads = false;
   /// What a row of a panel costs.
-  double cycles = double(blocks * groups * kGroup * width) / lanes * 4;
+  double getCycles() {
+    return double(blocks * groups * kGroup * width) / double(lanes) * 4;
+  }
 
   void emitFew(Value rows) {
-    emitPanels(threads, cycles * double(staticIndex(rows).value_or(1)),
+    emitPanels(threads, getCycles() * double(staticIndex(rows).value_or(1)),
                [&](Value panel) { emitPanel(panel, rows); });
   }
 
@@ -141,7 +144,7 @@ struct BlockKernel : DigitEmitter {
     auto emitMany = [&] {
       many.prepare();
       emitPanels(
-          threads, cycles * double(known.value_or(kPanelRows)),
+          threads, getCycles() * double(known.value_or(kPanelRows)),
           [&](Value panel) { many.emitPanel(panel, rows); },
           [&] { many.allocate(); });
     };
@@ -153,8 +156,10 @@ struct BlockKernel : DigitEmitter {
         isAtMost(rows, kPanelRows - 1), [&] { emitFew(rows); }, emitMany);
   }
 
-  /// Products of digits of at most `most` rows; of floats where some have none.
+  /// Products of digits, of `most` rows and so many blocks at a time as the
+  /// buffer has room for; of floats where some of those have no digits.
   void emitDigitRows(Value rows, int64_t most) {
+    int64_t part = countDigitBlocks(most);
     {
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(getEntry());
@@ -162,15 +167,47 @@ struct BlockKernel : DigitEmitter {
         auto type = MemRefType::get(shape, element);
         return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
       };
-      digits = local({most, blocks, groups, kDigits * numbers * kGroup},
+      digits = local({most, part, groups, kDigits * numbers * kGroup},
                      b.getI8Type());
-      parameters = local({most, blocks, 2}, b.getF32Type());
+      parameters = local({most, part, 2}, b.getF32Type());
     }
+    // All operands' blocks are dimension 1, but y's.
+    auto emitPart = [&](Value row, Value count, Value block, int64_t size) {
+      llvm::SaveAndRestore<BlockOperands> whole(*this);
+      blocks = size;
+      Value all = math.constant(size);
+      for (Value *operand : {&bytes, &scales, &zeros})
+        if (*operand)
+          *operand = slice(*operand, {{1, block, all}});
+      a = slice(a, {{0, row, count}, {1, block, all}});
+      y = slice(y, {{0, row, count}});
+      emitDigitPart(count);
+    };
+    auto emitAll = [&](Value row, Value count) {
+      Value rest = math.constant(blocks / part * part);
+      emitEach(math.constant(0), rest, part,
+               [&](Value block) { emitPart(row, count, block, part); });
+      if (blocks % part)
+        emitPart(row, count, rest, blocks % part);
+    };
+    if (!staticIndex(rows))
+      return emitLoop(math.constant(0), rows, most, [&](Value row) {
+        emitAll(row, math.min(math.constant(most), math.sub(rows, row)));
+      });
+    Value whole = math.roundDown(rows, most);
+    emitEach(math.constant(0), whole, most,
+             [&](Value row) { emitAll(row, math.constant(most)); });
+    Value count = math.sub(rows, whole);
+    if (!isStatic(count, 0))
+      emitAll(whole, count);
+  }
+
+  void emitDigitPart(Value rows) {
     double expected = double(staticIndex(rows).value_or(1));
     emitChoice(
         emitDigits(rows),
         [&] {
-          emitPanels(threads, cycles / 2 * expected,
+          emitPanels(threads, getCycles() / 2 * expected,
                      [&](Value panel) { emitDigitPanel(panel, rows); });
         },
         [&] { emitFew(rows); });
@@ -179,14 +216,10 @@ struct BlockKernel : DigitEmitter {
   void emit(bool withThreads, DotKind kind, int64_t dotBytes) {
     threads = withThreads, dot = kind;
     Value rows = b.createOrFold<memref::DimOp>(y, int64_t(0));
-    int64_t most = countDigitRows(kind, dotBytes);
-    if (most == 0)
-      return emitFloats(rows);
-    if (staticIndex(rows))
-      return emitDigitRows(rows, most);
-    emitChoice(
-        isAtMost(rows, most), [&] { emitDigitRows(rows, most); },
-        [&] { emitFloats(rows); });
+    if (int64_t most = countDigitRows(kind, dotBytes))
+      emitDigitRows(rows, most);
+    else
+      emitFloats(rows);
   }
 
   Value isAtMost(Value rows, int64_t most) {

@@ -35,6 +35,18 @@ private:
                const ContractEmitter::ColumnRange &channels);
   void emitTile(const Offsets &bases, Value row, int64_t rows,
                 TileColumn channels, Value mask);
+  /// Whether signed bytes become unsigned, 128 more, on the way: LLVM has
+  /// instructions for pairs of products where one of two bytes is unsigned.
+  /// With 16 registers a tile would not fit any more.
+  bool flips() {
+    return (e.cpu.dot == DotKind::Vnni || e.cpu.dot == DotKind::Madd) &&
+           e.cpu.registers >= 32 && !loops.aUnsigned && !loops.bUnsigned &&
+           !loops.aFlipped && loops.a().type.isInteger(8) &&
+           loops.b().type.isInteger(8) && e.sumType.isInteger(32) &&
+           staticIndex(loops.getExtent(loops.sums, e.b)).value_or(65) <= 64;
+  }
+  Value loadWeight(Value offset, TileColumn channels, Value mask);
+  Value getAdded(Value bOffset, TileColumn channels, Value mask);
   Sums emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
                 ArrayRef<Offsets> rows, TileColumn channels, Value mask);
   int64_t getTileRows();
@@ -139,7 +151,8 @@ void DepthwiseEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
   ArrayRef<unsigned> inner(loops.rows);
   SmallVector<Offsets> offsets = e.getOffsets(
       bases, inner.take_back(inner.empty() ? 0 : 1), row, rows, rows);
-  Sums sums(rows, e.zeros(channels.width));
+  Sums sums(rows, flips() ? getAdded(bases[1], channels, mask)
+                          : e.zeros(channels.width));
   // A small window is unrolled whole.
   int64_t unroll = std::clamp<int64_t>(128 / (rows * taps), 1, 4);
   sums = e.emitSum(outerSums, math.constant(0), bases[1], sums, unroll,
@@ -149,6 +162,32 @@ void DepthwiseEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
                    });
   for (int64_t r = 0; r < rows; ++r)
     e.finish(sums[r], offsets[r], dim, channels, mask);
+}
+
+Value DepthwiseEmitter::loadWeight(Value offset, TileColumn channels,
+                                   Value mask) {
+  return e.extendB(
+      e.loadVector(loops.b(), offset, math.constant(1), channels, mask));
+}
+
+/// What a sum begins with where `flips`: -128 times the sum of all weights.
+Value DepthwiseEmitter::getAdded(Value bOffset, TileColumn channels,
+                                 Value mask) {
+  SmallVector<Value> offsets{bOffset};
+  for (unsigned i : loops.sums) {
+    SmallVector<Value> moved;
+    for (Value offset : offsets)
+      for (int64_t n = 0; n < *staticIndex(loops.extents[i]); ++n)
+        moved.push_back(math.add(offset, math.mul(loops.b().strides[i], n)));
+    offsets = moved;
+  }
+  Value sum = e.zeros(channels.width);
+  for (Value offset : offsets)
+    sum = arith::AddIOp::create(e.b, sum, loadWeight(offset, channels, mask));
+  Value times =
+      e.broadcast(arith::ConstantOp::create(e.b, e.b.getI32IntegerAttr(-128)),
+                  channels.width);
+  return arith::MulIOp::create(e.b, sum, times);
 }
 
 /// One line of taps. Inputs are visited from left to right, and each is used
@@ -166,9 +205,8 @@ ContractEmitter::Sums DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset,
   }
   SmallVector<Value> weights;
   for (int64_t tap = 0; tap < taps; ++tap)
-    weights.push_back(e.extendB(
-        e.loadVector(loops.b(), math.add(bOffset, math.mul(bTap, tap)), one,
-                     channels, mask)));
+    weights.push_back(
+        loadWeight(math.add(bOffset, math.mul(bTap, tap)), channels, mask));
 
   std::optional<int64_t> step = staticIndex(aTap);
   std::optional<int64_t> distance =
@@ -185,8 +223,9 @@ ContractEmitter::Sums DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset,
   for (auto &[position, uses] : inputs) {
     auto [r, tap] = uses.front();
     Value offset = math.add(math.add(rows[r][0], aOffset), math.mul(aTap, tap));
-    Value input =
-        e.extendA(e.loadVector(loops.a(), offset, one, channels, mask));
+    Value input = e.loadVector(loops.a(), offset, one, channels, mask);
+    input = flips() ? e.extend(input, /*isUnsigned=*/true, /*flipped=*/true)
+                    : e.extendA(input);
     for (auto [row, weight] : uses)
       after[row] = e.multiplyAdd(input, weights[weight], after[row]);
   }

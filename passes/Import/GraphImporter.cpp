@@ -163,6 +163,35 @@ LogicalResult GraphImporter::importNode(onnx::NodeOp node) {
   return success();
 }
 
+/// Whether a node reads an earlier one's result and shares another operand with
+/// it: then one text about both, as of a pair of quantizers with their scales,
+/// has one cause.
+static bool areLinked(Operation *node, Operation *earlier) {
+  auto isOperand = [&](Value x) {
+    return x && llvm::is_contained(earlier->getOperands(), x);
+  };
+  auto isResult = [&](Value x) { return x && x.getDefiningOp() == earlier; };
+  return llvm::any_of(node->getOperands(), isOperand) &&
+         llvm::any_of(node->getOperands(), isResult);
+}
+
+/// Imports a node; says nothing that was said already of a node that it is
+/// linked with.
+LogicalResult GraphImporter::importOnce(onnx::NodeOp node) {
+  ScopedDiagnosticHandler handler(
+      node.getContext(), [&](Diagnostic &diagnostic) {
+        if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+          return failure();
+        SmallVector<Operation *> &nodes = said[diagnostic.str()];
+        bool isSaid = llvm::any_of(nodes, [&](Operation *earlier) {
+          return areLinked(node, earlier);
+        });
+        nodes.push_back(node);
+        return success(isSaid);
+      });
+  return importNode(node);
+}
+
 LogicalResult GraphImporter::importBlock(Block &block,
                                          SmallVectorImpl<Value> &results) {
   SmallVector<onnx::NodeOp> outside;
@@ -197,7 +226,7 @@ LogicalResult GraphImporter::importFrom(Operation *first,
                                         block.without_terminator().end())) {
     LogicalResult imported = success();
     if (auto node = dyn_cast<onnx::NodeOp>(op))
-      imported = importNode(node);
+      imported = importOnce(node);
     else if (auto initializer = dyn_cast<onnx::InitializerOp>(op))
       imported = importInitializer(initializer);
     if (succeeded(imported)) {

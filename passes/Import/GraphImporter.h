@@ -69,12 +69,15 @@ public:
 
 private:
   mlir::LogicalResult importNode(onnx::NodeOp node);
+  mlir::LogicalResult importOnce(onnx::NodeOp node);
   mlir::LogicalResult importInitializer(onnx::InitializerOp op);
 
   mlir::OpBuilder &b;
   llvm::DenseMap<mlir::Value, mlir::Value> values;
   /// Of unknown type, since their node could not be imported.
   llvm::DenseSet<mlir::Value> notImported;
+  /// Errors, and the nodes that they are about.
+  llvm::StringMap<llvm::SmallVector<mlir::Operation *>> said;
   llvm::DenseMap<mlir::Value, Elements> knownElements;
   llvm::SmallVector<mlir::Operation *> discarded;
   std::optional<llvm::SmallVector<mlir::Value>> finished;

@@ -71,13 +71,9 @@ def compile(
       dims: sizes of named dimensions, or (least, largest) of those that stay
         dynamic.
       opt_level: 0 to 3.
-<<<<<<< HEAD
-      conv: the form of convolutions: auto, direct or winograd.
+      conv: the form of convolutions: auto, direct, winograd or fft, as --conv.
       matmul: the form of large products with constant matrices: direct or
         strassen.
-=======
-      conv: the form of convolutions: auto, direct, winograd or fft, as --conv.
->>>>>>> 7bc42cb (tensor, docs: room for scratch, waits for memory; forms' errors, their bench)
       precision: what contractions of float32 round their operands to: fp32,
         tf32, bf16 or fp16; a CPU has fp32 and bf16.
       threads: how many a run uses unless it says otherwise; 1 leaves out all

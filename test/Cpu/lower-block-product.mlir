@@ -1,13 +1,14 @@
 // RUN: dlc-opt %s --dlc-lower-block-product="vector-bytes=32 registers=16 fma=true" --split-input-file | FileCheck %s
 // RUN: dlc-opt %s --dlc-lower-block-product="vector-bytes=32 registers=16 fma=true threads=true" --split-input-file | FileCheck %s --check-prefix=THREADS
 // RUN: dlc-opt %s --dlc-lower-block-product="vector-bytes=64 registers=32 fma=true dot=vnni dot-bytes=64" --split-input-file | FileCheck %s --check-prefix=DOT
+// RUN: dlc-opt %s --dlc-lower-block-product="vector-bytes=64 registers=32 fma=true" --split-input-file | FileCheck %s --check-prefix=WIDE
 // RUN: not dlc-opt %s --dlc-lower-block-product="dot=best" --split-input-file 2>&1 | FileCheck %s --check-prefix=WRONG
 
 // WRONG: error: dlc-lower-block-product: expected dot=none, vnni, madd, sdot or i8mm, found 'best'
 
 // Of many rows the weights become real once, in a buffer of each thread, which
-// tiles of rows read; with 512 bits a first tile is multiplied on the way. 64
-// rows are too many for digits.
+// tiles of rows read; with 512 bits a first tile is multiplied on the way. With
+// dot products 8 rows at a time have digits.
 
 #bytes = affine_map<(m, p, b, g, c, t, i) -> (p, b, g, c, t)>
 #scales = affine_map<(m, p, b, g, c, t, i) -> (p, b, c)>
@@ -28,12 +29,18 @@
 // CHECK: vector.load %[[BUFFER]]
 // CHECK-NOT: arith.sitofp
 // CHECK: vector.store %{{.*}}, %arg3
+// WIDE-LABEL: @product
+// WIDE: memref.prefetch
+// WIDE: %[[Q:.*]] = math.fma
+// WIDE: vector.store %[[Q]], %alloca
+// WIDE: math.fma %{{.*}}, %[[Q]], %
 // DOT-LABEL: @product
-// DOT-NOT: vpdpbusd
+// DOT: memref.alloca() {alignment = 64 : i64} : memref<8x2x4x24xi8>
+// DOT: scf.for %[[ROW:.*]] = %c0{{.*}} to %c64{{.*}} step %c8
+// DOT: memref.subview %arg2[%[[ROW]], 0, 0, 0, 0] [8, 2, 4, 4, 2]
+// DOT: scf.if
 // DOT: memref.prefetch
-// DOT: %[[Q:.*]] = math.fma
-// DOT: vector.store %[[Q]], %alloca
-// DOT: math.fma %{{.*}}, %[[Q]], %
+// DOT: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
 // THREADS-LABEL: @product
 // THREADS: dlc.parallel
 // THREADS-NEXT: ^bb0
@@ -105,10 +112,11 @@ func.func @few(%bytes: memref<4x2x4x64x4xi8>, %scales: memref<4x2x64xf32>, %a: m
 // CHECK: scf.if
 // CHECK: memref.prefetch
 // DOT-LABEL: @unknown
-// DOT: arith.cmpi sle, %{{.*}}, %c8
+// DOT: scf.for %[[ROW:.*]] = %c0{{.*}} to %{{.*}} step %c8
+// DOT: %[[COUNT:.*]] = arith.minsi
+// DOT: memref.subview %{{.*}}[%[[ROW]], 0, 0, 0, 0] [%[[COUNT]], 2, 4, 4, 2]
 // DOT: scf.if
 // DOT: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
-// DOT: memref.prefetch
 func.func @unknown(%bytes: memref<4x2x4x64x4xi8>, %scales: memref<4x2x64xf32>, %a: memref<?x2x4x4x2xf32>, %y: memref<?x4x64xf32>) {
   %c15 = arith.constant 15 : i32
   %c4 = arith.constant 4 : i32

@@ -477,6 +477,7 @@ ON_BYTES = {
     "GlobalAveragePool": ([], {}), "GlobalMaxPool": ([], {}),
     "ReduceMean": ([longs(1, 3)], {}), "ReduceSum": ([longs(2)], {}), "ReduceMin": ([longs(3)], {}),
     "Resize": ([np.zeros(0, np.float32), np.array([1, 1, 2, 1.5], np.float32)], {"mode": "nearest"}),
+    "linear Resize": ([np.zeros(0, np.float32), np.array([1, 1, 2, 0.5], np.float32)], {"mode": "linear"}),
     "Pad": ([longs(0, 0, 1, 2, 0, 0, 2, 1)], {}),
     "Reshape": ([longs(8, -1)], {}), "Transpose": ([], {"perm": [0, 3, 1, 2]}),
     "Slice": ([longs(1), longs(5), longs(1)], {}), "DepthToSpace": ([], {"blocksize": 2}),
@@ -498,7 +499,7 @@ def test_bytes_in_memory(op, tmp_path):
         extras = [g.constant(x) if x.size else "" for x in map(np.asarray, extras)]
     else:
         extras = [g.add("DequantizeLinear", "b", *g.parameters(0.0271, np.uint8(99)))]
-    y = g.add("QuantizeLinear", g.add(op, a, *extras, **attributes), *g.parameters(0.0377, np.uint8(60)))
+    y = g.add("QuantizeLinear", g.add(op.split()[-1], a, *extras, **attributes), *g.parameters(0.0377, np.uint8(60)))
     inputs = [(n, np.uint8, x.shape) for n, x in feeds.items()]
     model = make_model(g.nodes, inputs, g.constants, [y])
     path = tmp_path / "network.onnx"
@@ -512,6 +513,35 @@ def test_bytes_in_memory(op, tmp_path):
     steps = np.abs(found.astype(int) - expected.astype(int))
     assert len(np.unique(expected)) > 2
     assert steps.max() <= 1 and (steps == 0).mean() >= 0.999
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+@pytest.mark.parametrize("scales, transform", [
+    ((1, 1, 2, 2), "half_pixel"), ((1, 1, 4, 0.5), "pytorch_half_pixel"), ((1, 1, 0.25, 8), "asymmetric"),
+    ((1, 2, 64, 64), "half_pixel"), ((1, 1, 2, 4), "half_pixel_symmetric"), ((1, 1, 1, 1), "half_pixel"),
+    ((1, 1, 2, 2), "align_corners"), ((1, 1, 1.5, 0.75), "half_pixel"),
+])  # fmt: skip
+def test_linear_resize(scales, transform, dtype, dynamic):
+    """Where the scales are powers of 2 no sum is rounded before its result is."""
+    x = whole(np.random.default_rng(2), dtype, (1, 3, 5, 8))
+    zero = np.array(117 if dtype == np.uint8 else -9, dtype)
+    how = dict(mode="linear", coordinate_transformation_mode=transform)
+    constants = {"s": np.float32(0.037), "z": zero, "scales": np.array(scales, np.float32)}
+    nodes = [helper.make_node("DequantizeLinear", ["x", "s", "z"], ["real"]),
+             helper.make_node("Resize", ["real", "", "scales"], ["large"], **how),
+             helper.make_node("QuantizeLinear", ["large", "s", "z"], ["y"])]  # fmt: skip
+    model = make_model(nodes, [("x", dtype, [1, 3, "h", "w"] if dynamic else x.shape)], constants)
+    found = dlc.compile(model, opt_level=1).run({"x": x})["y"]
+    plain = make_model([helper.make_node("Resize", ["x", "", "scales"], ["y"], **how)], [("x", np.float64, x.shape)],
+                       {"scales": constants["scales"]}, opset=19)  # fmt: skip
+    exact = ReferenceEvaluator(plain).run(None, {"x": x.astype(np.float64) - float(zero)})[0]
+    info = np.iinfo(dtype)
+    expected = np.clip(np.rint(exact) + float(zero), info.min, info.max)
+    isTie = np.abs(np.abs(exact % 1 - 0.5)) < 1e-4
+    isExact = transform != "align_corners" and all(np.log2(scale) % 1 == 0 for scale in scales)
+    wrong = np.abs(found.astype(int) - expected)
+    assert wrong.max() <= (not isExact) and not wrong[~isTie].any()
 
 
 #===----------------------------------------------------------------------===#
@@ -576,6 +606,36 @@ def test_wrong_blocks():
     expect_error(node, [("x", np.int8, (2, 8))], scales, "expected a block_size of 0 or more")
     node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=5, block_size=4)
     expect_error(node, [("x", np.int8, (2, 8))], scales, r"expected an axis in [-2, 2), found 5")
+    node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=2)
+    expect_error(node, [("x", np.int8, (2, 8))], {"s": np.ones(3, np.float32)},
+                 "expected an axis in [-2, 2), or a scale of one element, found 2")  # fmt: skip
+
+
+@pytest.mark.parametrize("op", ["QLinearConv", "ConvInteger"])
+@pytest.mark.parametrize("which, shape, message", [
+    ("xz", (2,), "expected a zero point of one element"), ("wz", (5, 5), "expected a zero point, or one for each filter"),
+])  # fmt: skip
+def test_wrong_shapes_of_zero_points(op, which, shape, message):
+    constants = {"w": np.ones((3, 2, 3, 3), np.int8), "xz": np.uint8(1), "wz": np.int8(1)}
+    constants[which] = np.ones(shape, constants[which].dtype)
+    names = ["x", "w", "xz", "wz"]
+    if op == "QLinearConv":
+        constants["s"] = np.float32(0.5)
+        constants["yz"] = np.uint8(1)
+        names = ["x", "s", "xz", "w", "s", "wz", "s", "yz"]
+    expect_error(helper.make_node(op, names, ["y"]), [("x", np.uint8, (1, 2, 5, 5))], constants, message)
+
+
+def test_a_wrong_pair_is_one_error():
+    """The dequantizer with its quantizer's scales adds nothing; another one does."""
+    q = helper.make_node("QuantizeLinear", ["x", "s"], ["q"], name="first", axis=1, block_size=4)
+    pair = [q] + [helper.make_node("DequantizeLinear", ["q", s], [y], name=name, axis=1, block_size=4)
+                  for s, y, name in (("s", "y", "second"), ("t", "z", "third"))]  # fmt: skip
+    scales = {"s": np.ones((2, 3), np.float32), "t": np.ones((2, 4), np.float32)}
+    with pytest.raises(dlc.CompileError) as caught:
+        dlc.compile(make_model(pair, [("x", np.float32, (2, 8))], scales, ["y", "z"]), opt_level=0)
+    lines = str(caught.value).splitlines()
+    assert [re.search("node '(.*?)'", line)[1] for line in lines if " error: " in line] == ["first", "third"]
 
 
 def test_wrong_attributes():

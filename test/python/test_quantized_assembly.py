@@ -87,6 +87,7 @@ U8, S8, E4M3, E5M2 = TensorProto.UINT8, TensorProto.INT8, TensorProto.FLOAT8E4M3
 DPBUSD, USDOT, SDOT = r"(\{vex\}\s+)?vpdpbusd", r"usdot", r"sdot"
 DEPTHWISE = {"avx2": ("vpmaddwd", 63), "avx-vnni": (r"(\{vex\}\s+)?vpdpwssd", 56), "avx512-vnni": ("vpdpwssd", 112),
              "neon": ("smlal", 112), "dotprod": ("smlal", 112), "i8mm": ("smlal", 112)}  # fmt: skip
+SIGNED_DEPTHWISE = {**DEPTHWISE, "avx2": ("vpmulld", 56), "avx-vnni": ("vpmulld", 56)}
 GEMM = {"avx2": ("vpmaddwd", 16), "avx-vnni": (DPBUSD, 48), "avx512-vnni": (DPBUSD, 48), "neon": ("smlal", 40),
         "dotprod": (SDOT, 48), "i8mm": (r"u?smmla", 24)}  # fmt: skip
 # Without dot products, or with sdot only for bytes that may be above 127,
@@ -95,17 +96,20 @@ INT4 = {"avx2": ("vfmadd", 16), "avx-vnni": (DPBUSD, 12), "avx512-vnni": (DPBUSD
         "dotprod": (SDOT, 24), "i8mm": (USDOT, 24)}  # fmt: skip
 INT8 = {"avx2": ("vfmadd", 8), "avx-vnni": (DPBUSD, 6), "avx512-vnni": (DPBUSD, 12), "neon": ("fmla", 16),
         "dotprod": ("fmla", 16), "i8mm": (USDOT, 12)}  # fmt: skip
-# Floats that were unpacked before; with 512 bits while the first rows are multiplied.
-MANY = {"avx2": ("vfmadd", 12), "avx-vnni": ("vfmadd", 12), "avx512-vnni": ("vfmadd", 72), "neon": ("fmla", 24),
-        "dotprod": ("fmla", 24), "i8mm": ("fmla", 24)}  # fmt: skip
+# Without dot products floats that were unpacked before, else digits of two rows.
+MANY4 = {"avx2": ("vfmadd", 12), "avx-vnni": (DPBUSD, 12), "avx512-vnni": (DPBUSD, 24), "neon": ("fmla", 24),
+         "dotprod": (SDOT, 24), "i8mm": (USDOT, 24)}  # fmt: skip
+MANY8 = {"avx2": ("vfmadd", 12), "avx-vnni": (DPBUSD, 6), "avx512-vnni": (DPBUSD, 12), "neon": ("fmla", 24),
+         "dotprod": ("fmla", 24), "i8mm": (USDOT, 12)}  # fmt: skip
 
 
 @pytest.mark.parametrize("cpu", CPUS)
 @pytest.mark.parametrize("name, make_model, expected", [
-    ("depthwise", lambda: make_depthwise(U8), DEPTHWISE), ("u8 product", lambda: make_gemm(U8), GEMM),
+    ("depthwise", lambda: make_depthwise(U8), DEPTHWISE), ("s8 depthwise", lambda: make_depthwise(S8), SIGNED_DEPTHWISE),
+    ("u8 product", lambda: make_gemm(U8), GEMM),
     ("s8 product", lambda: make_gemm(S8), GEMM), ("4 bits, a row", lambda: make_blocks(4, 1), INT4),
-    ("8 bits, a row", lambda: make_blocks(8, 1), INT8), ("4 bits, 32 rows", lambda: make_blocks(4, 32), MANY),
-    ("8 bits, 32 rows", lambda: make_blocks(8, 32), MANY),
+    ("8 bits, a row", lambda: make_blocks(8, 1), INT8), ("4 bits, 32 rows", lambda: make_blocks(4, 32), MANY4),
+    ("8 bits, 32 rows", lambda: make_blocks(8, 32), MANY8),
 ])  # fmt: skip
 def test_loops(name, make_model, expected, cpu, tmp_path):
     text = assemble(make_model(), cpu, tmp_path)

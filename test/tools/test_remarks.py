@@ -144,6 +144,22 @@ def test_what_stays_in_float(tmp_path):
     assert any(r.startswith("node 'square': remark: 'dlc.mul' computes in float") for r in remarks)
 
 
+@pytest.mark.parametrize("scale, said", [(2, "resize: sums of integers"),
+                                         (1.5, "resize: sums of floats that read bytes: its weights are no multiples")])
+def test_linear_resize_says_what_it_sums(scale, said, tmp_path):
+    nodes = [helper.make_node("DequantizeLinear", ["x", "s", "z"], ["real"]),
+             helper.make_node("Resize", ["real", "", "scales"], ["y"], name="larger", mode="linear")]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 4, 6, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", "c", "h", "w"])],
+        [numpy_helper.from_array(value, name) for name, value in (
+            ("s", np.float32(0.1)), ("z", np.uint8(3)), ("scales", np.array([1, 1, scale, 2], np.float32)))],
+    )  # fmt: skip
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), path)
+    assert any(r.startswith(f"node 'larger': remark: {said}") for r in run(path, "--remarks=dlc-import-onnx"))
+
+
 def test_simplification_says_why_not(tmp_path):
     """A scale behind Relu folds where it is above 0, and says so where not."""
     node = helper.make_node

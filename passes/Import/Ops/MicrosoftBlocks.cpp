@@ -93,10 +93,43 @@ struct BlockProduct {
     return node.transpose(node.reshape(x, sizes), order);
   }
 
+  /// The parts that blocks are cut into: sums of no more numbers are exact in
+  /// the kernel of digits, and k is filled up to whole parts.
+  int64_t getPart() {
+    int64_t part = std::min<int64_t>(block, 256);
+    while (part > 32 && llvm::alignTo(k, part / 2) < llvm::alignTo(k, part))
+      part /= 2;
+    return part;
+  }
+
+  /// [n, blocks] -> [n, parts], for each part what its block has.
+  Value cut(Value x, int64_t perBlock, int64_t parts) {
+    x = node.broadcast(
+        node.reshape(x, {node.index(n), node.index(blocks), node.index(1)}),
+        {node.index(n), node.index(blocks), node.index(perBlock)});
+    x = node.reshape(x, {node.index(n), node.index(blocks * perBlock)});
+    return node.sliceAxis(x, 1, node.index(0), node.index(parts));
+  }
+
+  /// The same weights in smaller blocks.
+  void cutBlocks(Value &packed, Value &scales, Value &zeros) {
+    int64_t part = getPart(), parts = llvm::divideCeil(k, part);
+    if (part == block)
+      return;
+    scales = cut(scales, block / part, parts);
+    if (zeros)
+      zeros = cut(zeros, block / part, parts);
+    packed = node.reshape(packed, {node.index(n), node.index(blocks * bytes)});
+    block = part, blocks = parts, bytes = block * bits / 8;
+    packed =
+        node.sliceAxis(packed, 1, node.index(0), node.index(blocks * bytes));
+  }
+
   /// The product for a [m, k] with the weights as they are, column after
   /// column in the lanes of a vector:
   /// y[m, n] += sum over the numbers of a byte of (q - zero) * a, by scale.
   Value multiply(Value a, Value packed, Value scales, Value zeros) {
+    cutBlocks(packed, scales, zeros);
     int64_t perByte = 8 / bits, padded = blocks * block;
     Emit e(node);
     if (padded != k)
@@ -206,6 +239,13 @@ static ImportResult importMatMulNBits(NodeImport &node) {
                  << node.elementType(node.input(1));
     return failure();
   }
+  if (node.hasInput(3))
+    if (Type zero = node.elementType(node.input(3));
+        !zero.isUnsignedInteger(8) && !isa<FloatType>(zero)) {
+      node.error() << "expected zero points packed in ui8, or real ones, found "
+                   << zero;
+      return failure();
+    }
   Value packed = product.matrix(1, product.blocks * product.bytes);
   Value scales = product.matrix(2, product.blocks);
   Value zeros = node.hasInput(3) ? product.zeros() : Value();

@@ -105,6 +105,12 @@ static Value alignParameter(NodeImport &node, Value parameter, Value x) {
     given = 0;
   if (given >= node.rank(x) || given < -node.rank(x)) {
     // No axis of x: one for all elements.
+    if (ShapedType::isStatic(node.type(parameter).getDimSize(0))) {
+      node.error() << "expected an axis in [" << -node.rank(x) << ", "
+                   << node.rank(x) << "), or a scale of one element, found "
+                   << given;
+      return {};
+    }
     Emit e(node);
     e.check(e.index(node.dim(parameter, 0)) == 1,
             "expected a scale of one element");
@@ -125,6 +131,11 @@ static Value alignParameter(NodeImport &node, Value parameter, Value x) {
 
 LogicalResult dlc::expectScale(NodeImport &node, unsigned i) {
   Value scale = node.input(i);
+  if (scale && !isa<FloatType>(node.elementType(scale))) {
+    node.error() << "expected " << node.inputName(i) << " of floats, found "
+                 << node.elementType(scale);
+    return failure();
+  }
   ElementsAttr value = scale ? node.constantValue(scale) : ElementsAttr();
   if (!value || !value.getElementType().isF32())
     return success();
@@ -457,6 +468,14 @@ static Value perFilter(NodeImport &node, Value parameter, Value weights) {
 static Value integerConvolution(NodeImport &node, Value x, Value xZero,
                                 Value weights, Value weightsZero) {
   Type i32 = node.b.getI32Type();
+  if (xZero && failed(node.expectBroadcast(xZero, {node.index(1)},
+                                           "a zero point of one element")))
+    return {};
+  if (weightsZero && node.rank(weightsZero) > 1) {
+    node.error() << "expected a zero point, or one for each filter, found rank "
+                 << node.rank(weightsZero);
+    return {};
+  }
   if (weightsZero && node.rank(weightsZero) == 1 &&
       node.type(weightsZero).getDimSize(0) != 1 &&
       failed(node.expectEqual(node.dim(weightsZero, 0), node.dim(weights, 0),
@@ -466,9 +485,9 @@ static Value integerConvolution(NodeImport &node, Value x, Value xZero,
     return importConvolution(node, x, weights, i32, *zeros);
   if (xZero && node.rank(xZero) == 1)
     xZero = node.reshape(xZero, {});
-  return importConvolution(
-      node, withoutZero(node, x, xZero),
-      withoutZero(node, weights, perFilter(node, weightsZero, weights)), i32);
+  x = withoutZero(node, x, xZero);
+  weights = withoutZero(node, weights, perFilter(node, weightsZero, weights));
+  return node.hasFailed ? Value() : importConvolution(node, x, weights, i32);
 }
 
 static ImportResult importConvInteger(NodeImport &node) {

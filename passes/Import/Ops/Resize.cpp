@@ -3,6 +3,8 @@
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "passes/Import/Ops/Emit.h"
+#include "passes/Import/Ops/Quantization.h"
+#include "passes/Remarks.h"
 #include <cmath>
 
 using namespace mlir;
@@ -17,6 +19,15 @@ struct ResizedAxis {
   std::optional<double> known; // the scale, where it is a constant
   Num scale;                   // f64
   Num roiStart, roiEnd;        // f64, of tf_crop_and_resize
+};
+
+/// What a pass reads, computes with and writes.
+struct Numbers {
+  Type compute, result;
+  /// The table's weights are multiples of 1 / steps, and counted in these where
+  /// integers are computed.
+  int64_t steps = 1;
+  llvm::function_ref<Num(Num)> read;
 };
 
 struct Resizer {
@@ -37,6 +48,9 @@ struct Resizer {
   Num sourceOf(const ResizedAxis &axis, Num size, Num o);
   Num weight(Num distance);
   Value pass(Value x, const ResizedAxis &axis);
+  Value pass(Value x, const ResizedAxis &axis, const Numbers &numbers);
+  std::optional<int64_t> getSteps(const ResizedAxis &axis);
+  Value passBytes(DequantizeOp bytes, ArrayRef<ResizedAxis> axes);
   Value passNearest(Value x, const ResizedAxis &axis);
 };
 
@@ -293,13 +307,19 @@ Value Resizer::passNearest(Value x, const ResizedAxis &axis) {
   });
 }
 
-/// Elements [first[o], first[o] + taps) of the axis, weighted by table[o].
 Value Resizer::pass(Value x, const ResizedAxis &axis) {
   if (mode == "nearest")
     return passNearest(x, axis);
+  Type element = node.elementType(x), compute = computeTypeOf(element);
+  return pass(x, axis,
+              {compute, element, 1, [&](Num x) { return e.to(x, compute); }});
+}
+
+/// Elements [first[o], first[o] + taps) of the axis, weighted by table[o].
+Value Resizer::pass(Value x, const ResizedAxis &axis, const Numbers &numbers) {
   NodeImport &node = this->node;
   Num size = e.index(node.dim(x, axis.axis));
-  Type element = node.elementType(x), compute = computeTypeOf(element);
+  Type element = numbers.result, compute = numbers.compute;
   Type f64 = node.b.getF64Type();
   int64_t reach = mode == "linear" ? 1 : 2;
   // With antialiasing the filter widens as the image shrinks.
@@ -334,7 +354,8 @@ Value Resizer::pass(Value x, const ResizedAxis &axis) {
                  [&](ArrayRef<Num> k) { return raw(position, k[0]); });
   });
   Value table = e.generate({axis.size, taps}, compute, [&](ArrayRef<Num> at) {
-    return e.to(raw(e.load(positions, at[0]), at[1]) / e.load(totals, at[0]),
+    Num weight = raw(e.load(positions, at[0]), at[1]) / e.load(totals, at[0]);
+    return e.to(numbers.steps == 1 ? weight : weight * double(numbers.steps),
                 compute);
   });
   Value firsts =
@@ -348,7 +369,7 @@ Value Resizer::pass(Value x, const ResizedAxis &axis) {
     Num value = e.sum(taps, compute, [&](ArrayRef<Num> k) {
       SmallVector<Num> source(at);
       source[axis.axis] = e.clamp(first + k[0], zero, size - 1);
-      return e.load(table, {o, k[0]}) * e.to(e.load(x, source), compute);
+      return e.load(table, {o, k[0]}) * numbers.read(e.load(x, source));
     });
     if (crops()) {
       Num position = e.load(positions, o);
@@ -359,6 +380,77 @@ Value Resizer::pass(Value x, const ResizedAxis &axis) {
   });
 }
 
+/// Of how many steps a linear filter's weights are whole numbers; nothing if of
+/// none. Sources are exact where the scale is a power of 2.
+std::optional<int64_t> Resizer::getSteps(const ResizedAxis &axis) {
+  int exponent;
+  if (!axis.known || std::frexp(*axis.known, &exponent) != 0.5 ||
+      std::abs(exponent - 1) > 8)
+    return std::nullopt;
+  int64_t zoom = exponent > 1 ? int64_t(1) << (exponent - 1) : 1;
+  if (transform == "asymmetric")
+    return zoom;
+  if (transform == "half_pixel" || transform == "pytorch_half_pixel" ||
+      (transform == "half_pixel_symmetric" && zoom > 1))
+    return 2 * zoom;
+  return std::nullopt;
+}
+
+/// A linear filter of dequantized bytes, by one scale: as sums of integers
+/// where the weights are multiples of a power of 2, which round nothing, else
+/// as sums of floats. Bytes are read in either case. Null where that is not
+/// meant.
+Value Resizer::passBytes(DequantizeOp bytes, ArrayRef<ResizedAxis> axes) {
+  if (!bytes || mode != "linear" || crops() ||
+      !node.elementType(bytes.getX()).isInteger(8) ||
+      node.rank(bytes.getScale()) || node.rank(bytes.getZero()))
+    return {};
+  // Those of all axes; 255 times that fits an i32.
+  int64_t steps = 1;
+  for (const ResizedAxis &axis : axes) {
+    if (axis.known && *axis.known == 1)
+      continue;
+    steps *= antialias ? 0 : getSteps(axis).value_or(0);
+    if (steps > (int64_t(1) << 22))
+      steps = 0;
+  }
+  Type f32 = node.b.getF32Type(), i16 = node.b.getIntegerType(16);
+  Type i32 = node.b.getI32Type(), compute = steps ? i32 : f32;
+  bool isUnsigned = node.elementType(bytes.getX()).isUnsignedInteger();
+  Num zero = e.to(e.load(e.plain(bytes.getZero()), {}), compute, isUnsigned);
+  Value result;
+  int64_t done = 1;
+  for (const ResizedAxis &axis : axes) {
+    if (axis.known && *axis.known == 1)
+      continue;
+    auto readByte = [&](Num x) { return e.to(x, compute, isUnsigned) - zero; };
+    auto readSum = [&](Num x) { return e.to(x, compute); };
+    Numbers numbers{compute, compute, 1, readByte};
+    if (result)
+      numbers.read = readSum;
+    if (steps)
+      done *= numbers.steps = *getSteps(axis);
+    if (steps && done * 255 < (1 << 15))
+      numbers.result = i16;
+    result = pass(result ? result : e.plain(bytes.getX()), axis, numbers);
+  }
+  if (!result || node.hasFailed)
+    return {};
+  if (steps)
+    remarkDone(node.loc, "dlc-import-onnx")
+        << remark::add("resize: sums of integers");
+  else
+    remarkMissed(node.loc, "dlc-import-onnx") << remark::add(
+        "resize: sums of floats that read bytes: its weights are no multiples "
+        "of a power of 2");
+  if (!steps)
+    return node.map<MulOp>({e.typed(result, f32), bytes.getScale()});
+  Value scale = node.map<MulOp>(
+      {bytes.getScale(), node.scalar(1.0 / double(steps), f32)});
+  result = node.cast(e.typed(result, node.elementType(result)), i32);
+  return dequantize(node, result, scale, node.scalar(0, i32));
+}
+
 static ImportResult resize(NodeImport &node, Resizer &resizer, Value roi,
                            Value scales, Value sizes) {
   Value x = node.input(0);
@@ -366,6 +458,10 @@ static ImportResult resize(NodeImport &node, Resizer &resizer, Value roi,
   std::optional<SmallVector<ResizedAxis>> axes =
       resizer.readAxes(x, roi, scales, sizes);
   if (!axes)
+    return failure();
+  if (Value result = resizer.passBytes(x.getDefiningOp<DequantizeOp>(), *axes))
+    return node.result(result);
+  if (node.hasFailed)
     return failure();
   bool isInteger = !isa<FloatType>(element);
   if (isInteger && resizer.mode != "nearest")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,59 @@ def save_model(model: onnx.ModelProto, path: pathlib.Path) -> None:
         copied = onnx.ModelProto()
         copied.CopyFrom(model)
         onnx.save(copied, path, save_as_external_data=True, location=path.name + ".data")
+
+
+def take_apart(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[onnx.TensorProto]]:
+    """A copy without the large constants of the main graph, and these, not copied."""
+    made = onnx.ModelProto()
+    for field, value in model.ListFields():
+        if field.name != "graph":
+            _copy_field(value, made, field.name)
+    made.graph.SetInParent()
+    for field, value in model.graph.ListFields():
+        if field.name != "initializer":
+            _copy_field(value, made.graph, field.name)
+    made.graph.initializer.extend(c for c in model.graph.initializer if c.ByteSize() <= LIGHT)
+    return made, [c for c in model.graph.initializer if c.ByteSize() > LIGHT]
+
+
+def _copy_field(value: Any, made: Any, name: str) -> None:
+    if hasattr(value, "extend"):
+        getattr(made, name).extend(value)
+    elif hasattr(value, "CopyFrom"):
+        getattr(made, name).CopyFrom(value)
+    else:
+        setattr(made, name, value)
+
+
+def save_parts(model: onnx.ModelProto, constants: Sequence[onnx.TensorProto], path: pathlib.Path) -> None:
+    """Saves a model with further constants, one after the other, so that they are
+    never in memory as bytes together."""
+    if model.ByteSize() + sum(c.ByteSize() for c in constants) >= MOST_BYTES:
+        model.graph.initializer.extend(constants)
+        save_model(model, path)
+        return
+    # Repeated parts of one message, here the graph, are merged by who reads them.
+    with open(path, "wb") as file:
+        file.write(model.SerializeToString())
+        for constant in constants:
+            size = constant.ByteSize()
+            head = _tag(onnx.GraphProto, "initializer") + _varint(size)
+            file.write(_tag(onnx.ModelProto, "graph") + _varint(len(head) + size) + head)
+            file.write(constant.SerializeToString())
+
+
+def _tag(message: Any, field: str) -> bytes:
+    """What stands before a part with a length in the format of protobuf."""
+    return _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2)
+
+
+def _varint(number: int) -> bytes:
+    made = bytearray()
+    while number > 127:
+        made.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*made, number])
 
 
 class Graph:

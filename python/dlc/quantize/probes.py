@@ -13,7 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 import dlc
-from dlc.quantize.graph import Graph, save_model
+from dlc.quantize.graph import Graph, save_parts, take_apart
 from dlc.quantize.products import Product
 from dlc.quantize.ranges import Histogram
 
@@ -145,8 +145,7 @@ class Instrumented:
 
     def __init__(self, graph: Graph, probes: Sequence[Probe]) -> None:
         self.inputs, self.probes = graph.inputs, list(probes)
-        model = onnx.ModelProto()
-        model.CopyFrom(graph.model)
+        model, constants = take_apart(graph.model)
         g = model.graph
         del g.output[:]
         names: dict[str, str] = {}
@@ -164,8 +163,8 @@ class Instrumented:
         # Of a file, weights are mapped; of a message, the compiler has copies.
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "calibration.onnx")
-            save_model(model, path)
-            del model, g
+            save_parts(model, constants, path)
+            del model, g, constants
             self.model = dlc.compile(path, name="calibration")
 
     def run(self, batch: Mapping[str, np.ndarray]) -> None:
