@@ -46,7 +46,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createDecomposeAttention());
   pm.addPass(createOutlineKernels());
   FuseRowsOptions rows;
-  rows.fewestRows = 4;
+  // Threads share the rows of one kernel, not what is in a row.
+  rows.fewestRows = threads ? 4 : 1;
   rows.smallElements = 1 << 15;
   rows.lateFrees = false;
   pm.addPass(createFuseRows(rows));
@@ -74,7 +75,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   blocks.threads = threads;
   pm.addPass(createLowerBlockProduct(blocks));
   // Softmax and normalisations in one pass over memory.
-  pm.addPass(createTileRows({threads}));
+  pm.addPass(createTileRows({threads, unit.bytes, unit.registers}));
   // What else takes long, while its loops are known to be parallel; then
   // kernels are complete, and are called for parts of their work.
   if (threads) {
