@@ -9,7 +9,6 @@
 #include "mlir/Transforms/Passes.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
-#include "passes/Gpu/Passes.h"
 
 using namespace mlir;
 using namespace dlc;

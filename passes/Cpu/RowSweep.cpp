@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/ContractTile.h"
 #include "passes/Cpu/VectorBody.h"
+#include "passes/Tensor/RowOps.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -25,17 +26,10 @@ int64_t RowStep::getLength() const {
   return 1;
 }
 
-/// Of a sum: the op that adds an element to it.
-static Operation *findCombiner(const RowStep &step) {
-  Block &body = step.getBody();
-  BlockArgument sum = body.getArguments().back();
-  Operation *combiner = body.getTerminator()->getOperand(0).getDefiningOp();
-  if (!combiner || combiner->getBlock() != &body || !sum.hasOneUse() ||
-      *sum.user_begin() != combiner || combiner->getNumOperands() != 2 ||
-      !sum.getType().isIntOrFloat() || !arith::getNeutralElement(combiner))
-    return nullptr;
-  // Sums are added up in another order.
-  if (isa<arith::AddFOp, arith::MulFOp>(combiner) &&
+/// Of a sum: the op that adds an element to it, if that may be in any order.
+static Operation *findAddition(const RowStep &step) {
+  Operation *combiner = findCombiner(linalg::GenericOp(step.op));
+  if (isa_and_nonnull<arith::AddFOp, arith::MulFOp>(combiner) &&
       !bitEnumContainsAny(cast<arith::ArithFastMathInterface>(combiner)
                               .getFastMathFlagsAttr()
                               .getValue(),
@@ -52,7 +46,7 @@ bool RowSweep::fits(const RowStep &step, int64_t vectorBytes) {
   linalg::GenericOp op = step.op;
   if (step.kinds.size() != 2 || !hasVectorBody(*op.getBody()) ||
       (isReduction(step) && (op->getNumOperands() < 2 ||
-                             op.getNumDpsInits() != 1 || !findCombiner(step))))
+                             op.getNumDpsInits() != 1 || !findAddition(step))))
     return false;
   bool hasVectors = false;
   for (auto [i, map, buffer] : llvm::enumerate(step.maps, step.buffers)) {
@@ -236,7 +230,7 @@ void SweepEmitter::emit() {
 Value SweepEmitter::neutral(unsigned number, int64_t width) {
   TypedAttr attr = steps[number].addsExponentials
                        ? b.getF32FloatAttr(0)
-                       : *arith::getNeutralElement(findCombiner(steps[number]));
+                       : *arith::getNeutralElement(findAddition(steps[number]));
   if (width)
     attr = DenseElementsAttr::get(
         cast<ShapedType>(vectorOf(attr.getType(), width)), Attribute(attr));
@@ -293,7 +287,7 @@ void SweepEmitter::accumulate(unsigned number, MutableArrayRef<Value> sum,
 Value SweepEmitter::combine(unsigned number, Value x, Value y) {
   if (steps[number].addsExponentials)
     return arith::AddFOp::create(b, x, y, arith::FastMathFlags::reassoc);
-  Operation *copy = b.clone(*findCombiner(steps[number]));
+  Operation *copy = b.clone(*findAddition(steps[number]));
   copy->setOperands({x, y});
   copy->getResult(0).setType(x.getType());
   return copy->getResult(0);
@@ -436,7 +430,7 @@ void SweepEmitter::emitRest(Value column, MutableArrayRef<Value> sums) {
 void SweepEmitter::prepare() {
   for (auto [number, step] : llvm::enumerate(steps)) {
     Block &body = step.getBody();
-    Operation *combiner = isReduction(step) ? findCombiner(step) : nullptr;
+    Operation *combiner = isReduction(step) ? findAddition(step) : nullptr;
     for (BlockArgument argument : body.getArguments()) {
       unsigned i = argument.getArgNumber();
       if (argument.use_empty() || isAlongRow(step, i) ||
@@ -511,7 +505,7 @@ Value SweepEmitter::emitStep(
     DenseMap<std::pair<Value, AffineMap>, Value> &elements) {
   const RowStep &step = steps[number];
   Block &body = step.getBody();
-  Operation *combiner = isReduction(step) ? findCombiner(step) : nullptr;
+  Operation *combiner = isReduction(step) ? findAddition(step) : nullptr;
   IRMapping mapping;
   auto find = [&](Value value) -> Value {
     if (Value known = mapping.lookupOrNull(value))

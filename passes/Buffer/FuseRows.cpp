@@ -5,15 +5,15 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
-#include "passes/Gpu/Passes.h"
-#include "passes/Gpu/Rows.h"
+#include "passes/Buffer/Passes.h"
 #include "passes/Remarks.h"
+#include "passes/Tensor/RowOps.h"
 
 using namespace mlir;
 
 namespace dlc {
 #define GEN_PASS_DEF_FUSEROWS
-#include "passes/Gpu/Passes.h.inc"
+#include "passes/Buffer/Passes.h.inc"
 } // namespace dlc
 
 using namespace dlc;
