@@ -199,7 +199,8 @@ def LowerContract : Pass<"dlc-lower-contract"> {
        Option<"dotBytes", "dot-bytes", "int64_t", "0",
               "bytes of their registers">,
        Option<"pairs", "pairs", "std::string", "\"none\"",
-              "dot products of pairs of bfloat16: none, vdpbf16ps or bfdot">];
+              "dot products of pairs of bfloat16: none, vdpbf16ps, bfdot or "
+              "bfmmla">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

@@ -35,7 +35,7 @@ static std::string getPairsName(const TargetSpec &target) {
     return "none";
   if (llvm::Triple(target.triple).isX86())
     return "vdpbf16ps";
-  return "bfdot";
+  return "bfmmla";
 }
 
 void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
