@@ -24,64 +24,53 @@ static double now(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Operations a second, a multiply-add being two; the fastest of `rounds`. */
-double peak_operations(int rounds) {
-  const long turns = 200000;
-  double best = 0;
-  vector a[sums];
-  for (int i = 0; i < sums; ++i)
-    a[i] = (vector){0} + (float)i;
-  for (int round = 0; round < rounds; ++round) {
-    vector x = (vector){0} + 0.5f, y = (vector){0} + 0.25f;
-    __asm__ volatile("" : "+m"(x), "+m"(y)); /* known to nobody */
-    double start = now();
-    for (long turn = 0; turn < turns; ++turn)
-#pragma GCC unroll 32
-      for (int i = 0; i < sums; ++i)
-        a[i] = a[i] * x + y;
-    double seconds = now() - start;
-    double rate =
-        2.0 * sums * (bytes / sizeof(float)) * (double)turns / seconds;
-    best = rate > best ? rate : best;
-    __asm__ volatile("" : "+m"(a));
+/* NAME(rounds): operations a second of STEP, which adds products of `x` and `y`
+ * to the sum `a` and is LANE operations for each lane; the fastest of all
+ * rounds. */
+#define DEFINE_PEAK(NAME, LANE, STEP)                                          \
+  double NAME(int rounds) {                                                    \
+    const long turns = 200000;                                                 \
+    double best = 0;                                                           \
+    vector all[sums];                                                          \
+    for (int i = 0; i < sums; ++i)                                             \
+      all[i] = (vector){0} + (float)i;                                         \
+    for (int round = 0; round < rounds; ++round) {                             \
+      vector x = (vector){0} + 0.5f, y = (vector){0} + 0.25f;                  \
+      __asm__ volatile("" : "+m"(x), "+m"(y)); /* known to nobody */           \
+      double start = now();                                                    \
+      for (long turn = 0; turn < turns; ++turn)                                \
+        _Pragma("GCC unroll 32") for (int i = 0; i < sums; ++i) {              \
+          vector a = all[i];                                                   \
+          all[i] = STEP;                                                       \
+        }                                                                      \
+      double seconds = now() - start;                                          \
+      double rate =                                                            \
+          (LANE) * sums * (bytes / sizeof(float)) * (double)turns / seconds;   \
+      best = rate > best ? rate : best;                                        \
+      __asm__ volatile("" : "+m"(all));                                        \
+    }                                                                          \
+    return best;                                                               \
   }
-  return best;
-}
+
+/* A multiply-add is two. */
+DEFINE_PEAK(peak_operations, 2.0, a *x + y)
 
 /* The same of bfloat16, of which a lane multiplies two pairs and adds both; 0
  * on a machine without such dot products. */
-double peak_pair_operations(int rounds) {
-#if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
-  const long turns = 200000;
-  double best = 0;
-  vector a[sums];
-  for (int i = 0; i < sums; ++i)
-    a[i] = (vector){0} + (float)i;
-  for (int round = 0; round < rounds; ++round) {
-    vector x = (vector){0} + 0.5f, y = (vector){0} + 0.25f;
-    __asm__ volatile("" : "+m"(x), "+m"(y)); /* known to nobody */
-    double start = now();
-    for (long turn = 0; turn < turns; ++turn)
-#pragma GCC unroll 32
-      for (int i = 0; i < sums; ++i)
 #if defined(__AVX512BF16__)
-        a[i] = (vector)_mm512_dpbf16_ps((__m512)a[i], (__m512bh)x, (__m512bh)y);
+DEFINE_PEAK(peak_pair_operations, 4.0,
+            (vector)_mm512_dpbf16_ps((__m512)a, (__m512bh)x, (__m512bh)y))
+#elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+/* bfmmla has twice the products of bfdot. */
+DEFINE_PEAK(peak_pair_operations, 8.0,
+            (vector)vbfmmlaq_f32((float32x4_t)a, (bfloat16x8_t)x,
+                                 (bfloat16x8_t)y))
 #else
-        a[i] = (vector)vbfdotq_f32((float32x4_t)a[i], (bfloat16x8_t)x,
-                                   (bfloat16x8_t)y);
-#endif
-    double seconds = now() - start;
-    double rate =
-        4.0 * sums * (bytes / sizeof(float)) * (double)turns / seconds;
-    best = rate > best ? rate : best;
-    __asm__ volatile("" : "+m"(a));
-  }
-  return best;
-#else
+double peak_pair_operations(int rounds) {
   (void)rounds;
   return 0;
-#endif
 }
+#endif
 
 /* Bytes a second of reading `data`; the fastest of `rounds`. */
 double read_bandwidth(const float *data, size_t size, int rounds) {

@@ -55,6 +55,37 @@ struct UseScalefPass : llvm::PassInfoMixin<UseScalefPass> {
     }
   }
 
+  /// x 2^n, or null where there is no such instruction. Vectors of several
+  /// registers are halved.
+  static llvm::Value *scale(llvm::IRBuilder<> &b, llvm::Value *x,
+                            llvm::Value *n) {
+    llvm::Intrinsic::ID id = chooseIntrinsic(x->getType());
+    if (id == llvm::Intrinsic::not_intrinsic) {
+      auto *vector = llvm::dyn_cast<llvm::FixedVectorType>(x->getType());
+      if (!vector || vector->getNumElements() <= 16 ||
+          vector->getNumElements() % 32)
+        return nullptr;
+      llvm::SmallVector<llvm::Value *> parts;
+      int size = vector->getNumElements() / 2;
+      for (int first : {0, size}) {
+        auto part = llvm::to_vector(llvm::seq(first, first + size));
+        parts.push_back(scale(b, b.CreateShuffleVector(x, part),
+                              b.CreateShuffleVector(n, part)));
+        if (!parts.back())
+          return nullptr;
+      }
+      return b.CreateShuffleVector(parts[0], parts[1],
+                                   llvm::to_vector(llvm::seq(2 * size)));
+    }
+    bool is512 = id == llvm::Intrinsic::x86_avx512_mask_scalef_ps_512;
+    llvm::SmallVector<llvm::Value *> arguments{
+        x, n, x,
+        is512 ? b.getInt16(-1) : static_cast<llvm::Value *>(b.getInt8(-1))};
+    if (is512) // rounded as always
+      arguments.push_back(b.getInt32(4));
+    return b.CreateIntrinsic(id, arguments);
+  }
+
   llvm::PreservedAnalyses run(llvm::Function &function,
                               llvm::FunctionAnalysisManager &) {
     for (llvm::BasicBlock &block : function)
@@ -63,19 +94,14 @@ struct UseScalefPass : llvm::PassInfoMixin<UseScalefPass> {
         if (!call || call->getIntrinsicID() != llvm::Intrinsic::ldexp)
           continue;
         auto *whole = llvm::dyn_cast<llvm::FPToSIInst>(call->getArgOperand(1));
-        llvm::Intrinsic::ID id = chooseIntrinsic(call->getType());
-        if (!whole || id == llvm::Intrinsic::not_intrinsic ||
-            whole->getOperand(0)->getType() != call->getType())
+        if (!whole || whole->getOperand(0)->getType() != call->getType())
           continue;
         llvm::IRBuilder<> b(call);
-        llvm::Value *x = call->getArgOperand(0);
-        bool is512 = id == llvm::Intrinsic::x86_avx512_mask_scalef_ps_512;
-        llvm::SmallVector<llvm::Value *> arguments{
-            x, whole->getOperand(0), x,
-            is512 ? b.getInt16(-1) : static_cast<llvm::Value *>(b.getInt8(-1))};
-        if (is512) // rounded as always
-          arguments.push_back(b.getInt32(4));
-        call->replaceAllUsesWith(b.CreateIntrinsic(id, arguments));
+        llvm::Value *scaled =
+            scale(b, call->getArgOperand(0), whole->getOperand(0));
+        if (!scaled)
+          continue;
+        call->replaceAllUsesWith(scaled);
         call->eraseFromParent();
       }
     return llvm::PreservedAnalyses::none();

@@ -5,8 +5,9 @@
 //       sums[r][v] += dot(broadcast(A[row r, group]), B[group, v])
 //     the rest of a group, whose other products are zeros of B
 //
-// With i8mm (smmla and its kin) two rows by eight bytes are multiplied with
-// eight bytes of two columns, which two groups of four columns hold:
+// With i8mm (smmla and its kin; bfmmla of bfloat16) two rows by eight bytes are
+// multiplied with eight bytes of two columns, which two groups of four columns
+// hold:
 //
 //   sums[two rows][two columns] += A[rows, pair of groups] x zip(B[group, v],
 //                                                                B[group + 1,
@@ -20,9 +21,6 @@
 
 using namespace mlir;
 using namespace dlc;
-
-/// The bytes of a lane, and of a row of a small matrix.
-static constexpr int64_t kGroup = 4, kPair = 2 * kGroup;
 
 std::optional<DotKind> dlc::parseDotKind(StringRef name) {
   return llvm::StringSwitch<std::optional<DotKind>>(name)
@@ -41,6 +39,7 @@ std::optional<DotKind> dlc::parsePairKind(StringRef name) {
       .Case("none", DotKind::None)
       .Case("vdpbf16ps", DotKind::Bf16)
       .Case("bfdot", DotKind::BfDot)
+      .Case("bfmmla", DotKind::BfMmla)
       .Default(std::nullopt);
 }
 
@@ -63,6 +62,7 @@ std::optional<DotProducts> DotProducts::get(ContractEmitter &emitter) {
     return std::nullopt;
   case DotKind::Bf16:
   case DotKind::BfDot:
+  case DotKind::BfMmla:
     break;
   case DotKind::Vnni:
     if (!loops.aUnsigned || loops.bUnsigned)
@@ -93,6 +93,8 @@ int64_t DotProducts::getRegisters() const {
 }
 
 StringRef DotProducts::getMatrixName() const {
+  if (kind == DotKind::BfMmla)
+    return "bfmmla";
   if (loops.aUnsigned != loops.bUnsigned)
     return "usmmla";
   return loops.aUnsigned ? "ummla" : "smmla";
@@ -111,6 +113,7 @@ StringRef DotProducts::getDotName() const {
   case DotKind::Bf16:
     return "vdpbf16ps";
   case DotKind::BfDot:
+  case DotKind::BfMmla:
     return "bfdot";
   default:
     return loops.aUnsigned == loops.bUnsigned
@@ -218,7 +221,7 @@ Value DotProducts::accumulate(Value sum, const Prepared &a, const Prepared &b) {
   if (kind == DotKind::Bf16)
     return call(llvm::formatv("llvm.x86.avx512bf16.dpbf16ps.{0}", bits).str(),
                 {sum, a[0], b[0]});
-  if (kind == DotKind::BfDot)
+  if (arePairs())
     return call("llvm.aarch64.neon.bfdot.v4f32.v8bf16", {sum, a[0], b[0]});
   bool is32 = kind == DotKind::SDot32 || kind == DotKind::I8mm32;
   return call(llvm::formatv("llvm.{0}.neon.{1}.v4i32.v16i8",
@@ -233,7 +236,8 @@ Value DotProducts::accumulate(Value sum, const Prepared &a, const Prepared &b) {
 
 /// Whether the machine has them, and the rows come in pairs.
 bool DotProducts::usesMatrices(size_t rows) const {
-  return kind == DotKind::I8mm && lanes == 4 && rows % 2 == 0 && rows > 0;
+  return (kind == DotKind::I8mm || kind == DotKind::BfMmla) && lanes == 4 &&
+         rows % 2 == 0 && rows > 0;
 }
 
 /// Ten rows and two vectors have 20 sums, five pairs of rows and three vectors
@@ -251,21 +255,24 @@ RegisterTile DotProducts::pairRows(RegisterTile tile,
   return {height, tile.vectors == 4 ? 2 : tile.vectors};
 }
 
-/// Adds the products of up to eight bytes of all rows and `count` vectors of
-/// columns. `sums` are those of two rows and two columns each.
+/// Adds the products of up to two groups, `present` elements, of all rows and
+/// `count` vectors of columns. `sums` are those of two rows and two columns
+/// each.
 DotProducts::Sums
 DotProducts::multiplyMatrices(ArrayRef<ContractEmitter::Offsets> rows,
                               int64_t count, Value aOffset, Value bOffset,
-                              int64_t bytes, ArrayRef<Value> before) {
+                              int64_t present, ArrayRef<Value> before) {
+  const int64_t group = getGroup();
   auto shuffle = [&](Value x, Value y, ArrayRef<int64_t> order) -> Value {
     return vector::ShuffleOp::create(e.b, x, y, order);
   };
   SmallVector<Value> left;
   for (size_t r = 0; r < rows.size(); r += 2) {
-    Value x = loadElements(math.add(rows[r][0], aOffset), bytes, kPair);
-    Value y = loadElements(math.add(rows[r + 1][0], aOffset), bytes, kPair);
+    Value x = loadElements(math.add(rows[r][0], aOffset), present, 2 * group);
+    Value y =
+        loadElements(math.add(rows[r + 1][0], aOffset), present, 2 * group);
     Value both =
-        shuffle(x, y, llvm::to_vector(llvm::seq<int64_t>(0, 2 * kPair)));
+        shuffle(x, y, llvm::to_vector(llvm::seq<int64_t>(0, 4 * group)));
     if (loops.aFlipped) {
       Value top = arith::ConstantOp::create(
           e.b, DenseElementsAttr::get(vector(8),
@@ -274,25 +281,26 @@ DotProducts::multiplyMatrices(ArrayRef<ContractEmitter::Offsets> rows,
     }
     left.push_back(both);
   }
-  std::string name =
-      llvm::formatv("llvm.aarch64.neon.{0}.v4i32.v16i8", getMatrixName()).str();
+  std::string name = ("llvm.aarch64.neon." + getMatrixName() +
+                      (arePairs() ? "" : ".v4i32.v16i8"))
+                         .str();
   Sums after(before);
   for (int64_t v = 0; v < count; ++v) {
     auto load = [&](Value start) -> Value {
       return vector::BitCastOp::create(
           e.b, vector(32),
-          prepareB(math.add(start, v * lanes * kGroup)).front());
+          prepareB(math.add(start, v * lanes * group)).front());
     };
     Value first = load(bOffset);
     // Behind the last group may be nothing.
-    Value second = bytes > kGroup
+    Value second = present > group
                        ? load(math.add(bOffset, loops.b().groupStride))
                        : Value(arith::ConstantOp::create(
                              e.b, e.b.getZeroAttr(vector(32))));
     for (int64_t half = 0; half < 2; ++half) {
       int64_t c = 2 * half;
       Value right = shuffle(first, second, {c, c + 4, c + 1, c + 5});
-      right = vector::BitCastOp::create(e.b, vector(8), right);
+      right = vector::BitCastOp::create(e.b, elements(), right);
       for (size_t r = 0; r < left.size(); ++r) {
         Value &sum = after[(r * count + v) * 2 + half];
         sum = call(name, {sum, left[r], right});
@@ -333,7 +341,7 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
   unsigned k = *loops.b().groupDim;
   int64_t extent = *staticIndex(loops.extents[k]);
   bool isMatrix = usesMatrices(rows.size());
-  const int64_t group = getGroup(), atOnce = isMatrix ? kPair : group;
+  const int64_t group = getGroup(), atOnce = isMatrix ? 2 * group : group;
   const int64_t whole = extent / atOnce;
   Value groupStride = loops.b().groupStride;
   auto step = [&](Value aOffset, Value bStart, ArrayRef<Value> before,

@@ -48,13 +48,14 @@ private:
         lanes(lanes) {}
 
   bool arePairs() const {
-    return kind == DotKind::Bf16 || kind == DotKind::BfDot;
+    return kind == DotKind::Bf16 || kind == DotKind::BfDot ||
+           kind == DotKind::BfMmla;
   }
 
   bool usesMatrices(size_t rows) const;
   Sums multiplyMatrices(llvm::ArrayRef<ContractEmitter::Offsets> rows,
                         int64_t count, mlir::Value aOffset, mlir::Value bOffset,
-                        int64_t bytes, llvm::ArrayRef<mlir::Value> before);
+                        int64_t present, llvm::ArrayRef<mlir::Value> before);
   Sums toRows(llvm::ArrayRef<mlir::Value> sums, int64_t count);
   llvm::StringRef getDotName() const;
   llvm::StringRef getMatrixName() const;

@@ -20,8 +20,9 @@ enum class DotKind {
   I8mm,   ///< AArch64 with usdot too
   SDot32, ///< the same of 32-bit Arm
   I8mm32,
-  Bf16,  ///< x86 vdpbf16ps
-  BfDot, ///< AArch64 bfdot
+  Bf16,   ///< x86 vdpbf16ps
+  BfDot,  ///< AArch64 bfdot
+  BfMmla, ///< with bfmmla too
 };
 
 /// What a CPU offers to a kernel.

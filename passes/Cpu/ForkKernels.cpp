@@ -36,18 +36,29 @@ static void makeSerial(ParallelOp op) {
   op.erase();
 }
 
+/// What refers to each symbol of a module. To ask of one symbol is to look
+/// through the whole module.
+using Users = DenseMap<StringAttr, SmallVector<Operation *>>;
+
+static FailureOr<Users> findUsers(ModuleOp module) {
+  std::optional<SymbolTable::UseRange> uses =
+      SymbolTable::getSymbolUses(&module.getBodyRegion());
+  if (!uses)
+    return failure();
+  Users users;
+  for (SymbolTable::SymbolUse use : *uses)
+    users[use.getSymbolRef().getRootReference()].push_back(use.getUser());
+  return users;
+}
+
 /// The calls of `function`, if nothing else refers to it and all are in a
 /// function that has the run as its first argument.
 static FailureOr<SmallVector<func::CallOp>> findCalls(func::FuncOp function,
-                                                      ModuleOp module) {
+                                                      const Users &users) {
   SmallVector<func::CallOp> calls;
-  std::optional<SymbolTable::UseRange> uses =
-      SymbolTable::getSymbolUses(function, module);
-  if (!uses)
-    return failure();
-  for (SymbolTable::SymbolUse use : *uses) {
-    auto call = dyn_cast<func::CallOp>(use.getUser());
-    auto caller = use.getUser()->getParentOfType<func::FuncOp>();
+  for (Operation *user : users.lookup(function.getSymNameAttr())) {
+    auto call = dyn_cast<func::CallOp>(user);
+    auto caller = user->getParentOfType<func::FuncOp>();
     if (!call || !caller ||
         !llvm::is_contained({"main", "init", "fallback"}, caller.getName()) ||
         caller.getNumArguments() == 0 ||
@@ -75,6 +86,7 @@ struct ForkKernelsPass : dlc::impl::ForkKernelsBase<ForkKernelsPass> {
   void runOnOperation() override {
     SmallVector<ParallelOp> ops;
     getOperation().walk([&](ParallelOp op) { ops.push_back(op); });
+    FailureOr<Users> users = findUsers(getOperation());
     for (ParallelOp op : ops) {
       auto function = dyn_cast<func::FuncOp>(op->getParentOp());
       if (!function || !isKernelOf(op, function)) {
@@ -83,8 +95,9 @@ struct ForkKernelsPass : dlc::impl::ForkKernelsBase<ForkKernelsPass> {
         makeSerial(op);
         continue;
       }
-      FailureOr<SmallVector<func::CallOp>> calls =
-          findCalls(function, getOperation());
+      FailureOr<SmallVector<func::CallOp>> calls = failure();
+      if (succeeded(users))
+        calls = findCalls(function, *users);
       if (failed(calls))
         makeSerial(op);
       else

@@ -82,7 +82,7 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
     std::optional<DotKind> pairKind = parsePairKind(pairs);
     if (!pairKind) {
       getOperation()->emitError("dlc-lower-contract: expected pairs=none, "
-                                "vdpbf16ps or bfdot, found '")
+                                "vdpbf16ps, bfdot or bfmmla, found '")
           << pairs << "'";
       return signalPassFailure();
     }

@@ -19,8 +19,10 @@ struct Floats {
   MathOptions options;
 
   Floats(mlir::Operation *op, const MathOptions &options)
-      : b(op->getLoc(), op), type(op->getResult(0).getType()),
-        options(options) {
+      : Floats(op, op->getResult(0).getType(), options) {}
+  /// In front of `op`.
+  Floats(mlir::Operation *op, mlir::Type type, const MathOptions &options)
+      : b(op->getLoc(), op), type(type), options(options) {
     integers = b.getI32Type();
     if (auto vector = llvm::dyn_cast<mlir::VectorType>(type))
       integers = vector.clone(integers);
@@ -89,7 +91,8 @@ struct Floats {
   /// exp(r) - 1 for |r| <= log(2) / 2.
   Value expm1OfReduced(Value r);
 
-  Value exp(Value x, bool isNegative = false, Value low = {});
+  Value exp(Value x, bool isNegative = false);
+  Value exp(const Reduced &reduced);
   Value gelu(Value x);
   Value sinOrCos(Value x, bool isCos);
   Value log(Value x);

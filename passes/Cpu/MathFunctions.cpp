@@ -3,6 +3,7 @@
 #include "passes/Cpu/MathFunctions.h"
 #include "dialects/Dlc/SoftmaxAttr.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/MathFloats.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
@@ -67,25 +68,62 @@ static bool isNegative(Value x) {
   return minus && minus.getOperand().getDefiningOp<math::AbsFOp>();
 }
 
-/// What x - y was rounded by: x - y - difference, of any x and y that are
-/// finite.
-static Value findRounding(Floats f, arith::SubFOp difference) {
-  Value x = difference.getLhs(), y = difference.getRhs(), d = difference;
-  Value minusY = f.sub(d, x);
-  return f.sub(f.sub(x, f.sub(d, minusY)), f.add(y, minusY));
-}
+static constexpr double kLeastExponent = -104;
 
-/// exp(x) = 2^n exp(r): within 0.9 ulp. With `low`, exp(x + low).
-Value Floats::exp(Value x, bool isNegative, Value low) {
+/// exp(x) = 2^n exp(r): within 0.9 ulp.
+Value Floats::exp(Value x, bool isNegative) {
   // 2^-150 is rounded to 0; 2^128 is infinity.
-  Value bounded = atLeast(-104, x);
+  Value bounded = atLeast(kLeastExponent, x);
   if (!isNegative)
     bounded = atMost(89, bounded);
-  Reduced reduced = low ? reduce(bounded, low, bias())
-                        : reduce(bounded, bias(), /*exactly=*/true);
+  return exp(reduce(bounded, bias(), /*exactly=*/true));
+}
+
+Value Floats::exp(const Reduced &reduced) {
   Value p = polynomial(reduced.r, {0.00138214696, 0.00836866256, 0.0416682549,
                                    0.166665211, 0.49999994, 1, 1});
   return multiplyByPower(p, reduced);
+}
+
+/// exp(x - y), where x <= y, without what the difference is rounded by: of
+/// y = k log(2) + s and n near (x - y) / log(2), r is
+/// x - (n + k) log(2) - s. What depends on y alone is computed where y is
+/// spread over a vector, or left to the compiler to move.
+static Value expOfDifference(Floats f, Value x, Value y) {
+  constexpr double kMagic = 0x1.8p23;
+  double shift = kMagic + f.bias();
+  Floats g = f; // of y
+  auto broadcast = y.getDefiningOp<vector::BroadcastOp>();
+  if (broadcast && broadcast.getSourceType().isF32()) {
+    g = Floats(broadcast, f.b.getF32Type(), f.options);
+    y = broadcast.getSource();
+  }
+  auto spread = [&](Value value) -> Value {
+    auto vector = dyn_cast<VectorType>(f.type);
+    if (!vector || isa<VectorType>(value.getType()))
+      return value;
+    return vector::BroadcastOp::create(g.b, vector.clone(value.getType()),
+                                       value);
+  };
+  // Of a large y, what is not far below it has an exact difference. There k
+  // would be none that a float holds.
+  Value isLarge = g.less(g.number(0x1p16), g.abs(y));
+  Value start = g.select(isLarge, y, g.number(0));
+  Value rest = g.sub(y, start);
+  Value k = g.sub(g.fma(rest, g.number(1 / M_LN2), g.number(kMagic)),
+                  g.number(kMagic));
+  Value least = spread(g.add(rest, g.number(kLeastExponent)));
+
+  x = f.sub(x, spread(start));
+  x = f.select(f.less(x, least), least, x);
+  Value s = spread(g.fma(k, g.number(-kHigh), rest));
+  Value shiftLessK = spread(g.sub(g.number(shift), k));
+  Value difference = f.sub(x, spread(rest));
+  Value shifted = f.fma(difference, f.number(1 / M_LN2), f.number(shift));
+  Value r = f.fma(f.sub(shifted, shiftLessK), f.number(-kHigh), x);
+  Value n = f.sub(shifted, f.number(shift));
+  r = f.fma(n, f.number(-kLow), f.sub(r, s));
+  return f.exp({r, f.bits(shifted)});
 }
 
 /// That of a difference from a maximum, which is not rounded where that may be
@@ -94,12 +132,9 @@ static Value exp(Floats f, math::ExpOp op) {
   Value x = op.getOperand();
   bool isSoftmax = op->hasAttr(kSoftmaxAttr);
   auto difference = x.getDefiningOp<arith::SubFOp>();
-  if (!isSoftmax || !difference || !f.options.exactDifferences)
-    return f.exp(x, isSoftmax || isNegative(x));
-  // What numbers beyond these are rounded by may be no number.
-  Value isTiny = f.less(x, f.number(-104));
-  Value low = f.select(isTiny, f.number(0), findRounding(f, difference));
-  return f.exp(x, /*isNegative=*/true, low);
+  if (isSoftmax && difference && f.options.exactDifferences)
+    return expOfDifference(f, difference.getLhs(), difference.getRhs());
+  return f.exp(x, isSoftmax || isNegative(x));
 }
 
 /// r + r^2 q(r)

@@ -202,7 +202,8 @@ def LowerContract : Pass<"dlc-lower-contract"> {
        Option<"dotBytes", "dot-bytes", "int64_t", "0",
               "bytes of their registers">,
        Option<"pairs", "pairs", "std::string", "\"none\"",
-              "dot products of pairs of bfloat16: none, vdpbf16ps or bfdot">];
+              "dot products of pairs of bfloat16: none, vdpbf16ps, bfdot or "
+              "bfmmla">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
@@ -275,15 +276,21 @@ def TileRows : Pass<"dlc-tile-rows", "::mlir::ModuleOp"> {
       scf.for %block = %first to %end step %c1 {
         ...                             // the loops of each step on a block
     ```
-    Exponentials are added up in f64.
+    Exponentials are added up in f64. Neighbouring steps on elements of a row,
+    of which none needs a sum of the others, are one pass over the row, as
+    vector code.
   }];
   let options = [
-    Option<"threads", "threads", "bool", "true", "share blocks of rows">];
+    Option<"threads", "threads", "bool", "true", "share blocks of rows">,
+    Option<"vectorBytes", "vector-bytes", "int64_t", "32",
+           "bytes of a vector register">,
+    Option<"registers", "registers", "int64_t", "16", "vector registers">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::arith::ArithDialect", "::mlir::affine::AffineDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
-    "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect"];
+    "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::vector::VectorDialect"];
 }
 
 def ShareLoops : Pass<"dlc-share-loops"> {

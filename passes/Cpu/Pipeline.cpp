@@ -9,7 +9,6 @@
 #include "mlir/Transforms/Passes.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
-#include "passes/Gpu/Passes.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -36,7 +35,7 @@ static std::string getPairsName(const TargetSpec &target) {
     return "none";
   if (llvm::Triple(target.triple).isX86())
     return "vdpbf16ps";
-  return "bfdot";
+  return "bfmmla";
 }
 
 void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
@@ -46,7 +45,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createDecomposeAttention());
   pm.addPass(createOutlineKernels());
   FuseRowsOptions rows;
-  rows.fewestRows = 4;
+  // Threads share the rows of one kernel, not what is in a row.
+  rows.fewestRows = threads ? 4 : 1;
   rows.smallElements = 1 << 15;
   rows.lateFrees = false;
   pm.addPass(createFuseRows(rows));
@@ -74,7 +74,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   blocks.threads = threads;
   pm.addPass(createLowerBlockProduct(blocks));
   // Softmax and normalisations in one pass over memory.
-  pm.addPass(createTileRows({threads}));
+  pm.addPass(createTileRows({threads, unit.bytes, unit.registers}));
   // What else takes long, while its loops are known to be parallel; then
   // kernels are complete, and are called for parts of their work.
   if (threads) {

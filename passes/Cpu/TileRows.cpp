@@ -3,6 +3,7 @@
 // it.
 
 #include "dialects/Dlc/Dlc.h"
+#include "dialects/Dlc/SoftmaxAttr.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -13,6 +14,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Cpu/RowSweep.h"
 #include "passes/Cpu/Units.h"
 #include "passes/Cpu/VectorBody.h"
 
@@ -31,25 +33,6 @@ static constexpr int64_t kBlockElements = 2048, kUnknownRow = 512;
 
 namespace {
 
-/// One of the steps, with its rows as the first loop.
-struct Step {
-  linalg::GenericOp op;
-  SmallVector<AffineMap> maps;
-  SmallVector<utils::IteratorType> kinds;
-  /// Of each operand: the buffer, whose first dimension are the rows where it
-  /// has some of its own.
-  SmallVector<Value> buffers;
-  SmallVector<bool> hasRows;
-  /// It adds up exponentials: in f64, since there may be many.
-  bool addsExponentials = false;
-  /// Then the inverse of the sum goes here, and what it is rounded by into the
-  /// sum's own place.
-  Value inverse;
-  /// What the input with the number `scaled` is rounded by.
-  Value low;
-  unsigned scaled = 0;
-};
-
 struct TileRowsPass : dlc::impl::TileRowsBase<TileRowsPass> {
   using TileRowsBase::TileRowsBase;
 
@@ -61,20 +44,23 @@ struct TileRowsPass : dlc::impl::TileRowsBase<TileRowsPass> {
 
   void tile(func::FuncOp function);
   /// Says what LLVM may know of the arguments. Finds those whose memory is of
-  /// no use behind the kernel, and those that no other has, either.
+  /// no use behind the kernel, and that no other one has.
   static void describeArguments(func::FuncOp function,
-                                SmallVectorImpl<bool> &isOwn,
                                 SmallVectorImpl<bool> &movable);
-  static std::optional<Step> findStep(ImplicitLocOpBuilder &b,
-                                      linalg::GenericOp op, unsigned dims);
-  static void emitStep(ImplicitLocOpBuilder &b, const Step &step,
+  RowStep findStep(ImplicitLocOpBuilder &b, linalg::GenericOp op,
+                   unsigned dims);
+  static void emitStep(ImplicitLocOpBuilder &b, const RowStep &step,
                        function_ref<Value(Value)> getBlock);
+  void emitSteps(ImplicitLocOpBuilder &b, ArrayRef<RowStep> steps,
+                 ArrayRef<int64_t> places,
+                 function_ref<Value(Value)> getBlock) const;
+
+  DenseMap<Value, Value> views; // of arguments, with one dimension of rows
 };
 
 } // namespace
 
 void TileRowsPass::describeArguments(func::FuncOp function,
-                                     SmallVectorImpl<bool> &isOwn,
                                      SmallVectorImpl<bool> &movable) {
   auto places = function->getAttrOfType<DenseI64ArrayAttr>("dlc.row_places");
   auto areOwn = function->getAttrOfType<DenseBoolArrayAttr>("dlc.row_private");
@@ -100,7 +86,6 @@ void TileRowsPass::describeArguments(func::FuncOp function,
         isPrivate &= areOwn[k] && function.getArgument(k).getType() ==
                                       function.getArgument(i).getType();
       }
-    isOwn.push_back(isPrivate);
     movable.push_back(isPrivate && !hasTwin);
     auto type = dyn_cast<MemRefType>(function.getArgument(i).getType());
     if (!type)
@@ -119,10 +104,9 @@ void TileRowsPass::describeArguments(func::FuncOp function,
 
 /// Makes one dimension of the first `dims` ones of the loops and of the
 /// buffers.
-std::optional<Step> TileRowsPass::findStep(ImplicitLocOpBuilder &b,
-                                           linalg::GenericOp op,
-                                           unsigned dims) {
-  Step step;
+RowStep TileRowsPass::findStep(ImplicitLocOpBuilder &b, linalg::GenericOp op,
+                               unsigned dims) {
+  RowStep step;
   step.op = op;
   step.kinds = {utils::IteratorType::parallel};
   SmallVector<utils::IteratorType> kinds = op.getIteratorTypesArray();
@@ -145,7 +129,10 @@ std::optional<Step> TileRowsPass::findStep(ImplicitLocOpBuilder &b,
             merged.emplace_back();
           merged.back().push_back(dim);
         }
-        buffer = memref::CollapseShapeOp::create(b, buffer, merged);
+        Value &view = views[buffer];
+        if (!view)
+          view = memref::CollapseShapeOp::create(b, buffer, merged);
+        buffer = view;
       }
       places.push_back(b.getAffineDimExpr(0));
       results = results.drop_front(dims);
@@ -160,10 +147,15 @@ std::optional<Step> TileRowsPass::findStep(ImplicitLocOpBuilder &b,
   return step;
 }
 
-/// sum[row] += x[row, ...], added up in f64; or, where there is `inverse`,
-/// inverse[row] + sum[row] is 1 over that.
-static void emitDoubleSum(ImplicitLocOpBuilder &b, Value x, Value sum,
-                          Value inverse) {
+/// The argument of the kernel behind a buffer of a step.
+static Value argumentOf(Value buffer) {
+  if (auto collapse = buffer.getDefiningOp<memref::CollapseShapeOp>())
+    return collapse.getSrc();
+  return buffer;
+}
+
+/// sum[row] += x[row, ...], added up in f64.
+static void emitDoubleSum(ImplicitLocOpBuilder &b, Value x, Value sum) {
   IndexMath math(b);
   Value zero = math.constant(0), one = math.constant(1);
   Value rows = b.createOrFold<memref::DimOp>(x, int64_t(0));
@@ -196,75 +188,12 @@ static void emitDoubleSum(ImplicitLocOpBuilder &b, Value x, Value sum,
     return inner.getResult(0);
   };
   total = addUp(1, total);
-  auto round = [&](Value value) -> Value {
-    return arith::TruncFOp::create(b, b.getF32Type(), value);
-  };
-  if (inverse) {
-    Value one = arith::ConstantOp::create(b, b.getF64FloatAttr(1));
-    Value quotient = arith::DivFOp::create(b, one, total);
-    Value high = round(quotient);
-    memref::StoreOp::create(b, high, inverse, ValueRange(row));
-    Value widened = arith::ExtFOp::create(b, b.getF64Type(), high);
-    total = arith::SubFOp::create(b, quotient, widened);
-  }
-  memref::StoreOp::create(b, round(total), sum, ValueRange(row));
-}
-
-/// The product of x with the argument `scaled`, if it is all that is done with
-/// it.
-static arith::MulFOp findProduct(Block &body, unsigned scaled) {
-  BlockArgument factor = body.getArgument(scaled);
-  return factor.hasOneUse() ? dyn_cast<arith::MulFOp>(*factor.user_begin())
-                            : arith::MulFOp();
-}
-
-/// x y -> x (y + low), with a new argument for `low`.
-static void addLowPart(linalg::GenericOp op, unsigned scaled, unsigned place) {
-  Block &body = *op.getBody();
-  arith::MulFOp product = findProduct(body, scaled);
-  BlockArgument y = body.getArgument(scaled);
-  Value x = product.getLhs() == y ? product.getRhs() : product.getLhs();
-  Value low = body.insertArgument(place, y.getType(), op.getLoc());
-  ImplicitLocOpBuilder b(product.getLoc(), product);
-  Value rest = arith::MulFOp::create(b, x, low);
-  product.replaceAllUsesWith(Value(math::FmaOp::create(b, x, y, rest)));
-  product.erase();
-}
-
-void TileRowsPass::emitStep(ImplicitLocOpBuilder &b, const Step &step,
-                            function_ref<Value(Value)> getBlock) {
-  SmallVector<Value> operands;
-  for (auto [buffer, hasRows] : llvm::zip(step.buffers, step.hasRows))
-    operands.push_back(hasRows ? getBlock(buffer) : buffer);
-  if (step.addsExponentials)
-    return emitDoubleSum(b, operands[0], operands[1],
-                         step.inverse ? getBlock(step.inverse) : Value());
-  linalg::GenericOp op = step.op;
-  unsigned inputCount = op.getNumDpsInputs();
-  SmallVector<AffineMap> maps(step.maps);
-  if (step.low) {
-    operands.insert(operands.begin() + inputCount, getBlock(step.low));
-    maps.insert(maps.begin() + inputCount, maps[step.scaled]);
-    ++inputCount;
-  }
-  ArrayRef<Value> inputs = ArrayRef(operands).take_front(inputCount);
-  auto made = linalg::GenericOp::create(
-      b, op.getLoc(), TypeRange(), inputs,
-      ArrayRef(operands).drop_front(inputCount), maps, step.kinds);
-  IRMapping mapping;
-  op.getRegion().cloneInto(&made.getRegion(), mapping);
-  if (step.low)
-    addLowPart(made, step.scaled, inputCount - 1);
-  IRRewriter rewriter(made);
-  if (FailureOr<linalg::LinalgLoops> loops =
-          linalg::linalgOpToLoops(rewriter, made);
-      succeeded(loops) && loops->size() > 1)
-    keepRolled(loops->front());
-  made.erase();
+  total = arith::TruncFOp::create(b, b.getF32Type(), total);
+  memref::StoreOp::create(b, total, sum, ValueRange(row));
 }
 
 /// Whether it does nothing but add the elements of `x`, one sum a row.
-static bool isSum(const Step &step) {
+static bool isSum(const RowStep &step) {
   linalg::GenericOp op = step.op;
   Operation *combiner = op.getNumReductionLoops() && op.getNumDpsInputs() == 1
                             ? &op.getBody()->front()
@@ -276,48 +205,149 @@ static bool isSum(const Step &step) {
          step.hasRows[0] && step.hasRows[1];
 }
 
-/// Of a softmax: keeps the inverse of a sum of exponentials in two parts, since
-/// it is a factor of every result. The place of the sum must be of no use
-/// later.
-static void splitInverse(std::vector<Step> &steps, ArrayRef<bool> isOwn) {
-  auto isFree = [&](Value buffer, unsigned behind) {
-    auto argument = dyn_cast<BlockArgument>(buffer);
-    return argument && isOwn[argument.getArgNumber()] &&
-           llvm::none_of(ArrayRef(steps).drop_front(behind),
-                         [&](const Step &step) {
-                           return llvm::is_contained(step.buffers, buffer);
-                         });
+void TileRowsPass::emitStep(ImplicitLocOpBuilder &b, const RowStep &step,
+                            function_ref<Value(Value)> getBlock) {
+  SmallVector<Value> operands;
+  for (auto [buffer, hasRows] : llvm::zip(step.buffers, step.hasRows))
+    operands.push_back(hasRows ? getBlock(buffer) : buffer);
+  if (step.addsExponentials && isSum(step))
+    return emitDoubleSum(b, operands[0], operands[1]);
+  linalg::GenericOp op = step.op;
+  unsigned inputCount = op.getNumDpsInputs();
+  ArrayRef<Value> inputs = ArrayRef(operands).take_front(inputCount);
+  auto made = linalg::GenericOp::create(
+      b, op.getLoc(), TypeRange(), inputs,
+      ArrayRef(operands).drop_front(inputCount), step.maps, step.kinds);
+  IRMapping mapping;
+  op.getRegion().cloneInto(&made.getRegion(), mapping);
+  IRRewriter rewriter(made);
+  if (FailureOr<linalg::LinalgLoops> loops =
+          linalg::linalgOpToLoops(rewriter, made);
+      succeeded(loops) && loops->size() > 1)
+    keepRolled(loops->front());
+  made.erase();
+}
+
+static bool isExponential(Value value) {
+  auto exp = value.getDefiningOp<math::ExpOp>();
+  return exp && exp->hasAttr(kSoftmaxAttr);
+}
+
+/// Whether it adds up exponentials of a softmax, all of which are from 0 to
+/// 1: elements of one of the buffers `exponentials`, or made in its body.
+static bool addsExponentials(const RowStep &step,
+                             const SmallPtrSetImpl<Value> &exponentials) {
+  Block &body = step.getBody();
+  auto addition =
+      body.getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
+  if (step.kinds.back() != utils::IteratorType::reduction || !addition ||
+      !(addition.getType().isF32() || addition.getType().isF64()))
+    return false;
+  Value sum = body.getArguments().back();
+  Value added =
+      addition.getLhs() == sum ? addition.getRhs() : addition.getLhs();
+  if (auto extended = added.getDefiningOp<arith::ExtFOp>())
+    added = extended.getIn();
+  // All but the largest ones.
+  if (auto select = added.getDefiningOp<arith::SelectOp>();
+      select && matchPattern(select.getTrueValue(), m_AnyZeroFloat()))
+    added = select.getFalseValue();
+  if (!added.getType().isF32())
+    return false;
+  if (auto argument = dyn_cast<BlockArgument>(added))
+    return argument.getOwner() == &body &&
+           exponentials.contains(
+               linalg::GenericOp(step.op)->getOperand(argument.getArgNumber()));
+  return isExponential(added);
+}
+
+/// Neighbours in one pass over a row where that is possible.
+void TileRowsPass::emitSteps(ImplicitLocOpBuilder &b, ArrayRef<RowStep> steps,
+                             ArrayRef<int64_t> places,
+                             function_ref<Value(Value)> getBlock) const {
+  auto placeOf = [&](Value buffer) -> int64_t {
+    auto argument = dyn_cast<BlockArgument>(argumentOf(buffer));
+    return argument ? places[argument.getArgNumber()] : -1;
   };
-  for (unsigned i = 0; i + 2 < steps.size(); ++i) {
-    linalg::GenericOp inversion = steps[i + 1].op, scaling = steps[i + 2].op;
-    Value sum = steps[i].op.getDpsInits()[0];
-    Value inverse = inversion.getDpsInits()[0];
-    auto division = dyn_cast<arith::DivFOp>(inversion.getBody()->front());
-    if (!steps[i].addsExponentials || !isFree(sum, i + 2) || sum == inverse ||
-        inversion.getNumDpsInputs() != 1 ||
-        inversion.getDpsInputs()[0] != sum || !division ||
-        division->getNextNode() != inversion.getBody()->getTerminator() ||
-        !matchPattern(division.getLhs(), m_OneFloat()) ||
-        division.getRhs() != inversion.getBody()->getArgument(0) ||
-        steps[i + 1].kinds.size() != 1)
+  auto share = [&](Value x, Value y) {
+    return isa<MemRefType>(x.getType()) && isa<MemRefType>(y.getType()) &&
+           placeOf(x) == placeOf(y);
+  };
+  RowSweep sweep(vectorBytes, registers);
+  auto finish = [&] {
+    if (!sweep.empty())
+      sweep.emit(b, getBlock);
+    sweep.clear();
+  };
+  for (const RowStep &step : steps) {
+    bool fits = RowSweep::fits(step, vectorBytes);
+    if (fits ? !sweep.takes(step, share) : !sweep.mayFollow(step, share))
+      finish();
+    if (fits)
+      sweep.add(step);
+    else
+      emitStep(b, step, getBlock);
+  }
+  finish();
+}
+
+/// Makes steps in front of the one that writes a result, and that only it reads
+/// as they wrote it, write to the result's own memory. That of the kernel need
+/// not be near then, and lines of the result are fetched while there is more to
+/// compute.
+static void writeToResults(MutableArrayRef<RowStep> steps,
+                           ArrayRef<bool> movable, ArrayRef<int64_t> places) {
+  auto numberOf = [](Value buffer) -> int64_t {
+    auto argument = dyn_cast<BlockArgument>(argumentOf(buffer));
+    return argument ? int64_t(argument.getArgNumber()) : -1;
+  };
+  auto uses = [&](const RowStep &step, int64_t place) {
+    return llvm::any_of(step.buffers, [&](Value buffer) {
+      int64_t number = numberOf(buffer);
+      return number >= 0 && places[number] == place;
+    });
+  };
+  for (unsigned last = 1; last < steps.size(); ++last) {
+    RowStep &writer = steps[last];
+    Value result = writer.buffers.back();
+    int64_t number = numberOf(result);
+    if (number < 0 || movable[number] || !writer.hasRows.back() ||
+        writer.kinds.size() < 2 ||
+        writer.getBody().getArguments().back().hasNUsesOrMore(1) ||
+        writer.kinds.back() != utils::IteratorType::parallel)
       continue;
-    for (unsigned k = 0; k < scaling.getNumDpsInputs(); ++k)
-      if (scaling.getDpsInputs()[k] == inverse &&
-          findProduct(*scaling.getBody(), k)) {
-        steps[i].inverse = steps[i + 1].buffers.back();
-        steps[i + 2].low = steps[i].buffers.back();
-        steps[i + 2].scaled = k;
-        steps[i + 1].op.erase();
-        steps.erase(steps.begin() + i + 1);
-        break;
-      }
+    for (unsigned i = 0; i < writer.getInputCount(); ++i) {
+      Value old = writer.buffers[i];
+      int64_t oldNumber = numberOf(old);
+      auto isFree = [&](unsigned step) {
+        return step == last ||
+               (step < last ? !uses(steps[step], places[number])
+                            : !uses(steps[step], places[oldNumber]));
+      };
+      if (oldNumber < 0 || !movable[oldNumber] ||
+          old.getType() != result.getType() ||
+          writer.maps[i] != writer.maps.back() ||
+          !llvm::all_of(llvm::seq<unsigned>(0, steps.size()), isFree) ||
+          llvm::count_if(
+              writer.buffers,
+              [&](Value other) {
+                int64_t of = numberOf(other);
+                return of >= 0 && places[of] == places[number];
+              }) != 1)
+        continue;
+      for (RowStep &step : steps)
+        llvm::replace(step.buffers, old, result);
+      break;
+    }
   }
 }
 
 void TileRowsPass::tile(func::FuncOp function) {
   auto dims = function->getAttrOfType<DenseI64ArrayAttr>("dlc.row_dims");
-  SmallVector<bool> isOwn, movable;
-  describeArguments(function, isOwn, movable);
+  auto places = function->getAttrOfType<DenseI64ArrayAttr>("dlc.row_places");
+  SmallVector<bool> movable;
+  describeArguments(function, movable);
+  views.clear();
   for (StringRef name :
        {"dlc.row_dims", "dlc.row_buffers", "dlc.row_places", "dlc.row_private"})
     function->removeAttr(name);
@@ -327,7 +357,7 @@ void TileRowsPass::tile(func::FuncOp function) {
     return;
   IRRewriter rewriter(&getContext());
   ImplicitLocOpBuilder b(function.getLoc(), function.front().getTerminator());
-  std::vector<Step> steps;
+  std::vector<RowStep> steps;
   SmallPtrSet<Value, 4> exponentials;
   double cycles = 0;
   int64_t longest = 1;
@@ -342,27 +372,25 @@ void TileRowsPass::tile(func::FuncOp function) {
         return;
       generic = *made;
     }
-    std::optional<Step> step = findStep(b, generic, count);
+    RowStep step = findStep(b, generic, count);
     Value output = generic.getDpsInits()[0];
-    if (isSum(*step) && exponentials.contains(generic.getDpsInputs()[0]))
-      step->addsExponentials = true;
+    step.addsExponentials = addsExponentials(step, exponentials);
     exponentials.erase(output);
-    if (!generic.getBody()->getOps<math::ExpOp>().empty())
+    if (isExponential(generic.getBody()->getTerminator()->getOperand(0)))
       exponentials.insert(output);
-    if (!rowCount && step->hasRows.back())
-      rowCount =
-          b.createOrFold<memref::DimOp>(step->buffers.back(), int64_t(0));
+    if (!rowCount && step.hasRows.back())
+      rowCount = b.createOrFold<memref::DimOp>(step.buffers.back(), int64_t(0));
     int64_t length = 1;
     for (int64_t size :
          ArrayRef(generic.getStaticLoopRanges()).drop_front(count))
       length *= ShapedType::isDynamic(size) ? kUnknownRow : size;
     longest = std::max(longest, length);
     cycles += estimateIteration(generic) * double(length);
-    steps.push_back(*step);
+    steps.push_back(step);
   }
   if (!rowCount)
     return;
-  splitInverse(steps, isOwn);
+  writeToResults(steps, movable, places.asArrayRef());
   // As many rows as fit, in blocks of one size if there are such.
   int64_t block = std::max<int64_t>(1, kBlockElements / longest);
   std::optional<int64_t> known = staticIndex(rowCount);
@@ -385,10 +413,7 @@ void TileRowsPass::tile(func::FuncOp function) {
         isEven ? math.constant(block)
                : math.min(math.constant(block), math.sub(rowCount, first));
     auto getBlock = [&](Value buffer) -> Value {
-      Value argument = buffer;
-      if (auto collapse = buffer.getDefiningOp<memref::CollapseShapeOp>())
-        argument = collapse.getSrc();
-      auto number = cast<BlockArgument>(argument).getArgNumber();
+      auto number = cast<BlockArgument>(argumentOf(buffer)).getArgNumber();
       auto type = cast<MemRefType>(buffer.getType());
       SmallVector<OpFoldResult> offsets(type.getRank(), b.getIndexAttr(0)),
           sizes = memref::getMixedSizes(b, b.getLoc(), buffer),
@@ -397,8 +422,7 @@ void TileRowsPass::tile(func::FuncOp function) {
       sizes[0] = getAsOpFoldResult(size);
       return memref::SubViewOp::create(b, buffer, offsets, sizes, strides);
     };
-    for (const Step &step : steps)
-      emitStep(b, step, getBlock);
+    emitSteps(b, steps, places.asArrayRef(), getBlock);
   };
   bool isShared = threads && emitUnits(b, {blocks}, cycles * double(block),
                                        [&](const Unit &unit) {
@@ -411,6 +435,6 @@ void TileRowsPass::tile(func::FuncOp function) {
     b.setInsertionPointToStart(loop.getBody());
     emitBlock(loop.getInductionVar(), zero);
   }
-  for (Step &step : steps)
+  for (RowStep &step : steps)
     step.op.erase();
 }

@@ -7,26 +7,6 @@
 using namespace mlir;
 using namespace dlc;
 
-Operation *dlc::findCombiner(linalg::LinalgOp op) {
-  if (op.getNumDpsInits() != 1)
-    return nullptr;
-  BlockArgument sum = op.getRegionOutputArgs().front();
-  if (!sum.hasOneUse())
-    return nullptr;
-  Operation *combiner = *sum.getUsers().begin();
-  if (combiner->getBlock() != op.getBlock() ||
-      combiner->getNumOperands() != 2 || combiner->getNumResults() != 1 ||
-      op.getBlock()->getTerminator()->getOperand(0) != combiner->getResult(0) ||
-      !combiner->hasOneUse())
-    return nullptr;
-  bool isKnown =
-      isa<arith::AddFOp, arith::MulFOp, arith::MaximumFOp, arith::MinimumFOp,
-          arith::AddIOp, arith::MulIOp, arith::MaxSIOp, arith::MinSIOp,
-          arith::MaxUIOp, arith::MinUIOp, arith::AndIOp, arith::OrIOp,
-          arith::XOrIOp>(combiner);
-  return isKnown && arith::getNeutralElement(combiner) ? combiner : nullptr;
-}
-
 /// Whether neighbouring threads read neighbouring elements, and have several
 /// each. Moves the dimension along memory to the end.
 static bool isAlongMemory(linalg::LinalgOp op, LoopNest &nest) {

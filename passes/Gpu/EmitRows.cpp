@@ -8,25 +8,6 @@
 using namespace mlir;
 using namespace dlc;
 
-bool dlc::isRowOp(linalg::LinalgOp op, unsigned dims) {
-  if (op.hasIndexSemantics())
-    return false;
-  if (op.getNumReductionLoops() == 0)
-    return true;
-  if (!findCombiner(op))
-    return false;
-  // One sum a row.
-  AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
-  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-  SmallVector<utils::IteratorType> kinds = op.getIteratorTypesArray();
-  for (unsigned dim = dims; dim < sizes.size(); ++dim) {
-    bool isReduced = kinds[dim] == utils::IteratorType::reduction;
-    if (isReduced ? map.isFunctionOfDim(dim) : sizes[dim] != 1)
-      return false;
-  }
-  return true;
-}
-
 /// The threads share a row of `op`; `at` has the coordinates of the row.
 static void emitRow(Kernel &kernel, linalg::LinalgOp op, unsigned dims,
                     Value row) {

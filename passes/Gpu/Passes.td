@@ -14,44 +14,6 @@ def KeepFallback : Pass<"dlc-keep-fallback", "::mlir::ModuleOp"> {
   }];
 }
 
-def FuseRows : Pass<"dlc-fuse-rows", "::mlir::ModuleOp"> {
-  let summary = "Make one kernel of several that work on the same rows";
-  let description = [{
-    Of kernels that @main calls one after the other, and that each compute row
-    after row (a reduction along rows, or something elementwise
-    that uses such sums), one is made, in which a block does all steps of a row.
-    A row must be a part of its own of every buffer that is written, also where
-    buffers share memory.
-
-    ```mlir
-    call @largest(%x, %max)          // softmax
-    call @exp(%x, %max, %e)
-    call @sum(%e, %sum)
-    call @divide(%e, %sum, %y)
-    ```
-    becomes
-    ```mlir
-    call @rows_0(%x, %max, %e, %sum, %y)
-    ```
-    whose attribute `dlc.row_dims` says how many of the first dimensions of each
-    step are the rows. Of each argument, `dlc.row_buffers` tells the first one
-    that is a view of the same buffer, `dlc.row_places` the first one in the same
-    memory, and `dlc.row_private` whether nothing but the kernel uses the buffer.
-    An elementwise kernel in front of the others whose result they read belongs
-    to them, too. Sizes that are not known are the same where the same
-    value of @main is behind them; buffers that are freed in between are freed
-    behind the kernel.
-  }];
-  let options = [
-    Option<"fewestRows", "fewest-rows", "int64_t", "64",
-           "there must be so many rows">,
-    Option<"smallElements", "small-elements", "int64_t", "0",
-           "or no buffer may have more elements than these">,
-    Option<"lateFrees", "late-frees", "bool", "true",
-           "a buffer with rows may be freed later than before">];
-  let dependentDialects = ["::mlir::func::FuncDialect"];
-}
-
 def MapKernels : Pass<"dlc-map-kernels", "::mlir::ModuleOp"> {
   let summary = "Make GPU kernels of the functions that @main calls";
   let description = [{

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Buffer/Passes.h"
 #include "passes/Cpu/Passes.h"
 #include "passes/Gpu/Passes.h"
 

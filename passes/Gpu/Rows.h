@@ -3,7 +3,7 @@
 #ifndef DLC_PASSES_GPU_ROWS_H
 #define DLC_PASSES_GPU_ROWS_H
 
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "passes/Tensor/RowOps.h"
 
 namespace dlc {
 
@@ -21,20 +21,12 @@ struct RowSteps {
   llvm::ArrayRef<bool> isPrivate;
 };
 
-/// Whether the threads of a block can do a row of `op`, whose first `dims`
-/// dimensions are the rows.
-bool isRowOp(mlir::linalg::LinalgOp op, unsigned dims);
-
 /// Emits the steps.
 void emitRows(Kernel &kernel, const RowSteps &steps);
 
 /// Emits the steps by chunks of a row, each of which is the same thread's in
 /// all of them; false where they cannot be done so.
 bool emitRowChunks(Kernel &kernel, const RowSteps &steps);
-
-/// The op that combines the only output with a new value, in whatever order;
-/// null if there is none.
-mlir::Operation *findCombiner(mlir::linalg::LinalgOp op);
 
 /// Combines two values as `combiner` does.
 mlir::Value combine(Kernel &kernel, mlir::Operation *combiner, mlir::Value x,

@@ -117,7 +117,7 @@ private:
   bool fits(OpOperand *operand) const {
     Operation *producer = operand->get().getDefiningOp();
     Operation *user = operand->getOwner();
-    // A CPU has the inverse of a softmax's sum once a row, in two parts.
+    // A CPU has the inverse of a softmax's sum, or its logarithm, once a row.
     if (!machine.perElement && producer->hasAttr(kSoftmaxAttr))
       return false;
     return !hasKernel(producer) && !hasKernel(user) && !narrowsSums(producer) &&

@@ -264,6 +264,12 @@ static void ignoreNan(Value max) {
       op.setFastmath(arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
 }
 
+/// Marks what is computed of the sum of a row.
+static void markRowOp(Value value) {
+  if (Operation *op = value.getDefiningOp())
+    op->setAttr(kSoftmaxAttr, UnitAttr::get(op->getContext()));
+}
+
 /// Four passes over a row: maximum, exponentials, sum, quotient.
 struct LowerSoftmax : OpConversionPattern<SoftmaxOp> {
   using OpConversionPattern::OpConversionPattern;
@@ -318,6 +324,7 @@ struct LowerSoftmax : OpConversionPattern<SoftmaxOp> {
           [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
             return math::LogOp::create(b, loc, args[0]);
           });
+      markRowOp(logSum);
       result = mapElements(
           rewriter, loc, {x, max, logSum},
           ArrayRef<SmallVector<int64_t>>{all, kept, kept}, sizes, element,
@@ -336,8 +343,7 @@ struct LowerSoftmax : OpConversionPattern<SoftmaxOp> {
           [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
             return arith::DivFOp::create(b, loc, one, args[0]);
           });
-      if (Operation *inversion = inverse.getDefiningOp())
-        inversion->setAttr(kSoftmaxAttr, rewriter.getUnitAttr());
+      markRowOp(inverse);
       result = mapElements(
           rewriter, loc, {exps, inverse},
           ArrayRef<SmallVector<int64_t>>{all, kept}, sizes, element,

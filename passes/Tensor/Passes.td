@@ -538,4 +538,30 @@ def SplitReductions : Pass<"dlc-split-reductions"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def WidenSums : Pass<"dlc-widen-sums"> {
+  let summary = "Add up the exponentials of a softmax in f64";
+  let description = [{
+    Every result is divided by the sum. Its inverse is a factor of them
+    in two parts.
+
+    ```mlir
+    %s = linalg.generic ins(%e : tensor<4x8xf32>) outs(%zeros : tensor<4xf32>) { sum }
+    %i = linalg.generic ins(%s) outs(...) { 1 / s }
+    %y = linalg.generic ins(%e, %i) outs(...) { e * i }
+    ```
+    becomes
+    ```mlir
+    %s = linalg.generic ins(%e) outs(%zeros : tensor<4xf64>) { sum + extf e }
+    %high, %low = linalg.generic ins(%s) outs(...) { 1 / s }
+    %y = linalg.generic ins(%e, %high, %low) outs(...) { e * high + e * low }
+    ```
+    The logarithm of a sum is log1p of all but a 1 at a maximum. For CPUs; along
+    whatever axis. Needs the marks that `dlc-lower-to-linalg` makes, and stands
+    behind fusion, so that patterns know one form of a softmax.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
+}
+
 #endif

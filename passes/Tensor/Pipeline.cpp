@@ -105,6 +105,9 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
     split.capability = target.gpus.front().capability;
     pm.addPass(createSplitSums(split));
     pm.addPass(createSplitReductions());
+  } else {
+    // Last: fusion knows a softmax in f32.
+    pm.addPass(createWidenSums());
   }
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

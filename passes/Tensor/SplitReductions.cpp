@@ -1,7 +1,7 @@
 // Splits reductions that have too few results to occupy a GPU.
-#include "passes/Gpu/Rows.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/Passes.h"
+#include "passes/Tensor/RowOps.h"
 #include "passes/Tensor/SplitDimension.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"

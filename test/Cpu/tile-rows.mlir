@@ -1,8 +1,9 @@
 // RUN: dlc-opt %s --dlc-fuse-rows='fewest-rows=4' --dlc-tile-rows='threads=false' --canonicalize | FileCheck %s
 
 // A softmax without its quotient: all steps of 16 rows, then the next ones. The
-// exponentials, which nothing else reads, have one block; they are added up in
-// f64. The result has all rows.
+// exponentials, which nothing else reads, have one block. They are added up in
+// f32 while they are made, beginning with 2, with what that rounds, and all
+// lanes in f64. The result has all rows.
 
 module {
   // CHECK-LABEL: func.func @main
@@ -36,7 +37,7 @@ module {
         ins(%x, %max : memref<64x128xf32>, memref<64xf32>) outs(%e : memref<64x128xf32>) {
     ^bb0(%a: f32, %b: f32, %c: f32):
       %0 = arith.subf %a, %b : f32
-      %1 = math.exp %0 : f32
+      %1 = math.exp %0 {dlc.softmax} : f32
       linalg.yield %1 : f32
     }
     return
@@ -58,11 +59,22 @@ module {
 // CHECK: scf.for %[[BLOCK:[a-z0-9]+]] = %c0{{.*}} to %c4
 // CHECK: %[[FIRST:[a-z0-9]+]] = arith.muli %[[BLOCK]], %c16
 // CHECK: memref.subview %[[X]][%[[FIRST]], 0] [16, 128]
-// CHECK: arith.maximumf
+// Four vectors at once.
+// CHECK: scf.for %{{.*}} = %c0{{.*}} to %c128{{.*}} step %c32
+// CHECK: vector.load {{.*}} vector<32xf32>
+// CHECK-COUNT-4: arith.maximumf {{.*}} : vector<8xf32>
+// CHECK: scf.yield
 // CHECK: memref.subview %{{.*}}[0, 0] [16, 128]
-// CHECK: math.exp
-// CHECK: arith.extf %{{.*}} : f32 to f64
-// CHECK: arith.addf %{{.*}} fastmath<reassoc> : f64
+// CHECK: scf.for %{{.*}} iter_args(%[[SUM:[a-z0-9]+]] = %{{.*}}, %[[LOW:[a-z0-9]+]] = %{{.*}})
+// CHECK: %[[E:[0-9]+]] = math.exp
+// CHECK: vector.store %[[E]]
+// CHECK: %[[PART:[0-9]+]] = vector.shuffle %[[E]], %[[E]] [0, 1, 2, 3, 4, 5, 6, 7]
+// CHECK: %[[NEXT:[0-9]+]] = arith.addf %[[SUM]], %[[PART]] : vector<8xf32>
+// CHECK: %[[DONE:[0-9]+]] = arith.subf %[[NEXT]], %[[SUM]]
+// CHECK: %[[LEFT:[0-9]+]] = arith.subf %[[PART]], %[[DONE]]
+// CHECK: arith.addf %[[LOW]], %[[LEFT]]
+// CHECK: scf.yield
+// CHECK: arith.extf %{{.*}} : vector<8xf32> to vector<8xf64>
 // CHECK: arith.truncf %{{.*}} : f64 to f32
 // CHECK-NEXT: memref.store
 // CHECK-NOT: linalg.

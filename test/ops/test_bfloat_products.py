@@ -183,7 +183,7 @@ def test_native(name):
      "conv_odd", "conv_3_channels", "conv_groups", "conv_residual"],
 )  # fmt: skip
 def test_emulated(name, tmp_path):
-    """AArch64's bfdot."""
+    """AArch64's bfmmla, and bfdot for a last row."""
     case = CASES[name]
     values = make_values(case)
     model = make_model(case, TensorProto.FLOAT, {"b": values["b"]} if case.constant else {})

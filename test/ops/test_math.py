@@ -106,27 +106,95 @@ def test_pow():
     assert far[worst] <= 2, (x[worst], y[worst], found[worst], far[worst])
 
 
-@pytest.mark.parametrize("shape", [(16, 128), (3, 1000), (200, 7)])
-def test_softmax(shape):
-    """Rows of many scales, with infinities and NaN."""
-    random = np.random.default_rng(6)
-    x = random.standard_normal(shape) * np.exp(random.uniform(-3, 4, (shape[0], 1)))
-    x = x.astype(np.float32)
-    x[0, 1::2] = -np.inf
-    x[1, 3] = np.nan
+def rows(shape, axis, seed=6):
+    """Rows along `axis` of many scales, some far from zero."""
+    random = np.random.default_rng(seed)
+    each = [1 if i == axis % len(shape) else size for i, size in enumerate(shape)]
+    x = random.standard_normal(shape) * np.exp(random.uniform(-3, 4, each))
+    return (x + random.choice([0, 0, -300, 1e6], each)).astype(np.float32)
+
+
+def softmax_model(op, shape, axis, declared=None):
     info = helper.make_tensor_value_info
-    model = helper.make_model(
+    return helper.make_model(
         helper.make_graph(
-            [helper.make_node("Softmax", ["x"], ["y"])],
+            [helper.make_node(op, ["x"], ["y"], axis=axis)],
             "g",
-            [info("x", 1, shape)],
-            [info("y", 1, shape)],
+            [info("x", 1, declared or shape)],
+            [info("y", 1, declared or shape)],
         ),
         opset_imports=[helper.make_opsetid("", 21)],
         ir_version=10,
     )
-    found = dlc.compile(model).run({"x": x})["y"]
+
+
+def exact_softmax(op, x, axis):
+    x = x.astype(np.float64)
+    top = x.max(axis, keepdims=True)
+    e = np.exp(x - top)
+    if op == "Softmax":
+        return e / e.sum(axis, keepdims=True)
+    # In these parts where one number is nearly all of the sum.
+    rest = np.where(x == top, 0, e).sum(axis, keepdims=True)
+    y = x - top - np.log1p(rest + ((x == top).sum(axis, keepdims=True) - 1))
+    return np.where(np.abs(y) < 1e-46, 0, y)  # not -0
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize(
+    "shape, axis",
+    [
+        ((16, 128), -1),
+        ((3, 1000), -1),
+        ((200, 7), -1),
+        ((9, 77), -1),
+        ((2, 5, 3, 100), -1),
+        ((1, 70000), -1),
+        ((70000, 2), 0),
+        ((3, 128, 100), 1),
+        ((2, 21, 5, 17), 1),
+        ((6, 1), -1),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("sizes", ["static", "dynamic"])
+def test_softmax(op, shape, axis, sizes):
+    """Within two units along every axis, however long."""
+    x = rows(shape, axis)
+    declared = [f"d{i}" for i in range(len(shape))] if sizes == "dynamic" else None
+    model = dlc.compile(softmax_model(op, shape, axis, declared), threads=1 if axis < 0 else None)
+    found = model.run({"x": x})["y"]
     with np.errstate(all="ignore"):
-        e = np.exp(x.astype(np.float64) - x.astype(np.float64).max(-1, keepdims=True))
-        far = units(found, e / e.sum(-1, keepdims=True))
+        far = units(found, exact_softmax(op, x, axis))
+    assert far.max() <= 2
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("cpu", ["x86-64", "x86-64-v2", "x86-64-v3", "native"])
+def test_softmax_of_other_vectors(op, cpu):
+    """Lengths around those of vectors, with the instructions of older CPUs."""
+    for length in (1, 3, 8, 15, 16, 17, 31, 33, 64, 79, 130):
+        x = rows((5, length), -1, seed=length)
+        model = dlc.compile(softmax_model(op, x.shape, -1), target="x86_64", cpu=cpu)
+        with np.errstate(all="ignore"):
+            far = units(model.run({"x": x})["y"], exact_softmax(op, x, -1))
+        assert far.max() <= 2, length
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_softmax_of_no_numbers(op, axis):
+    """Infinities and NaN."""
+    x = np.array(rows((16, 128), 1))
+    x[0, 1::2] = -np.inf
+    x[1, 3] = np.nan
+    x[2, 5] = np.inf
+    x[3, :] = -np.inf
+    x[4, 0], x[4, 1:] = 3.4e38, -3.4e38
+    x = np.ascontiguousarray(np.moveaxis(x, 1, axis))
+    found = dlc.compile(softmax_model(op, x.shape, axis)).run({"x": x})["y"]
+    with np.errstate(all="ignore"):
+        exact = exact_softmax(op, x, axis)
+        exact = np.where(np.isnan(exact_softmax("Softmax", x, axis)), np.nan, exact)
+        far = units(found, exact)
     assert far.max() <= 2

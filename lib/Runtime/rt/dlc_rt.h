@@ -1,7 +1,7 @@
 /* The runtime: a small freestanding C library that is compiled to bitcode for
  * each target when dlc is built, and linked into the module of every model.
- * It uses no header of the target and only malloc, free and memcpy of libc
- * (and getauxval on Linux on Arm and RISC-V; snprintf and strtod where a model
+ * It uses no header of the target and only malloc, posix_memalign, free and
+ * memcpy of libc (and getauxval on Linux on Arm and RISC-V; snprintf and strtod where a model
  * converts between numbers and strings; for a GPU dlopen, dlsym and a mutex of
  * pthread), and what rt_pool.c declares where a model has work for several
  * threads. */
@@ -331,6 +331,7 @@ void dlc_rt_text_add(struct dlc_rt_text *text, const char *words);
 void dlc_rt_text_add_int(struct dlc_rt_text *text, int64_t number);
 
 void *malloc(size_t size);
+int posix_memalign(void **data, size_t alignment, size_t size);
 void free(void *data);
 void *memcpy(void *to, const void *from, size_t size);
 int pthread_mutex_lock(void *mutex);

@@ -161,9 +161,11 @@ void *dlc_rt_output(struct dlc_rt_ctx *ctx, int32_t index, const int64_t *shape,
       ctx->status = DLC_ERROR_CAPACITY;
     return NULL;
   }
-  if ((uint64_t)bytes <= SIZE_MAX >> 1)
-    out->data = malloc(bytes ? (size_t)bytes : 1);
-  if (!out->data) {
+  /* As a workspace: what vectors write then is not in two lines of a cache. */
+  if ((uint64_t)bytes > SIZE_MAX >> 1 ||
+      posix_memalign(&out->data, DLC_WORKSPACE_ALIGNMENT,
+                     bytes ? (size_t)bytes : 1) != 0) {
+    out->data = NULL;
     dlc_rt_fail(ctx, DLC_ERROR_MEMORY, "out of memory for an output");
     return NULL;
   }

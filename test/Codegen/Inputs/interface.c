@@ -117,6 +117,7 @@ static void dynamic_dimensions(void) {
   CHECK(dynamic_run(&in, &out, &options) == DLC_OK);
   CHECK(out.y && out.y_shape[0] == 2 && out.y_shape[1] == 2);
   CHECK(out.y[3] == 12 && out.y_capacity == 16);
+  CHECK((uintptr_t)out.y % DLC_WORKSPACE_ALIGNMENT == 0);
   CHECK(dynamic_run(&in, &out, &options) == DLC_OK && out.y[2] == 9);
   free(out.y);
 

@@ -5,15 +5,15 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
-#include "passes/Gpu/Passes.h"
-#include "passes/Gpu/Rows.h"
+#include "passes/Buffer/Passes.h"
 #include "passes/Remarks.h"
+#include "passes/Tensor/RowOps.h"
 
 using namespace mlir;
 
 namespace dlc {
 #define GEN_PASS_DEF_FUSEROWS
-#include "passes/Gpu/Passes.h.inc"
+#include "passes/Buffer/Passes.h.inc"
 } // namespace dlc
 
 using namespace dlc;
@@ -76,6 +76,10 @@ findRowDims(linalg::LinalgOp op, ArrayRef<Size> sizes, ArrayRef<Size> rows) {
     int64_t product = 1;
     while (product < *count && isParallel() && std::get<0>(sizes[dims]) > 0)
       product *= std::get<0>(sizes[dims++]);
+    // One row is a dimension of size 1.
+    while (*count == 1 && dims < rows.size() && isParallel() &&
+           isOne(sizes[dims]))
+      ++dims;
     return product == *count ? std::optional(dims) : std::nullopt;
   }
   for (const Size &row : rows) {
@@ -183,12 +187,18 @@ private:
     auto arena = base.getDefiningOp<ArenaOp>();
     if (!arena)
       return {};
+    return {int64_t(arena.getOffset()),
+            int64_t(arena.getOffset()) + bytesOf(base)};
+  }
+  /// 0 if only the run knows it.
+  static int64_t bytesOf(Value base) {
     auto type = cast<MemRefType>(base.getType());
-    int64_t bytes = llvm::divideCeil(
+    if (!type.hasStaticShape())
+      return 0;
+    return llvm::divideCeil(
         type.getNumElements() *
             std::max<int64_t>(8, type.getElementTypeBitWidth()),
         8);
-    return {int64_t(arena.getOffset()), int64_t(arena.getOffset()) + bytes};
   }
 
   /// How the ops of a group use a buffer.
@@ -293,8 +303,8 @@ private:
 
   /// Gives the smaller one of two buffers, whose places were planned for
   /// kernels one after the other, a place of its own, if that is little beside
-  /// the other: a number a row.
-  bool moveAside(Value a, Value b) {
+  /// `largest`, the bytes of a buffer of the group: a number a row.
+  bool moveAside(Value a, Value b, int64_t largest) {
     Place small = placeOf(a), large = placeOf(b);
     if (small.end - small.begin > large.end - large.begin) {
       std::swap(a, b);
@@ -304,7 +314,7 @@ private:
         getOperation()->getAttrOfType<IntegerAttr>("dlc.workspace");
     static constexpr int64_t mostOf = 16, alignment = 256;
     int64_t size = small.end - small.begin;
-    if (!workspace || size > (large.end - large.begin) / mostOf)
+    if (!workspace || size > largest / mostOf)
       return false;
     int64_t begin = llvm::alignTo(workspace.getInt(), alignment);
     a.getDefiningOp<ArenaOp>().setOffset(begin);
@@ -319,6 +329,9 @@ private:
   bool addUses(const Step &step) {
     SmallVector<Use> all(uses);
     all.append(step.uses);
+    int64_t largest = 0;
+    for (const Use &use : all)
+      largest = std::max(largest, bytesOf(use.base));
     for (const Use &a : all)
       for (const Use &b : all) {
         if (!a.isWritten)
@@ -334,7 +347,7 @@ private:
         // The same rows in the same memory, or none.
         if (overlaps &&
             (x.begin != y.begin || x.end != y.end || !b.isRowwise) &&
-            !moveAside(a.base, b.base))
+            !moveAside(a.base, b.base, largest))
           return false;
       }
     uses = std::move(all);
