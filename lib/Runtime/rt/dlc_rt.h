@@ -1,10 +1,10 @@
 /* The runtime: a small freestanding C library that is compiled to bitcode for
  * each target when dlc is built, and linked into the module of every model.
  * It uses no header of the target and only malloc, posix_memalign, free and
- * memcpy of libc (and getauxval on Linux on Arm and RISC-V; snprintf and strtod where a model
- * converts between numbers and strings; for a GPU dlopen, dlsym and a mutex of
- * pthread), and what rt_pool.c declares where a model has work for several
- * threads. */
+ * memcpy of libc (and getauxval on Linux on Arm and RISC-V; snprintf and strtod
+ * where a model converts between numbers and strings; for a GPU dlopen, dlsym
+ * and a mutex of pthread), and what rt_pool.c declares where a model has work
+ * for several threads. */
 #ifndef DLC_RT_H
 #define DLC_RT_H
 
