@@ -154,9 +154,8 @@ void SoftmaxEmitter::emitGroup(Value scores, Value row, int64_t vectors,
   });
   Value free = end.count ? math.min(keys, end.fewest) : keys;
   Values most = loop(zero, free, 1, before, [&](Value key, ValueRange most) {
-    return forAll([&](int64_t v) {
-      return max(most[v], load(scores, {key, at[v]}));
-    });
+    return forAll(
+        [&](int64_t v) { return max(most[v], load(scores, {key, at[v]})); });
   });
   if (end.count) {
     auto integers = VectorType::get({state.lanes}, b.getI32Type());
@@ -193,16 +192,16 @@ void SoftmaxEmitter::emitGroup(Value scores, Value row, int64_t vectors,
       return mul(load(state.sum, at[v]), factor);
     });
   sums = loop(zero, keys, kAddedKeys, sums, [&](Value first, ValueRange sums) {
-    Values parts =
-        loop(first, math.min(keys, math.add(first, kAddedKeys)), 1,
-             forAll([&](int64_t) { return number(0, vector); }),
-             [&](Value key, ValueRange parts) {
-               return forAll([&](int64_t v) {
-                 Value weight = weigh(load(scores, {key, at[v]}), negative[v]);
-                 store(weight, scores, {key, at[v]});
-                 return add(parts[v], weight);
-               });
-             });
+    Values parts = loop(first, math.min(keys, math.add(first, kAddedKeys)), 1,
+                        forAll([&](int64_t) { return number(0, vector); }),
+                        [&](Value key, ValueRange parts) {
+                          return forAll([&](int64_t v) {
+                            Value weight =
+                                weigh(load(scores, {key, at[v]}), negative[v]);
+                            store(weight, scores, {key, at[v]});
+                            return add(parts[v], weight);
+                          });
+                        });
     return forAll([&](int64_t v) { return add(sums[v], parts[v]); });
   });
   for (int64_t v = 0; v < vectors; ++v) {
