@@ -59,7 +59,11 @@ def test_strides(shape, out, kernel, strides, pads, more, group, is_dynamic):
         [numpy_helper.from_array(w, "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    found = dlc.compile(model.SerializeToString()).run([x])[0]
     expected = transpose(x, w, strides, pads, more, group)
+    found = dlc.compile(model.SerializeToString(), conv="direct").run([x])[0]
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    # Of unknown sizes phases may have Winograd's form, whose errors are parts of
+    # the largest number.
+    chosen = dlc.compile(model.SerializeToString()).run([x])[0]
+    assert np.abs(chosen - expected).max() < 1e-5 * np.abs(expected).max()

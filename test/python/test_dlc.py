@@ -288,7 +288,7 @@ def test_memory_of_runs_is_kept():
     """What a run worked in serves the next one, as large as the largest needed."""
     nodes = [helper.make_node("Transpose", ["x"], ["t"]),
              helper.make_node("MatMul", ["x", "t"], ["p"]),
-             helper.make_node("Softmax", ["p"], ["s"]),
+             helper.make_node("Exp", ["p"], ["s"]),
              helper.make_node("MatMul", ["s", "x"], ["y"])]  # fmt: skip
     proto = make_model(nodes, [("x", TensorProto.FLOAT, ["n", 3])],
                        [("y", TensorProto.FLOAT, ["n", 3])])  # fmt: skip
@@ -296,8 +296,7 @@ def test_memory_of_runs_is_kept():
 
     def run(n):
         x = np.random.default_rng(n).standard_normal((n, 3)).astype(np.float32)
-        p = np.exp(x @ x.T - (x @ x.T).max(axis=1, initial=0, keepdims=True))
-        expected = p / p.sum(axis=1, keepdims=True) @ x
+        expected = np.exp(x @ x.T) @ x
         np.testing.assert_allclose(model.run([x])[0], expected, rtol=1e-4, atol=1e-5)
         (workspace,) = model._workspaces
         return workspace.size
