@@ -1,10 +1,10 @@
 // Tables of functions of a byte become part of the ops that look up in them.
 
 #include "dialects/Dlc/Dlc.h"
+#include "lib/Codegen/ElementBytes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Tensor/Passes.h"
@@ -22,21 +22,13 @@ using namespace dlc;
 static SmallVector<int8_t> getTable(Value tensor) {
   auto type = dyn_cast<RankedTensorType>(tensor.getType());
   ElementsAttr value;
-  if (!type || type.getRank() != 1 || type.getDimSize(0) != 256 ||
+  if (!type || type.getShape() != ArrayRef<int64_t>{256} ||
       !type.getElementType().isSignlessInteger(8) ||
       !matchPattern(tensor, m_Constant(&value)))
     return {};
-  SmallVector<int8_t> table;
-  if (auto dense = dyn_cast<DenseElementsAttr>(value)) {
-    for (APInt code : dense.getValues<APInt>())
-      table.push_back(int8_t(code.getSExtValue()));
-  } else if (auto resource = dyn_cast<DenseResourceElementsAttr>(value)) {
-    if (AsmResourceBlob *blob = resource.getRawHandle().getBlob()) {
-      ArrayRef<char> data = blob->getData();
-      table.assign(data.begin(), data.end());
-    }
-  }
-  return table;
+  std::vector<char> storage;
+  ArrayRef<char> data = getElementData(value, storage);
+  return SmallVector<int8_t>(data.begin(), data.end());
 }
 
 namespace {

@@ -79,14 +79,15 @@ private:
   void makeRightSigned();
   SmallVector<AffineExpr> keptBy(AffineMap map);
   SmallVector<OpFoldResult> sizesOf(ArrayRef<AffineExpr> exprs);
+  SmallVector<OpFoldResult> extentsOf(ArrayRef<AffineExpr> exprs);
   std::pair<Value, AffineMap> createColumnTerm();
   std::pair<Value, AffineMap> createRowSums();
   AffineMap renumber(ArrayRef<AffineExpr> exprs, ArrayRef<AffineExpr> loops);
   Value createOnesProduct(ArrayRef<AffineExpr> places,
                           ArrayRef<AffineExpr> summed,
+                          ArrayRef<AffineExpr> extents,
                           ArrayRef<AffineExpr> kept,
-                          ArrayRef<OpFoldResult> sizes,
-                          ArrayRef<AffineExpr> extents = {});
+                          ArrayRef<OpFoldResult> sizes);
   Value createWindowSums(Value x, ArrayRef<AffineExpr> places,
                          ArrayRef<AffineExpr> windows,
                          ArrayRef<AffineExpr> kept);
@@ -198,6 +199,16 @@ SmallVector<OpFoldResult> IntegerLowering::sizesOf(ArrayRef<AffineExpr> exprs) {
   return sizes;
 }
 
+/// How far dimensions extend that the right operand has.
+SmallVector<OpFoldResult>
+IntegerLowering::extentsOf(ArrayRef<AffineExpr> exprs) {
+  SmallVector<OpFoldResult> extents;
+  for (AffineExpr expr : exprs)
+    extents.push_back(tensor::getMixedSize(b, loc, c.rhs,
+                                           *c.maps[1].getResultPosition(expr)));
+  return extents;
+}
+
 /// xz * sum (w - wz), for each column and batch of the weights.
 std::pair<Value, AffineMap> IntegerLowering::createColumnTerm() {
   MLIRContext *context = b.getContext();
@@ -267,13 +278,8 @@ std::pair<Value, AffineMap> IntegerLowering::createColumnTerm() {
 /// True if summing over `channels` first does not pay.
 bool IntegerLowering::areFew(ArrayRef<AffineExpr> channels) {
   int64_t count = 1;
-  for (AffineExpr expr : channels) {
-    int64_t size = cast<RankedTensorType>(c.rhs.getType())
-                       .getDimSize(*c.maps[1].getResultPosition(expr));
-    if (ShapedType::isDynamic(size))
-      return false;
-    count *= size;
-  }
+  for (OpFoldResult extent : extentsOf(channels))
+    count *= getConstantIntValue(extent).value_or(kFewChannels + 1);
   return count <= kFewChannels;
 }
 
@@ -290,7 +296,8 @@ std::pair<Value, AffineMap> IntegerLowering::createRowSums() {
   std::pair<Value, AffineMap> sums{{}, AffineMap::get(dims, 0, kept, context)};
   if (windows.empty() || areFew(channels)) {
     channels.append(windows);
-    sums.first = createOnesProduct(places, channels, kept, sizesOf(kept));
+    sums.first =
+        createOnesProduct(places, channels, channels, kept, sizesOf(kept));
     return sums;
   }
   // Each place of the left operand is a dimension of its own for a while.
@@ -308,24 +315,20 @@ std::pair<Value, AffineMap> IntegerLowering::createRowSums() {
     leftPlaces.push_back(place);
     sizes.push_back(tensor::getMixedSize(b, loc, c.lhs, i));
   }
-  Value x = createOnesProduct(all, summed, left, sizes, extents);
+  Value x = createOnesProduct(all, summed, extents, left, sizes);
   sums.first = createWindowSums(x, leftPlaces, windows, kept);
   return sums;
 }
 
-/// c.lhs, read at `places`, summed along `summed`, which extend as
-/// `extents` (null: themselves) do in the right operand.
+/// c.lhs, read at `places`, summed along `summed`, which extend as `extents` of
+/// the right operand.
 Value IntegerLowering::createOnesProduct(ArrayRef<AffineExpr> places,
                                          ArrayRef<AffineExpr> summed,
+                                         ArrayRef<AffineExpr> extents,
                                          ArrayRef<AffineExpr> kept,
-                                         ArrayRef<OpFoldResult> sizes,
-                                         ArrayRef<AffineExpr> extents) {
-  SmallVector<OpFoldResult> counts;
-  for (AffineExpr expr : extents.empty() ? summed : extents)
-    counts.push_back(tensor::getMixedSize(b, loc, c.rhs,
-                                          *c.maps[1].getResultPosition(expr)));
-  Value ones =
-      createFilled(b, loc, counts, createScalar(b, loc, b.getI8Type(), 1));
+                                         ArrayRef<OpFoldResult> sizes) {
+  Value ones = createFilled(b, loc, extentsOf(extents),
+                            createScalar(b, loc, b.getI8Type(), 1));
   SmallVector<AffineExpr> loops(kept);
   loops.append(summed.begin(), summed.end());
   return createContract(
@@ -346,12 +349,7 @@ Value IntegerLowering::createWindowSums(Value x, ArrayRef<AffineExpr> places,
   loops.insert(last(loops), windows.begin(), windows.end());
   iterators.insert(last(iterators), windows.size(),
                    utils::IteratorType::reduction);
-  // A window's extent is that of the right operand.
-  SmallVector<OpFoldResult> counts;
-  for (AffineExpr expr : windows)
-    counts.push_back(tensor::getMixedSize(b, loc, c.rhs,
-                                          *c.maps[1].getResultPosition(expr)));
-  Value window = createEmpty(b, loc, counts, b.getI8Type());
+  Value window = createEmpty(b, loc, extentsOf(windows), b.getI8Type());
   Value zeros = createFilled(b, loc, sizesOf(kept), integer(0));
   return linalg::GenericOp::create(
              b, loc, zeros.getType(), ValueRange{x, window}, zeros,
