@@ -7,6 +7,7 @@ import emulated
 import numpy as np
 import onnx
 import pytest
+from attended import attend
 from onnx import helper
 from test_mma import ROUND
 from test_ptx import assemble
@@ -67,19 +68,7 @@ class Case:
         factor = self.dtype(np.sqrt(self.scale))
         q, k, v = (ROUND[precision](x).astype(np.float64)
                    for x in (self.q * factor, self.k * factor, self.v))  # fmt: skip
-        k, v = (np.repeat(x, q.shape[1] // k.shape[1], 1) for x in (k, v))
-        scores = q @ k.swapaxes(-1, -2)
-        if self.extra and self.extra[0].dtype != bool:
-            scores = scores + self.extra[0]
-        if self.cap:
-            scores = self.cap * np.tanh(scores / self.cap)
-        if self.extra and self.extra[0].dtype == bool:
-            scores = np.where(self.extra[0], scores, -np.inf)
-        if self.causal:
-            allowed = np.tril(np.ones(scores.shape[-2:], bool))
-            scores = np.where(allowed, scores, -np.inf)
-        weights = np.exp(scores - scores.max(-1, keepdims=True))
-        return weights / weights.sum(-1, keepdims=True) @ v
+        return attend(q, k, v, *self.extra[:1], cap=self.cap, causal=self.causal)
 
 
 CASES = [

@@ -13,9 +13,10 @@ import pytest
 from onnx import helper
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "python"), str(ROOT / "bench")]
+sys.path[:0] = [str(ROOT / "python"), str(ROOT / "bench"), str(ROOT / "test/ops")]
 import dlc  # noqa: E402
 import objects  # noqa: E402
+from attended import attend  # noqa: E402
 
 # (target cpu, what /proc/cpuinfo calls it)
 UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
@@ -80,23 +81,7 @@ class Case:
 
     def expected(self):
         q, k, v = (x.astype(np.float64) for x in (self.q, self.k, self.v))
-        k, v = (np.repeat(x, q.shape[1] // k.shape[1], 1) for x in (k, v))
-        scores = 0.25 * (q @ k.swapaxes(-1, -2))
-        if self.extra and self.extra[0].dtype != bool:
-            scores = scores + self.extra[0]
-        if self.cap:
-            scores = self.cap * np.tanh(scores / self.cap)
-        if self.extra and self.extra[0].dtype == bool:
-            scores = np.where(self.extra[0], scores, -np.inf)
-        if self.causal:
-            allowed = np.tril(np.ones(scores.shape[-2:], bool))
-            scores = np.where(allowed, scores, -np.inf)
-        if not scores.shape[-1]:
-            return scores @ v
-        most = scores.max(-1, keepdims=True)
-        weights = np.exp(scores - np.where(np.isinf(most), 0, most))
-        total = weights.sum(-1, keepdims=True)
-        return weights / np.where(total == 0, 1, total) @ v
+        return attend(0.25 * q, k, v, *self.extra[:1], cap=self.cap, causal=self.causal)
 
     def check(self, y):
         expected = self.expected()
