@@ -355,6 +355,27 @@ def LowerLookup : Pass<"dlc-lower-lookup", "::mlir::ModuleOp"> {
     "::mlir::LLVM::LLVMDialect", "::mlir::vector::VectorDialect"];
 }
 
+def CollapseReductions : Pass<"dlc-collapse-reductions"> {
+  let summary = "Make one loop of dimensions that are reduced and contiguous";
+  let description = [{
+    LLVM makes vectors of the innermost loop. If the ones around it have few
+    trips, it copies that for each of them.
+
+    ```mlir
+    linalg.generic {iterator_types = ["reduction", "reduction"]}
+        ins(%x : memref<14x1024xf32>) outs(%y : memref<f32>) ...
+    ```
+    becomes
+    ```mlir
+    %z = memref.collapse_shape %x [[0, 1]] : memref<14x1024xf32> into memref<14336xf32>
+    linalg.generic {iterator_types = ["reduction"]}
+        ins(%z : memref<14336xf32>) outs(%y : memref<f32>) ...
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def ReduceColumns : Pass<"dlc-reduce-columns"> {
   let summary = "Reduce into vectors of contiguous results";
   let description = [{

@@ -128,7 +128,8 @@ def EvaluateConstants : Pass<"dlc-evaluate-constants", "::mlir::ModuleOp"> {
     by its results. So no operator is implemented a second time. Values that
     are much larger than what they come from stay, and so do those that cost
     nothing (fills). What depends on constants only inside of a loop or a
-    branch is taken out of it first.
+    branch is taken out of it first. What transposes, reshapes and slices make
+    of a constant, as layouts of weights, is copied without code for it.
 
     An op with the attribute `dlc.expand` makes a value that is large and
     worth having. With `expand=init` it moves, with all large values that
@@ -536,6 +537,24 @@ def SplitReductions : Pass<"dlc-split-reductions"> {
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::tensor::TensorDialect"];
+}
+
+def MergeReductions : Pass<"dlc-merge-reductions"> {
+  let summary = "Read a tensor once for several numbers";
+  let description = [{
+    Reductions of the same tensors to one number each become one op. Those of
+    rows stay as they are: `dlc-fuse-rows` makes kernels of them.
+
+    ```mlir
+    %low = linalg.generic ins(%x : tensor<56x64xf32>) outs(%a : tensor<f32>) { min }
+    %high = linalg.generic ins(%x : tensor<56x64xf32>) outs(%b : tensor<f32>) { max }
+    ```
+    becomes
+    ```mlir
+    %both:2 = linalg.generic ins(%x) outs(%a, %b) { min, max }
+    ```
+    For CPUs: a GPU splits reductions of one result.
+  }];
 }
 
 def WidenSums : Pass<"dlc-widen-sums"> {

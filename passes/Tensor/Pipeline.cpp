@@ -108,6 +108,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   } else {
     // Last: fusion knows a softmax in f32.
     pm.addPass(createWidenSums());
+    pm.addPass(createMergeReductions());
   }
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
