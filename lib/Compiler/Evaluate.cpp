@@ -65,8 +65,7 @@ static dlc_tensor toTensor(ArrayRef<char> data) {
   return {const_cast<char *>(data.data()), data.size(), /*shape=*/nullptr};
 }
 
-/// The contents of `blob`, whose elements take whole bytes, as a constant.
-static TypedAttr toConstant(RankedTensorType type, AsmResourceBlob blob) {
+TypedAttr dlc::makeConstant(RankedTensorType type, AsmResourceBlob blob) {
   ArrayRef<char> data = blob.getData();
   Type element = type.getElementType();
   unsigned bits = element.getIntOrFloatBitWidth();
@@ -139,6 +138,6 @@ FailureOr<SmallVector<TypedAttr>> dlc::evaluateOnHost(ModuleOp model) {
   SmallVector<TypedAttr> results;
   for (auto [type, blob] : llvm::zip(types, blobs))
     results.push_back(
-        toConstant(cast<RankedTensorType>(type), std::move(blob)));
+        makeConstant(cast<RankedTensorType>(type), std::move(blob)));
   return results;
 }

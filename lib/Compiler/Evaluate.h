@@ -3,6 +3,7 @@
 #ifndef DLC_LIB_COMPILER_EVALUATE_H
 #define DLC_LIB_COMPILER_EVALUATE_H
 
+#include "mlir/IR/AsmState.h"
 #include "mlir/IR/BuiltinOps.h"
 
 namespace dlc {
@@ -13,6 +14,11 @@ namespace dlc {
 /// The model is changed on the way.
 mlir::FailureOr<llvm::SmallVector<mlir::TypedAttr>>
 evaluateOnHost(mlir::ModuleOp model);
+
+/// A constant of the elements in `blob`, of which each takes whole bytes: a
+/// resource of the context if it is large.
+mlir::TypedAttr makeConstant(mlir::RankedTensorType type,
+                             mlir::AsmResourceBlob blob);
 
 } // namespace dlc
 

@@ -9,6 +9,7 @@
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "passes/Tensor/ConstantView.h"
 #include "passes/Tensor/Constants.h"
 #include "passes/Tensor/Passes.h"
 #include "llvm/Support/xxhash.h"
@@ -209,6 +210,24 @@ void EvaluateConstantsPass::returnFrom(func::FuncOp function,
   func::ReturnOp::create(b, function.getLoc(), results);
 }
 
+/// What only lies in another order than a constant is copied: no code need be
+/// made for that. Null for all else.
+static TypedAttr copyView(Value value) {
+  std::optional<ConstantView> view = ConstantView::find(value);
+  if (!view)
+    return nullptr;
+  std::vector<char> storage;
+  ArrayRef<char> data = getElementData(view->source, storage);
+  if (data.empty())
+    return nullptr;
+  auto type = cast<RankedTensorType>(value.getType());
+  int64_t bytes = getElementBytes(type.getElementType());
+  AsmResourceBlob blob =
+      HeapAsmResourceBlob::allocate(type.getNumElements() * bytes, 64);
+  view->copy(data.data(), const_cast<char *>(blob.getData().data()), bytes);
+  return makeConstant(type, std::move(blob));
+}
+
 /// Replaces by their values what is evaluated at compile time.
 LogicalResult EvaluateConstantsPass::evaluate(Block &block) {
   SmallVector<Value> roots = findRoots(
@@ -219,10 +238,21 @@ LogicalResult EvaluateConstantsPass::evaluate(Block &block) {
       [&](Operation *user) {
         return !constantOps.contains(user) || expandedOps.contains(user);
       });
+  OpBuilder b(&getContext());
+  auto replace = [&](Value root, TypedAttr value) {
+    b.setInsertionPointAfterValue(root);
+    root.replaceAllUsesWith(arith::ConstantOp::create(b, root.getLoc(), value));
+  };
+  llvm::erase_if(roots, [&](Value root) {
+    TypedAttr value = copyView(root);
+    if (value)
+      replace(root, value);
+    return value;
+  });
   if (roots.empty())
     return success();
   OwningOpRef<ModuleOp> model = ModuleOp::create(getOperation().getLoc());
-  OpBuilder b(model->getBodyRegion());
+  b.setInsertionPointToStart(model->getBody());
   SmallVector<Type> types = llvm::to_vector(ValueRange(roots).getTypes());
   returnFrom(func::FuncOp::create(b, getOperation().getLoc(), "main",
                                   b.getFunctionType({}, types)),
@@ -230,10 +260,8 @@ LogicalResult EvaluateConstantsPass::evaluate(Block &block) {
   FailureOr<SmallVector<TypedAttr>> values = evaluateOnHost(*model);
   if (failed(values))
     return failure();
-  for (auto [root, value] : llvm::zip(roots, *values)) {
-    b.setInsertionPointAfterValue(root);
-    root.replaceAllUsesWith(arith::ConstantOp::create(b, root.getLoc(), value));
-  }
+  for (auto [root, value] : llvm::zip(roots, *values))
+    replace(root, value);
   return success();
 }
 
