@@ -3,6 +3,7 @@
 #include "lib/Codegen/Header.h"
 #include "lib/Codegen/LinkShared.h"
 #include "lib/Codegen/Lower.h"
+#include "lib/Codegen/Optimise.h"
 #include "lib/Codegen/OutputFiles.h"
 #include "lib/Codegen/WeightSection.h"
 
@@ -256,6 +257,7 @@ LogicalResult dlc::emitOutputs(ModuleOp module, const TargetSpec &spec,
       lowerModule(module, spec, options, weights, others);
   if (failed(lowered))
     return failure();
+  optimise(*lowered->module, *lowered->machine, options.optLevel);
   Emitter emitter(module, *lowered, spec, options, weights);
   for (const Output &output : outputs)
     if (Error error = emitter.emit(output))

@@ -92,10 +92,10 @@ void dlc::returnFreedMemory() {
 #endif
 }
 
-/// Loads `object` and looks up the model's descriptor in it.
-static Error load(StringRef object, const ModelInterface &model,
-                  const LoweredModule &lowered, const void *weights,
-                  std::unique_ptr<llvm::orc::LLJIT> &jit,
+/// Loads objects and looks up the model's descriptor in them.
+static Error load(llvm::ArrayRef<llvm::SmallVector<char, 0>> objects,
+                  const ModelInterface &model, const LoweredModule &lowered,
+                  const void *weights, std::unique_ptr<llvm::orc::LLJIT> &jit,
                   const dlc_model *&descriptor, SharedState *&shared) {
   llvm::orc::JITTargetMachineBuilder builder(
       lowered.machine->getTargetTriple());
@@ -127,9 +127,11 @@ static Error load(StringRef object, const ModelInterface &model,
   if (Error error = jit->getMainJITDylib().define(
           llvm::orc::absoluteSymbols(std::move(pool))))
     return error;
-  if (Error error = jit->addObjectFile(
-          llvm::MemoryBuffer::getMemBufferCopy(object, model.name)))
-    return error;
+  for (auto [i, object] : llvm::enumerate(objects))
+    if (Error error = jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(
+            StringRef(object.data(), object.size()),
+            model.name + "." + llvm::Twine(i))))
+      return error;
   Expected<llvm::orc::ExecutorAddr> address =
       jit->lookup(model.symbol("model"));
   if (!address) {
@@ -169,19 +171,18 @@ dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
     return module.emitError() << "cannot be loaded into this process: "
                               << llvm::toString(std::move(error));
   };
-  Expected<llvm::SmallVector<char, 0>> object = emitCode(
-      *lowered, WeightsPlace::Address, llvm::CodeGenFileType::ObjectFile);
-  if (!object)
-    return fail(object.takeError());
+  auto objects = emitParts(*lowered, spec, options.optLevel);
+  if (!objects)
+    return fail(objects.takeError());
   auto impl = std::make_unique<JitModel::Impl>();
   if (weights.size() >= kManyBytes)
     returnFreedMemory();
   if (!weights.empty())
     if (Error error = copyWeights(weights, options.takesWeights, impl->weights))
       return fail(std::move(error));
-  if (Error error = load(StringRef(object->data(), object->size()),
-                         lowered->model, *lowered, impl->weights.base(),
-                         impl->jit, impl->descriptor, impl->shared))
+  if (Error error =
+          load(*objects, lowered->model, *lowered, impl->weights.base(),
+               impl->jit, impl->descriptor, impl->shared))
     return fail(std::move(error));
   return std::unique_ptr<JitModel>(new JitModel(std::move(impl)));
 }

@@ -1,4 +1,4 @@
-// Translates, links the runtime, optimises, and makes machine code.
+// Translates, and links the runtime.
 #include "lib/Codegen/Lower.h"
 #include "lib/Codegen/Assemble.h"
 #include "lib/Codegen/DebugInfo.h"
@@ -10,17 +10,11 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
-#include "llvm/ADT/StringSet.h"
 #include "llvm/Bitcode/BitcodeReader.h"
-#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/Verifier.h"
 #include "llvm/Linker/Linker.h"
-#include "llvm/Object/ObjectFile.h"
-#include "llvm/Passes/PassBuilder.h"
-#include "llvm/Transforms/IPO/GlobalDCE.h"
 #include "llvm/Transforms/IPO/Internalize.h"
-#include "llvm/Transforms/Utils/Cloning.h"
-#include "llvm/Transforms/Utils/ModuleUtils.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -87,8 +81,8 @@ static void setTargetAttributes(llvm::Module &module, const TargetSpec &spec) {
   }
 }
 
-static Expected<std::unique_ptr<llvm::Module>>
-readBitcode(StringRef bytes, StringRef name, llvm::LLVMContext &context) {
+Expected<std::unique_ptr<llvm::Module>>
+dlc::readRuntime(StringRef bytes, StringRef name, llvm::LLVMContext &context) {
   Expected<std::unique_ptr<llvm::Module>> module =
       llvm::parseBitcodeFile(llvm::MemoryBufferRef(bytes, name), context);
   if (!module)
@@ -127,7 +121,7 @@ static void signExtendInts(llvm::Module &module) {
 }
 
 static llvm::Error linkRuntime(llvm::Module &module, const TargetSpec &spec) {
-  Expected<std::unique_ptr<llvm::Module>> runtime = readBitcode(
+  Expected<std::unique_ptr<llvm::Module>> runtime = readRuntime(
       runtimeBitcode(spec.arch->getRuntime()), "runtime", module.getContext());
   if (!runtime)
     return runtime.takeError();
@@ -310,144 +304,5 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
   llvm::raw_string_ostream os(message);
   if (llvm::verifyModule(module, &os))
     return op.emitError() << "became invalid LLVM IR: " << message;
-  optimise(module, *lowered.machine, options.optLevel);
   return lowered;
-}
-
-//===----------------------------------------------------------------------===//
-// Machine code
-//===----------------------------------------------------------------------===//
-
-static void placeGlobal(llvm::Module &module, const ModelInterface &model,
-                        WeightsPlace place) {
-  // The JIT frees the state with the model.
-  if (auto *shared = module.getNamedGlobal(model.symbol("shared"));
-      shared && place == WeightsPlace::Address)
-    shared->setLinkage(llvm::GlobalValue::ExternalLinkage);
-  llvm::GlobalVariable *global = module.getNamedGlobal(model.symbol("weights"));
-  if (!global || place == WeightsPlace::Declared)
-    return;
-  if (place == WeightsPlace::Address) {
-    // Through the GOT, since it may be anywhere.
-    global->setVisibility(llvm::GlobalValue::DefaultVisibility);
-    global->setDSOLocal(false);
-    return;
-  }
-  // Not constant only here, behind the optimiser, so that LLVM makes a section
-  // without contents of it, whose bytes it need not know. It does that for
-  // names that begin with .bss only.
-  auto *type = llvm::ArrayType::get(llvm::Type::getInt8Ty(module.getContext()),
-                                    model.weightsSize);
-  auto *definition = new llvm::GlobalVariable(
-      module, type, /*isConstant=*/false, llvm::GlobalValue::InternalLinkage,
-      llvm::ConstantAggregateZero::get(type), "");
-  definition->setAlignment(llvm::Align(WeightTable::maxAlignment));
-  definition->setSection(emptySection);
-  if (model.weightsSize >= largeWeights &&
-      module.getTargetTriple().getArch() == llvm::Triple::x86_64)
-    definition->setCodeModel(llvm::CodeModel::Large);
-  definition->takeName(global);
-  global->replaceAllUsesWith(definition);
-  global->eraseFromParent();
-}
-
-using Bytes = llvm::SmallVector<char, 0>;
-
-static Expected<Bytes> runBackEnd(const llvm::Module &module,
-                                  llvm::TargetMachine &machine,
-                                  llvm::CodeGenFileType type) {
-  // Code generation changes the module.
-  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(module);
-  Bytes bytes;
-  llvm::raw_svector_ostream os(bytes);
-  llvm::legacy::PassManager passes;
-  if (machine.addPassesToEmitFile(passes, os, nullptr, type))
-    return llvm::createStringError("LLVM cannot make this kind of file for " +
-                                   machine.getTargetTriple().str());
-  passes.run(*copy);
-  return bytes;
-}
-
-/// Finds the functions that the back end called on its own and that `builtins`
-/// defines: they are undefined symbols of the object.
-static Expected<std::vector<Function *>> findBuiltins(const Bytes &object,
-                                                      llvm::Module &builtins) {
-  auto file = llvm::object::ObjectFile::createObjectFile(
-      llvm::MemoryBufferRef(StringRef(object.data(), object.size()), ""));
-  if (!file)
-    return file.takeError();
-  std::vector<Function *> found;
-  for (const llvm::object::SymbolRef &symbol : (*file)->symbols()) {
-    Expected<uint32_t> flags = symbol.getFlags();
-    Expected<StringRef> name = symbol.getName();
-    if (!flags)
-      return flags.takeError();
-    if (!name)
-      return name.takeError();
-    Function *function = builtins.getFunction(*name);
-    if ((*flags & llvm::object::SymbolRef::SF_Undefined) && function &&
-        !function->isDeclaration())
-      found.push_back(function);
-  }
-  return found;
-}
-
-/// Gives the object its own division and conversion functions where the back
-/// end asks for them, so that it needs no library of a compiler. They are
-/// local; the back end's calls find them by name.
-static Expected<bool> addBuiltins(llvm::Module &module, const Bytes &object,
-                                  StringRef bitcode) {
-  if (bitcode.empty())
-    return false;
-  Expected<std::unique_ptr<llvm::Module>> builtins =
-      readBitcode(bitcode, "builtins", module.getContext());
-  if (!builtins)
-    return builtins.takeError();
-  Expected<std::vector<Function *>> found = findBuiltins(object, **builtins);
-  if (!found)
-    return found.takeError();
-  if (found->empty())
-    return false;
-  llvm::StringSet<> names;
-  for (Function *function : *found)
-    names.insert(function->getName());
-  auto isWanted = [&](const llvm::GlobalValue &value) {
-    return names.contains(value.getName());
-  };
-  llvm::internalizeModule(**builtins, isWanted);
-  llvm::ModuleAnalysisManager analyses;
-  llvm::PassBuilder().registerModuleAnalyses(analyses);
-  llvm::GlobalDCEPass().run(**builtins, analyses);
-  (*builtins)->setTargetTriple(module.getTargetTriple());
-  (*builtins)->setDataLayout(module.getDataLayout());
-  if (llvm::Linker::linkModules(module, std::move(*builtins)))
-    return llvm::createStringError("cannot link the runtime's builtins");
-  llvm::SmallVector<llvm::GlobalValue *> used;
-  for (const auto &name : names) {
-    Function *function = module.getFunction(name.getKey());
-    function->setLinkage(llvm::GlobalValue::InternalLinkage);
-    function->setVisibility(llvm::GlobalValue::DefaultVisibility);
-    used.push_back(function);
-  }
-  llvm::sort(used,
-             [](auto *a, auto *b) { return a->getName() < b->getName(); });
-  llvm::appendToCompilerUsed(module, used);
-  return true;
-}
-
-Expected<Bytes> dlc::emitCode(const LoweredModule &lowered, WeightsPlace place,
-                              llvm::CodeGenFileType type) {
-  std::unique_ptr<llvm::Module> module = llvm::CloneModule(*lowered.module);
-  placeGlobal(*module, lowered.model, place);
-  while (true) {
-    Expected<Bytes> bytes = runBackEnd(*module, *lowered.machine, type);
-    if (!bytes || type != llvm::CodeGenFileType::ObjectFile)
-      return bytes;
-    // A builtin may need another one; there are few.
-    Expected<bool> added = addBuiltins(*module, *bytes, lowered.builtins);
-    if (!added)
-      return added.takeError();
-    if (!*added)
-      return bytes;
-  }
 }

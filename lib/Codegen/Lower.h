@@ -1,6 +1,6 @@
 /// \file
-/// From a module of the LLVM dialect to an optimised llvm::Module and to the
-/// bytes of an object; shared by the file outputs and the JIT.
+/// From a module of the LLVM dialect to an llvm::Module and to the bytes of
+/// objects; shared by the file outputs and the JIT.
 #ifndef DLC_LIB_CODEGEN_LOWER_H
 #define DLC_LIB_CODEGEN_LOWER_H
 
@@ -21,7 +21,7 @@ enum class WeightsPlace {
 };
 
 /// A model as LLVM IR: the runtime linked in, the entry functions made, all
-/// else internal, optimised.
+/// else internal. Not optimised yet.
 struct LoweredModule {
   ModelInterface model;
   DeviceCode device;
@@ -45,10 +45,22 @@ lowerModule(mlir::ModuleOp module, const TargetSpec &spec,
             const CodegenOptions &options, const WeightTable &weights,
             llvm::ArrayRef<CodeVariant> others = {});
 
+/// Reads bitcode of the runtime into `context`, for code of a model to be
+/// inlined into.
+llvm::Expected<std::unique_ptr<llvm::Module>>
+readRuntime(llvm::StringRef bytes, llvm::StringRef name,
+            llvm::LLVMContext &context);
+
 /// Makes the object file or the assembly text of a module in memory.
 llvm::Expected<llvm::SmallVector<char, 0>>
 emitCode(const LoweredModule &lowered, WeightsPlace place,
          llvm::CodeGenFileType type);
+
+/// Optimises a model for this process with -O`optLevel` and makes objects of
+/// it that call each other: of its parts, on several threads, if it is large.
+/// The weights are where a symbol says. `lowered.module` is changed.
+llvm::Expected<std::vector<llvm::SmallVector<char, 0>>>
+emitParts(LoweredModule &lowered, const TargetSpec &spec, unsigned optLevel);
 
 /// The name under which LLVM makes the section of NAME_weights.
 inline constexpr llvm::StringRef emptySection = ".bss.dlc_wt";
