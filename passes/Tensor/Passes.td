@@ -539,6 +539,35 @@ def SplitReductions : Pass<"dlc-split-reductions"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def ShareConcats : Pass<"dlc-share-concats"> {
+  let summary = "Let concatenations that begin alike share one tensor";
+  let description = [{
+    The layers of a dense block each read what all layers before made. What
+    begins with all parts of another concatenation goes on where that ends, if
+    nothing reads that one any more. `dlc-place-parts` then computes the parts
+    in their place.
+
+    ```mlir
+    %a = tensor.insert_slice %x into %e[0, 0] [8, 64] [1, 1]    // of 8x96
+    %b = tensor.insert_slice %y into %a[0, 64] [8, 32] [1, 1]
+    %z = use(%b)
+    %c = tensor.insert_slice %x into %f[0, 0] [8, 64] [1, 1]    // of 8x128
+    %d = tensor.insert_slice %y into %c[0, 64] [8, 32] [1, 1]
+    %g = tensor.insert_slice %z into %d[0, 96] [8, 32] [1, 1]
+    ```
+    becomes
+    ```mlir
+    %c = tensor.insert_slice %x into %f[0, 0] [8, 64] [1, 1]    // of 8x128
+    %d = tensor.insert_slice %y into %c[0, 64] [8, 32] [1, 1]
+    %b = tensor.extract_slice %d[0, 0] [8, 96] [1, 1]
+    %z = use(%b)
+    %g = tensor.insert_slice %z into %d[0, 96] [8, 32] [1, 1]
+    ```
+    For CPUs: kernels of GPUs want rows one after the other.
+  }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
 def MergeReductions : Pass<"dlc-merge-reductions"> {
   let summary = "Read a tensor once for several numbers";
   let description = [{

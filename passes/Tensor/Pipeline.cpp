@@ -109,6 +109,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
     // Last: fusion knows a softmax in f32.
     pm.addPass(createWidenSums());
     pm.addPass(createMergeReductions());
+    pm.addPass(createShareConcats());
   }
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
