@@ -54,6 +54,8 @@ class Kernel:
                 )  # fmt: skip
             )
             return (self.shape[0], self.weights[0], *sizes)
+        if self.op == "Transpose":
+            return tuple(self.shape[axis] for axis in self.attributes["perm"])
         return self.shape
 
     @property
@@ -104,6 +106,11 @@ def rows(op: str, *shape: int, **attributes: Any) -> Kernel:
     return Kernel(f"{op} {'x'.join(map(str, shape))}", op, shape, (), attributes)
 
 
+def transpose(*shape: int, perm: Sequence[int]) -> Kernel:
+    name = f"Transpose {'x'.join(map(str, shape))} by {''.join(map(str, perm))}"
+    return Kernel(name, "Transpose", shape, (), {"perm": list(perm)})
+
+
 KERNELS = [
     product(1024, 1024, 1024), product(512, 512, 512), product(128, 768, 768),
     product(128, 768, 3072), product(128, 3072, 768), product(197, 768, 2304), product(31, 77, 93),
@@ -115,6 +122,8 @@ KERNELS = [
     convolution(112, 32, 32, 3, 1, 32), convolution(56, 144, 144, 3, 2, 144),
     convolution(14, 576, 576, 5, 1, 576),
     rows("Softmax", 1536, 128), rows("Softmax", 128, 4096), rows("Softmax", 100, 1000),
+    transpose(1, 256, 56, 56, perm=[0, 2, 3, 1]), transpose(1, 56, 56, 256, perm=[0, 3, 1, 2]),
+    transpose(1000, 1024, perm=[1, 0]), transpose(12, 128, 64, perm=[0, 2, 1]),
 ]  # fmt: skip
 
 

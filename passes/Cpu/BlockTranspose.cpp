@@ -21,15 +21,18 @@ static void emitLoop(ImplicitLocOpBuilder &b, Value first, Value end,
   body(loop.getInductionVar());
 }
 
-/// Rows as columns: perfect shuffles, as many as log2 of their number.
+/// Rows as columns: perfect shuffles, as many as log2 of their number. Of
+/// vectors longer than that, each part of this length by itself.
 static void transposeVectors(ImplicitLocOpBuilder &b,
                              SmallVectorImpl<Value> &rows) {
   int64_t size = rows.size();
+  int64_t length = cast<VectorType>(rows[0].getType()).getNumElements();
   SmallVector<int64_t> low, high;
-  for (int64_t i = 0; i < size / 2; ++i) {
-    low.append({i, size + i});
-    high.append({size / 2 + i, size + size / 2 + i});
-  }
+  for (int64_t part = 0; part < length; part += size)
+    for (int64_t i = part; i < part + size / 2; ++i) {
+      low.append({i, length + i});
+      high.append({size / 2 + i, length + size / 2 + i});
+    }
   for (int64_t stage = 1; stage < size; stage *= 2) {
     SmallVector<Value> next;
     for (int64_t i = 0; i < size / 2; ++i)
@@ -82,6 +85,52 @@ void dlc::emitTransposition(ImplicitLocOpBuilder &b, Value source,
       }
     });
   });
+}
+
+std::optional<BlockShape> dlc::chooseBlock(Type element, int64_t vectorBytes,
+                                           int64_t rows, int64_t columns) {
+  static constexpr int64_t pieceBytes = 16;
+  unsigned bits = element.getIntOrFloatBitWidth();
+  if (!llvm::is_contained({8u, 16u, 32u, 64u}, bits))
+    return std::nullopt;
+  int64_t bytes = bits / 8;
+  auto holds = [](int64_t size, int64_t least) {
+    return ShapedType::isDynamic(size) || size >= least;
+  };
+  for (; vectorBytes >= pieceBytes; vectorBytes /= 2) {
+    BlockShape shape{vectorBytes / bytes, vectorBytes / bytes};
+    if (bytes < 4)
+      shape.columns = pieceBytes / bytes;
+    if (holds(rows, shape.rows) && holds(columns, shape.columns))
+      return shape;
+  }
+  return std::nullopt;
+}
+
+void dlc::emitBlockTransposition(
+    ImplicitLocOpBuilder &b, const BlockShape &shape, Value source,
+    Value target, function_ref<SmallVector<Value>(int64_t)> row,
+    function_ref<SmallVector<Value>(int64_t)> column) {
+  auto type =
+      VectorType::get({shape.columns}, getElementTypeOrSelf(source.getType()));
+  // Rows whose columns are parts of one vector stand side by side.
+  SmallVector<Value> block(shape.columns);
+  for (int64_t r = 0; r < shape.columns; ++r) {
+    SmallVector<Value> parts;
+    for (int64_t part = r; part < shape.rows; part += shape.columns)
+      parts.push_back(vector::LoadOp::create(b, type, source, row(part)));
+    for (; parts.size() > 1; parts.resize(parts.size() / 2)) {
+      int64_t length = cast<VectorType>(parts[0].getType()).getNumElements();
+      auto both = llvm::to_vector(llvm::seq(2 * length));
+      for (size_t i = 0; i < parts.size() / 2; ++i)
+        parts[i] =
+            vector::ShuffleOp::create(b, parts[2 * i], parts[2 * i + 1], both);
+    }
+    block[r] = parts[0];
+  }
+  transposeVectors(b, block);
+  for (auto [c, turned] : llvm::enumerate(block))
+    vector::StoreOp::create(b, turned, target, column(c));
 }
 
 void dlc::emitConversion(ImplicitLocOpBuilder &b, Value source, Value target,

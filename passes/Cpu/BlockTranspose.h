@@ -21,6 +21,27 @@ void emitTransposition(mlir::ImplicitLocOpBuilder &b, mlir::Value source,
 void emitConversion(mlir::ImplicitLocOpBuilder &b, mlir::Value source,
                     mlir::Value target, int64_t lanes);
 
+/// A part of a matrix that is transposed in registers.
+struct BlockShape {
+  int64_t rows, columns;
+};
+
+/// The block whose columns are whole vectors of at most `vectorBytes`, in a
+/// matrix of rows x columns, which may be dynamic. It is square for elements of
+/// 4 and 8 bytes; rows of smaller ones have 16 bytes, which shuffles in parts
+/// of vectors turn. Nothing if the matrix or vectors are too small.
+std::optional<BlockShape> chooseBlock(mlir::Type element, int64_t vectorBytes,
+                                      int64_t rows, int64_t columns);
+
+/// Loads a block from `source` and stores its columns in `target`. `row(r)` is
+/// the place in the source of the first element of a row, `column(c)` that in
+/// the target of a column.
+void emitBlockTransposition(
+    mlir::ImplicitLocOpBuilder &b, const BlockShape &shape, mlir::Value source,
+    mlir::Value target,
+    llvm::function_ref<llvm::SmallVector<mlir::Value>(int64_t)> row,
+    llvm::function_ref<llvm::SmallVector<mlir::Value>(int64_t)> column);
+
 } // namespace dlc
 
 #endif

@@ -355,10 +355,44 @@ def LowerLookup : Pass<"dlc-lower-lookup", "::mlir::ModuleOp"> {
     "::mlir::LLVM::LLVMDialect", "::mlir::vector::VectorDialect"];
 }
 
-def CollapseReductions : Pass<"dlc-collapse-reductions"> {
-  let summary = "Make one loop of dimensions that are reduced and contiguous";
+def LowerTranspose : Pass<"dlc-lower-transpose"> {
+  let summary = "Transpose blocks in registers";
   let description = [{
-    LLVM makes vectors of the innermost loop. If the ones around it have few
+    For copies whose result has another dimension innermost than their source:
+    a block of rows is loaded as vectors, shuffled, and stored as vectors, of
+    which what is left takes elements once more that the one before had.
+
+    ```mlir
+    linalg.transpose ins(%x : memref<64x3136xf32>) outs(%y : memref<3136x64xf32>) permutation = [1, 0]
+    ```
+    becomes
+    ```mlir
+    scf.for %j = %c0 to %c3136 step %c16 {
+      scf.for %i = %c0 to %c64 step %c16 {
+        %0 = vector.load %x[%i, %j] : memref<64x3136xf32>, vector<16xf32>   // and 15 more
+        ...
+        %8 = vector.shuffle %0, %4 [0, 16, 1, 17, ...]                      // in 4 steps
+        ...
+        vector.store %40, %y[%j, %i] : memref<3136x64xf32>, vector<16xf32>  // and 15 more
+    ```
+    Sizes that do not hold a block keep the loops of the op, such as 3 channels,
+    of which LLVM makes better code.
+  }];
+  let options = [
+    Option<"threads", "threads", "bool", "false",
+           "threads share the blocks">,
+    Option<"vectorBytes", "vector-bytes", "int64_t", "32",
+           "bytes of a vector register">];
+  let dependentDialects = [
+    "::dlc::DlcDialect", "::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"];
+}
+
+def CollapseLoops : Pass<"dlc-collapse-loops"> {
+  let summary = "Make one loop of dimensions that lie one after the other";
+  let description = [{
+    For dimensions that are reduced, and those of a copy. LLVM makes vectors of the innermost loop. If the ones around it have few
     trips, it copies that for each of them.
 
     ```mlir

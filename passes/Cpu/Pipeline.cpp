@@ -75,7 +75,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createLowerBlockProduct(blocks));
   // Softmax and normalisations in one pass over memory.
   pm.addPass(createTileRows({threads, unit.bytes, unit.registers}));
-  pm.addPass(createCollapseReductions());
+  pm.addPass(createCollapseLoops());
+  pm.addPass(createLowerTranspose({threads, unit.bytes}));
   // What else takes long, while its loops are known to be parallel; then
   // kernels are complete, and are called for parts of their work.
   if (threads) {

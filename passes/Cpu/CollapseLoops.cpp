@@ -1,6 +1,6 @@
-// Dimensions that are reduced one after the other, and lie so in memory, become
-// one loop: LLVM makes vectors of the innermost one, and copies it for each
-// trip of those around it if these are few.
+// Dimensions that are reduced, or copied, one after the other, and lie so in
+// memory, become one loop: LLVM makes vectors of the innermost one, and copies
+// it for each trip of those around it if these are few.
 
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -9,7 +9,7 @@
 using namespace mlir;
 
 namespace dlc {
-#define GEN_PASS_DEF_COLLAPSEREDUCTIONS
+#define GEN_PASS_DEF_COLLAPSELOOPS
 #include "passes/Cpu/Passes.h.inc"
 } // namespace dlc
 
@@ -35,7 +35,13 @@ static bool isOneLoop(linalg::LinalgOp op, unsigned dim) {
   });
 }
 
-/// Runs of dimensions that are reduced, each at least two.
+/// Whether `op` only moves elements.
+static bool isCopy(linalg::LinalgOp op) {
+  return op.getNumReductionLoops() == 0 && op.getNumDpsInputs() == 1 &&
+         op.getBlock()->getOperations().size() == 1;
+}
+
+/// Runs of dimensions that become one, each at least two.
 static SmallVector<ReassociationIndices> findRuns(linalg::LinalgOp op) {
   SmallVector<ReassociationIndices> runs;
   if (!op.hasPureBufferSemantics() || op.hasIndexSemantics() ||
@@ -43,11 +49,11 @@ static SmallVector<ReassociationIndices> findRuns(linalg::LinalgOp op) {
                     [](AffineMap map) { return map.isProjectedPermutation(); }))
     return runs;
   SmallVector<utils::IteratorType> kinds = op.getIteratorTypesArray();
-  auto isReduced = [&](unsigned dim) {
-    return kinds[dim] == utils::IteratorType::reduction;
-  };
+  bool collapsesAll = isCopy(op);
   for (unsigned dim = 0; dim + 1 < kinds.size(); ++dim) {
-    if (!isReduced(dim) || !isReduced(dim + 1) || !isOneLoop(op, dim))
+    bool areReduced = kinds[dim] == utils::IteratorType::reduction &&
+                      kinds[dim + 1] == utils::IteratorType::reduction;
+    if (!(areReduced || collapsesAll) || !isOneLoop(op, dim))
       continue;
     if (runs.empty() || runs.back().back() != dim)
       runs.push_back({dim});
@@ -58,17 +64,21 @@ static SmallVector<ReassociationIndices> findRuns(linalg::LinalgOp op) {
 
 namespace {
 
-struct CollapseReductionsPass
-    : dlc::impl::CollapseReductionsBase<CollapseReductionsPass> {
+struct CollapseLoopsPass : dlc::impl::CollapseLoopsBase<CollapseLoopsPass> {
   void runOnOperation() override {
-    SmallVector<linalg::GenericOp> ops;
-    getOperation()->walk([&](linalg::GenericOp op) { ops.push_back(op); });
+    SmallVector<linalg::LinalgOp> ops;
+    getOperation()->walk([&](linalg::LinalgOp op) {
+      if (isa<linalg::GenericOp, linalg::TransposeOp>(op))
+        ops.push_back(op);
+    });
     IRRewriter rewriter(&getContext());
-    for (linalg::GenericOp op : ops) {
+    for (linalg::LinalgOp op : ops) {
       SmallVector<ReassociationIndices> runs = findRuns(op);
       if (runs.empty())
         continue;
       rewriter.setInsertionPoint(op);
+      if (isa<linalg::TransposeOp>(op))
+        op = *linalg::generalizeNamedOp(rewriter, op);
       if (succeeded(linalg::collapseOpIterationDims(op, runs, rewriter)))
         rewriter.eraseOp(op);
     }

@@ -1,4 +1,4 @@
-// RUN: dlc-opt %s --dlc-collapse-reductions --split-input-file | FileCheck %s
+// RUN: dlc-opt %s --dlc-collapse-loops --split-input-file | FileCheck %s
 
 #x = affine_map<(i, j, k) -> (i, j, k)>
 #n = affine_map<(i, j, k) -> ()>
@@ -91,6 +91,34 @@ func.func @others(%x: memref<4x8xf32>, %z: memref<8x4xf32>, %k: memref<3x8xf32>,
     %i = linalg.index 1 : index
     %0 = arith.maxui %b, %i : index
     linalg.yield %0 : index
+  }
+  return
+}
+
+// -----
+
+// An image of channels in front to one of channels behind.
+// CHECK-LABEL: func.func @image_copy
+// CHECK-DAG:   %[[X:.*]] = memref.collapse_shape %{{.*}} {{\[}}[0], [1], [2, 3]] : memref<1x24x7x7xf32> into memref<1x24x49xf32>
+// CHECK-DAG:   %[[Y:.*]] = memref.collapse_shape %{{.*}} {{\[}}[0], [1, 2], [3]] : memref<1x7x7x24xf32> into memref<1x49x24xf32>
+// CHECK:       linalg.generic {{.*}} iterator_types = ["parallel", "parallel", "parallel"]} ins(%[[X]] : {{.*}}) outs(%[[Y]] :
+func.func @image_copy(%x: memref<1x24x7x7xf32>, %y: memref<1x7x7x24xf32>) {
+  linalg.transpose ins(%x : memref<1x24x7x7xf32>) outs(%y : memref<1x7x7x24xf32>) permutation = [0, 2, 3, 1]
+  return
+}
+
+// -----
+
+// What computes keeps its loops.
+#map = affine_map<(i, j) -> (i, j)>
+// CHECK-LABEL: func.func @elementwise
+// CHECK-NOT:   memref.collapse_shape
+func.func @elementwise(%x: memref<4x8xf32>, %y: memref<4x8xf32>) {
+  linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel"]}
+      ins(%x : memref<4x8xf32>) outs(%y : memref<4x8xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %0 = arith.negf %a : f32
+    linalg.yield %0 : f32
   }
   return
 }
