@@ -56,19 +56,31 @@ struct SplitDestinationsPass
                                   isa<tensor::InsertSliceOp>(use.getOwner()));
   }
 
+  static bool isEarlier(OpOperand *a, OpOperand *b) {
+    Block *block = a->get().getParentBlock();
+    Operation *ofA = block->findAncestorOpInBlock(*a->getOwner());
+    Operation *ofB = block->findAncestorOpInBlock(*b->getOwner());
+    return ofA != ofB && ofA->isBeforeInBlock(ofB);
+  }
+
   static void split(Operation *op) {
     if (op->getNumResults() != 1)
       return;
-    bool isKept = false;
-    for (OpOperand &use :
-         llvm::make_early_inc_range(op->getResult(0).getUses())) {
-      if (!needsOwn(use))
-        continue;
-      // The last destination may take the op itself, unless it is read too.
-      if (!std::exchange(isKept, true) && llvm::all_of(op->getUses(), needsOwn))
-        continue;
-      OpBuilder b(use.getOwner());
-      use.set(b.clone(*op)->getResult(0));
+    SmallVector<OpOperand *> uses;
+    bool isRead = false;
+    for (OpOperand &use : op->getUses()) {
+      if (needsOwn(use))
+        uses.push_back(&use);
+      else
+        isRead = true;
+    }
+    // The first destination may take the op itself, unless it is read too: a
+    // buffer lives from there on.
+    if (!isRead && !uses.empty())
+      uses.erase(llvm::min_element(uses, isEarlier));
+    for (OpOperand *use : uses) {
+      OpBuilder b(use->getOwner());
+      use->set(b.clone(*op)->getResult(0));
     }
   }
 };
