@@ -232,7 +232,7 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
     return buildTensorPipeline(pm, target, tensor);
   }
   case Phase::Buffer:
-    return buildBufferPipeline(pm);
+    return buildBufferPipeline(pm, options.conv);
   case Phase::Llvm:
     if (!target.gpus.empty())
       buildGpuPipeline(pm, options.gpuFallback, target.gpus.front().capability);

@@ -12,8 +12,10 @@ namespace dlc {
 #define GEN_PASS_REGISTRATION
 #include "passes/Buffer/Passes.h.inc"
 
-/// Appends the passes of the phase, in order; see Pipeline.cpp.
-DLC_API void buildBufferPipeline(mlir::OpPassManager &pm);
+/// Appends the passes of the phase, in order; see Pipeline.cpp. `conv` is the
+/// form of convolutions that is asked for.
+DLC_API void buildBufferPipeline(mlir::OpPassManager &pm,
+                                 llvm::StringRef conv = "auto");
 
 /// Whether the owner of `use` computes a result in the operand's place.
 bool isDestination(mlir::OpOperand &use);

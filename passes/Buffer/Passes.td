@@ -113,7 +113,16 @@ def AllocateScratch : Pass<"dlc-allocate-scratch", "::mlir::ModuleOp"> {
     Attention with a tile has its scores and what goes with them there
     (AttentionScratch.h). The largest is what each further thread of a run needs for itself: the
     module's attribute `dlc.thread_workspace`, in bytes.
+
+    Of several convolutions, those that run while other tensors live take fewer
+    tiles at a time, so that the scratch does not make a run's memory larger
+    than `limit` percent of the largest sum of live tensors.
   }];
+  let options = [
+    Option<"limit", "limit", "int64_t", "105",
+           "percent of the largest sum of live tensors that tensors, borders "
+           "and a convolution's scratch may take at a time; -1: any">,
+  ];
   let dependentDialects = ["::mlir::memref::MemRefDialect"];
 }
 

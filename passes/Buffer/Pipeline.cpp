@@ -10,7 +10,7 @@
 
 using namespace mlir;
 
-void dlc::buildBufferPipeline(OpPassManager &pm) {
+void dlc::buildBufferPipeline(OpPassManager &pm, StringRef conv) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createSplitDestinations());
@@ -29,7 +29,11 @@ void dlc::buildBufferPipeline(OpPassManager &pm) {
   // Copies become kernels like any other.
   pm.addPass(createCopyToLoops());
   pm.addPass(createPlaceWeights());
-  pm.addPass(createAllocateScratch());
+  AllocateScratchOptions scratch;
+  // A form that is asked for keeps its tiles.
+  if (conv != "auto")
+    scratch.limit = -1;
+  pm.addPass(createAllocateScratch(scratch));
   pm.addPass(createPlanMemory());
   pm.addPass(createOutlineKernels());
 }

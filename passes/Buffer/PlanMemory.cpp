@@ -2,14 +2,7 @@
 // their lifetimes.
 
 #include "dialects/Dlc/Dlc.h"
-#include "lib/Codegen/ElementBytes.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Interfaces/LoopLikeInterface.h"
-#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "passes/Buffer/Lifetimes.h"
 #include "passes/Buffer/Passes.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -24,15 +17,6 @@ using namespace dlc;
 
 namespace {
 
-/// A static buffer that lives from its first to its last access, at positions
-/// `begin` and `end` of the top-level block.
-struct Lifetime {
-  memref::AllocOp op;
-  int64_t begin, end, size, offset = 0;
-  int64_t border = 0;     ///< bytes around what a convolution reads
-  bool isScratch = false; ///< of a kernel
-};
-
 struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
   void runOnOperation() override {
     if (auto init = getOperation().lookupSymbol<func::FuncOp>("init")) {
@@ -45,92 +29,25 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
     auto main = getOperation().lookupSymbol<func::FuncOp>("main");
     if (!main)
       return;
-    Block &entry = main.front();
-    DenseMap<Operation *, int64_t> position;
-    for (auto [i, op] : llvm::enumerate(entry))
-      position[&op] = i;
     BufferViewFlowAnalysis flow(main);
-
-    SmallVector<Lifetime> lifetimes;
-    SmallVector<memref::AllocOp> dynamic;
-    main.walk([&](memref::AllocOp op) {
-      if (!op.getType().hasStaticShape() || outlivesIteration(op, flow)) {
-        dynamic.push_back(op);
-        return;
-      }
-      // A buffer inside a loop lives as long as the whole loop.
-      Lifetime life{op, std::numeric_limits<int64_t>::max(), 0,
-                    sizeOf(op.getType())};
-      for (Value alias : flow.resolve(op.getResult()))
-        for (Operation *user : alias.getUsers()) {
-          if (isa<ViewLikeOpInterface>(user))
-            continue;
-          // A part that nothing else is done to.
-          if (isa<linalg::FillOp>(user) && alias.hasOneUse() &&
-              alias.getDefiningOp<memref::SubViewOp>())
-            life.border += sizeOf(cast<MemRefType>(alias.getType()));
-          if (auto contract = dyn_cast<ContractOp>(user))
-            life.isScratch |= contract.getScratch() == alias;
-          int64_t access = position[entry.findAncestorOpInBlock(*user)];
-          life.begin = std::min(life.begin, access);
-          life.end = std::max(life.end, access);
-        }
-      lifetimes.push_back(life);
-    });
-    SmallVector<int64_t> bounds = findBounds(lifetimes);
-    int64_t workspace = place(lifetimes, bounds.back());
-    for (Lifetime &life : lifetimes) {
+    Lifetimes lifetimes(main, flow);
+    LiveBytes least = lifetimes.findLargest();
+    int64_t workspace = place(lifetimes.buffers, least.withScratch);
+    for (Lifetime &life : lifetimes.buffers) {
       OpBuilder b(life.op);
       life.op.replaceAllUsesWith(
           ArenaOp::create(b, life.op.getLoc(), life.op.getType(), life.offset)
               .getResult());
       life.op.erase();
     }
-    for (memref::AllocOp op : dynamic)
+    for (memref::AllocOp op : lifetimes.dynamic)
       placeDynamic(op, flow);
     Builder b(&getContext());
     getOperation()->setAttr("dlc.workspace", b.getI64IntegerAttr(workspace));
-    getOperation()->setAttr("dlc.live_bytes", b.getDenseI64ArrayAttr(bounds));
-  }
-
-  /// What an arena must hold at the least: the largest sum of tensors that
-  /// live at a time, the same with borders, the same with scratch.
-  static SmallVector<int64_t> findBounds(ArrayRef<Lifetime> lifetimes) {
-    SmallVector<int64_t> bounds(3, 0);
-    // The sums change where a buffer begins.
-    for (const Lifetime &at : lifetimes) {
-      SmallVector<int64_t> sums(3, 0);
-      for (const Lifetime &life : lifetimes) {
-        if (life.begin > at.begin || life.end < at.begin)
-          continue;
-        if (!life.isScratch) {
-          sums[0] += life.size - life.border;
-          sums[1] += life.size;
-        }
-        sums[2] += life.size;
-      }
-      for (auto [bound, sum] : llvm::zip(bounds, sums))
-        bound = std::max(bound, sum);
-    }
-    return bounds;
-  }
-
-  /// True if a loop yields the buffer: the next iteration reads it while it
-  /// fills its own.
-  static bool outlivesIteration(memref::AllocOp op,
-                                BufferViewFlowAnalysis &flow) {
-    if (!op->getParentOfType<LoopLikeOpInterface>())
-      return false;
-    for (Value alias : flow.resolve(op.getResult()))
-      for (Operation *user : alias.getUsers())
-        if (user->hasTrait<OpTrait::IsTerminator>() &&
-            isa<LoopLikeOpInterface>(user->getParentOp()))
-          return true;
-    return false;
-  }
-
-  static int64_t sizeOf(MemRefType type) {
-    return type.getNumElements() * getElementBytes(type.getElementType());
+    getOperation()->setAttr(
+        "dlc.live_bytes",
+        b.getDenseI64ArrayAttr(
+            {least.tensors, least.withBorders, least.withScratch}));
   }
 
   /// Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep

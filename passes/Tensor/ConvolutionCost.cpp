@@ -145,17 +145,12 @@ double ConvolutionCost::getCycles(const ConvolutionSizes &s,
                     double(products) / double(s.windows()));
 }
 
-/// How many tiles may go through the kernel at a time, in blocks of about equal
-/// size: of Fourier's form whole tiles of rows of its products, of which a
-/// block has many columns.
-static SmallVector<int64_t> getTileCounts(const ConvolutionSizes &s,
-                                          int64_t height, int64_t width,
-                                          int64_t pair, int64_t wanted) {
+SmallVector<int64_t> dlc::getTileCounts(const ConvolutionSizes &s,
+                                        int64_t height, int64_t width,
+                                        int64_t pair) {
   constexpr int64_t kRows = 6;
   if (pair == 2)
     return {1};
-  if (wanted)
-    return {wanted};
   int64_t total = countTiles(s, height, width);
   SmallVector<int64_t> counts;
   for (int64_t most : {24, 18, 14, 12, 10, 6}) {
@@ -198,7 +193,10 @@ ConvolutionCost::getForm(MLIRContext *context, const ConvolutionSizes &s,
                  getWinogradError(getWinogradForm(width, s.windowWidth));
   }
   form.cycles = std::numeric_limits<double>::max();
-  for (int64_t count : getTileCounts(s, height, width, pair, tiles)) {
+  SmallVector<int64_t> counts{tiles};
+  if (!tiles)
+    counts = getTileCounts(s, height, width, pair);
+  for (int64_t count : counts) {
     WinogradAttr attr = WinogradAttr::get(
         context, height, width, s.windowHeight, s.windowWidth, count, pair);
     double cycles = getCycles(s, attr);

@@ -38,6 +38,14 @@ struct ConvolutionForm {
   double error; // the growth of rounding errors
 };
 
+/// How many tiles of height x width outputs may go through the kernel at a
+/// time, the most first, in blocks of about equal size: of Fourier's form whole
+/// tiles of rows of its products, of which a block has many columns. `pair` is
+/// that of the form's attribute.
+llvm::SmallVector<int64_t> getTileCounts(const ConvolutionSizes &sizes,
+                                         int64_t height, int64_t width,
+                                         int64_t pair);
+
 /// The model of a core's cost.
 struct ConvolutionCost {
   int64_t lanes; // sums in a vector register
