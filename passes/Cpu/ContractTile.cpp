@@ -16,12 +16,18 @@ bool CpuIsa::hasMasks(Type type) const {
   return vectorBytes >= 64 || (vectorBytes == 32 && bits >= 32);
 }
 
+/// Bytes of B that a tile reads in a cycle where it is the only one, or nearly:
+/// they come from the L2 cache.
+static constexpr double kStreamBytes = 24;
+
 /// Cycles per step of the summed dimension: two multiply-adds a cycle, each
-/// sum waits four cycles for itself, two loads a cycle. Loads are never quite
-/// free, which decides between tiles that are equal otherwise.
-static double getCost(int64_t rows, int64_t vectors) {
+/// sum waits four cycles for itself, two loads a cycle, and `stream` cycles for
+/// each vector of B. Loads are never quite free, which decides between tiles
+/// that are equal otherwise.
+static double getCost(int64_t rows, int64_t vectors, double stream) {
   double loads = double(rows + vectors) / 2;
-  return std::max({double(rows * vectors) / 2, 4.0, loads}) + loads / 10;
+  return std::max({double(rows * vectors) / 2, 4.0, loads, vectors * stream}) +
+         loads / 10;
 }
 
 RegisterTile dlc::chooseTile(const CpuIsa &isa, int64_t lanes,
@@ -32,6 +38,9 @@ RegisterTile dlc::chooseTile(const CpuIsa &isa, int64_t lanes,
   int64_t vectorCount =
       llvm::divideCeil(std::max<int64_t>(1, columns.value_or(960)), lanes);
   int64_t maxRows = isa.pointers <= 4 ? isa.pointers : 14;
+  // What many tiles of rows read again is near.
+  double stream =
+      rows && rowCount <= maxRows ? isa.vectorBytes / kStreamBytes : 0;
   RegisterTile best{1, 1};
   double bestCost = -1;
   for (int64_t vectors = 1; vectors <= 4; ++vectors) {
@@ -54,9 +63,9 @@ RegisterTile dlc::chooseTile(const CpuIsa &isa, int64_t lanes,
             std::pair<int64_t, int64_t>(1, vectorCount % vectors)}) {
         if (!v)
           continue;
-        cost += n * (rowCount / r) * getCost(r, v);
+        cost += n * (rowCount / r) * getCost(r, v, stream);
         if (rowCount % r)
-          cost += n * getCost(rowCount % r, v);
+          cost += n * getCost(rowCount % r, v, stream);
       }
       if (bestCost < 0 || cost < bestCost) {
         bestCost = cost;
