@@ -1,5 +1,6 @@
 // dlc.contract: verifier, kinds of iteration dimensions, effects.
 #include "dialects/Dlc/Destination.h"
+#include "dialects/Dlc/Dilation.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -80,6 +81,52 @@ int64_t ContractOp::getStaticExtent(unsigned dim) {
   return cast<ShapedType>(value.getType()).getDimSize(position);
 }
 
+namespace {
+/// A dimension of a convolution's A: position + window * dilation.
+struct WindowedDim {
+  unsigned position, window;
+  int64_t dilation;
+};
+} // namespace
+
+static std::optional<WindowedDim> splitWindowed(ContractOp op,
+                                                AffineExpr expr) {
+  auto sum = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!sum || sum.getKind() != AffineExprKind::Add)
+    return std::nullopt;
+  WindowedDim result{0, 0, 1};
+  bool hasPosition = false, hasWindow = false;
+  for (AffineExpr part : {sum.getLHS(), sum.getRHS()}) {
+    int64_t factor = 1;
+    if (auto product = dyn_cast<AffineBinaryOpExpr>(part)) {
+      auto constant = dyn_cast<AffineConstantExpr>(product.getRHS());
+      if (!constant || product.getKind() != AffineExprKind::Mul)
+        return std::nullopt;
+      factor = constant.getValue();
+      part = product.getLHS();
+    }
+    auto dim = dyn_cast<AffineDimExpr>(part);
+    if (!dim || factor < 1)
+      return std::nullopt;
+    ContractOp::DimKind kind = op.getDimKind(dim.getPosition());
+    if (kind == ContractOp::DimKind::Row && factor == 1) {
+      result.position = dim.getPosition();
+      hasPosition = true;
+    } else if (kind == ContractOp::DimKind::Sum) {
+      result.window = dim.getPosition();
+      result.dilation = factor;
+      hasWindow = true;
+    }
+  }
+  return hasPosition && hasWindow ? std::optional(result) : std::nullopt;
+}
+
+Dilation dlc::getDilation(ContractOp op) {
+  AffineMap a = op.getAMap();
+  return {splitWindowed(op, a.getResult(1))->dilation,
+          splitWindowed(op, a.getResult(2))->dilation};
+}
+
 std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
   AffineMap a = getAMap();
   auto dimOf = [](AffineExpr expr) -> std::optional<unsigned> {
@@ -110,18 +157,11 @@ std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
   conv.channel = *dimOf(channel);
   conv.column = columns.front();
   for (unsigned i : {1, 2}) {
-    auto sum = dyn_cast<AffineBinaryOpExpr>(a.getResult(i));
-    if (!sum || sum.getKind() != AffineExprKind::Add || !dimOf(sum.getLHS()) ||
-        !dimOf(sum.getRHS()))
+    std::optional<WindowedDim> dim = splitWindowed(*this, a.getResult(i));
+    if (!dim)
       return std::nullopt;
-    unsigned position = *dimOf(sum.getLHS()), window = *dimOf(sum.getRHS());
-    if (getDimKind(position) == DimKind::Sum)
-      std::swap(position, window);
-    if (getDimKind(position) != DimKind::Row ||
-        getDimKind(window) != DimKind::Sum)
-      return std::nullopt;
-    (i == 1 ? conv.y : conv.x) = position;
-    (i == 1 ? conv.windowY : conv.windowX) = window;
+    (i == 1 ? conv.y : conv.x) = dim->position;
+    (i == 1 ? conv.windowY : conv.windowX) = dim->window;
   }
   if (getDimKind(conv.image) != DimKind::Row ||
       getDimKind(conv.channel) != DimKind::Sum)
@@ -237,6 +277,8 @@ static LogicalResult verifyWinograd(ContractOp op) {
   if (!conv)
     return op.emitOpError("expected a 2-D convolution of stride 1 for ")
            << form;
+  if (form.isFourier() && !getDilation(op).isNone())
+    return op.emitOpError("expected no dilation for ") << form;
   for (int64_t size :
        {form.getHeight(), form.getWidth(), form.getWindowHeight(),
         form.getWindowWidth(), form.getTiles()})

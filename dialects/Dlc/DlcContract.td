@@ -153,9 +153,9 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
       return getOperands().take_front(3 + getExtras().size());
     }
 
-    /// The dimensions of a 2-D convolution of stride and dilation 1: A is
-    /// `(image, y + windowY, x + windowX, channel)`, the last one with groups
-    /// `group * n + channel`.
+    /// The dimensions of a 2-D convolution of stride 1: A is `(image,
+    /// y + windowY * d, x + windowX * d, channel)`, the last one with groups
+    /// `group * n + channel`; see Dilation.h.
     struct Convolution {
       unsigned image, y, x, column, windowY, windowX, channel;
       ::std::optional<unsigned> group;

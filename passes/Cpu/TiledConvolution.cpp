@@ -27,7 +27,7 @@ using llvm::divideCeil;
 TiledConvolution::TiledConvolution(ContractEmitter &emitter)
     : e(emitter), loops(emitter.loops), math(emitter.math), b(emitter.b),
       op(loops.op), form(op.getWinogradAttr()), conv(*op.getConvolution()),
-      channels(op.getStaticExtent(conv.channel)),
+      dilation(getDilation(op)), channels(op.getStaticExtent(conv.channel)),
       columns(op.getStaticExtent(conv.column)),
       layout(getWinogradScratch(form, channels, columns)),
       memory(op.getScratch()), blockTiles(form.getTiles()) {}
@@ -80,11 +80,17 @@ Value TiledConvolution::getPlanes(int64_t offset, int64_t plane,
 // Loops
 //===----------------------------------------------------------------------===//
 
+/// With a dilation d the tiles that begin at 0 to d - 1 come first, then those
+/// that begin where these end.
 TiledConvolution::Position TiledConvolution::getPosition(Value tile) {
+  auto getFirst = [&](Value number, int64_t outputs, int64_t step) {
+    return math.add(math.mul(math.div(number, step), outputs * step),
+                    math.rem(number, step));
+  };
   Value line = math.div(tile, across);
   Value image = math.div(line, down);
-  return {image, math.mul(math.rem(line, down), form.getHeight()),
-          math.mul(math.rem(tile, across), form.getWidth())};
+  return {image, getFirst(math.rem(line, down), form.getHeight(), dilation.y),
+          getFirst(math.rem(tile, across), form.getWidth(), dilation.x)};
 }
 
 Value TiledConvolution::getInputOffset(unsigned dim, Value first, Value i) {
@@ -94,10 +100,15 @@ Value TiledConvolution::getInputOffset(unsigned dim, Value first, Value i) {
   int64_t extent = op.getStaticExtent(dim);
   int64_t outputs = isLine ? form.getHeight() : form.getWidth();
   int64_t tile = isLine ? form.getTileHeight() : form.getTileWidth();
+  int64_t step = getStep(dim);
+  // Those of a tile are so far apart; the last tile begins that much later.
+  auto isInside = [&] {
+    int64_t tiles = divideCeil(divideCeil(extent, step), outputs);
+    return step * ((tiles - 1) * outputs + tile) - 1 < size;
+  };
   bool inside =
-      ShapedType::isStatic(extent) && ShapedType::isStatic(size) &&
-      int64_t(divideCeil(extent, outputs) - 1) * outputs + tile - 1 < size;
-  Value next = math.add(first, i);
+      ShapedType::isStatic(extent) && ShapedType::isStatic(size) && isInside();
+  Value next = math.add(first, math.mul(i, step));
   if (!inside)
     next = math.min(
         next, math.add(b.createOrFold<memref::DimOp>(op.getA(), position), -1));
@@ -120,13 +131,16 @@ TiledConvolution::Offsets TiledConvolution::getCorner(const Offsets &bases,
 
 void TiledConvolution::ifInside(unsigned dim, Value first, int64_t i,
                                 function_ref<void()> body) {
-  int64_t extent = op.getStaticExtent(dim);
+  int64_t extent = op.getStaticExtent(dim), step = getStep(dim);
   int64_t outputs = dim == conv.y ? form.getHeight() : form.getWidth();
-  if (i == 0 ||
-      (ShapedType::isStatic(extent) && i < (extent - 1) % outputs + 1))
+  // Of a tile that is not whole, and all begin inside.
+  bool isEven = ShapedType::isStatic(extent) && extent % step == 0;
+  if ((i == 0 && (step == 1 || isEven)) ||
+      (isEven && i < (extent / step - 1) % outputs + 1))
     return body();
-  Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt,
-                                       math.add(first, i), loops.extents[dim]);
+  Value inside =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::slt,
+                            math.add(first, i * step), loops.extents[dim]);
   auto branch = scf::IfOp::create(b, inside, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
@@ -136,19 +150,23 @@ void TiledConvolution::ifInside(unsigned dim, Value first, int64_t i,
 Value TiledConvolution::countLines(const Position &at) {
   Value lines = math.constant(form.getHeight());
   int64_t extent = op.getStaticExtent(conv.y);
-  if (ShapedType::isStatic(extent) && extent % form.getHeight() == 0)
+  int64_t step = dilation.y;
+  if (ShapedType::isStatic(extent) && extent % (form.getHeight() * step) == 0)
     return lines;
-  return math.min(lines, math.sub(heightValue, at.y));
+  Value rest = math.sub(heightValue, at.y);
+  if (step > 1)
+    rest = math.div(math.add(math.max(rest, math.constant(0)), step - 1), step);
+  return math.min(lines, rest);
 }
 
 void TiledConvolution::storeLine(const Position &at, const Offsets &corner,
                                  Value i, ArrayRef<Value> line, unsigned dim,
                                  TileColumn vector, Value mask) {
-  Offsets start = e.move(corner, conv.y, i);
+  Offsets start = e.move(corner, conv.y, math.mul(i, dilation.y));
   for (int64_t j = 0; j < form.getWidth(); ++j)
     ifInside(conv.x, at.x, j, [&] {
-      e.finish(line[j], e.move(start, conv.x, math.constant(j)), dim, vector,
-               mask);
+      Value distance = math.constant(j * dilation.x);
+      e.finish(line[j], e.move(start, conv.x, distance), dim, vector, mask);
     });
 }
 
@@ -364,15 +382,18 @@ bool TiledConvolution::emitForThreads() {
 }
 
 void TiledConvolution::emit() {
-  auto countTiles = [&](Value extent, int64_t outputs) {
-    return math.div(math.add(extent, outputs - 1), outputs);
+  auto countTiles = [&](Value extent, int64_t outputs, int64_t step) {
+    auto divideUp = [&](Value x, int64_t y) {
+      return math.div(math.add(x, y - 1), y);
+    };
+    return math.mul(divideUp(divideUp(extent, step), outputs), step);
   };
   // Those of the loops may be of several dimensions together.
   images = op.createExtent(b, conv.image);
   heightValue = op.createExtent(b, conv.y);
   widthValue = op.createExtent(b, conv.x);
-  down = countTiles(heightValue, form.getHeight());
-  across = countTiles(widthValue, form.getWidth());
+  down = countTiles(heightValue, form.getHeight(), dilation.y);
+  across = countTiles(widthValue, form.getWidth(), dilation.x);
   if (emitForThreads()) {
     e.description += ", shared by threads";
     return;

@@ -4,6 +4,7 @@
 #ifndef DLC_PASSES_CPU_TILEDCONVOLUTION_H
 #define DLC_PASSES_CPU_TILEDCONVOLUTION_H
 
+#include "dialects/Dlc/Dilation.h"
 #include "passes/Cpu/ContractEmit.h"
 #include "passes/WinogradScratch.h"
 
@@ -37,6 +38,10 @@ protected:
   virtual bool emitForThreads();
   virtual void emitImages(const Offsets &bases, mlir::Value images);
 
+  /// The distance of neighbours in a tile along conv.y or conv.x.
+  int64_t getStep(unsigned dim) const {
+    return dim == conv.y ? dilation.y : dilation.x;
+  }
   /// Where the first output of a tile lies.
   struct Position {
     mlir::Value image, y, x;
@@ -51,7 +56,7 @@ protected:
   /// The offsets of the operands at a tile's first output.
   Offsets getCorner(const Offsets &bases, const Position &at);
   /// Runs `body` if output i of a tile that begins at `first` lies before the
-  /// end of `dim`; the first one of a tile does.
+  /// end of `dim`; the first one of a tile does, without a dilation.
   void ifInside(unsigned dim, mlir::Value first, int64_t i,
                 llvm::function_ref<void()> body);
   /// The lines of outputs of the tile at `at` that lie before the end of C.
@@ -76,6 +81,7 @@ protected:
   ContractOp op;
   WinogradAttr form;
   ContractOp::Convolution conv;
+  Dilation dilation;
   int64_t channels, columns; // of a group
   mlir::Value images, heightValue, widthValue;
   mlir::Value down, across; // tiles of an image

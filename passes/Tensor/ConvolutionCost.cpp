@@ -21,6 +21,7 @@ std::optional<ConvolutionSizes> ConvolutionSizes::get(ContractOp op) {
   sizes.groups = conv->group ? op.getStaticExtent(*conv->group) : 1;
   sizes.channels = op.getStaticExtent(conv->channel);
   sizes.columns = op.getStaticExtent(conv->column);
+  sizes.dilation = getDilation(op);
   sizes.isMapKnown = true;
   sizes.operandBytes = getConstantBytes(op.getA().getType()) +
                        getConstantBytes(op.getInit().getType());
@@ -96,9 +97,14 @@ static std::pair<double, double> countTransforms(WinogradAttr form) {
                     form.getHeight() * countEntries(x.output))};
 }
 
+/// A tile has every so manieth line and column, as the window has.
 static int64_t countTiles(const ConvolutionSizes &s, int64_t height,
                           int64_t width) {
-  return s.images * divideCeil(s.height, height) * divideCeil(s.width, width);
+  auto along = [](int64_t extent, int64_t outputs, int64_t dilation) {
+    return dilation * divideCeil(divideCeil(extent, dilation), outputs);
+  };
+  return s.images * along(s.height, height, s.dilation.y) *
+         along(s.width, width, s.dilation.x);
 }
 
 /// What products with so many rows, in blocks, cost as products with a row in
@@ -178,7 +184,8 @@ ConvolutionCost::getForm(MLIRContext *context, const ConvolutionSizes &s,
     };
     bool isLine = height == 1 || width == 1;
     int64_t most = pair == 2 ? kMaxFourierDepthwise : kMaxFourierTile;
-    if (!isSize(height, s.windowHeight) || !isSize(width, s.windowWidth) ||
+    if (!s.dilation.isNone() || !isSize(height, s.windowHeight) ||
+        !isSize(width, s.windowWidth) ||
         std::max(height, width) > (isLine ? kMaxFourierLine : most))
       return std::nullopt;
     height -= s.windowHeight - 1;

@@ -3,7 +3,7 @@
 #ifndef DLC_PASSES_TENSOR_CONVOLUTIONCOST_H
 #define DLC_PASSES_TENSOR_CONVOLUTIONCOST_H
 
-#include "dialects/Dlc/Dlc.h"
+#include "dialects/Dlc/Dilation.h"
 #include <limits>
 
 namespace dlc {
@@ -21,6 +21,7 @@ struct ConvolutionSizes {
 
   int64_t images, height, width, windowHeight, windowWidth;
   int64_t groups, channels, columns; // the latter of a group
+  Dilation dilation;
   bool isMapKnown;
 
   int64_t windows() const { return windowHeight * windowWidth; }

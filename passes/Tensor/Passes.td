@@ -269,8 +269,8 @@ def FuseAttention : Pass<"dlc-fuse-attention"> {
 def ChooseConvolution : Pass<"dlc-choose-convolution"> {
   let summary = "choose the form of convolutions: direct or by transforms";
   let description = [{
-    A convolution of stride 1 with constant weights takes Winograd's form, or
-    Fourier's, where a model of its cost (multiply-adds, transforms, weights
+    A convolution of stride 1 with constant weights takes Winograd's form, or,
+    without a dilation, Fourier's, where a model of its cost (multiply-adds, transforms, weights
     through the caches) says that this is faster. Its weights, packed or not, are transformed by an
     op on constants, to be evaluated before the first run; they grow by
     (m + r - 1)^2 / r^2. Where the object has to hold them, `growth` is the

@@ -291,6 +291,20 @@ func.func @f(%x: tensor<1x10x10x8xf32>, %w: tensor<5x6x8x8xf32>, %c: tensor<1x8x
 
 // -----
 
+func.func @f(%x: tensor<1x12x12x8xf32>, %w: tensor<40x1x8x8xf32>, %c: tensor<1x8x8x8xf32>) {
+  // expected-error @below {{expected no dilation for #dlc.winograd}}
+  %r = dlc.contract %x, %w outs %c
+      [affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky * 2, x + kx * 2, i)>, affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>, affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>]
+      {winograd = #dlc.winograd<height = 6, width = 6, windowHeight = 3, windowWidth = 3, tiles = 6, pair = 3>}
+      : tensor<1x12x12x8xf32>, tensor<40x1x8x8xf32>, tensor<1x8x8x8xf32> -> tensor<1x8x8x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<4x6xf32>, %w: tensor<6x8xf32>, %c: tensor<4x8xf32>) {
   // expected-error @below {{expected a 2-D convolution of stride 1 for #dlc.winograd}}
   %r = dlc.contract %x, %w outs %c

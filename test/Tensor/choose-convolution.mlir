@@ -82,10 +82,11 @@ func.func @unknown_map(%x: tensor<1x?x?x64xf32>, %e: tensor<1x?x?x64xf32>) -> te
 
 // -----
 
-// Near misses: stride 2, dilation 2, weights of the run, double precision.
+// Near misses: stride 2, a window beside which the map is dilated, weights of
+// the run, double precision.
 #a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky, x + kx, i)>
 #s = affine_map<(n, y, x, o, ky, kx, i) -> (n, y * 2 + ky, x * 2 + kx, i)>
-#d = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky * 2, x + kx * 2, i)>
+#d = affine_map<(n, y, x, o, ky, kx, i) -> (n, y * 2 + ky * 2, x + kx * 2, i)>
 #b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>
 #c = affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>
 // CHECK-LABEL: @others
@@ -110,6 +111,45 @@ func.func @others(%x: tensor<1x17x17x8xf32>, %v: tensor<3x3x8x8xf32>, %xd: tenso
     dlc.yield %s : f64
   }
   return %0, %1, %2, %3 : tensor<1x8x8x8xf32>, tensor<1x8x8x8xf32>, tensor<1x8x8x8xf32>, tensor<1x8x8x8xf64>
+}
+
+// -----
+
+// A dilated window's outputs and inputs of a phase are an ordinary convolution.
+#a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky * 2, x + kx * 3, i)>
+#b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>
+#c = affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>
+// CHECK-LABEL: @dilated
+// CHECK: dlc.winograd_weights {{.*}} tensor<3x3x64x64xf32>
+// CHECK: dlc.contract {{.*}} {winograd = #dlc.winograd<{{[^>]*}}windowHeight = 3, windowWidth = 3, tiles
+// ANY-LABEL: @dilated
+// ANY: dlc.contract {{.*}} {winograd = #dlc.winograd<height = {{[2-6]}}, width = {{[2-6]}}, windowHeight = 3, windowWidth = 3, tiles
+func.func @dilated(%x: tensor<1x60x62x64xf32>, %e: tensor<1x56x56x64xf32>) -> tensor<1x56x56x64xf32> {
+  %w = arith.constant dense<1.0> : tensor<3x3x64x64xf32>
+  %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<1x60x62x64xf32>, tensor<3x3x64x64xf32>, tensor<1x56x56x64xf32> -> tensor<1x56x56x64xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return %0 : tensor<1x56x56x64xf32>
+}
+
+// -----
+
+// Fourier's form has no phases.
+#a = affine_map<(n, y, x, o, ky, kx, i) -> (n, y + ky * 2, x + kx * 3, i)>
+#b = affine_map<(n, y, x, o, ky, kx, i) -> (ky, kx, i, o)>
+#c = affine_map<(n, y, x, o, ky, kx, i) -> (n, y, x, o)>
+// CHECK-LABEL: @dilated_large
+// CHECK-NOT: winograd
+// ANY-LABEL: @dilated_large
+// ANY-NOT: winograd
+func.func @dilated_large(%x: tensor<1x72x80x64xf32>, %e: tensor<1x56x56x64xf32>) -> tensor<1x56x56x64xf32> {
+  %w = arith.constant dense<1.0> : tensor<9x9x64x64xf32>
+  %0 = dlc.contract %x, %w outs %e [#a, #b, #c] : tensor<1x72x80x64xf32>, tensor<9x9x64x64xf32>, tensor<1x56x56x64xf32> -> tensor<1x56x56x64xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return %0 : tensor<1x56x56x64xf32>
 }
 
 // -----

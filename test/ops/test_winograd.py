@@ -19,11 +19,13 @@ TOLERANCE = 2e-5
 UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
 
 
-def make_model(n, c, h, w, o, window, pads, residual=False, strides=(1, 1)):
+def make_model(n, c, h, w, o, window, pads, residual=False, strides=(1, 1),
+               dilations=(1, 1)):  # fmt: skip
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((o, c, *window)) / np.sqrt(c * np.prod(window))
     bias = rng.standard_normal(o)
-    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["y"], pads=pads, strides=strides)]
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["y"], pads=pads, strides=strides,
+                              dilations=dilations)]  # fmt: skip
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [n, c, h, w])]
     if residual:
         nodes += [
@@ -112,6 +114,35 @@ def test_tiles(cpu, form, sizes, window):
     expected = np.maximum(convolve(x, initializers, pads) + r.astype(np.float64), 0)
     for threads in (1, 2):
         check(compiled.run({"x": x, "r": r}, threads=threads)["z"], expected)
+
+
+@pytest.mark.parametrize("form", ["winograd", "winograd-6x6", "winograd-4x4x5", "auto"])
+@pytest.mark.parametrize(
+    "sizes, window, pads, dilations",
+    [
+        ((1, 16, 24, 24, 32), (3, 3), (2, 2, 2, 2), (2, 2)),
+        ((2, 20, 13, 11, 35), (3, 3), (2, 3, 2, 3), (2, 3)),  # phases of several sizes
+        ((1, 8, 9, 17, 16), (3, 3), (4, 0, 4, 0), (4, 1)),
+        ((1, 8, 6, 7, 16), (3, 3), (8, 8, 8, 8), (8, 8)),  # phases without outputs
+        (("n", 12, 15, 14, 18), (3, 3), (2, 2, 2, 2), (2, 2)),
+        ((1, 12, "h", "w", 18), (3, 3), (2, 3, 2, 3), (2, 3)),
+        ((1, 9, 14, 21, 24), (5, 5), (4, 4, 4, 4), (2, 2)),
+    ],
+)
+def test_dilations(form, sizes, window, pads, dilations):
+    model, initializers = make_model(*sizes, window, pads, dilations=dilations)
+    shape = [{"n": 2, "h": 13, "w": 11}.get(size, size) for size in sizes[:4]]
+    x = np.random.default_rng(7).standard_normal(shape).astype("float32")
+    w, b = (numpy_helper.to_array(i) for i in initializers)
+    wide = np.zeros((*w.shape[:2], *((k - 1) * d + 1 for k, d in zip(window, dilations))))
+    wide[:, :, :: dilations[0], :: dilations[1]] = w
+    expected = convolve(x, [numpy_helper.from_array(wide), initializers[1]], pads)
+    compiled = dlc.compile(model, conv=form, remarks="dlc-lower-contract")
+    fits = form != "winograd-6x6" or window == (3, 3)  # tiles of at most 8 x 8 inputs
+    if form != "auto":
+        assert ("Winograd's form" in str(compiled.diagnostics)) == fits
+    for threads in (1, 2):
+        check(compiled.run({"x": x}, threads=threads)["y"], expected)
 
 
 @pytest.mark.parametrize("sizes", [(1, 24, 17, 19, 70), (2, 16, 12, 12, 16)])
