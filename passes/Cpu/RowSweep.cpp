@@ -5,6 +5,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Cpu/ContractTile.h"
+#include "passes/Cpu/RowSum.h"
 #include "passes/Cpu/VectorBody.h"
 #include "passes/Tensor/RowOps.h"
 
@@ -16,9 +17,6 @@ using namespace dlc;
 /// registers few.
 static constexpr int64_t kVectors = 4, kShortBody = 3;
 
-/// Where sums of exponentials begin, so that none is larger than its sum.
-static constexpr double kFirstSum = 2;
-
 int64_t RowStep::getLength() const {
   for (auto [map, buffer] : llvm::zip(maps, buffers))
     if (kinds.size() > 1 && map.isFunctionOfDim(1))
@@ -26,9 +24,8 @@ int64_t RowStep::getLength() const {
   return 1;
 }
 
-/// Of a sum: the op that adds an element to it, if that may be in any order.
-static Operation *findAddition(const RowStep &step) {
-  Operation *combiner = findCombiner(linalg::GenericOp(step.op));
+Operation *RowStep::findAddition() const {
+  Operation *combiner = findCombiner(linalg::GenericOp(op));
   if (isa_and_nonnull<arith::AddFOp, arith::MulFOp>(combiner) &&
       !bitEnumContainsAny(cast<arith::ArithFastMathInterface>(combiner)
                               .getFastMathFlagsAttr()
@@ -38,15 +35,12 @@ static Operation *findAddition(const RowStep &step) {
   return combiner;
 }
 
-static bool isReduction(const RowStep &step) {
-  return step.kinds.back() == utils::IteratorType::reduction;
-}
-
 bool RowSweep::fits(const RowStep &step, int64_t vectorBytes) {
   linalg::GenericOp op = step.op;
   if (step.kinds.size() != 2 || !hasVectorBody(*op.getBody()) ||
-      (isReduction(step) && (op->getNumOperands() < 2 ||
-                             op.getNumDpsInits() != 1 || !findAddition(step))))
+      (step.isReduction() &&
+       (op->getNumOperands() < 2 || op.getNumDpsInits() != 1 ||
+        !step.findAddition())))
     return false;
   bool hasVectors = false;
   for (auto [i, map, buffer] : llvm::enumerate(step.maps, step.buffers)) {
@@ -65,7 +59,7 @@ bool RowSweep::fits(const RowStep &step, int64_t vectorBytes) {
         return false;
       hasVectors = true;
       results = results.drop_back();
-    } else if (step.isWritten(i) && !isReduction(step)) {
+    } else if (step.isWritten(i) && !step.isReduction()) {
       return false;
     }
     if (!llvm::all_of(results, [](AffineExpr expr) {
@@ -153,25 +147,13 @@ private:
   Type vectorOf(Type type, int64_t width) {
     return width ? VectorType::get({width}, type) : type;
   }
-  /// What is kept of a sum: one of each of the vectors that are computed at
-  /// once; of exponentials, one of f32, and what its additions were rounded by.
-  SmallVector<Value> start(unsigned number, int64_t width);
   SmallVector<Value> startAll(int64_t width);
-  void accumulate(unsigned number, MutableArrayRef<Value> sum, Value added);
-  /// The sum of all lanes.
-  Value finish(unsigned number, ArrayRef<Value> sum);
-  unsigned slots(unsigned number) {
-    return steps[number].addsExponentials ? 2 : vectors;
-  }
-  Value combine(unsigned number, Value x, Value y);
-  Value combineLanes(unsigned number, Value vector);
-  Value neutral(unsigned number, int64_t width);
 
   ImplicitLocOpBuilder &b;
   IndexMath math;
   ArrayRef<RowStep> steps;
-  SmallVector<SmallVector<Value>> blocks; // of each step
-  SmallVector<unsigned> sumSteps;         // those that add up
+  SmallVector<SmallVector<Value>> blocks;    // of each step
+  llvm::MapVector<unsigned, RowSum> rowSums; // of those that add up
   int64_t lanes, vectors;
   bool hasMasks;
   Value row, length;
@@ -194,8 +176,8 @@ SweepEmitter::SweepEmitter(ImplicitLocOpBuilder &b, ArrayRef<RowStep> steps,
   for (auto [number, step] : llvm::enumerate(steps)) {
     SmallVector<Value> &block = blocks.emplace_back();
     size += int64_t(step.getBody().getOperations().size());
-    if (isReduction(step))
-      sumSteps.push_back(number);
+    if (step.isReduction())
+      rowSums.insert({unsigned(number), RowSum(b, step)});
     for (unsigned i = 0; i < step.buffers.size(); ++i) {
       Value buffer = step.buffers[i];
       block.push_back(step.hasRows[i] ? getBlock(buffer) : buffer);
@@ -227,106 +209,11 @@ void SweepEmitter::emit() {
   emitRow();
 }
 
-Value SweepEmitter::neutral(unsigned number, int64_t width) {
-  TypedAttr attr = steps[number].addsExponentials
-                       ? b.getF32FloatAttr(0)
-                       : *arith::getNeutralElement(findAddition(steps[number]));
-  if (width)
-    attr = DenseElementsAttr::get(
-        cast<ShapedType>(vectorOf(attr.getType(), width)), Attribute(attr));
-  return arith::ConstantOp::create(b, attr);
-}
-
-static Value constantLike(ImplicitLocOpBuilder &b, Type type, double value) {
-  TypedAttr attr = b.getFloatAttr(getElementTypeOrSelf(type), value);
-  if (auto vector = dyn_cast<VectorType>(type))
-    attr = DenseElementsAttr::get(vector, Attribute(attr));
-  return arith::ConstantOp::create(b, attr);
-}
-
-SmallVector<Value> SweepEmitter::start(unsigned number, int64_t width) {
-  Value zero = neutral(number, width);
-  if (!steps[number].addsExponentials)
-    return SmallVector<Value>(slots(number), zero);
-  return {constantLike(b, zero.getType(), kFirstSum), zero};
-}
-
 SmallVector<Value> SweepEmitter::startAll(int64_t width) {
   SmallVector<Value> all;
-  for (unsigned number : sumSteps)
-    llvm::append_range(all, start(number, width));
+  for (const RowSum &sum : llvm::make_second_range(rowSums))
+    llvm::append_range(all, sum.start(width, vectors));
   return all;
-}
-
-void SweepEmitter::accumulate(unsigned number, MutableArrayRef<Value> sum,
-                              Value added) {
-  SmallVector<Value> parts{added};
-  if (auto type = dyn_cast<VectorType>(added.getType());
-      type && type.getNumElements() > lanes) {
-    parts.clear();
-    for (int64_t at = 0; at < type.getNumElements(); at += lanes) {
-      SmallVector<int64_t> part(lanes);
-      std::iota(part.begin(), part.end(), at);
-      parts.push_back(vector::ShuffleOp::create(b, added, added, part));
-    }
-  }
-  for (auto [i, part] : llvm::enumerate(parts)) {
-    if (!steps[number].addsExponentials) {
-      sum[i] = combine(number, sum[i], part);
-      continue;
-    }
-    // Exact, as the sum is not less than what is added (Dekker).
-    Value next = arith::AddFOp::create(b, sum[0], part);
-    Value done = arith::SubFOp::create(b, next, sum[0]);
-    Value left = arith::SubFOp::create(b, part, done);
-    sum[0] = next;
-    sum[1] = arith::AddFOp::create(b, sum[1], left);
-  }
-}
-
-Value SweepEmitter::combine(unsigned number, Value x, Value y) {
-  if (steps[number].addsExponentials)
-    return arith::AddFOp::create(b, x, y, arith::FastMathFlags::reassoc);
-  Operation *copy = b.clone(*findAddition(steps[number]));
-  copy->setOperands({x, y});
-  copy->getResult(0).setType(x.getType());
-  return copy->getResult(0);
-}
-
-Value SweepEmitter::combineLanes(unsigned number, Value vector) {
-  auto type = dyn_cast<VectorType>(vector.getType());
-  if (!type)
-    return vector;
-  int64_t half = type.getNumElements() / 2;
-  for (; half > 1; half /= 2) {
-    SmallVector<int64_t> low(half), high(half);
-    std::iota(low.begin(), low.end(), 0);
-    std::iota(high.begin(), high.end(), half);
-    vector = combine(number, vector::ShuffleOp::create(b, vector, vector, low),
-                     vector::ShuffleOp::create(b, vector, vector, high));
-  }
-  return combine(number, vector::ExtractOp::create(b, vector, 0),
-                 vector::ExtractOp::create(b, vector, 1));
-}
-
-Value SweepEmitter::finish(unsigned number, ArrayRef<Value> sum) {
-  if (!steps[number].addsExponentials) {
-    Value all = sum[0];
-    for (Value other : sum.drop_front())
-      all = combine(number, all, other);
-    return combineLanes(number, all);
-  }
-  // What is rounded is little beside the sum, and may be added up in f32.
-  auto widen = [&](Value value) -> Value {
-    Type wide = b.getF64Type();
-    if (auto vector = dyn_cast<VectorType>(value.getType()))
-      wide = vector.clone(wide);
-    return arith::ExtFOp::create(b, wide, value);
-  };
-  Value first = constantLike(b, sum[0].getType(), kFirstSum);
-  Value high = widen(arith::SubFOp::create(b, sum[0], first));
-  return arith::AddFOp::create(b, combineLanes(number, high),
-                               widen(combineLanes(number, sum[1])));
 }
 
 void SweepEmitter::emitRow() {
@@ -362,12 +249,14 @@ void SweepEmitter::emitRow() {
 /// What is behind whole vectors: a part of one, or smaller ones. Then the sums.
 void SweepEmitter::emitRest(Value column, MutableArrayRef<Value> sums) {
   std::optional<int64_t> known = staticIndex(length);
-  SmallVector<Value> results(sumSteps.size());
+  SmallVector<Value> results(rowSums.size());
   auto addResults = [&](ArrayRef<Value> part) {
-    for (auto [number, result] : llvm::zip(sumSteps, results)) {
-      Value other = finish(number, part.take_front(slots(number)));
-      result = result ? combine(number, result, other) : other;
-      part = part.drop_front(slots(number));
+    for (auto [sum, result] :
+         llvm::zip(llvm::make_second_range(rowSums), results)) {
+      unsigned slots = sum.countSlots(vectors);
+      Value other = sum.finish(part.take_front(slots));
+      result = result ? sum.combine(result, other) : other;
+      part = part.drop_front(slots);
     }
   };
   if (!known && hasMasks) {
@@ -413,14 +302,15 @@ void SweepEmitter::emitRest(Value column, MutableArrayRef<Value> sums) {
     }
   }
   addResults(sums);
-  for (auto [number, result] : llvm::zip(sumSteps, results)) {
+  for (auto [entry, result] : llvm::zip(rowSums, results)) {
+    unsigned number = entry.first;
     Value buffer = blocks[number].back();
     SmallVector<Value> at = getIndices(steps[number].maps.back(), Value());
     Value given = memref::LoadOp::create(b, buffer, at);
     bool isNarrow = given.getType() != result.getType();
     if (isNarrow)
       given = arith::ExtFOp::create(b, result.getType(), given);
-    Value sum = combine(number, given, result);
+    Value sum = entry.second.combine(given, result);
     if (isNarrow)
       sum = arith::TruncFOp::create(b, b.getF32Type(), sum);
     memref::StoreOp::create(b, sum, buffer, at);
@@ -430,7 +320,7 @@ void SweepEmitter::emitRest(Value column, MutableArrayRef<Value> sums) {
 void SweepEmitter::prepare() {
   for (auto [number, step] : llvm::enumerate(steps)) {
     Block &body = step.getBody();
-    Operation *combiner = isReduction(step) ? findAddition(step) : nullptr;
+    Operation *combiner = step.isReduction() ? step.findAddition() : nullptr;
     for (BlockArgument argument : body.getArguments()) {
       unsigned i = argument.getArgNumber();
       if (argument.use_empty() || isAlongRow(step, i) ||
@@ -505,7 +395,7 @@ Value SweepEmitter::emitStep(
     DenseMap<std::pair<Value, AffineMap>, Value> &elements) {
   const RowStep &step = steps[number];
   Block &body = step.getBody();
-  Operation *combiner = isReduction(step) ? findAddition(step) : nullptr;
+  Operation *combiner = step.isReduction() ? step.findAddition() : nullptr;
   IRMapping mapping;
   auto find = [&](Value value) -> Value {
     if (Value known = mapping.lookupOrNull(value))
@@ -540,7 +430,8 @@ Value SweepEmitter::emitStep(
         extended && step.addsExponentials)
       added = extended.getIn();
     if (mask)
-      added = arith::SelectOp::create(b, mask, added, neutral(number, width));
+      added = arith::SelectOp::create(
+          b, mask, added, rowSums.find(number)->second.neutral(width));
     return added;
   }
   for (auto [i, yielded] :
@@ -566,8 +457,10 @@ void SweepEmitter::emitVector(Value column, int64_t width, Value mask,
     Value added = emitStep(number, column, width, mask, elements);
     if (!added)
       continue;
-    accumulate(number, sums.take_front(slots(number)), added);
-    sums = sums.drop_front(slots(number));
+    const RowSum &sum = rowSums.find(number)->second;
+    unsigned slots = sum.countSlots(vectors);
+    sum.accumulate(sums.take_front(slots), added, lanes);
+    sums = sums.drop_front(slots);
   }
 }
 

@@ -28,6 +28,12 @@ struct RowStep {
     return mlir::linalg::GenericOp(op).getNumDpsInputs();
   }
   bool isWritten(unsigned operand) const { return operand >= getInputCount(); }
+  /// Whether it adds up the elements of a row.
+  bool isReduction() const {
+    return kinds.back() == mlir::utils::IteratorType::reduction;
+  }
+  /// Of a sum: the op that adds an element to it, if that may be in any order.
+  mlir::Operation *findAddition() const;
   /// The number of elements of a row, where it is known.
   int64_t getLength() const;
 };
