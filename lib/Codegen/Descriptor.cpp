@@ -2,117 +2,13 @@
 // and the functions that hand them to the runtime.
 #include "lib/Codegen/Descriptor.h"
 #include "dlc/Model.h"
-#include "llvm/ADT/StringMap.h"
+#include "lib/Codegen/Tables.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/xxhash.h"
 
 using namespace llvm;
 using namespace dlc;
-
-namespace {
-/// Makes constant tables. Everything is internal; equal strings are one global.
-class Tables {
-public:
-  Tables(Module &module, const ModelInterface &model)
-      : module(module), model(model), context(module.getContext()),
-        pointer(PointerType::getUnqual(context)),
-        i32(Type::getInt32Ty(context)), i64(Type::getInt64Ty(context)),
-        size(module.getDataLayout().getIntPtrType(context)),
-        null(ConstantPointerNull::get(pointer)) {}
-
-  Constant *int32(int32_t value) { return ConstantInt::getSigned(i32, value); }
-
-  Constant *string(StringRef text) {
-    Constant *&known = strings[text];
-    if (!known)
-      known = global("str", ConstantDataArray::getString(context, text));
-    auto *var = cast<GlobalVariable>(known);
-    var->setLinkage(GlobalValue::PrivateLinkage);
-    var->setUnnamedAddr(GlobalValue::UnnamedAddr::Global);
-    return known;
-  }
-
-  GlobalVariable *global(StringRef suffix, Constant *value,
-                         bool constant = true) {
-    auto *var = new GlobalVariable(module, value->getType(), constant,
-                                   GlobalValue::InternalLinkage, value,
-                                   model.symbol(suffix));
-    return var;
-  }
-
-  /// A table of `values`, or NULL when there are none.
-  Constant *array(StringRef suffix, Type *type, ArrayRef<Constant *> values) {
-    if (values.empty())
-      return null;
-    return global(suffix, ConstantArray::get(
-                              ArrayType::get(type, values.size()), values));
-  }
-  template <typename T> Constant *ints(StringRef suffix, ArrayRef<T> values) {
-    Type *type = sizeof(T) == 8 ? i64 : i32;
-    SmallVector<Constant *> constants;
-    for (T value : values)
-      constants.push_back(ConstantInt::getSigned(type, value));
-    return array(suffix, type, constants);
-  }
-
-  Constant *record(ArrayRef<Constant *> values) {
-    return ConstantStruct::getAnon(context, values);
-  }
-
-  Constant *tensors(StringRef suffix, ArrayRef<TensorInterface> list);
-  StructType *layout(ArrayRef<StructField> fields,
-                     ArrayRef<TensorInterface> tensors);
-
-  Module &module;
-  const ModelInterface &model;
-  LLVMContext &context;
-  PointerType *pointer;
-  Type *i32, *i64, *size;
-  Constant *null;
-  StringMap<Constant *> strings;
-};
-} // namespace
-
-/// An array of dlc_tensor_info.
-Constant *Tables::tensors(StringRef suffix, ArrayRef<TensorInterface> list) {
-  SmallVector<Constant *> infos;
-  for (const TensorInterface &tensor : list) {
-    SmallVector<Constant *> names;
-    for (const std::string &name : tensor.dimNames)
-      names.push_back(string(name));
-    infos.push_back(
-        record({string(tensor.name), string(tensor.cName), int32(tensor.dtype),
-                int32(tensor.dims.size()), ints<int64_t>("dims", tensor.dims),
-                array("dim_names", pointer, names)}));
-  }
-  if (infos.empty())
-    return null;
-  return array(suffix, infos.front()->getType(), infos);
-}
-
-/// The C layout of a generated struct.
-StructType *Tables::layout(ArrayRef<StructField> fields,
-                           ArrayRef<TensorInterface> tensors) {
-  SmallVector<Type *> types;
-  for (const StructField &field : fields) {
-    switch (field.kind) {
-    case StructField::Pointer:
-      types.push_back(pointer);
-      break;
-    case StructField::Dim:
-      types.push_back(i64);
-      break;
-    case StructField::Capacity:
-      types.push_back(size);
-      break;
-    case StructField::Shape:
-      types.push_back(ArrayType::get(i64, tensors[field.tensor].dims.size()));
-      break;
-    }
-  }
-  return StructType::get(context, types);
-}
 
 static constexpr int32_t noField = -1;
 

@@ -17,6 +17,9 @@ extern llvm::cl::opt<std::string> target, cpu, features, gpus;
 extern llvm::cl::opt<std::string> printAfter, remarks, dumpGraph;
 extern llvm::cl::opt<bool> verbose, debugInfo, printTargetsFlag, printOpsFlag;
 extern llvm::cl::opt<bool> printPipelineFlag, printPluginsFlag, asJson, report;
+extern llvm::cl::opt<std::string> fromPhase, toPhase;
+extern llvm::cl::list<std::string> shapes, dims, emitted, passPipelines;
+extern llvm::cl::opt<bool> externalDataFlag;
 
 /// Reads the command line; false after an error. Ends the program after --help
 /// and --version.
@@ -30,6 +33,9 @@ int finishOutput();
 
 /// The options of a compilation; none after an error.
 std::optional<CompileOptions> getCompileOptions();
+
+/// The phase of that name; none after an error.
+std::optional<Phase> getPhase(llvm::StringRef name);
 
 /// Replaces the passes from one phase to another as --pass-pipeline says;
 /// false after an error.

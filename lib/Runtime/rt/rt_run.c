@@ -11,32 +11,6 @@ static const char *const dtype_words[] = {
     "int32",  "int64",  "string",    "bool",       "float16", "double",
     "uint32", "uint64", "complex64", "complex128", "bfloat16"};
 
-size_t dlc_rt_dtype_size(int32_t dtype) {
-  switch (dtype) {
-  case DLC_STRING:
-    return sizeof(char *);
-  case DLC_UINT16:
-  case DLC_INT16:
-  case DLC_FLOAT16:
-  case DLC_BFLOAT16:
-    return 2;
-  case DLC_FLOAT32:
-  case DLC_INT32:
-  case DLC_UINT32:
-    return 4;
-  case DLC_INT64:
-  case DLC_UINT64:
-  case DLC_FLOAT64:
-  case DLC_COMPLEX64:
-    return 8;
-  case DLC_COMPLEX128:
-    return 16;
-  }
-  if (dtype & DLC_MAP)
-    return dtype & DLC_SEQUENCE ? sizeof(dlc_maps) : sizeof(dlc_map);
-  return dtype & (DLC_SEQUENCE | DLC_OPTIONAL) ? sizeof(dlc_sequence) : 1;
-}
-
 /* Starts the message "model: input 'x' (float[-1,3]): ". */
 static struct dlc_rt_text say(const struct dlc_rt_desc *desc,
                               const dlc_options *options, const char *kind,
@@ -143,22 +117,6 @@ static int check_cpu(const struct dlc_rt_desc *desc,
   dlc_rt_text_add(&text, ", but this CPU lacks ");
   dlc_rt_text_add(&text, desc->needs[state - 2].feature);
   return DLC_ERROR_CPU;
-}
-
-size_t dlc_rt_bytes(size_t item, int32_t rank, const int64_t *shape) {
-  size_t bytes = item;
-  int empty = 0;
-  for (int32_t d = 0; d < rank; ++d) {
-    if (shape[d] == 0)
-      empty = 1;
-    else if ((uint64_t)shape[d] > SIZE_MAX >> 1 ||
-             __builtin_mul_overflow(bytes, (size_t)shape[d], &bytes))
-      bytes = SIZE_MAX >> 1;
-  }
-  /* Loops over the other dimensions of a tensor without elements end, too. */
-  if (bytes >= SIZE_MAX >> 1)
-    return SIZE_MAX;
-  return empty ? 0 : bytes;
 }
 
 static size_t tensor_bytes(const dlc_tensor_info *info, const int64_t *shape) {
@@ -525,76 +483,4 @@ int dlc_rt_shapes(const struct dlc_rt_desc *desc, const dlc_tensor *inputs,
                                                  : -1;
   }
   return DLC_OK;
-}
-
-/* Reads the pointer at a field of a generated struct. */
-static void *pointer_at(const void *fields, int32_t offset) {
-  void *pointer;
-  memcpy(&pointer, (const char *)fields + offset, sizeof pointer);
-  return pointer;
-}
-
-/* Reads the generated structs; the shapes of inputs are kept in `sizes`. */
-static void read_fields(const struct dlc_rt_desc *desc, const void *inputs,
-                        void *outputs, dlc_tensor *in, dlc_tensor *out,
-                        int64_t *sizes) {
-  const dlc_model *model = desc->model;
-  int32_t flat = 0;
-  for (int32_t i = 0; i < model->num_inputs; ++i) {
-    const dlc_tensor_info *info = &model->inputs[i];
-    in[i].data = pointer_at(inputs, desc->input_fields[i]);
-    in[i].capacity = SIZE_MAX;
-    in[i].shape = sizes + flat;
-    for (int32_t d = 0; d < info->rank; ++d, ++flat) {
-      int32_t field = desc->dim_fields[flat];
-      if (field == DLC_RT_NO_FIELD)
-        sizes[flat] = info->dims[d];
-      else
-        memcpy(&sizes[flat], (const char *)inputs + field, sizeof(int64_t));
-    }
-  }
-  for (int32_t i = 0; i < model->num_outputs; ++i) {
-    const int32_t *field = desc->output_fields + 3 * i;
-    out[i].data = pointer_at(outputs, field[0]);
-    out[i].capacity = SIZE_MAX;
-    out[i].shape = NULL;
-    if (field[1] != DLC_RT_NO_FIELD) {
-      memcpy(&out[i].capacity, (char *)outputs + field[1], sizeof(size_t));
-      out[i].shape = (int64_t *)((char *)outputs + field[2]);
-    }
-  }
-}
-
-int dlc_rt_run_typed(const struct dlc_rt_desc *desc, const void *inputs,
-                     void *outputs, const dlc_options *options) {
-  const dlc_model *model = desc->model;
-  if ((!inputs && model->num_inputs) || (!outputs && model->num_outputs))
-    return dlc_rt_run(desc, inputs, outputs, options);
-  dlc_tensor in[model->num_inputs + 1];
-  dlc_tensor out[model->num_outputs + 1];
-  int64_t sizes[desc->num_input_dims + 1];
-  read_fields(desc, inputs, outputs, in, out, sizes);
-
-  int status = dlc_rt_run(desc, in, out, options);
-
-  for (int32_t i = 0; i < model->num_outputs; ++i) {
-    const int32_t *field = desc->output_fields + 3 * i;
-    if (field[1] != DLC_RT_NO_FIELD) {
-      memcpy((char *)outputs + field[0], &out[i].data, sizeof(void *));
-      memcpy((char *)outputs + field[1], &out[i].capacity, sizeof(size_t));
-    }
-  }
-  return status;
-}
-
-int dlc_rt_shapes_typed(const struct dlc_rt_desc *desc, const void *inputs,
-                        void *outputs, const dlc_options *options) {
-  const dlc_model *model = desc->model;
-  if ((!inputs && model->num_inputs) || (!outputs && model->num_outputs))
-    return dlc_rt_shapes(desc, inputs, outputs, options);
-  dlc_tensor in[model->num_inputs + 1];
-  dlc_tensor out[model->num_outputs + 1];
-  int64_t sizes[desc->num_input_dims + 1];
-  read_fields(desc, inputs, outputs, in, out, sizes);
-  return dlc_rt_shapes(desc, in, out, options);
 }
