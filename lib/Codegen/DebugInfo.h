@@ -13,7 +13,8 @@ namespace dlc {
 /// debuggers and profilers name it. Its file is the model, or `listing` unless
 /// that is empty, its line the node's index in the graph, from 1. Private
 /// functions, the kernels, are named after their nodes, "conv1+relu1", and tell
-/// how many places share them. Leaves a module alone that has debug information.
+/// how many places share them. Leaves a module alone that has debug
+/// information.
 void addDebugInfo(mlir::ModuleOp module, llvm::StringRef main,
                   llvm::StringRef listing, bool isOptimized);
 
