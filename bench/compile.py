@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+import commandline
 import objects
 import onnx
 import subjects
@@ -82,12 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="models; without one, all")
     parser.add_argument("--flag", action="append", default=[], help="for dlc; may be given again")
-    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE", help="write the table")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--markdown", type=commandline.output_file, metavar="FILE", help="write the table")
+    parser.add_argument("--json", type=commandline.output_file, metavar="FILE", help="write the figures")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in subjects.TABLE]
     if unknown:
-        parser.error(f"no model is called {', '.join(unknown)}")
+        parser.error(f"no model is called {', '.join(unknown)}; bench/run --list has their names")
     names = options.names or [n for n in subjects.TABLE if not n.startswith(("light_", "random_"))]
     titles = [title for title, _ in COLUMNS]
     print(format_line(titles), flush=True)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
+import commandline
 import engines
 import kernels
 import objects
@@ -56,9 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--precision", choices=kernels.ENGINES, default="fp32")
     parser.add_argument("--conv", choices=("auto", "direct"), default="direct",
                         help="auto: with Winograd's forms, which compute less (default: direct)")  # fmt: skip
-    parser.add_argument("--runs", type=int, default=100, help="of which the least time of each call counts")
+    parser.add_argument("--runs", type=commandline.positive, default=100, help="of which the least time of each call counts")
     parser.add_argument("--rows", type=int, default=0, metavar="N", help="print the N slowest as well")
     options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in subjects.TABLE]
+    if unknown:
+        parser.error(f"no model is called {', '.join(unknown)}; bench/run --list has their names")
     with tempfile.TemporaryDirectory() as folder:
         machine = kernels.measure_machine(pathlib.Path(folder), options.precision, rounds=20)
     print(f"{networks.describe_machine()}\none thread: {machine.operations * 1e-9:.1f} GFLOP/s")

@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import json
 import math
-import pathlib
 import re
 import statistics
 import sys
@@ -17,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import commandline
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -218,10 +218,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench/convolutions", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="WORD", help="only shapes with it in the name")
     parser.add_argument("--seconds", type=float, default=0.3, help="a shape (default: 0.3)")
-    parser.add_argument("--forms", type=int, default=5, metavar="N",
+    parser.add_argument("--forms", type=commandline.positive, default=5, metavar="N",
                         help="measure the N that dlc expects to be fastest, the chosen and the "
                         "direct one (default: 5)")  # fmt: skip
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--json", type=commandline.output_file, metavar="FILE")
     parser.add_argument("--list", action="store_true", help="print the shapes and end")
     options = parser.parse_args(arguments)
     chosen = [s for s in SHAPES if not options.words or any(w in s.name for w in options.words)]

@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import commandline
 import engines
 import numpy as np
 import onnx
@@ -199,10 +200,10 @@ def format_row(row: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench/kernels", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="WORD", help="only kernels with it in the name")
-    parser.add_argument("--rounds", type=int, default=20, help="at least (default: 20)")
+    parser.add_argument("--rounds", type=commandline.positive, default=20, help="at least (default: 20)")
     parser.add_argument("--precision", choices=ENGINES, default="fp32",
                         help="bf16: of dlc and OpenVINO, beside the peak of that type; without softmax")  # fmt: skip
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--json", type=commandline.output_file, metavar="FILE")
     parser.add_argument("--list", action="store_true", help="print the kernels and end")
     options = parser.parse_args(arguments)
     chosen = [k for k in KERNELS if not options.words or any(w in k.name for w in options.words)]
@@ -210,8 +211,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = [k for k in chosen if k.weights]
     if not chosen:
         parser.error(f"no kernel has {' or '.join(map(repr, options.words))} in its name; --list")
-    if options.rounds < 1:
-        parser.error(f"expected --rounds of at least 1, found {options.rounds}")
     if options.list:
         print("\n".join(kernel.name for kernel in chosen))
         return 0

@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import commandline
 import definition
 import engines
 import forms
@@ -223,25 +224,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="bench/run", description="measure dlc against ONNX Runtime and OpenVINO, in turns"
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="models; without one, all")
-    parser.add_argument(
-        "--threads", default="1", metavar="N,...", help="numbers of threads (default: 1)",
-        type=lambda text: [int(n) for n in text.split(",")],
-    )  # fmt: skip
-    parser.add_argument("--dtype", choices=("float32", "int8"), default="float32",
-                        help="of the networks (default: float32)")  # fmt: skip
+    parser.add_argument("--models", type=commandline.model_names, default=[], metavar="NAME,...", help="the same")
+    parser.add_argument("--threads", type=commandline.thread_counts, default=[1], metavar="N,...",
+                        help="numbers of threads (default: 1)")  # fmt: skip
+    parser.add_argument("--dtype", type=commandline.data_type, choices=("float32", "int8"), default="float32",
+                        help="of the networks; f32 is float32 (default: float32)")  # fmt: skip
     parser.add_argument("--form", action="append", choices=forms.FORMS,
                         help=f"of 8-bit networks (default: {' and '.join(forms.FORMS[:2])})")  # fmt: skip
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32",
                         help="bf16: dlc and OpenVINO round operands of contractions to bfloat16 (default: fp32)")  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"at least (default: {ROUNDS})")
+    parser.add_argument("--rounds", type=commandline.positive, default=ROUNDS, help=f"at least (default: {ROUNDS})")
     parser.add_argument("--processor-time", action="store_true",
                         help="measure that, not the clock's, where other work runs beside; one thread")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="print the names")
-    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE", help="write the table")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures")
-    parser.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="write a chart")
+    parser.add_argument("--markdown", type=commandline.output_file, metavar="FILE", help="write the table")
+    parser.add_argument("--json", type=commandline.output_file, metavar="FILE", help="write the figures")
+    parser.add_argument("--svg", type=commandline.output_file, metavar="FILE", help="write a chart")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    options.names += options.models
     unknown = [name for name in options.names if name not in subjects.TABLE]
     if unknown:
         parser.error(f"no model is called {', '.join(unknown)}; --list has their names")
@@ -249,8 +250,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--form is for --dtype=int8")
     if options.precision != "fp32" and options.dtype == "int8":
         parser.error("--precision is for networks of float32")
-    if any(n < 1 for n in options.threads):
-        parser.error("expected at least 1 thread")
     if options.processor_time and options.threads != [1]:
         parser.error("--processor-time is for one thread")
     return options

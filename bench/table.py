@@ -25,12 +25,15 @@ def find_ratio(row: Row, kind: str = "median", peers: Sequence[str] = PEERS) -> 
     return times["dlc"] / min(peers) if peers and "dlc" in times else None
 
 
-def _cells(row: Row, dtype: str) -> list[str]:
-    sizes = " ".join(
+def _format_sizes(row: Row) -> str:
+    return " ".join(
         f"{name}={'x'.join(map(str, size)) if isinstance(size, list) else size}"
         for name, size in row["sizes"].items()
     )
-    cells = [row["name"], sizes, str(row["threads"])]
+
+
+def _cells(row: Row, dtype: str) -> list[str]:
+    cells = [row["name"], _format_sizes(row), str(row["threads"])]
     times = row.get("median", {})
     cells += [_format_time(times.get(engine)) for engine in ("dlc", *PEERS)]
     cells += [_format_ratio(find_ratio(row, kind)) for kind in ("median", "minimum")]
@@ -77,18 +80,22 @@ def make_markdown(rows: Sequence[Row], machine: str, dtype: str = "float32") -> 
     return "\n".join(lines) + "\n"
 
 
+TITLE = "time of dlc, as a part of the fastest other engine's"
+
+
 def make_svg(rows: Sequence[Row]) -> str:
     """A bar a row: dlc's time over that of the fastest other engine, which is
     the line at 1."""
     found = [(row, ratio) for row in rows if (ratio := find_ratio(row))]
-    step, left, unit = 22, 290, 400
-    height = step * len(found) + 40
+    labels = [f"{row['name']} {_format_sizes(row)}".strip() + f", {row['threads']} thread{'s' * (row['threads'] > 1)}"
+              for row, _ in found]  # fmt: skip
+    step, left, unit = 22, 30 + 8 * max(map(len, labels), default=0), 400
+    height = step * len(found) + 60
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + unit * 1.5 + 60:.0f}" '
              f'height="{height}" font-family="sans-serif" font-size="13">']  # fmt: skip
-    for i, (row, ratio) in enumerate(found):
-        y = 20 + i * step
-        form = f" {row['sizes']['form']}" if "form" in row["sizes"] else ""
-        label = f"{row['name']}{form}, {row['threads']} thread{'s' * (row['threads'] > 1)}"
+    parts.append(f'<text x="{left + unit}" y="18" text-anchor="middle">{html.escape(TITLE)}</text>')
+    for i, ((_, ratio), label) in enumerate(zip(found, labels)):
+        y = 40 + i * step
         colour = "#2a7f4f" if ratio <= 1 else "#b3402a"
         width = min(ratio, 1.5) * unit
         parts.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">'
@@ -96,6 +103,6 @@ def make_svg(rows: Sequence[Row]) -> str:
         parts.append(f'<rect x="{left}" y="{y}" width="{width:.1f}" height="{step - 5}" '
                      f'fill="{colour}"/>')  # fmt: skip
         parts.append(f'<text x="{left + width + 5:.1f}" y="{y + 13}">{ratio:.2f}</text>')
-    parts.append(f'<line x1="{left + unit}" y1="10" x2="{left + unit}" y2="{height - 10}" '
+    parts.append(f'<line x1="{left + unit}" y1="26" x2="{left + unit}" y2="{height - 10}" '
                  'stroke="#555" stroke-dasharray="4 3"/></svg>')  # fmt: skip
     return "\n".join(parts) + "\n"

@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/PatternMatch.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -175,6 +176,16 @@ std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
 
 MutableOperandRange ContractOp::getDpsInitsMutable() {
   return getInitMutable();
+}
+
+/// Nothing is computed of no elements: `%r = dlc.contract ... outs %init` is
+/// `%init`, so that no kernel is chosen for it.
+LogicalResult ContractOp::canonicalize(ContractOp op, PatternRewriter &b) {
+  auto type = cast<ShapedType>(op.getInit().getType());
+  if (!op.hasTensors() || !llvm::is_contained(type.getShape(), 0))
+    return failure();
+  b.replaceOp(op, op.getInit());
+  return success();
 }
 
 void ContractOp::getEffects(

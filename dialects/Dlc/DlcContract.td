@@ -80,7 +80,7 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
     extras' elements. `aUnsigned` and `bUnsigned` say how integers are
     extended to it, `dot` how bytes are arranged. The epilogue's ops have no
     side effects. Every element of the init operand is written, and none is
-    read.
+    read; where it is known to have none, it is the result.
 
     With `precision`, a kernel may round elements of A and B to that type before
     it multiplies them; sums stay as they are.
@@ -110,6 +110,7 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
                        OptionalAttr<Dlc_Precision>:$precision);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region SizedRegion<1>:$epilogue);
+  let hasCanonicalizeMethod = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let assemblyFormat = [{

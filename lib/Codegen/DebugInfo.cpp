@@ -123,6 +123,14 @@ static size_t countSharers(Location loc) {
   return word && word.getValue() == kSharedBy ? fused.getLocations().size() : 1;
 }
 
+/// Whether it is no part of the model's interface, whose functions are found by
+/// their names later.
+static bool isKernel(LLVM::LLVMFuncOp function) {
+  return function.getLinkage() == LLVM::Linkage::Internal ||
+         SymbolTable::getSymbolVisibility(function) ==
+             SymbolTable::Visibility::Private;
+}
+
 void DebugInfo::addTo(LLVM::LLVMFuncOp function) {
   llvm::SetVector<StringRef> nodes;
   FileLineColLoc start = getOrigin(function.getLoc()).place;
@@ -138,12 +146,12 @@ void DebugInfo::addTo(LLVM::LLVMFuncOp function) {
   });
   if (!start)
     start = FileLineColLoc::get(unit.getFile().getName(), 0, 0);
-  bool isKernel = !nodes.empty() && symbol != main;
-  std::string name = isKernel ? joinNames(nodes.getArrayRef()) : symbol.str();
+  bool isNamed = !nodes.empty() && isKernel(function);
+  std::string name = isNamed ? joinNames(nodes.getArrayRef()) : symbol.str();
   if (size_t sharers = countSharers(function.getLoc()); sharers > 1)
     name += llvm::formatv(" ({0} places)", sharers);
   LLVM::DISubprogramAttr own =
-      makeSubprogram(name, isKernel ? "" : symbol, start);
+      makeSubprogram(name, isNamed ? "" : symbol, start);
 
   // The verifier wants every call to have a place: without one, line 0.
   auto nowhere = FileLineColLoc::get(start.getFilename(), 0, 0);

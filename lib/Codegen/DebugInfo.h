@@ -11,9 +11,10 @@ namespace dlc {
 /// Turns the locations of a module in the llvm phase into what becomes DWARF.
 /// Each node is a function that is inlined where its code stands, so that
 /// debuggers and profilers name it. Its file is the model, or `listing` unless
-/// that is empty, its line the node's index in the graph, from 1. Functions
-/// that `main` calls are named after their nodes, "conv1+relu1", and tell how
-/// many places share them. Leaves a module alone that has debug information.
+/// that is empty, its line the node's index in the graph, from 1. Private
+/// functions, the kernels, are named after their nodes, "conv1+relu1", and tell
+/// how many places share them. Leaves a module alone that has debug
+/// information.
 void addDebugInfo(mlir::ModuleOp module, llvm::StringRef main,
                   llvm::StringRef listing, bool isOptimized);
 

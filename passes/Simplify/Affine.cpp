@@ -21,7 +21,12 @@ Value Weights::reshape(Value value, ArrayRef<int64_t> shape) {
   auto type = cast<RankedTensorType>(value.getType());
   if (type.getShape() == shape)
     return value;
-  return fold("Reshape", {value, ints(shape, "shape")}, type.clone(shape));
+  // A 0 would else stand for a size of the operand.
+  SmallVector<NamedAttribute> attributes;
+  if (llvm::is_contained(shape, 0))
+    attributes.push_back(attr("allowzero", int64_t(1)));
+  return fold("Reshape", {value, ints(shape, "shape")}, type.clone(shape),
+              attributes);
 }
 
 Value Weights::transpose(Value value, ArrayRef<int64_t> perm) {
@@ -41,7 +46,7 @@ Value Weights::binary(StringRef op, Value a, Value b) {
   for (RankedTensorType type : {x, y})
     for (auto [to, size] :
          llvm::zip(llvm::reverse(shape), llvm::reverse(type.getShape())))
-      to = std::max(to, size);
+      to = to == 1 ? size : to;
   return fold(op, {a, b}, x.clone(shape));
 }
 

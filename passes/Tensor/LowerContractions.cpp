@@ -90,6 +90,11 @@ static Value padWith(OpBuilder &b, Location loc, Value original, Value x,
   }
   SmallVector<OpFoldResult> strides(inner.size(), b.getIndexAttr(1));
   Value border = createBorder(b, loc, sizes, offsets, inner, behind, value);
+  // Not even nothing can be inserted into what has no element.
+  if (llvm::any_of(sizes, [](OpFoldResult size) {
+        return getConstantIntValue(size) == 0;
+      }))
+    return border;
   return tensor::InsertSliceOp::create(b, loc, showSizes(b, loc, x, inner),
                                        border, offsets, inner, strides);
 }

@@ -1,4 +1,5 @@
 // RUN: dlc-opt %s | dlc-opt | FileCheck %s
+// RUN: dlc-opt %s --canonicalize | FileCheck %s --check-prefix=NONE
 
 #a = affine_map<(m, n, k) -> (m, k)>
 #b = affine_map<(m, n, k) -> (k, n)>
@@ -30,4 +31,26 @@ func.func @packed_bytes(%x: memref<?x6xi8>, %w: memref<2x6x16xi8>, %init: memref
     dlc.yield %sum : i32
   }
   return
+}
+
+// Nothing is computed of no element.
+// NONE-LABEL: @nothing
+// NONE-NEXT: return %arg2
+// NONE-LABEL: @maybe_nothing
+// NONE: dlc.contract
+func.func @nothing(%x: tensor<0x6xf32>, %w: tensor<6x?xf32>, %init: tensor<0x?xf32>) -> tensor<0x?xf32> {
+  %r = dlc.contract %x, %w outs %init [#a, #b, #c]
+      : tensor<0x6xf32>, tensor<6x?xf32>, tensor<0x?xf32> -> tensor<0x?xf32> {
+  ^bb0(%sum: f32):
+    dlc.yield %sum : f32
+  }
+  return %r : tensor<0x?xf32>
+}
+func.func @maybe_nothing(%x: tensor<?x0xf32>, %w: tensor<0x8xf32>, %init: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %r = dlc.contract %x, %w outs %init [#a, #b, #c]
+      : tensor<?x0xf32>, tensor<0x8xf32>, tensor<?x8xf32> -> tensor<?x8xf32> {
+  ^bb0(%sum: f32):
+    dlc.yield %sum : f32
+  }
+  return %r : tensor<?x8xf32>
 }

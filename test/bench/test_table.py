@@ -56,3 +56,10 @@ def test_the_chart_is_xml(ratio: float):
     assert len(bars) == 1
     assert float(bars[0].get("width")) == pytest.approx(min(ratio, 1.5) * 400)
     assert float(bars[0].get("x")) + float(bars[0].get("width")) < float(root.get("width"))
+
+
+def test_the_chart_says_what_a_bar_is():
+    rows = [make_row(dlc=1, ort=2), {**make_row(dlc=1, ort=2), "sizes": {}, "threads": 1}]
+    root = ElementTree.fromstring(table.make_svg(rows))
+    texts = [e.text for e in root if e.tag.endswith("text")]
+    assert texts == [table.TITLE, "a<b x=1x3 n=2, 2 threads", "0.50", "a<b, 1 thread", "0.50"]

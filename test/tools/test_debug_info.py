@@ -116,6 +116,28 @@ def test_shared_kernels(tmp_path):
     assert "a_b___+r (2 places)" in tool("llvm-nm", again)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_functions_of_the_interface(tmp_path, target):
+    """What makes weights, and what tells sizes, is found by its name, although
+    it has code of one node only."""
+    weights = numpy_helper.from_array(np.ones((32, 32, 3, 3), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], name="conv", pads=[1, 1, 2, 2])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 32, "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 32, "i", "j"])],
+        [weights],
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), path)
+    output = compile_to(path, "net.o", "-g", f"-target={target}", "--conv=winograd")
+    assert re.search(r"NET_STATE_SIZE [1-9]", output.with_suffix(".h").read_text())
+    names = tool("llvm-nm", output)
+    assert re.search(r" t net_expand$", names, re.MULTILINE)
+    assert re.search(r" t net_sizes$", names, re.MULTILINE)
+    assert re.search(r" t conv$", names, re.MULTILINE)
+
+
 @pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb")
 def test_gdb(tmp_path):
     """Breakpoints at nodes; where a shared kernel was called from."""

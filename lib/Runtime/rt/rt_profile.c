@@ -115,15 +115,16 @@ void dlc_rt_profile_parallel(struct dlc_rt_ctx *ctx, dlc_rt_part part,
   dlc_rt_parallel(ctx, timed_part, &timed, count, grain);
 }
 
-/* Opens PREFIX + the model's name + ending; says why where that fails. */
+/* Opens PREFIX + the model's name + ending; says why where that fails, in the
+ * first run. */
 static void *open_file(const char *prefix, const char *model,
-                       const char *ending, const char *mode) {
+                       const char *ending, const char *mode, int64_t run) {
   char path[4096];
   int length = snprintf(path, sizeof path, "%s%s%s", prefix, model, ending);
   if (length < 0 || (size_t)length >= sizeof path)
     return NULL;
   void *file = fopen(path, mode);
-  if (!file)
+  if (!file && run == 1)
     perror(path);
   return file;
 }
@@ -140,7 +141,8 @@ static void write_trace(struct dlc_rt_ctx *ctx, const char *prefix,
                                                      : recorder->capacity);
   if (state->written + count > most_written && state->runs > 1)
     return;
-  void *file = open_file(prefix, model, ".json", state->written ? "r+" : "w");
+  void *file = open_file(prefix, model, ".json", state->written ? "r+" : "w",
+                         state->runs);
   if (!file)
     return;
   if (state->written)
@@ -185,7 +187,8 @@ static void write_table(struct dlc_rt_ctx *ctx, const char *prefix,
   struct row *rows =
       (struct row *)malloc(sizeof(struct row) * (size_t)(desc->num_nodes + 1));
   void *file =
-      rows ? open_file(prefix, ctx->desc->model->name, ".txt", "w") : NULL;
+      rows ? open_file(prefix, ctx->desc->model->name, ".txt", "w", state->runs)
+           : NULL;
   if (file) {
     int64_t all = 0;
     for (int32_t i = 0; i < desc->num_nodes; ++i) {
