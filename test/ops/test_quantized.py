@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import dlc
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -571,10 +572,11 @@ def test_axis_of_a_vector():
 @pytest.mark.parametrize("scale", [0.0, np.nan, np.inf])
 def test_wrong_scales(scale):
     message = f"of finite numbers other than 0, found {scale:g} at element 1"
-    scales = {"s": np.array([1, scale, 1], np.float32), "z": np.zeros(3, np.uint8)}
-    for op, dtype in (("QuantizeLinear", np.float32), ("DequantizeLinear", np.uint8)):
-        node = helper.make_node(op, ["x", "s", "z"], ["y"], axis=0)
-        expect_error(node, [("x", dtype, (3, 2))], scales, message)
+    for kind in (np.float32, np.float16, ml_dtypes.bfloat16):
+        scales = {"s": np.array([1, scale, 1], kind), "z": np.zeros(3, np.uint8)}
+        for op, dtype in (("QuantizeLinear", kind), ("DequantizeLinear", np.uint8)):
+            node = helper.make_node(op, ["x", "s", "z"], ["y"], axis=0)
+            expect_error(node, [("x", dtype, (3, 2))], scales, message)
     one = {n: np.float32(0.5) for n in ("xs", "ws", "ys")}
     one |= {"xz": np.uint8(0), "wz": np.int8(0), "yz": np.uint8(0), "w": np.ones((4, 3), np.int8)}
     names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"]
@@ -595,6 +597,15 @@ def test_wrong_zero_points():
     constants |= {"bz": np.uint8(0), "yz": np.int32(0)}
     node = helper.make_node("QLinearAdd", add, ["y"], domain="com.microsoft")
     expect_error(node, inputs, constants, "of type 'ui8', found 'i32'", domains=["com.microsoft"])
+
+
+def test_zero_points_that_are_zero_have_a_shape():
+    """Nothing is subtracted for them."""
+    names = ["a", "s", "az", "b", "s", "bz", "s", "yz"]
+    constants = {"b": np.ones((12, 20), np.int8), "s": np.float32(0.5), "az": np.zeros(7, np.uint8),
+                 "bz": np.int8(0), "yz": np.uint8(0)}  # fmt: skip
+    expect_error(helper.make_node("QLinearMatMul", names, ["y"]), [("a", np.uint8, (5, 12))], constants,
+                 "expected a zero point that broadcasts to the shape [5, 12], found [7, 1]")  # fmt: skip
 
 
 def test_wrong_blocks():
