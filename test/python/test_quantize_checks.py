@@ -181,6 +181,15 @@ def test_wrong_calls(arguments, message, tmp_path, monkeypatch, capsys):
     assert not pathlib.Path("out.onnx").exists()
 
 
+@pytest.mark.parametrize("flag, message", [
+    ("--min-sqnr=loud", "expected such as 30dB, found 'loud'"), ("--max-drop=few%", "expected such as 1%, found 'few%'"),
+])  # fmt: skip
+def test_wrong_budgets(flag, message, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["model.onnx", "-o", "out.onnx", flag])
+    assert message in capsys.readouterr().err
+
+
 def test_wrong_file_of_many(tmp_path, monkeypatch, capsys):
     """The last file's shape is an error before the first is calibrated with, and
     has its name; files that are not used may be wrong."""

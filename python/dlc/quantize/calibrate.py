@@ -28,10 +28,9 @@ class State:
         else."""
         if not self.path.exists():
             return 0
-        with reading(self.path), np.load(self.path, allow_pickle=False) as file:
-            if str(file["fingerprint"]) != self.fingerprint:
-                return 0
-            saved = {name: file[name] for name in file.files}
+        saved = self._read()
+        if str(saved["fingerprint"]) != self.fingerprint:
+            return 0
         for number in range(int(saved["passes"]) + 1):
             for i, probe in enumerate(quantizer.probes):
                 names = sorted(n for n in saved if n.startswith(f"{number} {i} "))
@@ -41,6 +40,17 @@ class State:
                 quantizer.end_pass()
         quantizer.batches = int(saved["batches"])
         return quantizer.batches
+
+    def _read(self) -> dict[str, np.ndarray]:
+        try:
+            with reading(self.path), np.load(self.path, allow_pickle=False) as file:
+                saved = {name: file[name] for name in file.files}
+                if not saved.keys() >= {"fingerprint", "passes", "batches"}:
+                    raise ValueError("other arrays")
+                return saved
+        except (ValueError, TypeError, AttributeError):
+            raise ValueError(f"expected what an interrupted calibration has seen in '{self.path}', found "
+                             "a damaged file or another one; without it the calibration begins anew") from None
 
     def save(self, quantizer: Quantizer) -> None:
         passes: list[list[Probe]] = [*quantizer.past, quantizer.probes]

@@ -99,11 +99,20 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _decibels(text: str) -> float:
-    return float(text[:-2] if text.lower().endswith("db") else text)
+    return _read_number(text, text[:-2] if text.lower().endswith("db") else text, "30dB")
 
 
 def _share(text: str) -> float:
-    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    if text.endswith("%"):
+        return _read_number(text, text[:-1], "1%") / 100
+    return _read_number(text, text, "1%")
+
+
+def _read_number(text: str, number: str, example: str) -> float:
+    try:
+        return float(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected such as {example}, found '{text}'") from None
 
 
 def _run(flags: argparse.Namespace) -> None:
@@ -116,7 +125,8 @@ def _run(flags: argparse.Namespace) -> None:
         smooth=flags.smooth, correct_bias=flags.correct_bias, keep=tuple(flags.keep),
     )  # fmt: skip
     if options.needs_data and flags.calibrate is None:
-        raise ValueError("expected --calibrate=DIR or a file, or --weights-only")
+        without = "--weights-only, which needs none but for --rounding and --correct-bias"
+        raise ValueError(f"expected --calibrate=DIR or a file, or {without}")
     check_compiling(flags)
     model = _load(flags.model)
     quantizer = Quantizer(model, options)

@@ -11,9 +11,13 @@ from onnx import helper
 from dlc.quantize.graph import Graph
 from dlc.quantize.options import Options
 from dlc.quantize.plan import Plan
-from dlc.quantize.products import PRODUCTS, find_product
+from dlc.quantize.products import PRODUCTS, Product, find_product
 from dlc.quantize.ranges import Histogram
+from dlc.quantize.rounding import SMALLEST
 from dlc.quantize.weights import Weights
+
+
+LARGEST_BIAS = 2.0**30  # of its integers, with room for what is corrected
 
 
 class Pairs:
@@ -55,12 +59,12 @@ class Pairs:
         if histogram is None or histogram.low > histogram.high:
             raise ValueError(f"no batch showed the values of tensor '{name}'")
         low, high = histogram.find_range(options.method, 256, options.symmetric)
+        steps, reach = (127, max(-low, high)) if options.symmetric else (255, high - low)
+        exact = max(reach / steps, float(SMALLEST)) if reach else 1.0
+        zero = int(np.rint(info.min - low / exact))
         if options.symmetric:
-            scale, zero = max(-low, high) / 127, 0 if info.min else 128
-        else:
-            scale = (high - low) / 255
-            zero = int(np.rint(info.min - low / scale)) if scale else info.min
-        scale = np.float32(scale) or np.float32(1)
+            zero = 0 if info.min else 128
+        scale = np.float32(exact)
         self.parameters[name] = (
             self.graph.add_constant(name + "_scale", np.asarray(scale, np.float32)),
             self.graph.add_constant(name + "_zero", np.asarray(zero, dtype)),
@@ -83,21 +87,34 @@ class Pairs:
         product = find_product(self.graph, node)
         if product is None:
             return
-        nodes, scale = self.weights.quantize(product)
-        self.nodes += nodes
         x = self.replaced.get(node.input[0])
-        attributes = product.attributes
+        bias = None if x is None else self._find_bias(product)
+        least: np.ndarray | float = 0.0
+        if bias is not None and bias.size == product.channels:
+            # Weights of next to nothing get a scale with which the bias has 32 bits.
+            least = np.abs(bias.astype(np.float64)) / (float(self.scales[x]) * LARGEST_BIAS)
+        nodes, scale = self.weights.quantize(product, least)
+        self.nodes += nodes
+        if bias is not None:
+            self._quantize_bias(node, self.scales[x] * scale)
+
+    def _find_bias(self, product: Product) -> np.ndarray | None:
+        """A constant vector that is added as it is."""
+        node, attributes = product.node, product.attributes
         isScaled = node.op_type == "Gemm" and (
             attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1
         )
-        if x is not None and len(node.input) > 2 and node.input[2] and not isScaled:
-            self._quantize_bias(node, self.scales[x] * scale)
+        if len(node.input) < 3 or isScaled:
+            return None
+        values = self.graph.value(node.input[2])
+        return values if values is not None and values.ndim == 1 else None
 
     def _quantize_bias(self, node: onnx.NodeProto, scale: np.ndarray) -> None:
-        values = self.graph.value(node.input[2])
-        if values is None or values.ndim != 1 or values.size < scale.size:
+        values = self.graph.value(node.input[2])  # perhaps corrected by now
+        if values is None or values.size < scale.size:
             return
-        whole = np.rint(values.astype(np.float64) / scale)
+        with np.errstate(divide="ignore"):
+            whole = np.rint(values.astype(np.float64) / scale)
         if not np.abs(whole).max(initial=0) < 2**31:
             return
         stored = self.graph.add_constant(node.input[2] + "_quantized", whole.astype(np.int32))

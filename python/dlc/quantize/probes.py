@@ -53,6 +53,8 @@ class RangeProbe(Probe):
 
     def add(self, found: Sequence[np.ndarray]) -> None:
         low, high = float(found[0]), float(found[1])
+        if (low, high) == (np.inf, -np.inf):
+            return  # of no values
         if not np.isfinite(low) or not np.isfinite(high):
             raise ValueError(f"tensor '{self.tensor}' has values that are not finite: {low}, {high}")
         self.histogram.add(low, high, found[2] if self.whole else None)
@@ -131,7 +133,11 @@ class GramProbe(Probe):
 
     def add(self, found: Sequence[np.ndarray]) -> None:
         columns = self.product.columns(found[0])
-        self.gram += columns.transpose(0, 2, 1) @ columns
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.gram += columns.transpose(0, 2, 1) @ columns
+        if not np.isfinite(self.gram).all():
+            raise ValueError(f"tensor '{self.tensor}' has values that are too large, up to "
+                             f"{np.abs(found[0]).max():g}, to sum their products in float32")  # fmt: skip
 
     def save(self) -> list[np.ndarray]:
         return [self.gram]
