@@ -121,6 +121,17 @@ def test_other_models():
         "node 'k' (MatMul) stays in float: the type of tensor 'h' is not known"]  # fmt: skip
 
 
+def test_no_inputs(tmp_path, capsys):
+    nodes = [product("w", "w", "y")]
+    model = make_model(nodes, {"w": make_weights()}, output=(4, 4))
+    del model.graph.input[:]
+    onnx.save(model, tmp_path / "model.onnx")
+    np.save(tmp_path / "data.npy", np.zeros(4))
+    arguments = [tmp_path / "model.onnx", f"--calibrate={tmp_path / 'data.npy'}", "-o", tmp_path / "out.onnx"]
+    assert command.main(list(map(str, arguments))) == 1
+    assert "expected a model with inputs for the data in" in capsys.readouterr().err
+
+
 def test_outputs_without_a_shape():
     model = make_network(batch=1)
     expected = run(model, make_batches(2))

@@ -24,7 +24,7 @@ import onnx
 import onnx.shape_inference
 
 import dlc
-from dlc.quantize.checks import OBJECTS, check_compiling, check_data, check_flags, compile_as_asked, read_labels
+from dlc.quantize.checks import OBJECTS, check_compiling, check_flags, compile_as_asked, open_files, read_labels
 from dlc.quantize.calibrate import State, calibrate
 from dlc.quantize.files import Batches
 from dlc.quantize.graph import save_model
@@ -167,9 +167,7 @@ def _hash(path: pathlib.Path, key: str) -> str:
 
 
 def _open(path: pathlib.Path, quantizer: Quantizer, limit: int | None) -> Batches:
-    batches = Batches(path, quantizer.inputs, _find_batch(quantizer), limit)
-    check_data(quantizer.graph, batches)
-    return batches
+    return open_files(path, quantizer.graph, limit)
 
 
 def _load(path: pathlib.Path) -> onnx.ModelProto:
@@ -183,12 +181,6 @@ def _load(path: pathlib.Path) -> onnx.ModelProto:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _find_batch(quantizer: Quantizer) -> int:
-    first = next(i for i in quantizer.graph.graph.input if i.name in quantizer.inputs)
-    dims = first.type.tensor_type.shape.dim
-    return dims[0].dim_value if dims else 1
 
 
 def _make_budget(flags: argparse.Namespace, quantizer: Quantizer, batches: Batches) -> Budget:
