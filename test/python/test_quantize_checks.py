@@ -28,19 +28,6 @@ def product(x, weights, y, name=""):
     return helper.make_node("MatMul", [x, weights], [y], name or y)
 
 
-def make_if():
-    """A product before an If with one in a branch."""
-    branch = helper.make_graph([product("h", "w", "b", "inner")], "then", [],
-                               [helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 4])])  # fmt: skip
-    other = helper.make_graph([helper.make_node("Neg", ["h"], ["c"])], "else", [],
-                              [helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, 4])])  # fmt: skip
-    nodes = [product("x", "v", "h"), helper.make_node("ReduceMax", ["h"], ["m"], keepdims=0),
-             helper.make_node("Greater", ["m", "zero"], ["chosen"]),
-             helper.make_node("If", ["chosen"], ["y"], "choice", then_branch=branch, else_branch=other)]  # fmt: skip
-    constants = {"w": make_weights(), "v": make_weights(), "zero": np.zeros((), np.float32)}
-    return make_model(nodes, constants)
-
-
 def make_lstm(with_product):
     random = np.random.default_rng(1)
     constants = {"w": random.standard_normal((1, 16, 4)).astype(np.float32),
@@ -51,7 +38,6 @@ def make_lstm(with_product):
 
 
 @pytest.mark.parametrize("make, message", [
-    (make_if, "node 'inner' (MatMul) stays in float: what is in a body of node 'choice' (If) is not looked into"),
     (lambda: make_lstm(True), "node 'lstm' (LSTM) stays in float: LSTM has no integer form"),
 ])  # fmt: skip
 def test_warnings(make, message, tmp_path, capsys):

@@ -45,7 +45,11 @@ def quantize(
     `Options`. `progress` is called with a line to show about once a second."""
     quantizer = _start(model, options)
     calibrate(quantizer, _open(batches, quantizer), progress=progress)
-    return quantizer.finish()
+    told = len(quantizer.notes)
+    made = quantizer.finish()
+    for note in quantizer.notes[told:] if progress else []:
+        progress(note)
+    return made
 
 
 def quantize_mixed(
@@ -58,7 +62,7 @@ def quantize_mixed(
 ) -> tuple[onnx.ModelProto, Report]:
     """The quantized model with those layers in float that the budget needs, and
     what is known of each layer. The budget is kept on the data `validation`, too."""
-    quantizer = _start(model, options)
+    quantizer = _start(model, options, bodies=False)
     batches, validation = _open(batches, quantizer), _open(validation, quantizer)
     calibrate(quantizer, batches, progress=progress)
     return search(quantizer, batches, budget, progress, validation)
@@ -68,7 +72,9 @@ def _open(data: Data | None, quantizer: Quantizer) -> Data | None:
     return open_files(pathlib.Path(data), quantizer.graph) if isinstance(data, (str, pathlib.Path)) else data
 
 
-def _start(model: onnx.ModelProto | str | pathlib.Path, options: dict[str, Any]) -> Quantizer:
+def _start(
+    model: onnx.ModelProto | str | pathlib.Path, options: dict[str, Any], bodies: bool = True
+) -> Quantizer:
     if not isinstance(model, onnx.ModelProto):
         model = onnx.load(model)
-    return Quantizer(model, Options(**options))
+    return Quantizer(model, Options(**options), bodies)

@@ -4,6 +4,7 @@ be interrupted."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import pathlib
 import time
 from collections.abc import Callable, Iterator
@@ -33,8 +34,8 @@ class State:
             return 0
         for number in range(int(saved["passes"]) + 1):
             for i, probe in enumerate(quantizer.probes):
-                names = sorted(n for n in saved if n.startswith(f"{number} {i} "))
-                probe.load([saved[name] for name in names])
+                names = (f"{number} {i} {j}" for j in itertools.count())
+                probe.load([saved[name] for name in itertools.takewhile(saved.__contains__, names)])
             if number < int(saved["passes"]):
                 quantizer.batches = 1
                 quantizer.end_pass()

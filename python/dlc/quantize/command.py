@@ -129,7 +129,7 @@ def _run(flags: argparse.Namespace) -> None:
         raise ValueError(f"expected --calibrate=DIR or a file, or {without}")
     check_compiling(flags)
     model = _load(flags.model)
-    quantizer = Quantizer(model, options)
+    quantizer = Quantizer(model, options, bodies=not budget)
     del model  # the quantizer has a copy
     for warning in quantizer.warnings:
         _say(f"dlc: warning: {flags.model}: {warning}")
@@ -153,7 +153,10 @@ def _run(flags: argparse.Namespace) -> None:
             raise
         _show(report, flags)
     else:
+        told = len(quantizer.notes)
         made = quantizer.finish()
+        for note in quantizer.notes[told:]:
+            _say(note)
     _write(made, flags)
     state.path.unlink(missing_ok=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -19,11 +19,11 @@ QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Mat
 LISTED = 3  # nodes that a warning names
 
 
-def inspect(graph: Graph, options: Options) -> list[str]:
-    """A warning for each reason why layers stay in float. Wrong models, and those
-    of nothing but such layers, are errors."""
+def inspect(graph: Graph, options: Options, closed: Mapping[str, str]) -> tuple[list[str], int]:
+    """A warning for each reason why layers stay in float, and how many layers do
+    not. `closed` are nodes whose bodies stay as they are, and why. Wrong models
+    are errors."""
     _expect_float_model(graph)
-    _expect_shapes(graph)
     found: dict[str, list[str]] = {}
     count = 0
     for node in graph.graph.node:
@@ -36,17 +36,21 @@ def inspect(graph: Graph, options: Options) -> list[str]:
             found.setdefault(reason, []).append(_describe(node))
         elif node.op_type in PRODUCTS:
             count += 1
-        for inner in _inner_nodes(node):
+        for inner in _inner_nodes(node) if node.name in closed else []:
             if inner.op_type in (*PRODUCTS, *OTHERS) and inner.domain in ("", "ai.onnx"):
-                where = f"what is in a body of {_describe(node)} is not looked into"
+                where = f"what is in a body of {_describe(node)} is not looked into: {closed[node.name]}"
                 found.setdefault(where, []).append(_describe(inner))
     warnings = [f"{_join(nodes)} {'stays' if len(nodes) == 1 else 'stay'} in float: {reason}"
                 for reason, nodes in found.items()]  # fmt: skip
+    return warnings, count
+
+
+def expect_layers(count: int, warnings: Sequence[str], options: Options) -> None:
+    """Models of nothing but what stays in float are errors."""
     if not count and not options.keep:
         what = "Conv, ConvTranspose, Gemm or MatMul of float32"
         weights = " with constant weights" if options.weights_only else ""
         raise ValueError("; ".join([f"expected a {what}{weights} to quantize, found none", *warnings]))
-    return warnings
 
 
 def _find_reason(graph: Graph, node: onnx.NodeProto, options: Options) -> str | None:
@@ -80,7 +84,7 @@ def _expect_float_model(graph: Graph) -> None:
             raise ValueError(f"expected a model of floats, found {_describe(node)}: it is quantized already")
 
 
-def _expect_shapes(graph: Graph) -> None:
+def expect_shapes(graph: Graph) -> None:
     """ONNX wants one of each result, if only a rank."""
     for output in graph.graph.output:
         if output.type.HasField("tensor_type") and not output.type.tensor_type.HasField("shape"):

@@ -13,6 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 import dlc
+from dlc.quantize.bodies import Body
 from dlc.quantize.graph import Graph, save_parts, take_apart
 from dlc.quantize.products import Product
 from dlc.quantize.ranges import Histogram
@@ -144,6 +145,34 @@ class GramProbe(Probe):
 
     def load(self, arrays: Sequence[np.ndarray]) -> None:
         self.gram = arrays[0]
+
+
+class BodyProbe(Probe):
+    """Lets the quantizer of a body see what it reads in a run that it is a part
+    of."""
+
+    def __init__(self, body: Body) -> None:
+        super().__init__(body.condition)
+        self.body, self.probes = body, list(body.quantizer.probes)
+
+    def attach(self, graph: onnx.GraphProto, stem: str, opset: int) -> Sequence[str]:
+        return [self.tensor, *self.body.outside]
+
+    def add(self, found: Sequence[np.ndarray]) -> None:
+        self.body.observe(found[0], dict(zip(self.body.outside, found[1:])))
+
+    def save(self) -> list[np.ndarray]:
+        """Of an earlier pass the probes of then."""
+        arrays = [array for probe in self.probes for array in probe.save()]
+        return [np.array(self.body.quantizer.batches), *arrays]
+
+    def load(self, arrays: Sequence[np.ndarray]) -> None:
+        self.body.quantizer.batches = int(arrays[0])
+        first = 1
+        for probe in self.probes:
+            count = len(probe.save())
+            probe.load(arrays[first : first + count])
+            first += count
 
 
 class Instrumented:
