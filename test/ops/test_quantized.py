@@ -232,6 +232,33 @@ def test_products(unit, kind, dynamic):
     assert_equal(compile_for(model, unit, opt_level=1).run(feeds), expected, table)
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("kind, low, high", [("int4", -8, 7), ("uint4", 0, 15), ("int2", -2, 1), ("uint2", 0, 3)])
+def test_products_of_fewer_bits(kind, low, high, dynamic):
+    """With 8-bit activations, as ONNX Runtime's quantizer writes them, and as
+    activations; scales are powers of two, so float sums are exact."""
+    random = np.random.default_rng(8)
+    dtype = np.dtype(getattr(ml_dtypes, kind))
+
+    def draw(shape):
+        return random.integers(low, high + 1, shape).astype(np.int32).astype(dtype)
+
+    g = Graph()
+    image = g.pair("x", 2.0**-4, np.uint8(120))
+    steps = g.constant(np.exp2(random.integers(-4, 0, 24)).astype(np.float32))
+    w = g.add("DequantizeLinear", g.constant(draw((24, 8, 3, 3))), steps, g.constant(draw(24)), axis=0)
+    y = g.pair(g.add("Conv", image, w, pads=[1, 1, 1, 1]), 2.0**-1, np.uint8(128))
+    small = g.pair(y, 2.0**3, draw(()))
+    w = g.add("DequantizeLinear", g.constant(draw((7, 10))), *g.parameters(0.25, draw(())))
+    g.nodes.append(helper.make_node("MatMul", [small, w], ["y"]))
+    x = random.normal(0, 3, (2, 8, 5, 7)).astype(np.float32)
+    shape = ["n", 8, "h", 7] if dynamic else x.shape
+    model = make_model(g.nodes, [("x", np.float32, shape)], g.constants, opset=25)
+    model.ir_version = 13
+    expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(dlc.compile(model, opt_level=1).run({"x": x})["y"], expected)
+
+
 #===----------------------------------------------------------------------===#
 # Between dequantize and quantize
 #===----------------------------------------------------------------------===#

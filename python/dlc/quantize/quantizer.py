@@ -56,7 +56,8 @@ class Quantizer:
             expect_layers(self.layers, self.warnings, options)
         if options.equalize:
             count = equalize(self.graph)
-            self.notes.append(f"equalized {count} pairs of layers")
+            if count or not inner:
+                self.notes.append(f"equalized {count} pairs of layers")
             self.graph.refresh()
         self.sites = smooth.find_sites(self.graph) if options.smooth is not None else []
         self.passes = 2 if self.sites else 1 if options.needs_data else 0
