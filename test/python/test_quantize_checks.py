@@ -158,6 +158,7 @@ def test_functions_of_the_model():
      "expected a label for each of the 4 samples in 'data.npy', found 9 labels in 'many.txt'"),
     (["--max-drop=1%", "--labels=large.txt"], "expected labels from 0 to 9 in 'large.txt', as the model's first output "
      "has 10 numbers a sample, found 10"),
+    (["--max-drop=1%", "--labels=junk.npy"], "expected arrays in 'junk.npy', found a damaged file"),
     (["--max-drop=1%", "--labels=none.txt"], "No such file or directory: 'none.txt'"),
     (["--min-sqnr=9dB", "--validate=wrong.npy"], "expected 'x' of float32 1x3x16x16 in 'wrong.npy', found float32 1x7"),
     (["--validate=data.npy"], "expected --min-sqnr or --max-drop with --labels, --validate, --report or --svg"),
@@ -171,6 +172,7 @@ def test_wrong_calls(arguments, message, tmp_path, monkeypatch, capsys):
     np.save("data.npy", np.concatenate([b["x"] for b in make_batches(4)]))
     np.save("wrong.npy", np.zeros((2, 7), np.float32))
     pathlib.Path("folder.onnx").mkdir()
+    pathlib.Path("junk.npy").write_text("no labels")
     for name, labels in (("right", "1 2 3 4"), ("many", "1 " * 9), ("large", "1 2 10 4")):
         pathlib.Path(name + ".txt").write_text(labels)
     assert command.main(["model.onnx", "--calibrate=data.npy", "-o", "out.onnx", *arguments]) == 1
@@ -180,6 +182,7 @@ def test_wrong_calls(arguments, message, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("flag, message", [
     ("--min-sqnr=loud", "expected such as 30dB, found 'loud'"), ("--max-drop=few%", "expected such as 1%, found 'few%'"),
+    ("--max-drop=1", "expected such as 1% or 0.01, found '1'"),
 ])  # fmt: skip
 def test_wrong_budgets(flag, message, capsys):
     with pytest.raises(SystemExit):

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 import dlc
-from dlc.quantize.files import Batches
+from dlc.quantize.files import Batches, reading
 from dlc.quantize.graph import Graph
 from dlc.quantize.quantizer import check_batch
 
@@ -90,7 +90,8 @@ def open_files(path: pathlib.Path, graph: Graph, limit: int | None = None) -> Ba
 def read_labels(path: pathlib.Path, batches: Batches, graph: Graph) -> np.ndarray:
     """One for each sample of the batches that are used."""
     if path.suffix == ".npy":
-        labels = np.load(path, allow_pickle=False)
+        with reading(path):
+            labels = np.load(path, allow_pickle=False)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"expected a list of integers in '{path}', found {labels.dtype} of rank {labels.ndim}")
     else:

@@ -105,7 +105,11 @@ def _decibels(text: str) -> float:
 def _share(text: str) -> float:
     if text.endswith("%"):
         return _read_number(text, text[:-1], "1%") / 100
-    return _read_number(text, text, "1%")
+    share = _read_number(text, text, "1%")
+    if share >= 1:
+        # One who writes 1 does not mean all of it.
+        raise argparse.ArgumentTypeError(f"expected such as 1% or 0.01, found '{text}'")
+    return share
 
 
 def _read_number(text: str, number: str, example: str) -> float:
