@@ -4,6 +4,7 @@ quantizer, can be interrupted, and says what is wrong with its data."""
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
 import dlc
@@ -162,6 +163,23 @@ def test_resume(tmp_path):
         second.observe(batch)
     expected = quantize.quantize(model, batches, method="mse")
     assert second.finish().SerializeToString() == expected.SerializeToString()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals(number, tmp_path):
+    """End the command between two batches, and it goes on behind the last one."""
+    onnx.save(make_network(batch=1), tmp_path / "model.onnx")
+    # Zeros that take no place on the disk.
+    np.lib.format.open_memmap(tmp_path / "data.npy", "w+", np.float32, (100000, 3, 16, 16))
+    command = [DLC, "quantize", "model.onnx", "--calibrate=data.npy", "-o", "out.onnx", "--method=entropy"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()  # about once a second
+    process.send_signal(number)
+    rest = process.communicate()[1]
+    assert line.startswith("calibrating: ") and process.returncode == 130
+    assert "dlc: interrupted; the same command goes on from where it was" in rest
+    with np.load(tmp_path / "out.onnx.calibration.npz") as state:
+        assert 0 < state["batches"] < 100000
 
 
 @pytest.mark.parametrize("arrays, message", [

@@ -12,13 +12,16 @@ what it has seen beside the output, and goes on from there when called again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import json
 import pathlib
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 import onnx
 import onnx.shape_inference
@@ -37,7 +40,8 @@ from dlc.quantize.report import Report
 def main(arguments: Sequence[str] | None = None) -> int:
     flags = _parse(arguments)
     try:
-        _run(flags)
+        with _ended_as_interrupted():
+            _run(flags)
         return 0
     except KeyboardInterrupt:
         print("dlc: interrupted; the same command goes on from where it was", file=sys.stderr)
@@ -49,6 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"dlc: error: {error}", file=sys.stderr)
     return 1
+
+
+@contextlib.contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """Ended from outside, the command keeps what it has seen, as by Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # others cannot change what signals do
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
