@@ -159,6 +159,21 @@ def test_warnings():
         quantize.Quantizer(unknown)
 
 
+def test_recurrences_in_branches():
+    """Without products beside them, and with."""
+    def branch(name, *first):
+        nodes = [*first, add("LSTM", ["3d", "p", "r"], name + "s", hidden_size=8),
+                 add("Squeeze", [name + "s", "axes"], name)]  # fmt: skip
+        return helper.make_graph(nodes, name, [], [real(name, None)])
+
+    nodes = [add("MatMul", ["x", "w"], "h"), add("Unsqueeze", ["h", "one"], "3d"),
+             add("If", ["c"], "y", then_branch=branch("t"), else_branch=branch("e", add("MatMul", ["h", "w"], "unused")))]  # fmt: skip
+    constants = [weights("w", 8, 8), weights("p", 1, 32, 8), weights("r", 1, 32, 8),
+                 numpy_helper.from_array(np.array([1]), "axes"), numpy_helper.from_array(np.array([0]), "one")]  # fmt: skip
+    warnings = quantize.Quantizer(make_model(nodes, constants, [flag("c")])).warnings
+    assert warnings == [f"node '{name}s node' (LSTM) stays in float: LSTM has no integer form" for name in "te"]
+
+
 def test_budget():
     model, batches = make_if(), make_batches()
     made, _ = quantize.quantize_mixed(model, batches, quantize.Budget(min_sqnr=25, times=False))

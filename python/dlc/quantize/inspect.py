@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from dlc.quantize.graph import Graph, bodies_of
+from dlc.quantize.graph import Graph, all_nodes, bodies_of
 from dlc.quantize.options import Options
 from dlc.quantize.products import PRODUCTS
 
@@ -16,6 +16,7 @@ from dlc.quantize.products import PRODUCTS
 OTHERS = ("LSTM", "GRU", "RNN", "Einsum", "DeformConv")
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger",
              "QLinearConv", "QLinearMatMul")  # fmt: skip
+NO_FORM = "{} has no integer form"
 LISTED = 3  # nodes that a warning names
 
 
@@ -31,18 +32,25 @@ def inspect(graph: Graph, options: Options, closed: Mapping[str, str]) -> tuple[
             continue
         reason = _find_reason(graph, node, options) if node.op_type in PRODUCTS else None
         if node.op_type in OTHERS:
-            reason = f"{node.op_type} has no integer form"
+            reason = NO_FORM.format(node.op_type)
         if reason:
             found.setdefault(reason, []).append(_describe(node))
         elif node.op_type in PRODUCTS:
             count += 1
-        for inner in _inner_nodes(node) if node.name in closed else []:
-            if inner.op_type in (*PRODUCTS, *OTHERS) and inner.domain in ("", "ai.onnx"):
-                where = f"what is in a body of {_describe(node)} is not looked into: {closed[node.name]}"
-                found.setdefault(where, []).append(_describe(inner))
+        for body in bodies_of(node):
+            where = f"what is in a body of {_describe(node)} is not looked into: {closed.get(node.name)}"
+            isEntered = has_products(body) and node.name not in closed
+            for inner in [] if isEntered else all_nodes(body):  # those entered tell of themselves
+                if inner.op_type in (*PRODUCTS, *OTHERS) and inner.domain in ("", "ai.onnx"):
+                    reason = where if node.name in closed else NO_FORM.format(inner.op_type)
+                    found.setdefault(reason, []).append(_describe(inner))
     warnings = [f"{_join(nodes)} {'stays' if len(nodes) == 1 else 'stay'} in float: {reason}"
                 for reason, nodes in found.items()]  # fmt: skip
     return warnings, count
+
+
+def has_products(body: onnx.GraphProto) -> bool:
+    return any(node.op_type in PRODUCTS for node in all_nodes(body))
 
 
 def expect_layers(count: int, warnings: Sequence[str], options: Options) -> None:
@@ -90,13 +98,6 @@ def expect_shapes(graph: Graph) -> None:
         if output.type.HasField("tensor_type") and not output.type.tensor_type.HasField("shape"):
             raise ValueError(f"expected a shape of the output '{output.name}', found none, and none follows "
                              "from the model; name its dimensions in the file")  # fmt: skip
-
-
-def _inner_nodes(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    for body in bodies_of(node):
-        for inner in body.node:
-            yield inner
-            yield from _inner_nodes(inner)
 
 
 def _describe(node: onnx.NodeProto) -> str:

@@ -14,12 +14,12 @@ from dlc.quantize import smooth
 from dlc.quantize.bodies import Body, extract, find_unknown
 from dlc.quantize.equalize import equalize
 from dlc.quantize.graph import BLOCK_OPSET, OPSET, Graph, all_nodes, bodies_of, check_model
-from dlc.quantize.inspect import expect_layers, expect_shapes, inspect
+from dlc.quantize.inspect import expect_layers, expect_shapes, has_products, inspect
 from dlc.quantize.options import Options
 from dlc.quantize.pairs import Pairs
 from dlc.quantize.plan import Plan
 from dlc.quantize.probes import BodyProbe, ChannelProbe, GramProbe, Instrumented, Probe, RangeProbe
-from dlc.quantize.products import PRODUCTS, Product, find_product
+from dlc.quantize.products import Product, find_product
 from dlc.quantize.ranges import Histogram
 from dlc.quantize.weights import Weights
 
@@ -194,7 +194,7 @@ class Quantizer:
         closed = {}
         for node in self.graph.graph.node:
             for index, inside in enumerate(bodies_of(node)):
-                if not any(n.op_type in PRODUCTS for n in all_nodes(inside)):
+                if not has_products(inside):
                     continue
                 if not allowed:
                     closed[node.name] = "a budget is kept by the layers outside"
