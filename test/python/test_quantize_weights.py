@@ -273,6 +273,23 @@ def test_biases_of_channels_without_weights(options):
     assert any(c.data_type == TensorProto.INT32 and c.name == "b_quantized" for c in made.graph.initializer)
 
 
+@pytest.mark.parametrize("opset", [17, 21, 23])
+def test_int8_products_with_biases(opset):
+    """ONNX Runtime loads them from operator set 21 on, too."""
+    random = np.random.default_rng(15)
+    values = {n: random.standard_normal(s).astype(np.float32) / 4 for n, s in (("v", (8, 8)), ("w", (8, 6)), ("b", (6,)))}
+    nodes = [helper.make_node("MatMul", ["x", "v"], ["0"]), helper.make_node("MatMul", ["0", "w"], ["1"]),
+             helper.make_node("Add", ["1", "b"], ["y"])]  # fmt: skip
+    model = make_model(nodes, values, (2, 4, 8), "y")
+    model.opset_import[0].version = opset
+    batches = [{"x": random.standard_normal((2, 4, 8)).astype(np.float32)} for _ in range(8)]
+    made = quantize.quantize(model, batches, activations="int8", correct_bias=True)
+    assert find_ratio(run(made, batches), run(model, batches)) > 30
+    compiled = dlc.compile(made, opt_level=1)
+    found = np.concatenate([compiled.run(batch)["y"] for batch in batches])
+    assert find_ratio(found, run(model, batches)) > 30
+
+
 def test_values_too_large_for_squares():
     random = np.random.default_rng(14)
     model = make_model([helper.make_node("MatMul", ["x", "w"], ["y"])],

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from dlc.quantize.graph import Graph
+from dlc.quantize.graph import BLOCK_OPSET, Graph
 from dlc.quantize.options import Options
 from dlc.quantize.plan import Plan
 from dlc.quantize.products import PRODUCTS, Product, find_product
@@ -41,6 +41,8 @@ class Pairs:
             isInteger = plan is None or plan.reads_integers(node)
             if node.op_type in PRODUCTS and isInteger and node.name not in keep:
                 self._quantize_weights(node)
+            elif node.op_type == "Add" and plan is not None:
+                self._shape_bias(node, plan)
             self.nodes.append(node)
             if isInteger:
                 for i, name in enumerate(node.input):
@@ -82,6 +84,20 @@ class Pairs:
                        helper.make_node("DequantizeLinear", [whole, scale, zero], [real], real)]  # fmt: skip
         self.replaced[name] = real
         self.scales[real] = value
+
+    def _shape_bias(self, node: onnx.NodeProto, plan: Plan) -> None:
+        """Of a product of integers: ONNX Runtime makes a Gemm of a MatMul of three
+        dimensions and the Add of a vector, and from operator set 21 on fails on its
+        own QuantizeLinear where the operands are int8. A matrix of one row it leaves
+        alone."""
+        if self.options.activations != "int8" or self.graph.opset < BLOCK_OPSET:
+            return
+        for i, name in enumerate(node.input):
+            value, other = self.graph.value(name), node.input[1 - i]
+            product, found = self.graph.producers.get(other), self.graph.types.get(other)
+            if (value is not None and value.ndim == 1 and product is not None and product.op_type == "MatMul"
+                    and product.name in plan.integer and found is not None and len(found.shape.dim) > 2):  # fmt: skip
+                node.input[i] = self.graph.add_constant(name + "_row", value[None])
 
     def _quantize_weights(self, node: onnx.NodeProto) -> None:
         product = find_product(self.graph, node)
