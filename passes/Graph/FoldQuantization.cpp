@@ -44,6 +44,22 @@ static Value perColumn(PatternRewriter &b, Location loc, Value parameter) {
       parameter, ValueRange());
 }
 
+/// Whether the elements are integers that a byte holds.
+static bool isOfBytes(Value x) {
+  auto type = dyn_cast<IntegerType>(typeOf(x).getElementType());
+  return type && type.getWidth() > 1 && type.getWidth() <= 8;
+}
+
+/// The same numbers in bytes, which products of integers read: weights of
+/// fewer bits are constants and become that at compile time.
+static Value asBytes(PatternRewriter &b, Location loc, Value x) {
+  auto type = cast<IntegerType>(typeOf(x).getElementType());
+  if (type.getWidth() == 8)
+    return x;
+  auto bytes = IntegerType::get(b.getContext(), 8, type.getSignedness());
+  return b.createOrFold<CastOp>(loc, typeOf(x).clone(bytes), x);
+}
+
 /// Why a product of two operands stays in float; "" if it doesn't.
 static StringRef findObstacle(Operation *op) {
   if (!typeOf(op->getResult(0)).getElementType().isF32())
@@ -54,8 +70,8 @@ static StringRef findObstacle(Operation *op) {
     return "its left operand is not dequantized";
   if (!rhs)
     return "its right operand is not dequantized";
-  if (!isInteger(lhs.getX(), 8) || !isInteger(rhs.getX(), 8))
-    return "its operands have not 8 bits";
+  if (!isOfBytes(lhs.getX()) || !isOfBytes(rhs.getX()))
+    return "its operands have not 8 bits or fewer";
   if (!isScalar(lhs.getScale()) || !isScalar(lhs.getZero()))
     return "its left operand has more than one scale";
   for (Value parameter : {rhs.getScale(), rhs.getZero()}) {
@@ -85,9 +101,11 @@ template <typename OpTy> struct FoldProduct : OpRewritePattern<OpTy> {
     if (!factor)
       return failure();
     auto type = typeOf(op.getResult()).clone(b.getI32Type());
-    OperationState state(loc, op->getName(),
-                         {lhs.getX(), rhs.getX(), lhs.getZero(), zero}, {type},
-                         op->getAttrs());
+    OperationState state(
+        loc, op->getName(),
+        {asBytes(b, loc, lhs.getX()), asBytes(b, loc, rhs.getX()),
+         asBytes(b, loc, lhs.getZero()), asBytes(b, loc, zero)},
+        {type}, op->getAttrs());
     Value sum = b.create(state)->getResult(0);
     remarkDone(loc, kPass) << remark::add("a product of integers");
     b.replaceOp(

@@ -37,6 +37,40 @@ func.func @conv(%x: tensor<1x4x3xui8>) -> tensor<1x4x2xui8> {
 
 // -----
 
+// Weights of 4 bits become bytes, with the zero points of both.
+// CHECK-LABEL: @four_bits
+// CHECK-DAG: %[[X:.*]] = dlc.cast %arg0 : tensor<5x3xui4> to tensor<5x3xui8>
+// CHECK-DAG: %[[W:.*]] = dlc.cast %{{.*}} : tensor<3x2xi4> to tensor<3x2xi8>
+// CHECK: dlc.matmul %[[X]], %[[W]] zeros %{{.*}}, %{{.*}} : tensor<ui8>, tensor<2xi8> {{.*}} -> tensor<5x2xi32>
+func.func @four_bits(%x: tensor<5x3xui4>) -> tensor<5x2xf32> {
+  %xs = dlc.constant dense<0.5> : tensor<f32>
+  %xz = dlc.constant dense<8> : tensor<ui4>
+  %w = dlc.constant dense<[[1, 2], [-8, 7], [3, 0]]> : tensor<3x2xi4>
+  %ws = dlc.constant dense<[0.25, 0.5]> : tensor<2xf32>
+  %wz = dlc.constant dense<[1, -2]> : tensor<2xi4>
+  %0 = dlc.dequantize %x, %xs, %xz : tensor<5x3xui4>, tensor<f32>, tensor<ui4>
+  %1 = dlc.dequantize %w, %ws, %wz : tensor<3x2xi4>, tensor<2xf32>, tensor<2xi4>
+  %2 = dlc.matmul %0, %1 : tensor<5x3xf32>, tensor<3x2xf32> -> tensor<5x2xf32>
+  return %2 : tensor<5x2xf32>
+}
+
+// -----
+
+// Of 16 bits there are no products of integers.
+// CHECK-LABEL: @sixteen_bits
+// CHECK: dlc.matmul {{.*}} -> tensor<5x2xf32>
+func.func @sixteen_bits(%x: tensor<5x3xui8>, %w: tensor<3x2xi16>) -> tensor<5x2xf32> {
+  %s = dlc.constant dense<0.5> : tensor<f32>
+  %xz = dlc.constant dense<8> : tensor<ui8>
+  %wz = dlc.constant dense<0> : tensor<i16>
+  %0 = dlc.dequantize %x, %s, %xz : tensor<5x3xui8>, tensor<f32>, tensor<ui8>
+  %1 = dlc.dequantize %w, %s, %wz : tensor<3x2xi16>, tensor<f32>, tensor<i16>
+  %2 = dlc.matmul %0, %1 : tensor<5x3xf32>, tensor<3x2xf32> -> tensor<5x2xf32>
+  return %2 : tensor<5x2xf32>
+}
+
+// -----
+
 // A bias of another scale stays in float.
 // CHECK-LABEL: @other_bias
 // CHECK: dlc.conv {{.*}} -> tensor<1x4x2xi32>

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import dlc
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -229,6 +230,33 @@ def test_products(unit, kind, dynamic):
         expected[f"y{s}"] = np.matmul(p, q).astype(np.int32)
     model = make_model(nodes, inputs, constants, list(expected))
     assert_equal(compile_for(model, unit, opt_level=1).run(feeds), expected, table)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("kind, low, high", [("int4", -8, 7), ("uint4", 0, 15), ("int2", -2, 1), ("uint2", 0, 3)])
+def test_products_of_fewer_bits(kind, low, high, dynamic):
+    """With 8-bit activations, as ONNX Runtime's quantizer writes them, and as
+    activations; scales are powers of two, so float sums are exact."""
+    random = np.random.default_rng(8)
+    dtype = np.dtype(getattr(ml_dtypes, kind))
+
+    def draw(shape):
+        return random.integers(low, high + 1, shape).astype(np.int32).astype(dtype)
+
+    g = Graph()
+    image = g.pair("x", 2.0**-4, np.uint8(120))
+    steps = g.constant(np.exp2(random.integers(-4, 0, 24)).astype(np.float32))
+    w = g.add("DequantizeLinear", g.constant(draw((24, 8, 3, 3))), steps, g.constant(draw(24)), axis=0)
+    y = g.pair(g.add("Conv", image, w, pads=[1, 1, 1, 1]), 2.0**-1, np.uint8(128))
+    small = g.pair(y, 2.0**3, draw(()))
+    w = g.add("DequantizeLinear", g.constant(draw((7, 10))), *g.parameters(0.25, draw(())))
+    g.nodes.append(helper.make_node("MatMul", [small, w], ["y"]))
+    x = random.normal(0, 3, (2, 8, 5, 7)).astype(np.float32)
+    shape = ["n", 8, "h", 7] if dynamic else x.shape
+    model = make_model(g.nodes, [("x", np.float32, shape)], g.constants, opset=25)
+    model.ir_version = 13
+    expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(dlc.compile(model, opt_level=1).run({"x": x})["y"], expected)
 
 
 #===----------------------------------------------------------------------===#
@@ -571,10 +599,11 @@ def test_axis_of_a_vector():
 @pytest.mark.parametrize("scale", [0.0, np.nan, np.inf])
 def test_wrong_scales(scale):
     message = f"of finite numbers other than 0, found {scale:g} at element 1"
-    scales = {"s": np.array([1, scale, 1], np.float32), "z": np.zeros(3, np.uint8)}
-    for op, dtype in (("QuantizeLinear", np.float32), ("DequantizeLinear", np.uint8)):
-        node = helper.make_node(op, ["x", "s", "z"], ["y"], axis=0)
-        expect_error(node, [("x", dtype, (3, 2))], scales, message)
+    for kind in (np.float32, np.float16, ml_dtypes.bfloat16):
+        scales = {"s": np.array([1, scale, 1], kind), "z": np.zeros(3, np.uint8)}
+        for op, dtype in (("QuantizeLinear", kind), ("DequantizeLinear", np.uint8)):
+            node = helper.make_node(op, ["x", "s", "z"], ["y"], axis=0)
+            expect_error(node, [("x", dtype, (3, 2))], scales, message)
     one = {n: np.float32(0.5) for n in ("xs", "ws", "ys")}
     one |= {"xz": np.uint8(0), "wz": np.int8(0), "yz": np.uint8(0), "w": np.ones((4, 3), np.int8)}
     names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"]
@@ -595,6 +624,15 @@ def test_wrong_zero_points():
     constants |= {"bz": np.uint8(0), "yz": np.int32(0)}
     node = helper.make_node("QLinearAdd", add, ["y"], domain="com.microsoft")
     expect_error(node, inputs, constants, "of type 'ui8', found 'i32'", domains=["com.microsoft"])
+
+
+def test_zero_points_that_are_zero_have_a_shape():
+    """Nothing is subtracted for them."""
+    names = ["a", "s", "az", "b", "s", "bz", "s", "yz"]
+    constants = {"b": np.ones((12, 20), np.int8), "s": np.float32(0.5), "az": np.zeros(7, np.uint8),
+                 "bz": np.int8(0), "yz": np.uint8(0)}  # fmt: skip
+    expect_error(helper.make_node("QLinearMatMul", names, ["y"]), [("a", np.uint8, (5, 12))], constants,
+                 "expected a zero point that broadcasts to the shape [5, 12], found [7, 1]")  # fmt: skip
 
 
 def test_wrong_blocks():

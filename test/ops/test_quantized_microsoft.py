@@ -511,6 +511,46 @@ def test_wrong_parameters_of_products(name, value, message):
         dlc.compile(model, opt_level=0)
 
 
+@pytest.mark.parametrize("name, value, message", [
+    ("as", np.float16(0.5), "expected input 1 of type 'f32', found 'f16'"),
+    ("bs", np.ones(20), "expected input 4 of type 'f32', found 'f64'"),
+    ("ys", np.float16(0.5), "expected input 7 of type 'f32', found 'f16'"),
+    ("c", np.zeros(20, np.float32), "expected input 6 of type 'i32', found 'f32'"),
+])  # fmt: skip
+def test_wrong_types_of_gemm(name, value, message):
+    constants = {"as": np.float32(0.5), "az": np.uint8(1), "b": np.ones((12, 20), np.int8), "bs": np.float32(0.5),
+                 "bz": np.int8(0), "c": np.zeros(20, np.int32), "ys": np.float32(1), "yz": np.uint8(1)}  # fmt: skip
+    node = helper.make_node("QGemm", ["a", *constants], ["y"], name="culprit", domain="com.microsoft")
+    model = make_model([node], [("a", np.uint8, (5, 12))], constants | {name: value}, domains=["com.microsoft"])
+    with pytest.raises(dlc.CompileError, match=f"'culprit'.*{re.escape(message)}"):
+        dlc.compile(model, opt_level=0)
+
+
+@pytest.mark.parametrize("op, number", [("MatMulIntegerToFloat", 3), ("DynamicQuantizeMatMul", 2)])
+def test_wrong_types_of_dynamic_products(op, number):
+    message = f"expected input {number} of type 'f32', found 'f64'"
+    constants = {"b": np.ones((12, 20), np.int8), "as": np.float32(0.5), "bs": np.ones(20)}
+    names, dtype = (["a", "b", "as", "bs"], np.uint8) if op == "MatMulIntegerToFloat" else (["a", "b", "bs"], np.float32)
+    node = helper.make_node(op, names, ["y"], name="culprit", domain="com.microsoft")
+    model = make_model([node], [("a", dtype, (5, 12))], {n: constants[n] for n in names[1:]}, domains=["com.microsoft"])
+    with pytest.raises(dlc.CompileError, match=f"'culprit'.*{re.escape(message)}"):
+        dlc.compile(model, opt_level=0)
+
+
+@pytest.mark.parametrize("name, value, message", [
+    ("ws", np.array([np.nan], np.float32), "expected input 8 of finite numbers other than 0, found nan"),
+    ("rz", np.zeros(1, np.uint8), "expected input 11 of type 'i8', found 'ui8'"),
+])  # fmt: skip
+def test_wrong_parameters_of_lstm(name, value, message):
+    constants = {n: np.ones((1, 4, 16), np.int8) for n in "wr"}
+    constants |= {n: np.full(1, 0.1, np.float32) for n in ("ws", "rs")} | {n: np.zeros(1, np.int8) for n in ("wz", "rz")}
+    node = helper.make_node("DynamicQuantizeLSTM", ["x", "w", "r", *[""] * 5, "ws", "wz", "rs", "rz"], ["y"],
+                            name="culprit", domain="com.microsoft", hidden_size=4)  # fmt: skip
+    model = make_model([node], [("x", np.float32, (3, 1, 4))], constants | {name: value}, domains=["com.microsoft"])
+    with pytest.raises(dlc.CompileError, match=f"'culprit'.*{re.escape(message)}"):
+        dlc.compile(model, opt_level=0)
+
+
 @pytest.mark.parametrize("attributes, shape, message", [
     ({"block_size": 24}, (4, 4), "expected a block_size that is a power of 2"),
     ({"quantize_axis": 0}, (4, 4), "expected blocks along another axis than the gathered 0"),

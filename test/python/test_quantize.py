@@ -4,6 +4,7 @@ quantizer, can be interrupted, and says what is wrong with its data."""
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
 import dlc
@@ -85,6 +86,34 @@ def test_histogram_grows():
     assert every.min() <= low < np.percentile(every, 0.1) and high <= every.max()
 
 
+def test_entropy_of_values_far_from_zero():
+    """A range in which none of them lie tells nothing of them."""
+    for values in (np.full(1000, 5.0), np.random.default_rng(1).normal(20, 0.5, 10000)):
+        histogram = ranges.Histogram()
+        histogram.add(values.min(), values.max(), values)
+        assert histogram.find_range("entropy", 256, False)[1] >= 0.95 * np.median(values)
+
+
+def test_batches_without_samples():
+    """They say nothing of ranges, unlike values that are not finite."""
+    model, batches = make_network(), make_batches(2)
+    nothing = {"x": batches[0]["x"][:0]}
+    expected = quantize.quantize(model, batches)
+    assert quantize.quantize(model, [nothing, *batches]).SerializeToString() == expected.SerializeToString()
+    with pytest.raises(ValueError, match="no batch showed the values of tensor 'x'"):
+        quantize.quantize(model, [nothing])
+
+
+@pytest.mark.parametrize("options", [{}, {"symmetric": True}, {"activations": "int8"}])
+def test_values_of_next_to_nothing(options):
+    """No scale is subnormal, which engines take for 0."""
+    quantized = quantize.quantize(make_network(), [{"x": b["x"] * np.float32(1e-38)} for b in make_batches(2)], **options)
+    scales = [numpy_helper.to_array(c) for c in quantized.graph.initializer if c.name.endswith("_scale")]
+    assert min(s.min() for s in scales) > np.finfo(np.float32).tiny
+    found = run(quantized, make_batches(2))
+    assert np.isfinite(found).all()
+
+
 def call(*arguments, **options):
     return subprocess.run([DLC, "quantize", *map(str, arguments)], capture_output=True, text=True,
                           timeout=240, **options)  # fmt: skip
@@ -136,6 +165,23 @@ def test_resume(tmp_path):
     assert second.finish().SerializeToString() == expected.SerializeToString()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals(number, tmp_path):
+    """End the command between two batches, and it goes on behind the last one."""
+    onnx.save(make_network(batch=1), tmp_path / "model.onnx")
+    # Zeros that take no place on the disk.
+    np.lib.format.open_memmap(tmp_path / "data.npy", "w+", np.float32, (100000, 3, 16, 16))
+    command = [DLC, "quantize", "model.onnx", "--calibrate=data.npy", "-o", "out.onnx", "--method=entropy"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()  # about once a second
+    process.send_signal(number)
+    rest = process.communicate()[1]
+    assert line.startswith("calibrating: ") and process.returncode == 130
+    assert "dlc: interrupted; the same command goes on from where it was" in rest
+    with np.load(tmp_path / "out.onnx.calibration.npz") as state:
+        assert 0 < state["batches"] < 100000
+
+
 @pytest.mark.parametrize("arrays, message", [
     ({"x": np.zeros((1, 3, 8, 16), np.float32)},
      "expected 'x' of float32 ?x3x16x16 in 'data/0000.npz', found float32 1x3x8x16"),
@@ -164,7 +210,11 @@ def test_damaged_files(tmp_path):
     state = tmp_path / "out.onnx.calibration.npz"
     state.write_bytes(b"PK no archive")
     done = call(*arguments)
-    assert done.returncode == 1 and f"expected arrays in '{state}'" in done.stderr
+    message = f"expected what an interrupted calibration has seen in '{state}', found a damaged file or another one"
+    assert done.returncode == 1 and message in done.stderr
+    np.savez(state, other=1)
+    done = call(*arguments)
+    assert done.returncode == 1 and message in done.stderr
     assert not (tmp_path / "out.onnx").exists()
 
 

@@ -28,19 +28,6 @@ def product(x, weights, y, name=""):
     return helper.make_node("MatMul", [x, weights], [y], name or y)
 
 
-def make_if():
-    """A product before an If with one in a branch."""
-    branch = helper.make_graph([product("h", "w", "b", "inner")], "then", [],
-                               [helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 4])])  # fmt: skip
-    other = helper.make_graph([helper.make_node("Neg", ["h"], ["c"])], "else", [],
-                              [helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, 4])])  # fmt: skip
-    nodes = [product("x", "v", "h"), helper.make_node("ReduceMax", ["h"], ["m"], keepdims=0),
-             helper.make_node("Greater", ["m", "zero"], ["chosen"]),
-             helper.make_node("If", ["chosen"], ["y"], "choice", then_branch=branch, else_branch=other)]  # fmt: skip
-    constants = {"w": make_weights(), "v": make_weights(), "zero": np.zeros((), np.float32)}
-    return make_model(nodes, constants)
-
-
 def make_lstm(with_product):
     random = np.random.default_rng(1)
     constants = {"w": random.standard_normal((1, 16, 4)).astype(np.float32),
@@ -51,7 +38,6 @@ def make_lstm(with_product):
 
 
 @pytest.mark.parametrize("make, message", [
-    (make_if, "node 'inner' (MatMul) stays in float: what is in a body of node 'choice' (If) is not looked into"),
     (lambda: make_lstm(True), "node 'lstm' (LSTM) stays in float: LSTM has no integer form"),
 ])  # fmt: skip
 def test_warnings(make, message, tmp_path, capsys):
@@ -121,6 +107,17 @@ def test_other_models():
         "node 'k' (MatMul) stays in float: the type of tensor 'h' is not known"]  # fmt: skip
 
 
+def test_no_inputs(tmp_path, capsys):
+    nodes = [product("w", "w", "y")]
+    model = make_model(nodes, {"w": make_weights()}, output=(4, 4))
+    del model.graph.input[:]
+    onnx.save(model, tmp_path / "model.onnx")
+    np.save(tmp_path / "data.npy", np.zeros(4))
+    arguments = [tmp_path / "model.onnx", f"--calibrate={tmp_path / 'data.npy'}", "-o", tmp_path / "out.onnx"]
+    assert command.main(list(map(str, arguments))) == 1
+    assert "expected a model with inputs for the data in" in capsys.readouterr().err
+
+
 def test_outputs_without_a_shape():
     model = make_network(batch=1)
     expected = run(model, make_batches(2))
@@ -161,6 +158,7 @@ def test_functions_of_the_model():
      "expected a label for each of the 4 samples in 'data.npy', found 9 labels in 'many.txt'"),
     (["--max-drop=1%", "--labels=large.txt"], "expected labels from 0 to 9 in 'large.txt', as the model's first output "
      "has 10 numbers a sample, found 10"),
+    (["--max-drop=1%", "--labels=junk.npy"], "expected arrays in 'junk.npy', found a damaged file"),
     (["--max-drop=1%", "--labels=none.txt"], "No such file or directory: 'none.txt'"),
     (["--min-sqnr=9dB", "--validate=wrong.npy"], "expected 'x' of float32 1x3x16x16 in 'wrong.npy', found float32 1x7"),
     (["--validate=data.npy"], "expected --min-sqnr or --max-drop with --labels, --validate, --report or --svg"),
@@ -174,11 +172,22 @@ def test_wrong_calls(arguments, message, tmp_path, monkeypatch, capsys):
     np.save("data.npy", np.concatenate([b["x"] for b in make_batches(4)]))
     np.save("wrong.npy", np.zeros((2, 7), np.float32))
     pathlib.Path("folder.onnx").mkdir()
+    pathlib.Path("junk.npy").write_text("no labels")
     for name, labels in (("right", "1 2 3 4"), ("many", "1 " * 9), ("large", "1 2 10 4")):
         pathlib.Path(name + ".txt").write_text(labels)
     assert command.main(["model.onnx", "--calibrate=data.npy", "-o", "out.onnx", *arguments]) == 1
     assert message in capsys.readouterr().err
     assert not pathlib.Path("out.onnx").exists()
+
+
+@pytest.mark.parametrize("flag, message", [
+    ("--min-sqnr=loud", "expected such as 30dB, found 'loud'"), ("--max-drop=few%", "expected such as 1%, found 'few%'"),
+    ("--max-drop=1", "expected such as 1% or 0.01, found '1'"),
+])  # fmt: skip
+def test_wrong_budgets(flag, message, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["model.onnx", "-o", "out.onnx", flag])
+    assert message in capsys.readouterr().err
 
 
 def test_wrong_file_of_many(tmp_path, monkeypatch, capsys):

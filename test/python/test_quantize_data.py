@@ -1,6 +1,7 @@
 """The readers of dlc quantize: what they make of files, what they hold, and what
 they say of files that are wrong."""
 
+import pathlib
 import struct
 import threading
 import weakref
@@ -61,6 +62,18 @@ def test_any_iterator(form):
     assert found.SerializeToString() == quantize.quantize(model, batches).SerializeToString()
 
 
+@pytest.mark.parametrize("kind", [str, lambda path: path])
+def test_path(kind, tmp_path):
+    """Files, as the command reads them."""
+    model, batches = make_network(), make_batches(3)
+    for i, batch in enumerate(batches):
+        np.savez(tmp_path / f"{i}.npz", **batch)
+    made = quantize.quantize(model, kind(tmp_path))
+    assert made.SerializeToString() == quantize.quantize(model, batches).SerializeToString()
+    with pytest.raises(ValueError, match="expected a folder, an npz or an npy file, found 'none'"):
+        quantize.quantize(model, kind(pathlib.Path("none")))
+
+
 def test_wrong_batch():
     with pytest.raises(ValueError, match="expected a batch of 1 arrays, found 2"):
         quantize.quantize(make_network(), [[1, 2]])
@@ -96,6 +109,12 @@ def test_images(tmp_path):
     assert (x[0, :20] == pixels).all() and (x[0, 20:] == 0).all() and x.dtype == np.uint8
     gray = quantize.Preprocessing((10, 10), fit="stretch", colours="gray")
     assert next(iter(quantize.Images(tmp_path, "x", gray)))["x"].shape == (1, 1, 10, 10)
+    # Of 16 bits the upper 8.
+    wide = random.integers(0, 65536, (10, 10), np.uint16)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    (x,) = (b["x"] for b in quantize.Images([tmp_path / "wide.png"], "x",
+                                            quantize.Preprocessing((10, 10), colours="gray", scale=1.0)))  # fmt: skip
+    np.testing.assert_array_equal(x[0, 0], wide >> 8)
     shorter = quantize.Preprocessing((20, 20), resize=40, scale=1.0)
     assert next(iter(quantize.Images(tmp_path, "x", shorter)))["x"].shape == (1, 3, 20, 20)
 
@@ -116,9 +135,17 @@ def test_wrong_images(tmp_path):
         list(quantize.Images(tmp_path, "x", how))
     for wrong, message in (({"fit": "zoom"}, "expected fit of stretch, crop, pad, found 'zoom'"),
                            ({"mean": (1, 2)}, "expected 1 or 3 numbers of mean, found 2"),
-                           ({"std": 0.0}, "expected a std above 0, found 0.0")):  # fmt: skip
+                           ({"std": 0.0}, "expected a std above 0, found 0.0"),
+                           ({"resize": -4}, r"found the size \(8, 8\) and resize=-4"),
+                           ({"size": (0, 8)}, r"expected a picture of 1 pixel or more, found the size \(0, 8\)"),
+                           ({"dtype": "real"}, "expected the name of a type of numbers, found 'real'")):  # fmt: skip
         with pytest.raises(ValueError, match=message):
-            quantize.Preprocessing((8, 8), **wrong)
+            quantize.Preprocessing(**{"size": (8, 8)} | wrong)
+    with pytest.raises(ValueError, match="expected batches of 1 picture or more, found 0"):
+        quantize.Images(tmp_path, "x", how, batch=0)
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "real.tif")
+    with pytest.raises(ValueError, match="real.tif: expected a picture of 8 or 16 bits, found one of floats"):
+        list(quantize.Images([tmp_path / "real.tif"], "x", how))
 
 
 def test_csv(tmp_path):

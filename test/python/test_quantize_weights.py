@@ -258,6 +258,46 @@ def test_forms(nodes, constants, shape, options):
     assert find_ratio(run(made, batches), run(model, batches)) > 30
 
 
+@pytest.mark.parametrize("options", [{}, {"per_channel": False}, {"rounding": "gptq", "correct_bias": True}])
+def test_biases_of_channels_without_weights(options):
+    """Trained networks have channels that died; their biases are integers all the
+    same."""
+    random = np.random.default_rng(13)
+    values = {"w": random.standard_normal((6, 4, 3, 3)), "b": random.standard_normal(6)}
+    values["w"][1:4] *= np.array([0, 1e-12, 1e-30]).reshape(3, 1, 1, 1)
+    model = make_model([helper.make_node("Conv", ["x", "w", "b"], ["y"])],
+                       {n: v.astype(np.float32) for n, v in values.items()}, (1, 4, 6, 6), "y")  # fmt: skip
+    batches = [{"x": random.standard_normal((1, 4, 6, 6)).astype(np.float32)} for _ in range(8)]
+    made = quantize.quantize(model, batches, **options)
+    assert find_ratio(run(made, batches), run(model, batches)) > 30
+    assert any(c.data_type == TensorProto.INT32 and c.name == "b_quantized" for c in made.graph.initializer)
+
+
+@pytest.mark.parametrize("opset", [17, 21, 23])
+def test_int8_products_with_biases(opset):
+    """ONNX Runtime loads them from operator set 21 on, too."""
+    random = np.random.default_rng(15)
+    values = {n: random.standard_normal(s).astype(np.float32) / 4 for n, s in (("v", (8, 8)), ("w", (8, 6)), ("b", (6,)))}
+    nodes = [helper.make_node("MatMul", ["x", "v"], ["0"]), helper.make_node("MatMul", ["0", "w"], ["1"]),
+             helper.make_node("Add", ["1", "b"], ["y"])]  # fmt: skip
+    model = make_model(nodes, values, (2, 4, 8), "y")
+    model.opset_import[0].version = opset
+    batches = [{"x": random.standard_normal((2, 4, 8)).astype(np.float32)} for _ in range(8)]
+    made = quantize.quantize(model, batches, activations="int8", correct_bias=True)
+    assert find_ratio(run(made, batches), run(model, batches)) > 30
+    compiled = dlc.compile(made, opt_level=1)
+    found = np.concatenate([compiled.run(batch)["y"] for batch in batches])
+    assert find_ratio(found, run(model, batches)) > 30
+
+
+def test_values_too_large_for_squares():
+    random = np.random.default_rng(14)
+    model = make_model([helper.make_node("MatMul", ["x", "w"], ["y"])],
+                       {"w": random.standard_normal((8, 6)).astype(np.float32)}, (4, 8), "y")  # fmt: skip
+    with pytest.raises(ValueError, match=r"batch 1: tensor 'x' has values that are too large, up to 1e\+30"):
+        quantize.quantize(model, [np.full((4, 8), 1e30, np.float32)], rounding="gptq")
+
+
 def test_constants_elsewhere():
     """A Constant node is weights too, and what only the body of an If reads stays."""
     random = np.random.default_rng(12)

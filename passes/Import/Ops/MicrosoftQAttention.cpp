@@ -48,8 +48,8 @@ static ImportResult importQAttention(NodeImport &node) {
   for (unsigned i : {3, 4})
     if (failed(expectScale(node, i)))
       return failure();
-  if (failed(expectZeroPoint(node, 6, node.elementType(node.input(0)))) ||
-      failed(expectZeroPoint(node, 7, node.elementType(node.input(1)))))
+  if (failed(expectType(node, 6, node.elementType(node.input(0)))) ||
+      failed(expectType(node, 7, node.elementType(node.input(1)))))
     return failure();
   Value x = node.input(0), weights = node.input(1);
   int64_t heads = node.getInt("num_heads", 0);

@@ -133,9 +133,18 @@ static ImportResult realProduct(NodeImport &node, Value sum, Value aScale,
   return node.result(y);
 }
 
+static LogicalResult expectTypes(NodeImport &node, ArrayRef<unsigned> inputs,
+                                 Type type) {
+  for (unsigned i : inputs)
+    if (failed(expectType(node, i, type)))
+      return failure();
+  return success();
+}
+
 /// Inputs: a, b, their scales, their zero points, a bias.
 static ImportResult importMatMulIntegerToFloat(NodeImport &node) {
-  if (failed(expectParameters(node, {{0, 2, 4}, {1, 3, 5}})))
+  if (failed(expectParameters(node, {{0, 2, 4}, {1, 3, 5}})) ||
+      failed(expectTypes(node, {3, 6}, node.elementType(node.input(2)))))
     return failure();
   Value sum = integerMatmul(node, node.input(0), node.input(4), node.input(1),
                             node.input(5));
@@ -144,7 +153,8 @@ static ImportResult importMatMulIntegerToFloat(NodeImport &node) {
 
 /// Inputs: a in f32, b, its scale and zero point, a bias.
 static ImportResult importDynamicQuantizeMatMul(NodeImport &node) {
-  if (failed(expectParameters(node, {{1, 2, 3}})))
+  if (failed(expectParameters(node, {{1, 2, 3}})) ||
+      failed(expectTypes(node, {0, 2, 4}, node.b.getF32Type())))
     return failure();
   DynamicallyQuantized a = quantizeDynamically(node, node.input(0));
   Value sum = integerMatmul(node, a.y, a.zero, node.input(1), node.input(3));
@@ -154,7 +164,9 @@ static ImportResult importDynamicQuantizeMatMul(NodeImport &node) {
 /// Inputs: a, its scale and zero point, b, its two, c in i32, the result's
 /// two; without these, the result is f32.
 static ImportResult importQGemm(NodeImport &node) {
-  if (failed(expectParameters(node, {{0, 1, 2}, {3, 4, 5}})))
+  if (failed(expectParameters(node, {{0, 1, 2}, {3, 4, 5}})) ||
+      failed(expectTypes(node, {1, 4, 7}, node.b.getF32Type())) ||
+      failed(expectType(node, 6, node.b.getI32Type())))
     return failure();
   Value a = node.input(0), b = node.input(3);
   if (node.rank(a) != 2 || node.rank(b) != 2) {
@@ -264,6 +276,8 @@ static ImportResult importQLinearConv(NodeImport &node) {
 /// inputs and the state stay as they are, which is nearer to the network that
 /// was quantized than 8 bits of them are.
 static ImportResult importDynamicQuantizeLSTM(NodeImport &node) {
+  if (failed(expectParameters(node, {{1, 8, 9}, {2, 10, 11}})))
+    return failure();
   for (auto [i, scale] : {std::pair{1u, 8u}, std::pair{2u, 10u}}) {
     Value weights = node.input(i);
     if (!weights || node.rank(weights) != 3 || !node.hasInput(scale) ||

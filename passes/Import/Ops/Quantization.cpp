@@ -137,33 +137,38 @@ LogicalResult dlc::expectScale(NodeImport &node, unsigned i) {
     return failure();
   }
   ElementsAttr value = scale ? node.constantValue(scale) : ElementsAttr();
-  if (!value || !value.getElementType().isF32())
+  if (!value)
     return success();
+  const auto &kind =
+      cast<FloatType>(value.getElementType()).getFloatSemantics();
+  size_t size = getElementBytes(value.getElementType());
   std::vector<char> storage;
   ArrayRef<char> bytes = getElementData(value, storage);
-  for (size_t at = 0; at + 4 <= bytes.size(); at += 4) {
-    float number;
-    std::memcpy(&number, bytes.data() + at, 4);
-    if (number != 0 && std::isfinite(number))
+  for (size_t at = 0; (at + 1) * size <= bytes.size(); ++at) {
+    uint64_t bits = 0;
+    std::memcpy(&bits, bytes.data() + at * size, size);
+    APFloat number(kind, APInt(APFloat::getSizeInBits(kind), bits,
+                               /*isSigned=*/false, /*implicitTrunc=*/true));
+    if (!number.isZero() && number.isFinite())
       continue;
     node.error() << "expected " << node.inputName(i)
                  << " of finite numbers other than 0, found "
-                 << (number == 0            ? "0"
-                     : std::isnan(number)   ? "nan"
-                     : std::signbit(number) ? "-inf"
-                                            : "inf")
-                 << " at element " << at / 4;
+                 << (number.isZero()       ? "0"
+                     : number.isNaN()      ? "nan"
+                     : number.isNegative() ? "-inf"
+                                           : "inf")
+                 << " at element " << at;
     return failure();
   }
   return success();
 }
 
-LogicalResult dlc::expectZeroPoint(NodeImport &node, unsigned i, Type type) {
-  Value zero = node.input(i);
-  if (!zero || node.elementType(zero) == type)
+LogicalResult dlc::expectType(NodeImport &node, unsigned i, Type type) {
+  Value x = node.input(i);
+  if (!x || node.elementType(x) == type)
     return success();
   node.error() << "expected " << node.inputName(i) << " of type " << type
-               << ", found " << node.elementType(zero);
+               << ", found " << node.elementType(x);
   return failure();
 }
 
@@ -234,7 +239,7 @@ static ImportResult importQuantizeLinear(NodeImport &node) {
     compute = node.b.getBF16Type();
     break;
   }
-  if (failed(expectScale(node, 1)) || failed(expectZeroPoint(node, 2, type)))
+  if (failed(expectScale(node, 1)) || failed(expectType(node, 2, type)))
     return failure();
   scale = alignParameter(node, scale, x);
   zeroPoint = alignParameter(node, zeroPoint, x);
@@ -268,7 +273,7 @@ static ImportResult importDequantizeLinear(NodeImport &node) {
   Type type = inferred ? inferred : node.elementType(scale);
   Type f32 = node.b.getF32Type();
   if (failed(expectScale(node, 1)) ||
-      failed(expectZeroPoint(node, 2, node.elementType(x))))
+      failed(expectType(node, 2, node.elementType(x))))
     return failure();
   scale = alignParameter(node, scale, x);
   zeroPoint = alignParameter(node, zeroPoint, x);
@@ -317,14 +322,14 @@ static ImportResult importDynamicQuantizeLinear(NodeImport &node) {
 /// An operand of a product with its zero point taken off: as it is where that
 /// is 0, else in i16, which holds every difference of two bytes.
 static Value withoutZero(NodeImport &node, Value x, Value zeroPoint) {
+  if (zeroPoint &&
+      failed(node.expectBroadcast(zeroPoint, node.dims(x), "a zero point")))
+    return {};
   if (zeroPoint) {
     std::optional<SmallVector<int64_t>> known = node.constants(zeroPoint);
     if (known && llvm::all_of(*known, [](int64_t n) { return n == 0; }))
       zeroPoint = {};
   }
-  if (zeroPoint &&
-      failed(node.expectBroadcast(zeroPoint, node.dims(x), "a zero point")))
-    return {};
   return zeroPoint ? subtractZero(node, x, zeroPoint, node.b.getI16Type()) : x;
 }
 
@@ -426,9 +431,8 @@ LogicalResult dlc::expectParameters(NodeImport &node,
   for (const QuantizedInput &input : inputs) {
     if (failed(expectScale(node, input.scale)))
       return failure();
-    if (input.x &&
-        failed(expectZeroPoint(node, input.zero,
-                               node.elementType(node.input(*input.x)))))
+    if (input.x && failed(expectType(node, input.zero,
+                                     node.elementType(node.input(*input.x)))))
       return failure();
     if (!input.x && node.hasInput(input.zero) &&
         !isQuantized(node.elementType(node.input(input.zero)))) {

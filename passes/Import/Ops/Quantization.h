@@ -43,8 +43,8 @@ struct QuantizedInput {
 llvm::LogicalResult expectParameters(NodeImport &node,
                                      llvm::ArrayRef<QuantizedInput> inputs);
 llvm::LogicalResult expectScale(NodeImport &node, unsigned i);
-llvm::LogicalResult expectZeroPoint(NodeImport &node, unsigned i,
-                                    mlir::Type type);
+/// Of input i, which may be absent.
+llvm::LogicalResult expectType(NodeImport &node, unsigned i, mlir::Type type);
 
 } // namespace dlc
 

@@ -17,6 +17,7 @@ from typing import Any
 import onnx
 
 from dlc.quantize.calibrate import State, calibrate
+from dlc.quantize.checks import open_files
 from dlc.quantize.command import main
 from dlc.quantize.data import Data, prefetch
 from dlc.quantize.files import Batches
@@ -39,11 +40,16 @@ def quantize(
     **options: Any,
 ) -> onnx.ModelProto:
     """The quantized model. `batches` gives dicts of arrays, lists of them, or
-    arrays; or it is a function that does; two are in memory. `options` are those of
+    arrays; or it is a function that does, or the path of a folder or file of
+    arrays, as the command reads it; two are in memory. `options` are those of
     `Options`. `progress` is called with a line to show about once a second."""
     quantizer = _start(model, options)
-    calibrate(quantizer, batches, progress=progress)
-    return quantizer.finish()
+    calibrate(quantizer, _open(batches, quantizer), progress=progress)
+    told = len(quantizer.notes)
+    made = quantizer.finish()
+    for note in quantizer.notes[told:] if progress else []:
+        progress(note)
+    return made
 
 
 def quantize_mixed(
@@ -56,12 +62,19 @@ def quantize_mixed(
 ) -> tuple[onnx.ModelProto, Report]:
     """The quantized model with those layers in float that the budget needs, and
     what is known of each layer. The budget is kept on the data `validation`, too."""
-    quantizer = _start(model, options)
+    quantizer = _start(model, options, bodies=False)
+    batches, validation = _open(batches, quantizer), _open(validation, quantizer)
     calibrate(quantizer, batches, progress=progress)
     return search(quantizer, batches, budget, progress, validation)
 
 
-def _start(model: onnx.ModelProto | str | pathlib.Path, options: dict[str, Any]) -> Quantizer:
+def _open(data: Data | None, quantizer: Quantizer) -> Data | None:
+    return open_files(pathlib.Path(data), quantizer.graph) if isinstance(data, (str, pathlib.Path)) else data
+
+
+def _start(
+    model: onnx.ModelProto | str | pathlib.Path, options: dict[str, Any], bodies: bool = True
+) -> Quantizer:
     if not isinstance(model, onnx.ModelProto):
         model = onnx.load(model)
-    return Quantizer(model, Options(**options))
+    return Quantizer(model, Options(**options), bodies)

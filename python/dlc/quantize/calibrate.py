@@ -4,6 +4,7 @@ be interrupted."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import pathlib
 import time
 from collections.abc import Callable, Iterator
@@ -28,19 +29,29 @@ class State:
         else."""
         if not self.path.exists():
             return 0
-        with reading(self.path), np.load(self.path, allow_pickle=False) as file:
-            if str(file["fingerprint"]) != self.fingerprint:
-                return 0
-            saved = {name: file[name] for name in file.files}
+        saved = self._read()
+        if str(saved["fingerprint"]) != self.fingerprint:
+            return 0
         for number in range(int(saved["passes"]) + 1):
             for i, probe in enumerate(quantizer.probes):
-                names = sorted(n for n in saved if n.startswith(f"{number} {i} "))
-                probe.load([saved[name] for name in names])
+                names = (f"{number} {i} {j}" for j in itertools.count())
+                probe.load([saved[name] for name in itertools.takewhile(saved.__contains__, names)])
             if number < int(saved["passes"]):
                 quantizer.batches = 1
                 quantizer.end_pass()
         quantizer.batches = int(saved["batches"])
         return quantizer.batches
+
+    def _read(self) -> dict[str, np.ndarray]:
+        try:
+            with reading(self.path), np.load(self.path, allow_pickle=False) as file:
+                saved = {name: file[name] for name in file.files}
+                if not saved.keys() >= {"fingerprint", "passes", "batches"}:
+                    raise ValueError("other arrays")
+                return saved
+        except (ValueError, TypeError, AttributeError):
+            raise ValueError(f"expected what an interrupted calibration has seen in '{self.path}', found "
+                             "a damaged file or another one; without it the calibration begins anew") from None
 
     def save(self, quantizer: Quantizer) -> None:
         passes: list[list[Probe]] = [*quantizer.past, quantizer.probes]

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 import dlc
-from dlc.quantize.files import Batches
+from dlc.quantize.files import Batches, reading
 from dlc.quantize.graph import Graph
 from dlc.quantize.quantizer import check_batch
 
@@ -74,16 +74,24 @@ def compile_as_asked(model: pathlib.Path, output: pathlib.Path, flags: argparse.
                         name=flags.name)  # fmt: skip
 
 
-def check_data(graph: Graph, batches: Batches) -> None:
-    """Types and shapes of all arrays: only the begins of the files are read."""
+def open_files(path: pathlib.Path, graph: Graph, limit: int | None = None) -> Batches:
+    """Types and shapes of all arrays are checked: only the begins of the files
+    are read."""
+    inputs = [i for i in graph.graph.input if i.name in graph.inputs]
+    if not inputs:
+        raise ValueError(f"expected a model with inputs for the data in '{path}', found none")
+    dims = inputs[0].type.tensor_type.shape.dim
+    batches = Batches(path, graph.inputs, dims[0].dim_value if dims else 1, limit)
     for where, headers in batches.headers():
         check_batch(graph, {name: (h.dtype, h.shape) for name, h in headers.items()}, where)
+    return batches
 
 
 def read_labels(path: pathlib.Path, batches: Batches, graph: Graph) -> np.ndarray:
     """One for each sample of the batches that are used."""
     if path.suffix == ".npy":
-        labels = np.load(path, allow_pickle=False)
+        with reading(path):
+            labels = np.load(path, allow_pickle=False)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"expected a list of integers in '{path}', found {labels.dtype} of rank {labels.ndim}")
     else:

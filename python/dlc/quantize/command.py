@@ -12,19 +12,22 @@ what it has seen beside the output, and goes on from there when called again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import json
 import pathlib
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 import onnx
 import onnx.shape_inference
 
 import dlc
-from dlc.quantize.checks import OBJECTS, check_compiling, check_data, check_flags, compile_as_asked, read_labels
+from dlc.quantize.checks import OBJECTS, check_compiling, check_flags, compile_as_asked, open_files, read_labels
 from dlc.quantize.calibrate import State, calibrate
 from dlc.quantize.files import Batches
 from dlc.quantize.graph import save_model
@@ -37,7 +40,8 @@ from dlc.quantize.report import Report
 def main(arguments: Sequence[str] | None = None) -> int:
     flags = _parse(arguments)
     try:
-        _run(flags)
+        with _ended_as_interrupted():
+            _run(flags)
         return 0
     except KeyboardInterrupt:
         print("dlc: interrupted; the same command goes on from where it was", file=sys.stderr)
@@ -49,6 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"dlc: error: {error}", file=sys.stderr)
     return 1
+
+
+@contextlib.contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """Ended from outside, the command keeps what it has seen, as by Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # others cannot change what signals do
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -99,11 +116,24 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _decibels(text: str) -> float:
-    return float(text[:-2] if text.lower().endswith("db") else text)
+    return _read_number(text, text[:-2] if text.lower().endswith("db") else text, "30dB")
 
 
 def _share(text: str) -> float:
-    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    if text.endswith("%"):
+        return _read_number(text, text[:-1], "1%") / 100
+    share = _read_number(text, text, "1%")
+    if share >= 1:
+        # One who writes 1 does not mean all of it.
+        raise argparse.ArgumentTypeError(f"expected such as 1% or 0.01, found '{text}'")
+    return share
+
+
+def _read_number(text: str, number: str, example: str) -> float:
+    try:
+        return float(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected such as {example}, found '{text}'") from None
 
 
 def _run(flags: argparse.Namespace) -> None:
@@ -116,10 +146,11 @@ def _run(flags: argparse.Namespace) -> None:
         smooth=flags.smooth, correct_bias=flags.correct_bias, keep=tuple(flags.keep),
     )  # fmt: skip
     if options.needs_data and flags.calibrate is None:
-        raise ValueError("expected --calibrate=DIR or a file, or --weights-only")
+        without = "--weights-only, which needs none but for --rounding and --correct-bias"
+        raise ValueError(f"expected --calibrate=DIR or a file, or {without}")
     check_compiling(flags)
     model = _load(flags.model)
-    quantizer = Quantizer(model, options)
+    quantizer = Quantizer(model, options, bodies=not budget)
     del model  # the quantizer has a copy
     for warning in quantizer.warnings:
         _say(f"dlc: warning: {flags.model}: {warning}")
@@ -143,7 +174,10 @@ def _run(flags: argparse.Namespace) -> None:
             raise
         _show(report, flags)
     else:
+        told = len(quantizer.notes)
         made = quantizer.finish()
+        for note in quantizer.notes[told:]:
+            _say(note)
     _write(made, flags)
     state.path.unlink(missing_ok=True)
 
@@ -157,9 +191,7 @@ def _hash(path: pathlib.Path, key: str) -> str:
 
 
 def _open(path: pathlib.Path, quantizer: Quantizer, limit: int | None) -> Batches:
-    batches = Batches(path, quantizer.inputs, _find_batch(quantizer), limit)
-    check_data(quantizer.graph, batches)
-    return batches
+    return open_files(path, quantizer.graph, limit)
 
 
 def _load(path: pathlib.Path) -> onnx.ModelProto:
@@ -173,12 +205,6 @@ def _load(path: pathlib.Path) -> onnx.ModelProto:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _find_batch(quantizer: Quantizer) -> int:
-    first = next(i for i in quantizer.graph.graph.input if i.name in quantizer.inputs)
-    dims = first.type.tensor_type.shape.dim
-    return dims[0].dim_value if dims else 1
 
 
 def _make_budget(flags: argparse.Namespace, quantizer: Quantizer, batches: Batches) -> Budget:

@@ -10,7 +10,8 @@ import numpy as np
 
 Data = Any
 """Batches, or a function that gives them. A batch is a dict of arrays, a list of
-them in the order of the inputs, or the array of the only input."""
+them in the order of the inputs, or the array of the only input. In `quantize` and
+`quantize_mixed` also the path of files of arrays."""
 
 
 def prefetch(source: Iterable[Any]) -> Iterator[Any]:

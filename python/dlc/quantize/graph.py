@@ -42,6 +42,14 @@ def read_names(graph: onnx.GraphProto) -> Iterator[str]:
             yield from (o.name for o in body.output)
 
 
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Those in bodies of If and Loop too."""
+    for node in graph.node:
+        yield node
+        for body in bodies_of(node):
+            yield from all_nodes(body)
+
+
 def lighten(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy whose large constants are inputs: what the types of tensors, and
     whether the file is valid, follow from."""
@@ -169,7 +177,8 @@ class Graph:
         self.constants = {c.name: c for c in graph.initializer}
         self.readers: dict[str, list[onnx.NodeProto]] = {}
         for node in graph.node:
-            for name in node.input:
+            inner_names = (name for body in bodies_of(node) for name in read_names(body))
+            for name in [*node.input, *dict.fromkeys(inner_names)]:
                 self.readers.setdefault(name, []).append(node)
         self.producers = {o: node for node in graph.node for o in node.output}
         self.results = {o.name for o in graph.output}
@@ -270,7 +279,7 @@ def fold_batch_norms(graph: onnx.GraphProto) -> None:
     """Conv, then BatchNormalization of constants -> Conv."""
     constants = {c.name: c for c in graph.initializer}
     readers: dict[str, int] = {}
-    for name in (n for node in graph.node for n in node.input):
+    for name in read_names(graph):
         readers[name] = readers.get(name, 0) + 1
     producers = {o: node for node in graph.node for o in node.output}
     results = {o.name for o in graph.output}

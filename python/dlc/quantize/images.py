@@ -43,6 +43,13 @@ class Preprocessing:
         for numbers, what in ((self.mean, "mean"), (self.std, "std")):
             if np.size(numbers) not in (1, channels):
                 raise ValueError(f"expected 1 or {channels} numbers of {what}, found {np.size(numbers)}")
+        if min(self.size) < 1 or (self.resize is not None and self.resize < 1):
+            raise ValueError(f"expected a picture of 1 pixel or more, found the size {self.size}"
+                             + ("" if self.resize is None else f" and resize={self.resize}"))  # fmt: skip
+        try:
+            np.dtype(self.dtype)
+        except TypeError:
+            raise ValueError(f"expected the name of a type of numbers, found '{self.dtype}'") from None
         if not np.all(np.asarray(self.std) > 0):
             raise ValueError(f"expected a std above 0, found {self.std}")
 
@@ -50,7 +57,7 @@ class Preprocessing:
         """The array of a PIL image, without an axis of the batch."""
         from PIL import Image
 
-        picture = picture.convert("L" if self.colours == "gray" else "RGB")
+        picture = _to_bytes(picture).convert("L" if self.colours == "gray" else "RGB")
         (height, width), (w, h) = self.size, picture.size
         if self.resize is not None:
             factor = self.resize / min(w, h)
@@ -77,6 +84,17 @@ class Preprocessing:
         return np.ascontiguousarray(pixels, self.dtype)
 
 
+def _to_bytes(picture: Any) -> Any:
+    """Of 16 bits the upper ones; PIL would make 255 of all that is larger."""
+    from PIL import Image
+
+    if picture.mode == "F":
+        raise ValueError("expected a picture of 8 or 16 bits, found one of floats")
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture).clip(0, 65535).astype(np.uint16) >> 8).astype(np.uint8))
+
+
 class Images:
     """The pictures of a folder, sorted by name, or a list of files."""
 
@@ -94,6 +112,8 @@ class Images:
             self.files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
         else:
             self.files = [pathlib.Path(p) for p in source]
+        if batch < 1:
+            raise ValueError(f"expected batches of 1 picture or more, found {batch}")
         if len(self.files) < batch:
             raise ValueError(f"expected {batch} pictures or more in '{source}', found {len(self.files)}")
         self.input, self.preprocessing, self.batch = input, preprocessing, batch
@@ -113,6 +133,8 @@ class Images:
         try:
             with Image.open(path) as picture:
                 return {self.input: self.preprocessing(picture)}
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         except UnidentifiedImageError:
             raise ValueError(f"expected a picture, found '{path}'") from None
         except OSError as error:

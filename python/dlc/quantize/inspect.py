@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
-from dlc.quantize.graph import Graph, bodies_of
+from dlc.quantize.graph import Graph, all_nodes, bodies_of
 from dlc.quantize.options import Options
 from dlc.quantize.products import PRODUCTS
 
@@ -16,14 +16,15 @@ from dlc.quantize.products import PRODUCTS
 OTHERS = ("LSTM", "GRU", "RNN", "Einsum", "DeformConv")
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger",
              "QLinearConv", "QLinearMatMul")  # fmt: skip
+NO_FORM = "{} has no integer form"
 LISTED = 3  # nodes that a warning names
 
 
-def inspect(graph: Graph, options: Options) -> list[str]:
-    """A warning for each reason why layers stay in float. Wrong models, and those
-    of nothing but such layers, are errors."""
+def inspect(graph: Graph, options: Options, closed: Mapping[str, str]) -> tuple[list[str], int]:
+    """A warning for each reason why layers stay in float, and how many layers do
+    not. `closed` are nodes whose bodies stay as they are, and why. Wrong models
+    are errors."""
     _expect_float_model(graph)
-    _expect_shapes(graph)
     found: dict[str, list[str]] = {}
     count = 0
     for node in graph.graph.node:
@@ -31,22 +32,33 @@ def inspect(graph: Graph, options: Options) -> list[str]:
             continue
         reason = _find_reason(graph, node, options) if node.op_type in PRODUCTS else None
         if node.op_type in OTHERS:
-            reason = f"{node.op_type} has no integer form"
+            reason = NO_FORM.format(node.op_type)
         if reason:
             found.setdefault(reason, []).append(_describe(node))
         elif node.op_type in PRODUCTS:
             count += 1
-        for inner in _inner_nodes(node):
-            if inner.op_type in (*PRODUCTS, *OTHERS) and inner.domain in ("", "ai.onnx"):
-                where = f"what is in a body of {_describe(node)} is not looked into"
-                found.setdefault(where, []).append(_describe(inner))
+        for body in bodies_of(node):
+            where = f"what is in a body of {_describe(node)} is not looked into: {closed.get(node.name)}"
+            isEntered = has_products(body) and node.name not in closed
+            for inner in [] if isEntered else all_nodes(body):  # those entered tell of themselves
+                if inner.op_type in (*PRODUCTS, *OTHERS) and inner.domain in ("", "ai.onnx"):
+                    reason = where if node.name in closed else NO_FORM.format(inner.op_type)
+                    found.setdefault(reason, []).append(_describe(inner))
     warnings = [f"{_join(nodes)} {'stays' if len(nodes) == 1 else 'stay'} in float: {reason}"
                 for reason, nodes in found.items()]  # fmt: skip
+    return warnings, count
+
+
+def has_products(body: onnx.GraphProto) -> bool:
+    return any(node.op_type in PRODUCTS for node in all_nodes(body))
+
+
+def expect_layers(count: int, warnings: Sequence[str], options: Options) -> None:
+    """Models of nothing but what stays in float are errors."""
     if not count and not options.keep:
         what = "Conv, ConvTranspose, Gemm or MatMul of float32"
         weights = " with constant weights" if options.weights_only else ""
         raise ValueError("; ".join([f"expected a {what}{weights} to quantize, found none", *warnings]))
-    return warnings
 
 
 def _find_reason(graph: Graph, node: onnx.NodeProto, options: Options) -> str | None:
@@ -80,19 +92,12 @@ def _expect_float_model(graph: Graph) -> None:
             raise ValueError(f"expected a model of floats, found {_describe(node)}: it is quantized already")
 
 
-def _expect_shapes(graph: Graph) -> None:
+def expect_shapes(graph: Graph) -> None:
     """ONNX wants one of each result, if only a rank."""
     for output in graph.graph.output:
         if output.type.HasField("tensor_type") and not output.type.tensor_type.HasField("shape"):
             raise ValueError(f"expected a shape of the output '{output.name}', found none, and none follows "
                              "from the model; name its dimensions in the file")  # fmt: skip
-
-
-def _inner_nodes(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    for body in bodies_of(node):
-        for inner in body.node:
-            yield inner
-            yield from _inner_nodes(inner)
 
 
 def _describe(node: onnx.NodeProto) -> str:

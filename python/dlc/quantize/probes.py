@@ -13,6 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 import dlc
+from dlc.quantize.bodies import Body
 from dlc.quantize.graph import Graph, save_parts, take_apart
 from dlc.quantize.products import Product
 from dlc.quantize.ranges import Histogram
@@ -53,6 +54,8 @@ class RangeProbe(Probe):
 
     def add(self, found: Sequence[np.ndarray]) -> None:
         low, high = float(found[0]), float(found[1])
+        if (low, high) == (np.inf, -np.inf):
+            return  # of no values
         if not np.isfinite(low) or not np.isfinite(high):
             raise ValueError(f"tensor '{self.tensor}' has values that are not finite: {low}, {high}")
         self.histogram.add(low, high, found[2] if self.whole else None)
@@ -131,13 +134,45 @@ class GramProbe(Probe):
 
     def add(self, found: Sequence[np.ndarray]) -> None:
         columns = self.product.columns(found[0])
-        self.gram += columns.transpose(0, 2, 1) @ columns
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.gram += columns.transpose(0, 2, 1) @ columns
+        if not np.isfinite(self.gram).all():
+            raise ValueError(f"tensor '{self.tensor}' has values that are too large, up to "
+                             f"{np.abs(found[0]).max():g}, to sum their products in float32")  # fmt: skip
 
     def save(self) -> list[np.ndarray]:
         return [self.gram]
 
     def load(self, arrays: Sequence[np.ndarray]) -> None:
         self.gram = arrays[0]
+
+
+class BodyProbe(Probe):
+    """Lets the quantizer of a body see what it reads in a run that it is a part
+    of."""
+
+    def __init__(self, body: Body) -> None:
+        super().__init__(body.condition)
+        self.body, self.probes = body, list(body.quantizer.probes)
+
+    def attach(self, graph: onnx.GraphProto, stem: str, opset: int) -> Sequence[str]:
+        return [self.tensor, *self.body.outside]
+
+    def add(self, found: Sequence[np.ndarray]) -> None:
+        self.body.observe(found[0], dict(zip(self.body.outside, found[1:])))
+
+    def save(self) -> list[np.ndarray]:
+        """Of an earlier pass the probes of then."""
+        arrays = [array for probe in self.probes for array in probe.save()]
+        return [np.array(self.body.quantizer.batches), *arrays]
+
+    def load(self, arrays: Sequence[np.ndarray]) -> None:
+        self.body.quantizer.batches = int(arrays[0])
+        first = 1
+        for probe in self.probes:
+            count = len(probe.save())
+            probe.load(arrays[first : first + count])
+            first += count
 
 
 class Instrumented:

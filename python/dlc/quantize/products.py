@@ -38,6 +38,12 @@ class Product:
         return int(self.attributes.get("group", 1)) if "Conv" in self.operator else 1
 
     @property
+    def channels(self) -> int:
+        """Of the result."""
+        size = int(self.values.shape[self.axis])
+        return size * self.groups if self.operator == "ConvTranspose" else size
+
+    @property
     def is_matrix(self) -> bool:
         """Whether `matrix` and `columns` know this form."""
         if self.operator == "Gemm":

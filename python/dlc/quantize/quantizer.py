@@ -11,13 +11,14 @@ import onnx
 from onnx import helper
 
 from dlc.quantize import smooth
+from dlc.quantize.bodies import Body, extract, find_unknown
 from dlc.quantize.equalize import equalize
-from dlc.quantize.graph import BLOCK_OPSET, OPSET, Graph, check_model
-from dlc.quantize.inspect import inspect
+from dlc.quantize.graph import BLOCK_OPSET, OPSET, Graph, all_nodes, bodies_of, check_model
+from dlc.quantize.inspect import expect_layers, expect_shapes, has_products, inspect
 from dlc.quantize.options import Options
 from dlc.quantize.pairs import Pairs
 from dlc.quantize.plan import Plan
-from dlc.quantize.probes import ChannelProbe, GramProbe, Instrumented, Probe, RangeProbe
+from dlc.quantize.probes import BodyProbe, ChannelProbe, GramProbe, Instrumented, Probe, RangeProbe
 from dlc.quantize.products import Product, find_product
 from dlc.quantize.ranges import Histogram
 from dlc.quantize.weights import Weights
@@ -29,29 +30,45 @@ class Quantizer:
     """`observe` sees batches, `end_pass` says that those were all, and `finish`
     gives the model. With `Options.smooth` the data is seen twice."""
 
-    def __init__(self, model: onnx.ModelProto, options: Options = Options()) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, options: Options = Options(), bodies: bool = True, inner: bool = False
+    ) -> None:
+        """Without `bodies`, those of If and Loop stay as they are. `inner`: the
+        model is such a body itself."""
         self.options = options
         # Convolutions have no MatMulNBits.
         isBlocked = options.weight_bits == 4 or (options.block and options.format == "qdq")
         self.graph = Graph(model, BLOCK_OPSET if isBlocked else OPSET)
         self.notes: list[str] = []
         """What was asked for and isn't done everywhere."""
-        names = {node.name for node in self.graph.graph.node}
+        names = {node.name for node in all_nodes(self.graph.graph)}
         for name in options.keep:
-            if name not in names:
+            if name not in names and not inner:
                 raise ValueError(f"expected the name of a node that stays in float, found '{name}'")
-        self.warnings = inspect(self.graph, options)
-        """What stays in float although it has weights."""
+        self.bodies: list[Body] = []
+        closed = self._enter_bodies(bodies)
+        self.warnings, self.layers = inspect(self.graph, options, closed)
+        """What stays in float although it has weights, and how many layers do not."""
+        self.warnings += [w for body in self.bodies for w in body.quantizer.warnings]
+        self.layers += sum(body.quantizer.layers for body in self.bodies)
+        if not inner:
+            expect_shapes(self.graph)
+            expect_layers(self.layers, self.warnings, options)
         if options.equalize:
             count = equalize(self.graph)
-            self.notes.append(f"equalized {count} pairs of layers")
+            if count or not inner:
+                self.notes.append(f"equalized {count} pairs of layers")
             self.graph.refresh()
         self.sites = smooth.find_sites(self.graph) if options.smooth is not None else []
         self.passes = 2 if self.sites else 1 if options.needs_data else 0
+        self.passes = max([self.passes, *(body.quantizer.passes for body in self.bodies)])
+        self.notes += [note for body in self.bodies for note in body.quantizer.notes]
         self.number = 0
         self.batches = 0
-        """Of this pass."""
+        """Of this pass; `seen`, of the one before."""
+        self.seen = 0
         self._compiled: Instrumented | None = None
+        self.inner = inner
         self.past: list[list[Probe]] = []
         """The probes of earlier passes."""
         self._start_pass()
@@ -62,9 +79,11 @@ class Quantizer:
         self._compiled = None
         if self.number >= self.passes:
             return
+        watched = [BodyProbe(body) for body in self.bodies if body.quantizer.needs_data]
         if self.sites and self.number == 0:
-            self.probes = [smooth.make_probe(site) for site in self.sites]
+            self.probes = [*watched, *(smooth.make_probe(site) for site in self.sites)]
             return
+        self.probes += watched
         options = self.options
         self.plan = None if options.weights_only else Plan(self.graph, set(options.keep))
         if self.plan:
@@ -120,7 +139,11 @@ class Quantizer:
             assert self.options.smooth is not None
             smooth.apply(self.graph, self.sites, probes, self.options.smooth)
         self.past.append(self.probes)
+        self.seen = self.batches
         self.number += 1
+        for body in self.bodies:
+            if body.quantizer.needs_data:
+                body.quantizer.end_pass()
         if self.number < self.passes:
             self._start_pass()
 
@@ -142,14 +165,55 @@ class Quantizer:
             raise ValueError("expected the data a second time, since activations are smoothed")
         seen = self.past[-1] if self.past else []
         graph = self.graph.copy()
+        for body in self.bodies:
+            if body.quantizer.was_seen:
+                body.put(graph, body.quantizer.finish().graph)
+            elif (note := f"a body of node '{body.node}' stays in float: no batch ran it") not in self.notes:
+                self.notes.append(note)
         kept = {*self.options.keep, *keep}
         ranges = self.ranges
         means = {p.tensor: p.means for p in seen if isinstance(p, ChannelProbe)}
         plan = None if self.options.weights_only else Plan(graph, kept)
         weights = Weights(graph, self.options, find_grams(seen), means)
         Pairs(graph, self.options, ranges, weights).run(plan, kept)
-        check_model(graph.model)
+        if not self.inner:
+            check_model(graph.model)
         return graph.model
+
+    @property
+    def was_seen(self) -> bool:
+        """Whether the data, if any is needed, showed all values."""
+        if not self.options.needs_data:
+            return True
+        probes = [p for p in self.past[-1] if isinstance(p, RangeProbe)]
+        return self.seen > 0 and all(p.histogram.low <= p.histogram.high for p in probes)
+
+    def _enter_bodies(self, allowed: bool) -> dict[str, str]:
+        """Makes quantizers of the bodies with something to quantize. The nodes where
+        that cannot be, and why."""
+        closed = {}
+        for node in self.graph.graph.node:
+            for index, inside in enumerate(bodies_of(node)):
+                if not has_products(inside):
+                    continue
+                if not allowed:
+                    closed[node.name] = "a budget is kept by the layers outside"
+                elif self.options.needs_data and node.op_type != "If":
+                    closed[node.name] = "it runs more than once, and the calibration sees nothing of it"
+                elif unknown := find_unknown(self.graph, inside, self.options.needs_data):
+                    closed[node.name] = unknown
+                else:
+                    self.bodies.append(self._enter(node, index, inside))
+        self.bodies = [body for body in self.bodies if body.node not in closed]
+        return closed
+
+    def _enter(self, node: onnx.NodeProto, index: int, inside: onnx.GraphProto) -> Body:
+        model, outside = extract(self.graph, inside)
+        quantizer = Quantizer(model, self.options, inner=True)
+        if node.op_type != "If":
+            return Body(node.name, index, outside, quantizer)
+        isThen = [a.name for a in node.attribute][index] == "then_branch"
+        return Body(node.name, index, outside, quantizer, node.input[0], isThen)
 
 
 def find_grams(probes: Sequence[Probe]) -> dict[tuple[str, int], np.ndarray]:

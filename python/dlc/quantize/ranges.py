@@ -52,7 +52,8 @@ class Histogram:
             return min(low, 0.0), max(high, 0.0)
         cost = _clipping_error if method == "mse" else _divergence
         centers = (self.edges()[1:] + self.edges()[:-1]) / 2
-        candidates = [(low * part, high * part) for part in np.linspace(0.2, 1, 81)]
+        # Of equally good ones the widest.
+        candidates = [(low * part, high * part) for part in np.linspace(1, 0.2, 81)]
         return min(candidates, key=lambda r: cost(self.counts, centers, *r, levels, symmetric))
 
 
@@ -83,6 +84,8 @@ def _divergence(counts: np.ndarray, centers: np.ndarray, *how: Any) -> float:
         return np.inf
     first, last = inside[0], inside[-1] + 1
     kept = counts[first:last].astype(np.float64)
+    if not kept.any():
+        return np.inf  # all of it would saturate
     p = kept.copy()
     p[0] += counts[:first].sum()
     p[-1] += counts[last:].sum()

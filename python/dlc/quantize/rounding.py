@@ -12,6 +12,9 @@ import numpy as np
 WIDTH = 128  # columns that are rounded before the others learn of it
 SWEEPS = 4
 DAMPING = 0.01  # of the mean of the gram matrix' diagonal
+# A scale whose inverse, and whose product with another one, are normal numbers:
+# some engines take others for 0.
+SMALLEST = np.float32(2.0**-100)
 
 
 @dataclasses.dataclass
@@ -42,9 +45,12 @@ class Grid:
         return np.clip(np.rint(values / scale), self.low, self.high)
 
 
-def make_grid(matrix: np.ndarray, bits: int, block: int, shared: bool) -> Grid:
+def make_grid(
+    matrix: np.ndarray, bits: int, block: int, shared: bool, least: np.ndarray | float = 0.0
+) -> Grid:
     """The scales for the largest weights; with 4 bits those of least squared
-    error, since there the largest cost the others too much. `shared`: one scale."""
+    error, since there the largest cost the others too much. `shared`: one scale.
+    None is below `least`, which is one number or one for each row."""
     groups, rows, columns = matrix.shape
     width = block or columns
     missing = -columns % width
@@ -65,8 +71,11 @@ def make_grid(matrix: np.ndarray, bits: int, block: int, shared: bool) -> Grid:
             chosen = np.where(error < best, tried[..., 0], chosen)
             best = np.minimum(error, best)
         scale = chosen.astype(np.float32)
-    # A subnormal scale loses its digits, and its quotients.
-    scale = np.maximum(scale, np.finfo(np.float32).tiny)
+    if shared or np.size(least) == 1:
+        least = np.max(least, initial=0)
+    else:
+        least = np.reshape(least, (groups, rows, 1))
+    scale = np.maximum(scale, np.maximum(least, SMALLEST)).astype(np.float32)
     return Grid(bits, scale, block)
 
 

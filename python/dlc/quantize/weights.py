@@ -32,14 +32,14 @@ class Weights:
         self.graph, self.options, self.grams, self.means = graph, options, grams, means
         self.stored: dict[tuple[str, int], tuple[list[str], np.ndarray, np.ndarray]] = {}
 
-    def quantize(self, product: Product) -> tuple[list[onnx.NodeProto], np.ndarray]:
+    def quantize(self, product: Product, least: np.ndarray | float = 0.0) -> tuple[list[onnx.NodeProto], np.ndarray]:
         """The nodes to be put before the product's, which reads their result, and
-        the scale of each channel. A product becomes a MatMulNBits where that is
-        wanted and possible."""
+        the scale of each channel, none below `least`. A product becomes a
+        MatMulNBits where that is wanted and possible."""
         if self.options.format == "nbits" and self._make_nbits(product):
             return [], np.empty(0, np.float32)
         if product.key not in self.stored:
-            self.stored[product.key] = self._store(product)
+            self.stored[product.key] = self._store(product, least)
         inputs, scale, real = self.stored[product.key]
         if self.options.correct_bias:
             self._correct_bias(product, product.values - real)
@@ -51,7 +51,9 @@ class Weights:
         product.node.input[1] = name
         return [helper.make_node("DequantizeLinear", inputs, [name], name, **attributes)], scale
 
-    def _store(self, product: Product) -> tuple[list[str], np.ndarray, np.ndarray]:
+    def _store(
+        self, product: Product, least: np.ndarray | float
+    ) -> tuple[list[str], np.ndarray, np.ndarray]:
         """The names of the integers, scales and zeros; the scales; and what the
         integers stand for."""
         options = self.options
@@ -61,7 +63,7 @@ class Weights:
         shared = not options.per_channel or isGrouped or isStack
         if product.is_matrix:
             block = options.block if product.operator in ("MatMul", "Gemm") else 0
-            whole, grid, matrix = self._round(product, block, shared)
+            whole, grid, matrix = self._round(product, block, shared, least)
             integers = product.unmatrix(whole)
             scales = product.unmatrix(grid.scale) if block else grid.scale.reshape(-1)
             real = product.unmatrix(matrix).astype(np.float32)
@@ -69,7 +71,7 @@ class Weights:
             # ConvTranspose and products of stacks: to the nearest.
             turned = np.moveaxis(product.values, product.axis, 0)
             matrix = turned.reshape(1, turned.shape[0], -1)
-            grid = rounding.make_grid(matrix, options.weight_bits, 0, shared)
+            grid = rounding.make_grid(matrix, options.weight_bits, 0, shared, least)
             whole = rounding.round_nearest(matrix, grid)
             integers = np.ascontiguousarray(
                 np.moveaxis(whole.reshape(turned.shape), 0, product.axis)
@@ -85,9 +87,11 @@ class Weights:
         zero = self._add_integers(stored + "_zero", np.zeros(np.shape(scales), np.int8))
         return [stored, scale, zero], np.asarray(scales, np.float32), real
 
-    def _round(self, product: Product, block: int, shared: bool) -> tuple[np.ndarray, Grid, np.ndarray]:
+    def _round(
+        self, product: Product, block: int, shared: bool, least: np.ndarray | float = 0.0
+    ) -> tuple[np.ndarray, Grid, np.ndarray]:
         matrix = product.matrix()
-        grid = rounding.make_grid(matrix, self.options.weight_bits, block, shared)
+        grid = rounding.make_grid(matrix, self.options.weight_bits, block, shared, least)
         gram = self.grams.get(product.key)
         if gram is None:
             whole = rounding.round_nearest(matrix, grid)
