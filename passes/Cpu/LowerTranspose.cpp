@@ -10,6 +10,7 @@
 #include "passes/Cpu/Passes.h"
 #include "passes/Cpu/Units.h"
 #include "passes/Cpu/VectorBody.h"
+#include "passes/Remarks.h"
 
 using namespace mlir;
 
@@ -19,6 +20,8 @@ namespace dlc {
 } // namespace dlc
 
 using namespace dlc;
+
+static constexpr StringLiteral kPass = "dlc-lower-transpose";
 
 /// What an element takes, in a block that is in the second-level cache.
 static constexpr double kElementCycles = 0.4;
@@ -183,8 +186,13 @@ void LowerTransposePass::emitPlanes(ImplicitLocOpBuilder &b,
   };
   double cycles = kElementCycles * double(tileRows * shape.rows) *
                   double(tileColumns * shape.columns);
-  if (threads && emitUnits(b, grid, cycles,
-                           [&](const Unit &unit) { emitTile(unit.index); }))
+  bool isShared = threads && emitUnits(b, grid, cycles, [&](const Unit &unit) {
+                    emitTile(unit.index);
+                  });
+  remarkDone(b.getLoc(), kPass) << remark::add(
+      "blocks of {0} x {1}{2}", std::to_string(shape.rows),
+      std::to_string(shape.columns), isShared ? ", shared by threads" : "");
+  if (isShared)
     return;
   scf::buildLoopNest(b, b.getLoc(),
                      SmallVector<Value>(grid.size(), math.constant(0)), grid,

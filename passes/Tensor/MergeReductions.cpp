@@ -6,6 +6,7 @@
 #include "mlir/IR/Dominance.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/RegionUtils.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/Passes.h"
 
@@ -34,9 +35,15 @@ static bool readsSame(linalg::GenericOp a, linalg::GenericOp b) {
 }
 
 /// Makes what the results of `op` start from defined before `place`, if it is
-/// filled with a value from there.
+/// filled with a value from there, as all is that its body uses.
 static bool hoistInits(linalg::GenericOp op, Operation *place,
                        const DominanceInfo &dominance) {
+  llvm::SetVector<Value> used;
+  getUsedValuesDefinedAbove(op->getRegions(), used);
+  if (!llvm::all_of(used, [&](Value value) {
+        return dominance.properlyDominates(value, place);
+      }))
+    return false;
   SmallVector<Operation *> moved;
   for (Value init : op.getDpsInits()) {
     if (dominance.properlyDominates(init, place))

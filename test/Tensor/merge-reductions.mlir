@@ -75,3 +75,28 @@ func.func @others(%x: tensor<56x64xf32>, %s: tensor<f32>, %rows: tensor<56xf32>)
   } -> tensor<56xf32>
   return %high, %r0, %r1 : tensor<f32>, tensor<56xf32>, tensor<56xf32>
 }
+
+// -----
+
+// A body that uses a value from between the two.
+#x = affine_map<(i) -> (i)>
+#n = affine_map<(i) -> ()>
+// CHECK-LABEL: func.func @between
+// CHECK-NOT: :2 =
+func.func @between(%x: tensor<56xi32>, %s: tensor<i32>, %a: i32) -> (tensor<i32>, tensor<i32>) {
+  %low = linalg.generic {indexing_maps = [#x, #n], iterator_types = ["reduction"]}
+      ins(%x : tensor<56xi32>) outs(%s : tensor<i32>) {
+  ^bb0(%in: i32, %out: i32):
+    %0 = arith.minsi %out, %in : i32
+    linalg.yield %0 : i32
+  } -> tensor<i32>
+  %b = arith.addi %a, %a : i32
+  %high = linalg.generic {indexing_maps = [#x, #n], iterator_types = ["reduction"]}
+      ins(%x : tensor<56xi32>) outs(%s : tensor<i32>) {
+  ^bb0(%in: i32, %out: i32):
+    %0 = arith.addi %in, %b : i32
+    %1 = arith.maxsi %out, %0 : i32
+    linalg.yield %1 : i32
+  } -> tensor<i32>
+  return %low, %high : tensor<i32>, tensor<i32>
+}
