@@ -93,6 +93,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   ExpandMathOptions math;
   math.scales = target.hasFeature("avx512f");
   math.exactDifferences = true;
+  math.doubles = true;
   math.rounds = unit.bf16;
   pm.addPass(createExpandMath(math));
   pm.addPass(createExpandReshapes());
