@@ -97,7 +97,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createSimplifyRounding(rounding));
   FuseAttentionOptions attention;
   if (target.gpus.empty()) {
-    attention.cache = fuse.cache;
+    attention.cache = unit.l2Bytes;
     attention.lanes = fuse.lanes;
   }
   // For a CPU beside a GPU dlc-decompose-attention makes steps of it again.
