@@ -1,5 +1,6 @@
 // aarch64: NEON machines; the default is generic armv8-a.
 #include "lib/Target/Target.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace llvm;
 using namespace dlc;
@@ -20,8 +21,24 @@ static void initialize() {
   LLVMInitializeAArch64AsmParser();
 }
 
+/// From the makers' reference manuals; of caches that cores share, a share.
+static int64_t findSecondCache(llvm::StringRef cpu) {
+  constexpr int64_t kKilo = 1024;
+  return llvm::StringSwitch<int64_t>(cpu)
+      .Cases({"cortex-a34", "cortex-a35", "cortex-a53", "cortex-a55",
+              "cortex-a57", "cortex-a72", "cortex-a73"},
+             256 * kKilo)
+      .Cases({"cortex-a75", "cortex-a76", "cortex-a76ae", "cortex-a77",
+              "cortex-a78", "cortex-a78ae", "cortex-a510", "cortex-a520"},
+             512 * kKilo)
+      .Cases({"neoverse-v2", "neoverse-v3", "grace"}, 2048 * kKilo)
+      .Cases({"apple-m1", "apple-m2", "apple-m3", "apple-m4"}, 3072 * kKilo)
+      .Default(1024 * kKilo);
+}
+
 static VectorUnit vectorUnit(const TargetSpec &spec) {
   VectorUnit unit;
+  unit.l2Bytes = findSecondCache(spec.cpu);
   unit.bytes = 16;
   unit.registers = 32;
   unit.fma = true;

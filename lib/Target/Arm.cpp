@@ -1,5 +1,6 @@
 // armv7: 32-bit Arm with NEON and VFPv4, hard-float calls.
 #include "lib/Target/Target.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace llvm;
 using namespace dlc;
@@ -20,8 +21,19 @@ static void initialize() {
   LLVMInitializeARMAsmParser();
 }
 
+/// Of caches that four cores share, a share.
+static int64_t findSecondCache(llvm::StringRef cpu) {
+  constexpr int64_t kKilo = 1024;
+  return llvm::StringSwitch<int64_t>(cpu)
+      .Cases({"cortex-a5", "cortex-a7", "cortex-a8", "cortex-a9", "cortex-a15",
+              "cortex-a17", "cortex-a32", "cortex-a53", "cortex-a72"},
+             256 * kKilo)
+      .Default(1024 * kKilo);
+}
+
 static VectorUnit vectorUnit(const TargetSpec &spec) {
   VectorUnit unit;
+  unit.l2Bytes = findSecondCache(spec.cpu);
   unit.bytes = spec.hasFeature("neon") ? 16 : 8;
   unit.registers = spec.hasFeature("d32") ? 16 : 8;
   unit.fma = spec.hasFeature("vfp4");

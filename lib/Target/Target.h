@@ -39,6 +39,9 @@ struct VectorUnit {
   bool bf16 = false;       ///< bf16 dot product into f32
   DotProduct dot = DotProduct::None;
   unsigned dotBytes = 0; ///< register width of the dot product
+  /// A core's own second cache, or its share of one; a guess where the CPU is
+  /// generic.
+  int64_t l2Bytes = 1 << 20;
   /// How tables of bytes are looked up in: a form of dlc-lower-lookup.
   llvm::StringRef lookup = "none";
 };

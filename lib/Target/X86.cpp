@@ -1,5 +1,6 @@
 // x86-64: AVX2 and AVX-512 machines; the default is x86-64-v3.
 #include "lib/Target/Target.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace llvm;
 using namespace dlc;
@@ -20,8 +21,26 @@ static void initialize() {
   LLVMInitializeX86AsmParser();
 }
 
+/// From the makers' optimisation manuals.
+static int64_t findSecondCache(llvm::StringRef cpu) {
+  constexpr int64_t kKilo = 1024;
+  return llvm::StringSwitch<int64_t>(cpu)
+      .Cases({"nehalem", "westmere", "sandybridge", "ivybridge", "haswell",
+              "broadwell", "skylake"},
+             256 * kKilo)
+      .Cases({"znver1", "znver2", "znver3", "icelake-client", "rocketlake",
+              "cannonlake"},
+             512 * kKilo)
+      .Cases({"tigerlake", "icelake-server", "alderlake"}, 1280 * kKilo)
+      .Cases({"sapphirerapids", "emeraldrapids", "graniterapids",
+              "graniterapids-d", "raptorlake", "meteorlake"},
+             2048 * kKilo)
+      .Default(1024 * kKilo);
+}
+
 static VectorUnit vectorUnit(const TargetSpec &spec) {
   VectorUnit unit;
+  unit.l2Bytes = findSecondCache(spec.cpu);
   if (spec.hasFeature("avx512f"))
     unit.bytes = 64;
   else if (spec.hasFeature("avx"))
@@ -36,7 +55,7 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
   } else {
     unit.dot = DotProduct::Madd;
     unit.dotBytes = unit.bytes == 64 && !spec.hasFeature("avx512bw") ? 32
-                    : unit.bytes == 32 && !spec.hasFeature("avx2") ? 16
+                    : unit.bytes == 32 && !spec.hasFeature("avx2")   ? 16
                                                                    : unit.bytes;
   }
   if (spec.hasFeature("avx512vbmi"))

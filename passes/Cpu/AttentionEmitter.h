@@ -85,6 +85,9 @@ private:
                         llvm::ArrayRef<mlir::Value> position);
   SoftmaxState getState(const RowTile &tile, bool isLast);
   mlir::Value getKeyEnd(const RowTile &tile);
+  /// The number of the first `keys` ones without those that a mask hides from
+  /// all rows, at the end.
+  mlir::Value trimKeys(const RowTile &tile, mlir::Value keys);
   CausalEnd getCausalEnd(const RowTile &tile, mlir::Value firstKey);
 
   mlir::Value rowCount(const RowTile &tile) {

@@ -33,7 +33,7 @@ struct ExpandMathPass : dlc::impl::ExpandMathBase<ExpandMathPass> {
         given.push_back(op);
     });
     for (Operation *op : given)
-      dlc::expandMathFunction(op, {scales, exactDifferences});
+      dlc::expandMathFunction(op, {scales, exactDifferences, doubles});
     RewritePatternSet expansions(&getContext());
     // What is left: the polynomials of MLIR for f32, named by op.
     auto chosen = [](StringRef name) {

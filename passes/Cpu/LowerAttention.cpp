@@ -112,7 +112,7 @@ void AttentionEmitter::emitTile(const RowTile &tile, Value firstKey, Value keys,
 void AttentionEmitter::emitRows(const RowTile &tile) {
   if (!layout.byRows)
     packQueries(tile);
-  Value keys = getKeyEnd(tile), zero = math.constant(0);
+  Value keys = trimKeys(tile, getKeyEnd(tile)), zero = math.constant(0);
   if (!layout.hasTiles)
     return emitTile(tile, zero, keys, /*isLast=*/true);
   emitSoftmaxStart(b, getState(tile, false));

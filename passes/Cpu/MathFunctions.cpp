@@ -4,6 +4,7 @@
 #include "dialects/Dlc/SoftmaxAttr.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Cpu/MathDoubles.h"
 #include "passes/Cpu/MathFloats.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
@@ -88,8 +89,9 @@ Value Floats::exp(const Reduced &reduced) {
 /// exp(x - y), where x <= y, without what the difference is rounded by: of
 /// y = k log(2) + s and n near (x - y) / log(2), r is
 /// x - (n + k) log(2) - s. What depends on y alone is computed where y is
-/// spread over a vector, or left to the compiler to move.
-static Value expOfDifference(Floats f, Value x, Value y) {
+/// spread over a vector, or left to the compiler to move. With `isNear`, y is
+/// less than kNear.
+static Value expOfDifference(Floats f, Value x, Value y, bool isNear) {
   constexpr double kMagic = 0x1.8p23;
   double shift = kMagic + f.bias();
   Floats g = f; // of y
@@ -107,14 +109,16 @@ static Value expOfDifference(Floats f, Value x, Value y) {
   };
   // Of a large y, what is not far below it has an exact difference. There k
   // would be none that a float holds.
-  Value isLarge = g.less(g.number(0x1p16), g.abs(y));
-  Value start = g.select(isLarge, y, g.number(0));
-  Value rest = g.sub(y, start);
+  Value rest = y;
+  if (!isNear) {
+    Value isLarge = g.less(g.number(kNear), g.abs(y));
+    Value start = g.select(isLarge, y, g.number(0));
+    rest = g.sub(y, start);
+    x = f.sub(x, spread(start));
+  }
   Value k = g.sub(g.fma(rest, g.number(1 / M_LN2), g.number(kMagic)),
                   g.number(kMagic));
   Value least = spread(g.add(rest, g.number(kLeastExponent)));
-
-  x = f.sub(x, spread(start));
   x = f.select(f.less(x, least), least, x);
   Value s = spread(g.fma(k, g.number(-kHigh), rest));
   Value shiftLessK = spread(g.sub(g.number(shift), k));
@@ -133,7 +137,8 @@ static Value exp(Floats f, math::ExpOp op) {
   bool isSoftmax = op->hasAttr(kSoftmaxAttr);
   auto difference = x.getDefiningOp<arith::SubFOp>();
   if (isSoftmax && difference && f.options.exactDifferences)
-    return expOfDifference(f, difference.getLhs(), difference.getRhs());
+    return expOfDifference(f, difference.getLhs(), difference.getRhs(),
+                           op->hasAttr(kNearAttr));
   return f.exp(x, isSoftmax || isNegative(x));
 }
 
@@ -329,6 +334,12 @@ static bool expandGelu(math::ErfOp erf, const MathOptions &options) {
 }
 
 void dlc::expandMathFunction(Operation *op, const MathOptions &options) {
+  if (isa<math::Log1pOp>(op) && op->hasAttr(kSoftmaxAttr) &&
+      getElementTypeOrSelf(op->getResult(0)).isF64()) {
+    op->getResult(0).replaceAllUsesWith(log1pInDoubles(op));
+    op->erase();
+    return;
+  }
   if (op->getNumResults() != 1 ||
       !getElementTypeOrSelf(op->getResult(0)).isF32())
     return;
@@ -339,6 +350,9 @@ void dlc::expandMathFunction(Operation *op, const MathOptions &options) {
   Value result = TypeSwitch<Operation *, Value>(op)
                      .Case<math::ExpOp>([&](auto exp) { return ::exp(f, exp); })
                      .Case<math::LogOp>([&](auto) { return f.log(x); })
+                     .Case<math::PowFOp>([&](auto) {
+                       return options.doubles ? powInDoubles(op) : Value();
+                     })
                      .Case<math::SinhOp>([&](auto) { return sinh(f, x); })
                      .Case<math::CoshOp>([&](auto) { return cosh(f, x); })
                      .Case<math::AsinhOp>([&](auto) { return asinh(f, x); })

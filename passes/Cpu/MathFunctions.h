@@ -14,6 +14,8 @@ struct MathOptions {
   bool scales = false;
   /// exp(x - y) of a softmax is that of the difference before it is rounded.
   bool exactDifferences = false;
+  /// Arithmetic of f64 is faster than calls of functions.
+  bool doubles = false;
 };
 
 /// Replaces the op, where it is such a function of f32, by arithmetic and by

@@ -17,6 +17,8 @@ def ExpandMath : Pass<"dlc-expand-math"> {
            "there is an instruction that multiplies by powers of two">,
     Option<"exactDifferences", "exact-differences", "bool", "false",
            "exp(x - y) is that of the difference before it is rounded">,
+    Option<"doubles", "doubles", "bool", "false",
+           "compute pow by arithmetic of f64">,
     Option<"rounds", "rounds", "bool", "false",
            "round to bfloat16 by an instruction where `afn` allows its zeros "
            "for subnormal numbers">];
@@ -284,7 +286,9 @@ def TileRows : Pass<"dlc-tile-rows", "::mlir::ModuleOp"> {
     Option<"threads", "threads", "bool", "true", "share blocks of rows">,
     Option<"vectorBytes", "vector-bytes", "int64_t", "32",
            "bytes of a vector register">,
-    Option<"registers", "registers", "int64_t", "16", "vector registers">];
+    Option<"registers", "registers", "int64_t", "16", "vector registers">,
+    Option<"l2Bytes", "l2-bytes", "int64_t", "1048576",
+           "size of the L2 cache">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::arith::ArithDialect", "::mlir::affine::AffineDialect",

@@ -58,6 +58,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   contract.vectorBytes = unit.bytes;
   contract.registers = unit.registers;
   contract.fma = unit.fma;
+  contract.l2Bytes = unit.l2Bytes;
   contract.dot = getDotName(unit.dot, target.pointerBits());
   contract.dotBytes = unit.dotBytes;
   contract.pairs = getPairsName(target);
@@ -74,7 +75,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   blocks.threads = threads;
   pm.addPass(createLowerBlockProduct(blocks));
   // Softmax and normalisations in one pass over memory.
-  pm.addPass(createTileRows({threads, unit.bytes, unit.registers}));
+  pm.addPass(
+      createTileRows({threads, unit.bytes, unit.registers, unit.l2Bytes}));
   pm.addPass(createCollapseLoops());
   pm.addPass(createLowerTranspose({threads, unit.bytes}));
   // What else takes long, while its loops are known to be parallel; then
@@ -93,6 +95,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   ExpandMathOptions math;
   math.scales = target.hasFeature("avx512f");
   math.exactDifferences = true;
+  math.doubles = true;
   math.rounds = unit.bf16;
   pm.addPass(createExpandMath(math));
   pm.addPass(createExpandReshapes());

@@ -9,6 +9,10 @@
 
 namespace dlc {
 
+/// So many elements of a buffer in a block of rows, which a few of them leave
+/// in the nearest cache.
+constexpr int64_t kBlockElements = 2048;
+
 /// A step of a kernel on rows: a linalg op with its rows as the first loop.
 struct RowStep {
   mlir::linalg::GenericOp op;
@@ -18,6 +22,8 @@ struct RowStep {
   /// has some of its own.
   llvm::SmallVector<mlir::Value> buffers;
   llvm::SmallVector<bool> hasRows;
+  /// The next block has other rows, not the same memory again.
+  llvm::SmallVector<bool> hasNext;
   /// It adds up exponentials: in f64, since there may be many.
   bool addsExponentials = false;
 
@@ -28,12 +34,10 @@ struct RowStep {
     return mlir::linalg::GenericOp(op).getNumDpsInputs();
   }
   bool isWritten(unsigned operand) const { return operand >= getInputCount(); }
-  /// Whether it adds up the elements of a row.
-  bool isReduction() const {
-    return kinds.back() == mlir::utils::IteratorType::reduction;
+  /// Whether an operand has more than one element of a row.
+  bool isAlongRow(unsigned operand) const {
+    return kinds.size() > 1 && maps[operand].isFunctionOfDim(1);
   }
-  /// Of a sum: the op that adds an element to it, if that may be in any order.
-  mlir::Operation *findAddition() const;
   /// The number of elements of a row, where it is known.
   int64_t getLength() const;
 };
@@ -48,8 +52,9 @@ struct RowStep {
 ///     sum = all lanes of sums
 class RowSweep {
 public:
-  RowSweep(int64_t vectorBytes, int64_t registers)
-      : vectorBytes(vectorBytes), registers(registers) {}
+  /// With `isFar`, rows come from beyond the second cache.
+  RowSweep(int64_t vectorBytes, int64_t registers, bool isFar)
+      : vectorBytes(vectorBytes), registers(registers), isFar(isFar) {}
 
   /// Whether `step` is one for a sweep.
   static bool fits(const RowStep &step, int64_t vectorBytes);
@@ -74,6 +79,7 @@ public:
 
 private:
   int64_t vectorBytes, registers;
+  bool isFar;
   std::vector<RowStep> steps;
 };
 

@@ -27,9 +27,8 @@ namespace dlc {
 
 using namespace dlc;
 
-/// So many elements of a buffer in a block, which a few of them leave in the
-/// nearest cache; and a row that only the run knows.
-static constexpr int64_t kBlockElements = 2048, kUnknownRow = 512;
+/// The length of a row that only the run knows.
+static constexpr int64_t kUnknownRow = 512;
 
 namespace {
 
@@ -52,7 +51,7 @@ struct TileRowsPass : dlc::impl::TileRowsBase<TileRowsPass> {
   static void emitStep(ImplicitLocOpBuilder &b, const RowStep &step,
                        function_ref<Value(Value)> getBlock);
   void emitSteps(ImplicitLocOpBuilder &b, ArrayRef<RowStep> steps,
-                 ArrayRef<int64_t> places,
+                 ArrayRef<int64_t> places, bool isFar,
                  function_ref<Value(Value)> getBlock) const;
 
   DenseMap<Value, Value> views; // of arguments, with one dimension of rows
@@ -263,7 +262,7 @@ static bool addsExponentials(const RowStep &step,
 
 /// Neighbours in one pass over a row where that is possible.
 void TileRowsPass::emitSteps(ImplicitLocOpBuilder &b, ArrayRef<RowStep> steps,
-                             ArrayRef<int64_t> places,
+                             ArrayRef<int64_t> places, bool isFar,
                              function_ref<Value(Value)> getBlock) const {
   auto placeOf = [&](Value buffer) -> int64_t {
     auto argument = dyn_cast<BlockArgument>(argumentOf(buffer));
@@ -273,7 +272,7 @@ void TileRowsPass::emitSteps(ImplicitLocOpBuilder &b, ArrayRef<RowStep> steps,
     return isa<MemRefType>(x.getType()) && isa<MemRefType>(y.getType()) &&
            placeOf(x) == placeOf(y);
   };
-  RowSweep sweep(vectorBytes, registers);
+  RowSweep sweep(vectorBytes, registers, isFar);
   auto finish = [&] {
     if (!sweep.empty())
       sweep.emit(b, getBlock);
@@ -328,12 +327,10 @@ static void writeToResults(MutableArrayRef<RowStep> steps,
           old.getType() != result.getType() ||
           writer.maps[i] != writer.maps.back() ||
           !llvm::all_of(llvm::seq<unsigned>(0, steps.size()), isFree) ||
-          llvm::count_if(
-              writer.buffers,
-              [&](Value other) {
-                int64_t of = numberOf(other);
-                return of >= 0 && places[of] == places[number];
-              }) != 1)
+          llvm::count_if(writer.buffers, [&](Value other) {
+            int64_t of = numberOf(other);
+            return of >= 0 && places[of] == places[number];
+          }) != 1)
         continue;
       for (RowStep &step : steps)
         llvm::replace(step.buffers, old, result);
@@ -391,6 +388,12 @@ void TileRowsPass::tile(func::FuncOp function) {
   if (!rowCount)
     return;
   writeToResults(steps, movable, places.asArrayRef());
+  for (RowStep &step : steps)
+    for (auto [buffer, hasRows] : llvm::zip(step.buffers, step.hasRows)) {
+      auto argument = dyn_cast<BlockArgument>(argumentOf(buffer));
+      step.hasNext.push_back(hasRows && argument &&
+                             !movable[argument.getArgNumber()]);
+    }
   // As many rows as fit, in blocks of one size if there are such.
   int64_t block = std::max<int64_t>(1, kBlockElements / longest);
   std::optional<int64_t> known = staticIndex(rowCount);
@@ -402,6 +405,8 @@ void TileRowsPass::tile(func::FuncOp function) {
         break;
       }
   }
+  // What is read and written, of f32.
+  bool isFar = !known || *known * longest * 8 > l2Bytes / 2;
   bool isEven = block == 1 || (known && *known % block == 0);
   IndexMath math(b);
   Value blocks = math.div(math.add(rowCount, block - 1), block);
@@ -422,7 +427,7 @@ void TileRowsPass::tile(func::FuncOp function) {
       sizes[0] = getAsOpFoldResult(size);
       return memref::SubViewOp::create(b, buffer, offsets, sizes, strides);
     };
-    emitSteps(b, steps, places.asArrayRef(), getBlock);
+    emitSteps(b, steps, places.asArrayRef(), isFar, getBlock);
   };
   bool isShared = threads && emitUnits(b, {blocks}, cycles * double(block),
                                        [&](const Unit &unit) {

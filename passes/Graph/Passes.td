@@ -96,6 +96,32 @@ def TabulateFunctions : Pass<"dlc-tabulate-functions", "::mlir::ModuleOp"> {
   let dependentDialects = ["::dlc::DlcDialect"];
 }
 
+def GroupHeads : Pass<"dlc-group-heads", "::mlir::ModuleOp"> {
+  let summary = "Multiply groups of heads by keys that are not repeated";
+  let description = [{
+    Of attention in which several heads of queries share one of keys, files
+    repeat the keys and values for each. The products become ones of one more
+    dimension, of groups, and so does what is computed between them, so that
+    `dlc-fuse-attention` finds it.
+
+    ```mlir
+    %e = dlc.broadcast %k : tensor<1x2x1x100x64xf32> to tensor<1x2x4x100x64xf32>
+    %r = dlc.reshape %e : tensor<1x2x4x100x64xf32> to tensor<1x8x100x64xf32>
+    %t = dlc.transpose %r [0, 1, 3, 2] : tensor<1x8x100x64xf32>
+    %s = dlc.matmul %q, %t : ... -> tensor<1x8x100x100xf32>
+    ```
+    becomes
+    ```mlir
+    %g = dlc.reshape %q : ... to tensor<1x2x4x100x64xf32>
+    %t = dlc.transpose %k [0, 1, 2, 4, 3] : tensor<1x2x1x100x64xf32>
+    %p = dlc.matmul %g, %t : ... -> tensor<1x2x4x100x100xf32>
+    %s = dlc.reshape %p : ... to tensor<1x8x100x100xf32>
+    ```
+  }];
+  let dependentDialects = ["::dlc::DlcDialect", "::mlir::tensor::TensorDialect",
+                           "::mlir::arith::ArithDialect"];
+}
+
 def Strassen : Pass<"dlc-strassen", "::mlir::ModuleOp"> {
   let summary = "Multiply by constant matrices with seven products of quarters";
   let description = [{

@@ -19,6 +19,9 @@ void dlc::buildGraphPipeline(OpPassManager &pm, int64_t strassenLanes) {
   pm.addPass(createFoldScale());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  // Behind the scales, which are numbers beside the keys then.
+  pm.addPass(createGroupHeads());
+  pm.addPass(createCanonicalizerPass());
   if (strassenLanes) {
     StrassenOptions strassen;
     strassen.lanes = strassenLanes;

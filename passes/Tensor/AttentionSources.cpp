@@ -3,6 +3,7 @@
 #include "lib/Codegen/ElementBytes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 #include <cmath>
 
@@ -21,6 +22,28 @@ bool dlc::skipTransposition(Source &source) {
             AffineMap::get(source.map.getNumDims(), 0, results,
                            source.map.getContext())};
   return true;
+}
+
+void dlc::dropUnits(Source &source, OpBuilder &builder, Location loc) {
+  SmallVector<ReassociationIndices> groups;
+  SmallVector<AffineExpr> results;
+  ReassociationIndices units; // in front of a dimension, or behind the last
+  for (auto [i, expr] : llvm::enumerate(source.map.getResults())) {
+    if (isa<AffineConstantExpr>(expr)) {
+      (groups.empty() ? units : groups.back()).push_back(i);
+      continue;
+    }
+    groups.push_back(units);
+    units.clear();
+    groups.back().push_back(i);
+    results.push_back(expr);
+  }
+  if (results.size() == source.map.getNumResults() || groups.empty())
+    return;
+  source.value =
+      tensor::CollapseShapeOp::create(builder, loc, source.value, groups);
+  source.map =
+      AffineMap::get(source.map.getNumDims(), 0, results, builder.getContext());
 }
 
 /// The constant that an elementwise op multiplies its one operand with.

@@ -18,6 +18,9 @@ struct Source {
 /// From the result of a transposition to its input, if `source` is one.
 bool skipTransposition(Source &source);
 
+/// Drops dimensions that are read at 0 only.
+void dropUnits(Source &source, mlir::OpBuilder &builder, mlir::Location loc);
+
 /// To what is behind transpositions that leave the last dimension the last, and
 /// behind products with constants, which become part of `factor` if there is
 /// one.

@@ -287,8 +287,8 @@ private:
                                 unsigned axis) {
     for (ContractOp op : {first, second})
       if (!op.getAMap().isProjectedPermutation() ||
-          !op.getBMap().isProjectedPermutation() || op.getWinograd() ||
-          op.getDot() || !isa<FloatType>(op.getSumType()))
+          !op.getBMap().isProjectedPermutation(/*allowZeroInResults=*/true) ||
+          op.getWinograd() || op.getDot() || !isa<FloatType>(op.getSumType()))
         return "a contraction of another form";
     if (first.getPrecision() != second.getPrecision())
       return "two precisions";
@@ -358,6 +358,7 @@ private:
   static void fuse(ContractOp first, ContractOp second, Softmax &softmax,
                    DenseI64ArrayAttr tile, PatternRewriter &rewriter) {
     MLIRContext *context = rewriter.getContext();
+    rewriter.setInsertionPoint(second);
     unsigned dims = first.getNumDims() + 1, column = dims - 1;
     // From the dimensions of each op to the new ones.
     auto extend = [&](AffineMap map) {
@@ -377,6 +378,8 @@ private:
         values{second.getB(), fromSecond(second.getBMap())};
     // The keys where they lie before a transposition.
     skipTransposition(keys);
+    for (Source *source : {&keys, &values})
+      dropUnits(*source, rewriter, first.getLoc());
     double factor = 1;
     if (tile)
       for (Source *source : {&queries, &keys, &values})
@@ -397,7 +400,6 @@ private:
     }
     maps.push_back(fromSecond(second.getCMap()));
 
-    rewriter.setInsertionPoint(second);
     auto fused = AttentionOp::create(
         rewriter, rewriter.getFusedLoc({first.getLoc(), second.getLoc()}),
         second.getResult().getType(), queries.value, keys.value, values.value,

@@ -233,6 +233,34 @@ def SimplifyRounding : Pass<"dlc-simplify-rounding"> {
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect"];
 }
 
+def SeparateMasks : Pass<"dlc-separate-masks", "::mlir::ModuleOp"> {
+  let summary = "Make tensors of what masks the scores of a softmax by position";
+  let description = [{
+    An op on the sums of a product that a softmax reads, and that computes with
+    its own position, gives that part to an op of its own, over the loops that
+    it depends on. What is left goes into the product's epilogue, and
+    `dlc-fuse-attention` finds both.
+
+    ```mlir
+    %y = linalg.generic ins(%s : tensor<8x1x?xf32>) {
+      %i = linalg.index 2
+      %hidden = arith.cmpi slt, %length, %i
+      %bias = arith.select %hidden, %low, %zero
+      %masked = arith.addf %score, %bias
+    }
+    ```
+    becomes
+    ```mlir
+    %m = linalg.generic ... -> tensor<?xf32>     // %bias
+    %y = linalg.generic ins(%s, %m : tensor<8x1x?xf32>, tensor<?xf32>) {
+      %masked = arith.addf %score, %bias
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def FuseAttention : Pass<"dlc-fuse-attention"> {
   let summary = "make attention of two contractions with a softmax between them";
   let description = [{

@@ -86,6 +86,9 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
     fuse.perElement = true;
   }
   pm.addPass(createFuseElementwise(fuse));
+  // A mask by position, as of a model that writes word by word.
+  if (target.gpus.empty())
+    pm.addPass(createSeparateMasks());
   // ... and what follows a contraction is done before its sums are stored.
   pm.addPass(createFuseEpilogue());
   // Where a quantized number is read at once, which fusion shows.
@@ -94,7 +97,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   pm.addPass(createSimplifyRounding(rounding));
   FuseAttentionOptions attention;
   if (target.gpus.empty()) {
-    attention.cache = fuse.cache;
+    attention.cache = unit.l2Bytes;
     attention.lanes = fuse.lanes;
   }
   // For a CPU beside a GPU dlc-decompose-attention makes steps of it again.

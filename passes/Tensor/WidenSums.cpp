@@ -264,12 +264,16 @@ void Widening::widenLogarithm() {
     return widen(arith::SelectOp::create(b, isOne(mapping), zero,
                                          mapping.lookup(sum.power)));
   });
+  for (Value part : {count, rest})
+    part.getDefiningOp()->setAttr(kOnesAttr, b.getUnitAttr());
   Value logarithm =
       mapRows({count, rest}, b.getF32Type(), [&](ValueRange values) {
         Value more = arith::SubIOp::create(b, values[0], number(1));
         Value others = arith::UIToFPOp::create(b, b.getF64Type(), more);
         others = arith::AddFOp::create(b, others, values[1]);
-        return SmallVector<Value>{narrow(math::Log1pOp::create(b, others))};
+        auto log = math::Log1pOp::create(b, others);
+        log->setAttr(kSoftmaxAttr, b.getUnitAttr());
+        return SmallVector<Value>{narrow(log)};
       })[0];
   root.getResult(0).replaceAllUsesWith(logarithm);
 }

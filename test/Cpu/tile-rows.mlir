@@ -1,4 +1,5 @@
 // RUN: dlc-opt %s --dlc-fuse-rows='fewest-rows=4' --dlc-tile-rows='threads=false' --canonicalize | FileCheck %s
+// RUN: dlc-opt %s --dlc-fuse-rows='fewest-rows=4' --dlc-tile-rows='threads=false vector-bytes=64 registers=32 l2-bytes=65536' --canonicalize | FileCheck %s --check-prefix=WIDE
 
 // A softmax without its quotient: all steps of 16 rows, then the next ones. The
 // exponentials, which nothing else reads, have one block. They are added up in
@@ -79,3 +80,16 @@ module {
 // CHECK-NEXT: memref.store
 // CHECK-NOT: linalg.
 // CHECK: return
+
+// With many registers eight vectors at once, where the maximum is near zero,
+// and the input's next block is asked for, as all rows leave the cache; else
+// one.
+// WIDE: %[[SIZE:[0-9]+]] = math.absf
+// WIDE: %[[NEAR:[0-9]+]] = arith.cmpf olt, %[[SIZE]], %cst{{.*}} : f32
+// WIDE: scf.if %[[NEAR]]
+// WIDE-COUNT-8: memref.prefetch %{{.*}}, read
+// WIDE-NOT: memref.prefetch
+// WIDE: math.exp %{{.*}} {dlc.near, dlc.softmax} : vector<128xf32>
+// WIDE: } else {
+// WIDE-NOT: memref.prefetch
+// WIDE: math.exp %{{.*}} {dlc.softmax} : vector<16xf32>

@@ -62,7 +62,7 @@ func.func @softmax(%d: tensor<4x8xf32>) -> tensor<4x8xf32> {
 // Along columns; the logarithm of how often there is a maximum, and all else.
 
 // CHECK-LABEL: func @logarithm
-// CHECK: %[[COUNT:.*]] = linalg.generic {{.*}} iterator_types = ["reduction", "parallel"]} {{.*}} outs(%{{.*}} : tensor<8xi32>)
+// CHECK: %[[COUNT:.*]] = linalg.generic {{.*}} iterator_types = ["reduction", "parallel"]} {{.*}} outs(%{{.*}} : tensor<8xi32>) attrs = {dlc.ones}
 // CHECK: %[[REST:.*]] = linalg.generic
 // CHECK: %[[POWER:.*]] = math.exp
 // CHECK: arith.select %{{.*}}, %{{.*}}, %[[POWER]] : f32

@@ -59,36 +59,58 @@ class Case:
 
     def model(self, dynamic=()):
         """`dynamic` are the dimensions, of all inputs, that the run tells."""
-        names = ["q", "k", "v", "m"][: len(self.inputs)]
+        return model_of([self], dynamic)
+
+    def parts(self, prefix, dynamic):
+        """The node, its inputs and its result, with names of their own."""
+        names = [prefix + name for name in "qkvm"[: len(self.inputs)]]
         infos = []
         for name, value in zip(names, self.inputs, strict=True):
-            axes = {"q": "bhmd", "k": "bgnd", "v": "bgnc", "m": "bhmn"[4 - value.ndim :]}[name]
+            axes = {"q": "bhmd", "k": "bgnd", "v": "bgnc", "m": "bhmn"[4 - value.ndim :]}[name[-1]]
             shape = [
-                axis if axis in dynamic and (name != "m" or size > 1) else size
+                prefix + axis if axis in dynamic and (name[-1] != "m" or size > 1) else size
                 for axis, size in zip(axes, value.shape, strict=True)
             ]
             kind = helper.np_dtype_to_tensor_dtype(value.dtype)
             infos.append(helper.make_tensor_value_info(name, kind, shape))
         node = helper.make_node(
-            "Attention", names, ["y"], scale=0.25, is_causal=int(self.causal), softcap=self.cap
-        )
+            "Attention", names, [prefix + "y"], scale=0.25, is_causal=int(self.causal),
+            softcap=self.cap,
+        )  # fmt: skip
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
-        result = helper.make_tensor_value_info("y", kind, ["y0", "y1", "y2", "y3"])
-        graph = helper.make_graph([node], "g", infos, [result])
-        return helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10
-        ).SerializeToString()
+        sizes = [f"{prefix}y{i}" for i in range(4)]
+        return node, infos, helper.make_tensor_value_info(prefix + "y", kind, sizes)
 
     def expected(self):
         q, k, v = (x.astype(np.float64) for x in (self.q, self.k, self.v))
         return attend(0.25 * q, k, v, *self.extra[:1], cap=self.cap, causal=self.causal)
 
-    def check(self, y):
+    def check(self, y, name=""):
         expected = self.expected()
-        assert y.shape == expected.shape
+        assert y.shape == expected.shape, name
         if expected.size:
             error = np.abs(y.astype(np.float64) - expected).max()
-            assert error <= TOLERANCE[self.dtype] * np.abs(expected).max()
+            assert error <= TOLERANCE[self.dtype] * np.abs(expected).max(), name
+
+
+def model_of(cases, dynamic=()):
+    """Each case beside the others: one model is compiled faster than many."""
+    parts = [case.parts(f"c{i}_", dynamic) for i, case in enumerate(cases)]
+    graph = helper.make_graph(
+        [node for node, _, _ in parts],
+        "g",
+        [info for _, infos, _ in parts for info in infos],
+        [result for _, _, result in parts],
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10
+    ).SerializeToString()
+
+
+def check_all(cases, model):
+    results = model.run([x for case in cases.values() for x in case.inputs])
+    for (name, case), y in zip(cases.items(), results, strict=True):
+        case.check(y, name)
 
 
 CASES = {
@@ -124,25 +146,22 @@ CASES = {
 
 
 @pytest.mark.parametrize("cpu", UNITS)
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_static(cpu, case):
+def test_static(cpu):
     if UNITS[cpu] not in pathlib.Path("/proc/cpuinfo").read_text().split():
         pytest.skip(f"this machine has no {UNITS[cpu]}")
-    model = dlc.compile(case.model(), cpu=cpu)
-    case.check(model.run(case.inputs)[0])
+    check_all(CASES, dlc.compile(model_of(CASES.values()), cpu=cpu))
 
 
 @pytest.mark.parametrize("dynamic", ["n", "bm", "bmn"])
 def test_dynamic(dynamic):
     """One object for all sizes of the dimensions that it does not know."""
-    models = {}
+    alike = {}
     for name, case in CASES.items():
-        if case.dtype != np.float32 or name == "causal, mask":
-            continue
-        source = case.model(dynamic)
-        if source not in models:
-            models[source] = dlc.compile(source)
-        case.check(models[source].run(case.inputs)[0])
+        if case.dtype == np.float32 and name != "causal, mask":
+            alike.setdefault(case.model(dynamic), []).append((name, case))
+    model = dlc.compile(model_of([cases[0][1] for cases in alike.values()], dynamic))
+    for turn in range(max(map(len, alike.values()))):
+        check_all(dict(cases[turn % len(cases)] for cases in alike.values()), model)
 
 
 @pytest.mark.parametrize("rows", [1, 40])
@@ -222,3 +241,90 @@ def test_aarch64(tmp_path, name):
     made = objects.compile(tmp_path / "m.onnx", tmp_path, "aarch64")
     (y,) = objects.run_emulated(made, case.inputs, [np.dtype(case.dtype)])
     case.check(y.reshape(case.expected().shape))
+
+
+LOW, NONE = np.finfo(np.float32).min, -np.inf
+
+
+@pytest.fixture(scope="module")
+def masked():
+    """Attention of 70 queries, or 3, and 300 keys, or 1,500, with a mask that the
+    run has: added to the scores, or a choice."""
+    models = {}
+
+    def compile_once(rows, keys, is_choice):
+        if (rows, keys, is_choice) not in models:
+            hide = "Where (m, s, low)" if is_choice else "Add (s, m)"
+            model = onnx.parser.parse_model(f"""<ir_version: 9, opset_import: ["" : 19]>
+              agraph (float[1,4,{rows},16] q, float[1,2,{keys},16] k, float[1,2,{keys},16] v,
+                      {"bool" if is_choice else "float"}[1,1,{rows},{keys}] m)
+              => (float[a,b,c,d] y) <float low = {{-3.4028235e38}}, int64[1] two = {{2}},
+                 int64[5] all = {{1, 2, 2, {keys}, 16}}, int64[4] heads = {{1, 4, {keys}, 16}}>
+              {{ ku = Unsqueeze (k, two)
+                ke = Expand (ku, all)
+                kr = Reshape (ke, heads)
+                vu = Unsqueeze (v, two)
+                ve = Expand (vu, all)
+                vr = Reshape (ve, heads)
+                kt = Transpose <perm = [0, 1, 3, 2]> (kr)
+                s = MatMul (q, kt)
+                h = {hide}
+                p = Softmax <axis = -1> (h)
+                y = MatMul (p, vr) }}""")
+            models[rows, keys, is_choice] = dlc.compile(model.SerializeToString())
+        return models[rows, keys, is_choice]
+
+    return compile_once
+
+
+@pytest.mark.parametrize("rows, keys", [(70, 300), (70, 1500), (3, 1500)])
+@pytest.mark.parametrize("low", [LOW, NONE, "choice"])
+def test_keys_hidden_at_run_time(masked, rows, keys, low):
+    """Keys that a mask hides from all of a tile are not computed, and what is
+    left has its own softmax: also where a row has no key, and each of its weights
+    is the same, or none is a number."""
+    is_choice, number = low == "choice", LOW if low == "choice" else low
+    i, j = np.arange(rows)[:, None], np.arange(keys)[None]
+    forms = {
+        "none": j >= 0,
+        "causal": j <= i + keys - rows,
+        "few": j <= i,
+        "padded": j < keys // 3,
+        "padded in front": j > keys // 3,
+        "one": j == keys // 2,
+        "a row of none": (j < 20) & (i != 1),
+        "nothing": j < 0,
+    }
+    rng = np.random.default_rng(7)
+    q, k, v = (rng.standard_normal(shape).astype(np.float32)
+               for shape in [(1, 4, rows, 16), (1, 2, keys, 16), (1, 2, keys, 16)])  # fmt: skip
+    for name, sees in forms.items():
+        sees = np.broadcast_to(sees, (1, 1, rows, keys))
+        mask = sees if is_choice else np.where(sees, 0, number).astype(np.float32)
+        y = masked(rows, keys, is_choice).run([q, k, v, np.ascontiguousarray(mask)])[0]
+        kr, vr = (np.repeat(x, 2, 1).astype(np.float64) for x in (k, v))
+        scores = q.astype(np.float64) @ kr.swapaxes(-1, -2)
+        scores = np.where(sees, scores, float(number))
+        with np.errstate(invalid="ignore"):
+            weights = np.exp(scores - scores.max(-1, keepdims=True))
+        expected = weights / weights.sum(-1, keepdims=True) @ vr
+        assert (np.isnan(y) == np.isnan(expected)).all(), name
+        error = np.nan_to_num(np.abs(y - expected)).max()
+        assert error <= 3e-6 * np.nan_to_num(np.abs(expected)).max(), name
+
+
+def test_groups_are_not_repeated(tmp_path):
+    """Keys and values of a group are read where they lie, whoever repeats them."""
+    (tmp_path / "m.onnx").write_bytes(Case(30, 60, group=3).model())
+    command = [objects.DLC, tmp_path / "m.onnx", "--to=tensor", "-o", "-"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "dlc.attention" in text and "x3x60x16" not in text and "6x60x16" not in text
+
+
+@pytest.mark.parametrize("cpu, keys", [("skylake", 256), ("znver3", 512), ("znver5", 1024)])
+def test_tile_of_cache(tmp_path, cpu, keys):
+    (tmp_path / "m.onnx").write_bytes(Case(64, 1024).model())
+    command = [objects.DLC, tmp_path / "m.onnx", "-target=x86_64", f"-mcpu={cpu}",
+               "--remarks=contract", "-o", tmp_path / "m.o"]  # fmt: skip
+    made = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert f"64 queries by {keys} keys" in made.stderr

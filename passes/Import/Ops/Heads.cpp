@@ -57,11 +57,25 @@ Attended dlc::attend(NodeImport &node, Value queries, Value keys, Value values,
   Elements sizes = node.dims(queries);
   OpFoldResult keyHeads = node.dim(keys, 1), total = node.dim(keys, 2);
   Type f32 = node.elementType(queries);
-  // The queries of a group of heads are more rows of one product.
   Emit e(node);
   Num group = e.index(sizes[1]) / e.index(keyHeads);
   OpFoldResult rows = e.fold(group * e.index(sizes[2]));
   bool isGrouped = !areEqualSizes(keyHeads, sizes[1]);
+  std::optional<int64_t> heads = getConstantIntValue(sizes[1]),
+                         shared = getConstantIntValue(keyHeads);
+  if (isGrouped && heads && shared && *shared > 0 && *heads % *shared == 0) {
+    // As exporters write it: dlc-group-heads repeats nothing.
+    for (Value *x : {&keys, &values}) {
+      Elements one = node.dims(*x);
+      one.insert(one.begin() + 2, node.index(1));
+      Elements all = one, merged = node.dims(*x);
+      all[2] = node.index(*heads / *shared);
+      merged[1] = sizes[1];
+      *x = node.reshape(node.broadcast(node.reshape(*x, one), all), merged);
+    }
+    isGrouped = false;
+  }
+  // Of unknown groups: their queries are more rows of one product.
   if (isGrouped)
     queries = node.reshape(queries, {sizes[0], keyHeads, rows, sizes[3]});
   Value scores = node.matmul(queries, node.transpose(keys, {0, 1, 3, 2}), f32);
