@@ -46,9 +46,10 @@ struct ChooseConvolutionPass
   void runOnOperation() override;
 
 private:
-  std::optional<Candidate> examine(ContractOp op);
+  std::optional<Candidate> examine(ContractOp op, bool lists);
+  SmallVector<Candidate> findCandidates(bool lists);
   void apply(const Candidate &candidate);
-  void setRoom();
+  int64_t findRoom();
 
   Wanted wanted;
   KnownConstants constants;
@@ -116,7 +117,9 @@ static std::string list(double direct, SmallVector<ConvolutionForm> forms) {
   return text;
 }
 
-std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
+/// With `lists`, says what all forms cost.
+std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op,
+                                                        bool lists) {
   auto isF32 = [](Type type) { return getElementTypeOrSelf(type).isF32(); };
   if (!op.hasTensors() || op.getWinogradAttr() || !isF32(op.getA().getType()) ||
       !isF32(op.getB().getType()) || !op.getSumType().isF32() ||
@@ -133,7 +136,7 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op) {
                             wanted.height, wanted.width, wanted.tiles))
     forms.push_back(*form);
   Candidate best{op, {}, cost.getDirect(*sizes) / speed, 0, 0};
-  if (wantsRemarks(&getContext()))
+  if (lists && wantsRemarks(&getContext()))
     remarkAnalysed(op->getLoc(), kPass) << list(best.direct, forms);
   double least = 0;
   for (const ConvolutionForm &form : forms) {
@@ -180,7 +183,7 @@ void ChooseConvolutionPass::apply(const Candidate &candidate) {
 /// The largest operands of a contraction are what a run's memory is planned
 /// for, at least; scratch beside them would be on top. Where there is a single
 /// convolution, it may be: nothing else is to gain.
-void ChooseConvolutionPass::setRoom() {
+int64_t ChooseConvolutionPass::findRoom() {
   int64_t largest = 0, convolutions = 0;
   getOperation()->walk([&](ContractOp op) {
     int64_t bytes = getConstantBytes(op.getA().getType()) +
@@ -189,7 +192,43 @@ void ChooseConvolutionPass::setRoom() {
     convolutions += op.getConvolution().has_value();
   });
   if (wanted.isAuto && scratch >= 0 && largest > 0 && convolutions > 1)
-    cost.room = largest + largest * scratch / 100;
+    return largest + largest * scratch / 100;
+  return std::numeric_limits<int64_t>::max();
+}
+
+/// Those with the room that there is; in a network so small that there is none
+/// for much of what is to be gained, without such a bound.
+SmallVector<Candidate> ChooseConvolutionPass::findCandidates(bool lists) {
+  // Of the cycles of all convolutions.
+  static constexpr double kMuch = 0.1;
+  auto examineAll = [&](int64_t room, bool lists) {
+    cost.room = room;
+    SmallVector<Candidate> candidates;
+    getOperation()->walk([&](ContractOp op) {
+      if (std::optional<Candidate> candidate = examine(op, lists))
+        candidates.push_back(*candidate);
+    });
+    return candidates;
+  };
+  auto addGains = [](ArrayRef<Candidate> candidates) {
+    double gain = 0;
+    for (const Candidate &candidate : candidates)
+      gain += candidate.gain;
+    return gain;
+  };
+  constexpr int64_t any = std::numeric_limits<int64_t>::max();
+  int64_t room = findRoom();
+  SmallVector<Candidate> fitting = examineAll(room, lists && room == any);
+  if (room == any)
+    return fitting;
+  double cycles = 0;
+  getOperation()->walk([&](ContractOp op) {
+    if (std::optional<ConvolutionSizes> sizes = ConvolutionSizes::get(op))
+      cycles += cost.getDirect(*sizes) / speed;
+  });
+  SmallVector<Candidate> all = examineAll(any, /*lists=*/false);
+  bool isBounded = addGains(all) - addGains(fitting) <= kMuch * cycles;
+  return examineAll(isBounded ? room : any, lists);
 }
 
 void ChooseConvolutionPass::runOnOperation() {
@@ -208,12 +247,7 @@ void ChooseConvolutionPass::runOnOperation() {
     if (op->hasTrait<OpTrait::ConstantLike>())
       cost.constantBytes += getConstantBytes(op->getResult(0).getType());
   });
-  setRoom();
-  SmallVector<Candidate> candidates;
-  getOperation()->walk([&](ContractOp op) {
-    if (std::optional<Candidate> candidate = examine(op))
-      candidates.push_back(*candidate);
-  });
+  SmallVector<Candidate> candidates = findCandidates(/*lists=*/true);
   int64_t room = std::numeric_limits<int64_t>::max();
   if (wanted.isAuto) {
     // A model isn't exact: a small gain may be none.

@@ -332,7 +332,8 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
            "largest growth of rounding errors with form=auto">,
     Option<"scratch", "scratch", "int64_t", "3",
            "percent of the largest contraction's operands by which a layer's "
-           "operands and scratch may be larger with form=auto; -1: any">,
+           "operands and scratch may be larger with form=auto, unless that "
+           "costs a tenth of the cycles of all convolutions; -1: any">,
     Option<"lanes", "lanes", "int64_t", "8", "sums in a vector register">,
     Option<"speed", "speed", "double", "1",
            "of the direct form, in multiply-adds of float32">,
