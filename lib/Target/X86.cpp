@@ -55,7 +55,7 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
   } else {
     unit.dot = DotProduct::Madd;
     unit.dotBytes = unit.bytes == 64 && !spec.hasFeature("avx512bw") ? 32
-                    : unit.bytes == 32 && !spec.hasFeature("avx2")   ? 16
+                    : unit.bytes == 32 && !spec.hasFeature("avx2") ? 16
                                                                    : unit.bytes;
   }
   if (spec.hasFeature("avx512vbmi"))

@@ -327,10 +327,12 @@ static void writeToResults(MutableArrayRef<RowStep> steps,
           old.getType() != result.getType() ||
           writer.maps[i] != writer.maps.back() ||
           !llvm::all_of(llvm::seq<unsigned>(0, steps.size()), isFree) ||
-          llvm::count_if(writer.buffers, [&](Value other) {
-            int64_t of = numberOf(other);
-            return of >= 0 && places[of] == places[number];
-          }) != 1)
+          llvm::count_if(
+              writer.buffers,
+              [&](Value other) {
+                int64_t of = numberOf(other);
+                return of >= 0 && places[of] == places[number];
+              }) != 1)
         continue;
       for (RowStep &step : steps)
         llvm::replace(step.buffers, old, result);
