@@ -24,6 +24,11 @@ static constexpr llvm::StringLiteral kLoopPasses[] = {
     "LoopLoadEliminationPass", "SLPVectorizerPass",      "VectorCombinePass",
 };
 
+/// What is left of the passes for the runtime, which was optimised when dlc was
+/// built: they remove what the numbers of a model leave no use for.
+static constexpr llvm::StringLiteral kCleaningPasses[] = {
+    "SimplifyCFGPass", "InstCombinePass", "ADCEPass"};
+
 /// True if what a pass is about to run on is a function, or a part of one, that
 /// has the attribute.
 static bool isOf(const llvm::Any &ir, StringRef attribute) {
@@ -123,9 +128,8 @@ void dlc::optimise(llvm::Module &module, llvm::TargetMachine &machine,
   times.registerCallbacks(callbacks);
   callbacks.registerShouldRunOptionalPassCallback([&](StringRef pass,
                                                       llvm::Any ir) {
-    // The runtime was optimised when dlc was built.
-    if (level < 2 && isOf(ir, kRuntimeAttr))
-      return false;
+    if (isOf(ir, kRuntimeAttr))
+      return level > 1 && llvm::is_contained(kCleaningPasses, pass);
     return !llvm::is_contained(kLoopPasses, pass) || !isOf(ir, kVectorCodeAttr);
   });
   llvm::PassBuilder builder(&machine, tuning, std::nullopt, &callbacks);
