@@ -64,14 +64,14 @@ static void close_sessions(struct dlc_rt_cuda_session *list) {
 static void leave(struct dlc_rt_ctx *ctx, struct dlc_rt_cuda_model *model) {
   lock(ctx);
   int is_last = --model->users == 0 && model->is_released;
-  unlock(ctx);
-  if (is_last) {
-    dlc_rt_cuda_close(ctx, model);
-    return;
-  }
   cu_handle context;
-  dlc_rt_cuda_failed(ctx, &model->driver, "cuCtxPopCurrent",
-                     model->driver.context_pop(&context));
+  /* Behind the lock another thread may have been the last one. */
+  if (!is_last)
+    dlc_rt_cuda_failed(ctx, &model->driver, "cuCtxPopCurrent",
+                       model->driver.context_pop(&context));
+  unlock(ctx);
+  if (is_last)
+    dlc_rt_cuda_close(ctx, model);
 }
 
 /* Leaves a session to other runs, in `list`; to none where the model was
