@@ -27,13 +27,13 @@ static struct dlc_rt_cuda_session *take_session(struct dlc_rt_ctx *ctx,
                                                 struct dlc_rt_cuda_model *model,
                                                 cu_handle stream) {
   struct dlc_rt_cuda_session **link = &model->pending_sessions, *session;
-  while (stream && *link && (*link)->stream != stream)
+  while (stream && *link && ((*link)->stream != stream || (*link)->waiters))
     link = &(*link)->next;
   if (!stream || !*link) {
     link = &model->free_sessions;
     if (!*link)
       for (link = &model->pending_sessions; *link; link = &(*link)->next)
-        if (has_ended(ctx, *link))
+        if (!(*link)->waiters && has_ended(ctx, *link))
           break;
   }
   session = *link;
@@ -50,12 +50,14 @@ static struct dlc_rt_cuda_model *find_model(struct dlc_rt_ctx *ctx) {
   return model;
 }
 
-/* Closes all sessions of `list`, which no run has. */
-static void close_sessions(struct dlc_rt_cuda_session *list) {
-  while (list) {
-    struct dlc_rt_cuda_session *next = list->next;
-    dlc_rt_cuda_close_session(list);
-    list = next;
+/* Empties `list` and closes its sessions, which no run has. Those that threads
+ * wait for are closed by the last of these. */
+static void close_sessions(struct dlc_rt_cuda_session **list) {
+  while (*list) {
+    struct dlc_rt_cuda_session *session = *list;
+    *list = session->next;
+    if (!session->waiters)
+      dlc_rt_cuda_close_session(session);
   }
 }
 
@@ -85,6 +87,8 @@ static void put_back(struct dlc_rt_ctx *ctx,
   if (is_kept) {
     session->next = *list;
     *list = session;
+    if (list == &model->pending_sessions)
+      session->number = ++model->num_pending;
   }
   unlock(ctx);
   if (is_kept)
@@ -236,46 +240,69 @@ int32_t dlc_rt_cuda_run(struct dlc_rt_ctx *ctx) {
   return ctx->status;
 }
 
-/* Takes all sessions of `list` whose runs are in `stream`, or all for NULL. */
-static struct dlc_rt_cuda_session *take_all(struct dlc_rt_cuda_session **list,
-                                            cu_handle stream) {
-  struct dlc_rt_cuda_session *taken = NULL;
-  while (*list) {
-    struct dlc_rt_cuda_session *session = *list;
-    if (stream && session->stream != stream) {
-      list = &session->next;
-      continue;
-    }
-    *list = session->next;
-    session->next = taken;
-    taken = session;
+/* One of the runs in `stream`, or of all for NULL, up to number `last` that
+ * nobody knows the end of. It stays in the list, for others that wait for it.
+ */
+static struct dlc_rt_cuda_session *await(struct dlc_rt_cuda_model *model,
+                                         cu_handle stream, uint64_t last) {
+  struct dlc_rt_cuda_session *session = model->pending_sessions;
+  while (session &&
+         (session->number > last || (stream && session->stream != stream)))
+    session = session->next;
+  if (session)
+    ++session->waiters;
+  return session;
+}
+
+/* Ends a wait, for a run that has ended or `failed`. The last thread that
+ * waited leaves the session to other runs. */
+static void end_wait(struct dlc_rt_ctx *ctx,
+                     struct dlc_rt_cuda_session *session, int failed) {
+  struct dlc_rt_cuda_model *model = session->model;
+  lock(ctx);
+  struct dlc_rt_cuda_session **link = &model->pending_sessions;
+  while (*link && *link != session)
+    link = &(*link)->next;
+  if (*link)
+    *link = session->next;
+  session->has_failed |= failed;
+  int is_last = --session->waiters == 0;
+  int is_kept = !session->has_failed && !model->is_released;
+  if (is_last && is_kept) {
+    session->next = model->free_sessions;
+    model->free_sessions = session;
   }
-  return taken;
+  unlock(ctx);
+  if (is_last && !is_kept)
+    dlc_rt_cuda_close_session(session);
 }
 
 int32_t dlc_rt_cuda_synchronize(struct dlc_rt_ctx *ctx) {
+  cu_handle stream = ctx->options->stream;
+  uint64_t last = 0;
   lock(ctx);
   struct dlc_rt_cuda_model *model = find_model(ctx);
-  struct dlc_rt_cuda_session *session = NULL;
   if (model &&
       !dlc_rt_cuda_failed(ctx, &model->driver, "cuCtxPushCurrent",
                           model->driver.context_push(model->context))) {
     ++model->users;
-    session = take_all(&model->pending_sessions, ctx->options->stream);
+    last = model->num_pending;
   } else {
     model = NULL;
   }
   unlock(ctx);
   if (!model)
     return ctx->status;
-  while (session) {
-    struct dlc_rt_cuda_session *next = session->next;
+  for (;;) {
+    lock(ctx);
+    struct dlc_rt_cuda_session *session = await(model, stream, last);
+    unlock(ctx);
+    if (!session)
+      break;
     cu_result result = model->driver.event_synchronize(session->event);
-    if (dlc_rt_cuda_failed(ctx, &model->driver, "cuEventSynchronize", result))
-      dlc_rt_cuda_close_session(session);
-    else
-      put_back(ctx, session, &model->free_sessions);
-    session = next;
+    end_wait(
+        ctx, session,
+        dlc_rt_cuda_failed(ctx, &model->driver, "cuEventSynchronize", result));
   }
   leave(ctx, model);
   return ctx->status;
@@ -295,8 +322,8 @@ int32_t dlc_rt_cuda_release(struct dlc_rt_ctx *ctx) {
          s = s->next)
       dlc_rt_cuda_failed(ctx, driver, "cuEventSynchronize",
                          driver->event_synchronize(s->event));
-    close_sessions(take_all(&model->pending_sessions, NULL));
-    close_sessions(take_all(&model->free_sessions, NULL));
+    close_sessions(&model->pending_sessions);
+    close_sessions(&model->free_sessions);
     model->is_released = 1;
     ++model->users;
     unlock(ctx);

@@ -162,6 +162,9 @@ struct dlc_rt_cuda_session {
   struct dlc_rt_cuda_graph *graphs;    /* last used first */
   int32_t is_capturing;                /* launches go to a graph */
   int32_t num_launches;                /* of this run */
+  uint64_t number;                     /* of the run, among the pending ones */
+  int32_t waiters;                     /* threads that wait for the run */
+  int32_t has_failed;                  /* a wait did */
   struct dlc_rt_cuda_tensor tensors[]; /* the inputs, then the outputs */
 };
 
@@ -175,6 +178,7 @@ struct dlc_rt_cuda_model {
   cu_address weights;
   struct dlc_rt_cuda_session *free_sessions;
   struct dlc_rt_cuda_session *pending_sessions; /* their runs may go on */
+  uint64_t num_pending;                         /* so many there have been */
   int32_t users;                                /* runs and waits that go on */
   int32_t is_released;                          /* the last of them closes it */
   cu_handle functions[];

@@ -236,6 +236,7 @@ struct dlc_rt_cuda_model *dlc_rt_cuda_open(struct dlc_rt_ctx *ctx) {
   model->context = model->module = NULL;
   model->weights = 0;
   model->free_sessions = model->pending_sessions = NULL;
+  model->num_pending = 0;
   model->users = model->is_released = 0;
   struct dlc_rt_cuda_driver *driver = &model->driver;
   int failed = dlc_rt_cuda_open_driver(ctx, driver) || open_device(ctx, model);
@@ -280,6 +281,7 @@ dlc_rt_cuda_open_session(struct dlc_rt_ctx *ctx,
   session->arena = 0;
   session->blocks = NULL;
   session->graphs = NULL;
+  session->waiters = session->has_failed = 0;
   if (dlc_rt_cuda_failed(
           ctx, driver, "cuStreamCreate",
           driver->stream_create(&session->own_stream, non_blocking)))
