@@ -229,7 +229,7 @@ def test_a_release_in_the_middle_of_runs(kind, compiled, driver):
     before, wrong = driver.held, []
 
     def work(is_asynchronous):
-        for _ in range(30):
+        for _ in range(200):
             call = Call(network, [X], asynchronous=is_asynchronous)
             call()
             if is_asynchronous:
