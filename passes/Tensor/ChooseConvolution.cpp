@@ -47,7 +47,7 @@ struct ChooseConvolutionPass
 
 private:
   std::optional<Candidate> examine(ContractOp op, bool lists);
-  SmallVector<Candidate> findCandidates(bool lists);
+  SmallVector<Candidate> findCandidates();
   void apply(const Candidate &candidate);
   int64_t findRoom();
 
@@ -198,10 +198,10 @@ int64_t ChooseConvolutionPass::findRoom() {
 
 /// Those with the room that there is; in a network so small that there is none
 /// for much of what is to be gained, without such a bound.
-SmallVector<Candidate> ChooseConvolutionPass::findCandidates(bool lists) {
+SmallVector<Candidate> ChooseConvolutionPass::findCandidates() {
   // Of the cycles of all convolutions.
   static constexpr double kMuch = 0.1;
-  auto examineAll = [&](int64_t room, bool lists) {
+  auto examineAll = [&](int64_t room, bool lists = false) {
     cost.room = room;
     SmallVector<Candidate> candidates;
     getOperation()->walk([&](ContractOp op) {
@@ -218,17 +218,19 @@ SmallVector<Candidate> ChooseConvolutionPass::findCandidates(bool lists) {
   };
   constexpr int64_t any = std::numeric_limits<int64_t>::max();
   int64_t room = findRoom();
-  SmallVector<Candidate> fitting = examineAll(room, lists && room == any);
   if (room == any)
-    return fitting;
+    return examineAll(any, /*lists=*/true);
+  SmallVector<Candidate> fitting = examineAll(room), all = examineAll(any);
   double cycles = 0;
   getOperation()->walk([&](ContractOp op) {
     if (std::optional<ConvolutionSizes> sizes = ConvolutionSizes::get(op))
       cycles += cost.getDirect(*sizes) / speed;
   });
-  SmallVector<Candidate> all = examineAll(any, /*lists=*/false);
   bool isBounded = addGains(all) - addGains(fitting) <= kMuch * cycles;
-  return examineAll(isBounded ? room : any, lists);
+  // What forms cost is told for the room that they have.
+  if (wantsRemarks(&getContext()))
+    return examineAll(isBounded ? room : any, /*lists=*/true);
+  return isBounded ? fitting : all;
 }
 
 void ChooseConvolutionPass::runOnOperation() {
@@ -247,7 +249,7 @@ void ChooseConvolutionPass::runOnOperation() {
     if (op->hasTrait<OpTrait::ConstantLike>())
       cost.constantBytes += getConstantBytes(op->getResult(0).getType());
   });
-  SmallVector<Candidate> candidates = findCandidates(/*lists=*/true);
+  SmallVector<Candidate> candidates = findCandidates();
   int64_t room = std::numeric_limits<int64_t>::max();
   if (wanted.isAuto) {
     // A model isn't exact: a small gain may be none.
