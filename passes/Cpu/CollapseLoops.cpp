@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/Cpu/Passes.h"
+#include "passes/Tensor/RowOps.h"
 
 using namespace mlir;
 
@@ -33,12 +34,6 @@ static bool isOneLoop(linalg::LinalgOp op, unsigned dim) {
     }
     return memref::CollapseShapeOp::isGuaranteedCollapsible(type, places);
   });
-}
-
-/// Whether `op` only moves elements.
-static bool isCopy(linalg::LinalgOp op) {
-  return op.getNumReductionLoops() == 0 && op.getNumDpsInputs() == 1 &&
-         op.getBlock()->getOperations().size() == 1;
 }
 
 /// Runs of dimensions that become one, each at least two.

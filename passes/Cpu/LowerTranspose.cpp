@@ -11,6 +11,7 @@
 #include "passes/Cpu/Units.h"
 #include "passes/Cpu/VectorBody.h"
 #include "passes/Remarks.h"
+#include "passes/Tensor/RowOps.h"
 
 using namespace mlir;
 
@@ -84,10 +85,7 @@ static Value dropUnits(ImplicitLocOpBuilder &b, Value buffer) {
 }
 
 std::optional<Transpose> LowerTransposePass::match(linalg::LinalgOp op) {
-  Block &body = op->getRegion(0).front();
-  if (!op.hasPureBufferSemantics() || op.getNumDpsInputs() != 1 ||
-      op.getNumDpsInits() != 1 || body.getOperations().size() != 1 ||
-      body.getTerminator()->getOperand(0) != body.getArgument(0))
+  if (!op.hasPureBufferSemantics() || !isCopy(op))
     return std::nullopt;
   OpOperand *input = op.getDpsInputOperand(0), *init = op.getDpsInitOperand(0);
   AffineMap in = op.getMatchingIndexingMap(input),

@@ -43,3 +43,10 @@ bool dlc::isRowOp(linalg::LinalgOp op, unsigned dims) {
   }
   return true;
 }
+
+bool dlc::isCopy(linalg::LinalgOp op) {
+  Block &body = *op.getBlock();
+  return op.getNumReductionLoops() == 0 && op.getNumDpsInputs() == 1 &&
+         op.getNumDpsInits() == 1 && body.getOperations().size() == 1 &&
+         body.getTerminator()->getOperand(0) == body.getArgument(0);
+}

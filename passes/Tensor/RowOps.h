@@ -15,6 +15,9 @@ bool isRowOp(mlir::linalg::LinalgOp op, unsigned dims);
 /// null if there is none.
 mlir::Operation *findCombiner(mlir::linalg::LinalgOp op);
 
+/// Whether `op` only copies elements of its only operand, in whatever order.
+bool isCopy(mlir::linalg::LinalgOp op);
+
 } // namespace dlc
 
 #endif
