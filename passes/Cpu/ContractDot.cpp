@@ -330,7 +330,7 @@ DotProducts::Sums DotProducts::toRows(ArrayRef<Value> sums, int64_t count) {
 void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
                            Value bOffset, unsigned dim,
                            ArrayRef<TileColumn> columns, Value mask,
-                           function_ref<void(Value)> prefetch) {
+                           function_ref<void(Value, int64_t)> prefetch) {
   // B has zeros behind the last column, so all vectors are whole until the
   // sums are stored.
   int64_t count = 0;
@@ -351,7 +351,6 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
     SmallVector<Prepared> right;
     for (int64_t v = 0; v < count; ++v)
       right.push_back(prepareB(math.add(bStart, v * lanes * group)));
-    prefetch(bStart);
     Sums after(before);
     for (auto [r, row] : llvm::enumerate(rows)) {
       Prepared left = prepareA(loadGroup(math.add(row[0], aOffset), present));
@@ -378,12 +377,13 @@ void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
   sums = e.emitSum(
       ArrayRef(loops.sums).drop_back(), math.constant(0), bOffset, sums, 1,
       [&](Value aOffset, Value bStart, ArrayRef<Value> before) {
-        Sums after =
-            whole ? e.emitSum(k, aOffset, bStart, before, unroll,
-                              [&](Value a, Value b, ArrayRef<Value> start) {
-                                return step(a, b, start, atOnce);
-                              })
-                  : Sums(before);
+        Sums after = whole ? e.emitSum(
+                                 k, aOffset, bStart, before, unroll,
+                                 [&](Value a, Value b, ArrayRef<Value> start) {
+                                   return step(a, b, start, atOnce);
+                                 },
+                                 prefetch)
+                           : Sums(before);
         if (extent % atOnce)
           after = step(math.add(aOffset, whole * atOnce),
                        math.add(bStart, math.mul(stride, whole)), after,

@@ -32,11 +32,12 @@ public:
 
   /// The tile of the given rows (their operands' offsets) and columns, from
   /// zeros to the stores of C. `bOffset` is that of B's first group;
-  /// `prefetch` is told that of each step's.
+  /// `prefetch` is told that of the steps of each turn of the loop, and their
+  /// number.
   void emitTile(llvm::ArrayRef<ContractEmitter::Offsets> rows,
                 mlir::Value bOffset, unsigned dim,
                 llvm::ArrayRef<TileColumn> columns, mlir::Value mask,
-                llvm::function_ref<void(mlir::Value)> prefetch);
+                llvm::function_ref<void(mlir::Value, int64_t)> prefetch);
 
 private:
   using Sums = ContractEmitter::Sums;

@@ -220,9 +220,11 @@ static int64_t getUnrolling(std::optional<int64_t> count, int64_t wanted) {
   return wanted;
 }
 
-ContractEmitter::Sums ContractEmitter::emitSum(
-    ArrayRef<unsigned> dims, Value aOffset, Value bOffset, ArrayRef<Value> sums,
-    int64_t unroll, function_ref<Sums(Value, Value, ArrayRef<Value>)> body) {
+ContractEmitter::Sums
+ContractEmitter::emitSum(ArrayRef<unsigned> dims, Value aOffset, Value bOffset,
+                         ArrayRef<Value> sums, int64_t unroll,
+                         function_ref<Sums(Value, Value, ArrayRef<Value>)> body,
+                         function_ref<void(Value, int64_t)> group) {
   if (dims.empty())
     return body(aOffset, bOffset, sums);
   unsigned dim = dims.front();
@@ -235,10 +237,12 @@ ContractEmitter::Sums ContractEmitter::emitSum(
       Sums current(start);
       Value a = math.add(aOffset, math.mul(i, aStride));
       Value bb = math.add(bOffset, math.mul(i, bStride));
+      if (dims.size() == 1)
+        group(bb, number);
       for (int64_t u = 0; u < number; ++u)
-        current =
-            emitSum(dims.drop_front(), math.add(a, math.mul(aStride, u)),
-                    math.add(bb, math.mul(bStride, u)), current, unroll, body);
+        current = emitSum(dims.drop_front(), math.add(a, math.mul(aStride, u)),
+                          math.add(bb, math.mul(bStride, u)), current, unroll,
+                          body, group);
       return current;
     };
   };

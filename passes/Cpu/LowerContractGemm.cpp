@@ -53,7 +53,8 @@ private:
     return dot ? columns * dot->getGroup() : columns;
   }
   void choosePrefetch(ArrayRef<unsigned> outer);
-  void emitPrefetch(Value bOffset, Value number);
+  int64_t chooseUnrolling(int64_t sums);
+  void emitPrefetch(Value bOffset, Value number, int64_t steps);
   void prefetchExtras(ArrayRef<Offsets> offsets, ArrayRef<TileColumn> columns);
 
   ContractEmitter &e;
@@ -66,7 +67,7 @@ private:
   /// How far behind an element of B the one lies that is asked for; null if
   /// nothing is prefetched.
   Value ahead;
-  int64_t linesPerStep = 0;
+  int64_t askers = 1;  // tiles of rows that ask for a part of it each
   bool isSoon = false; // it is read by the same tile
 };
 } // namespace
@@ -177,7 +178,6 @@ void GemmEmitter::choosePrefetch(ArrayRef<unsigned> outer) {
       return;
     ahead = math.mul(operand.strides[loops.sums.back()],
                      std::max<int64_t>(1, kAheadBytes / stepBytes));
-    linesPerStep = countLines(getStep(width), operand.type);
     isSoon = true;
     return;
   }
@@ -192,20 +192,52 @@ void GemmEmitter::choosePrefetch(ArrayRef<unsigned> outer) {
   } else if (!outer.empty() && operand.moves(outer.back())) {
     ahead = operand.strides[outer.back()];
   }
-  linesPerStep =
-      llvm::divideCeil(countLines(getStep(width), operand.type), rowTiles);
+  askers = rowTiles;
 }
 
-void GemmEmitter::emitPrefetch(Value bOffset, Value number) {
+/// How many steps a turn of the loop has, for a tile of so many sums. Some 48
+/// multiply-adds hide the loop itself; where addresses don't fit the registers,
+/// more steps would only cost more of them. Longer turns are for prefetching:
+/// the tiles of a panel ask for it once if the lines of a turn are a multiple
+/// of their number.
+int64_t GemmEmitter::chooseUnrolling(int64_t sums) {
+  constexpr int64_t kMostSteps = 8, kFew = 48, kMany = 160;
+  if (e.cpu.pointers <= 4)
+    return 1;
+  int64_t unroll = std::clamp<int64_t>(kFew / sums, 1, kMostSteps);
+  if (!ahead || isSoon)
+    return unroll;
+  int64_t inStep = countLines(getStep(tile.vectors * e.lanes), loops.b().type);
+  auto waste = [&](int64_t steps) {
+    int64_t lines = steps * inStep;
+    return double(llvm::alignTo(lines, askers)) / double(lines);
+  };
+  int64_t most = std::min(kMostSteps, kMany / sums);
+  for (int64_t steps = unroll + 1; steps <= most; ++steps)
+    if (waste(steps) < waste(unroll))
+      unroll = steps;
+  return unroll;
+}
+
+/// `number` is that of the tile, `steps` those that follow.
+void GemmEmitter::emitPrefetch(Value bOffset, Value number, int64_t steps) {
   const ContractOperand &operand = loops.b();
-  int64_t lines = countLines(getStep(tile.vectors * e.lanes), operand.type);
+  int64_t inStep = countLines(getStep(tile.vectors * e.lanes), operand.type);
   int64_t elements = kLineBytes * 8 / operand.type.getIntOrFloatBitWidth();
-  for (int64_t i = 0; i < linesPerStep; ++i) {
-    Value line = math.rem(math.add(math.mul(number, linesPerStep), i), lines);
+  int64_t lines = steps * inStep;
+  int64_t share = isSoon ? lines : llvm::divideCeil(lines, askers);
+  Value stride = operand.strides[loops.sums.back()];
+  bool isPacked = steps == 1 || isStatic(stride, inStep * elements);
+  for (int64_t i = 0; i < share; ++i) {
+    Value line = isSoon ? math.constant(i)
+                        : math.rem(math.add(math.mul(number, share), i), lines);
+    Value offset = isPacked
+                       ? math.mul(line, elements)
+                       : math.add(math.mul(math.div(line, inStep), stride),
+                                  math.mul(math.rem(line, inStep), elements));
     memref::PrefetchOp::create(
         e.b, operand.buffer,
-        ValueRange{
-            math.add(bOffset, math.add(ahead, math.mul(line, elements)))},
+        ValueRange{math.add(bOffset, math.add(ahead, offset))},
         /*isWrite=*/false, /*localityHint=*/isSoon ? 3 : 2,
         /*isDataCache=*/true);
   }
@@ -265,6 +297,7 @@ bool GemmEmitter::emitForThreads(ArrayRef<unsigned> outer) {
   bool done = emitUnits(
       e.b, counts, cyclesOf(std::min(block, rows.value_or(block))),
       [&](const Unit &unit) {
+        askers = llvm::divideCeil(block, tile.rows);
         Offsets bases = e.getBases();
         for (auto [i, index] : llvm::zip(outer, unit.index))
           bases = e.move(bases, i, index);
@@ -319,9 +352,9 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
                            Value mask) {
   SmallVector<Offsets> offsets =
       e.getOffsets(bases, loops.rows, row, rows, tile.rows);
-  auto prefetch = [&](Value bOffset) {
+  auto prefetch = [&](Value bOffset, int64_t steps) {
     if (ahead)
-      emitPrefetch(bOffset, number);
+      emitPrefetch(bOffset, number, steps);
   };
   if (dot)
     return dot->emitTile(offsets, bases[1], dim, columns, mask, prefetch);
@@ -342,7 +375,6 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
       b.push_back(
           e.extendB(e.loadVector(loops.b(), math.add(bOffset, column.offset),
                                  bStride, column, maskOf(v))));
-    prefetch(bOffset);
     SmallVector<Value> after(before);
     for (int64_t r = 0; r < rows; ++r) {
       Value a =
@@ -354,11 +386,9 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
     }
     return after;
   };
-  // Some 48 multiply-adds a step hide the loop itself. Where addresses don't
-  // fit the registers, more steps would only cost more of them.
-  int64_t unroll = std::clamp<int64_t>(48 / (rows * int64_t(columns.size())), 1,
-                                       e.cpu.pointers > 4 ? 8 : 1);
-  sums = e.emitSum(loops.sums, math.constant(0), bases[1], sums, unroll, step);
+  sums = e.emitSum(loops.sums, math.constant(0), bases[1], sums,
+                   chooseUnrolling(rows * int64_t(columns.size())), step,
+                   prefetch);
 
   for (int64_t r = 0; r < rows; ++r)
     for (auto [v, column] : llvm::enumerate(columns)) {
