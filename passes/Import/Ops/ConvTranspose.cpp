@@ -97,10 +97,13 @@ static std::optional<Transposed> readTransposed(NodeImport &node, Value x,
       out = whole;
     }
     result.begin.push_back(e.fold(begin));
-    e.check(out >= 0, "expected pads within the result", /*status=*/0);
+    e.check(out >= 0, "expected a result of 0 or more elements a side",
+            /*status=*/0);
     result.sizes.push_back(e.fold(out));
-    if (getConstantIntValue(e.fold(out)).value_or(0) < 0) {
-      node.error() << "expected pads within the result";
+    if (int64_t known = getConstantIntValue(e.fold(out)).value_or(0);
+        known < 0) {
+      node.error() << "expected a result of 0 or more elements a side, found "
+                   << known;
       return std::nullopt;
     }
   }
@@ -165,6 +168,7 @@ static Value convolveSpread(NodeImport &node, Value x, Value weights,
   int64_t spatial = kernel.size();
   // The convolution's operand: x[i] stands at i * stride + span - 1 - begin.
   Type element = node.elementType(x);
+  Value readable = withElements(node, x);
   Elements xSizes = node.dims(x), sizes{xSizes[0]};
   for (int64_t i = 0; i < spatial; ++i) {
     int64_t reach = (kernel[i] - 1) * t.dilations[i];
@@ -180,9 +184,9 @@ static Value convolveSpread(NodeImport &node, Value x, Value weights,
       Num step = place / t.strides[i], size = e.index(xSizes[2 + i]);
       isThere =
           isThere && place >= 0 && step < size && step * t.strides[i] == place;
-      source.push_back(e.clamp(step, e.index(int64_t(0)), size - 1));
+      source.push_back(e.clamp(step, e.index(int64_t(0)), e.max(size - 1, 0)));
     }
-    return e.select(isThere, e.load(x, source), e.constant(0, element));
+    return e.select(isThere, e.load(readable, source), e.constant(0, element));
   });
   SmallVector<int64_t> resultShape{node.type(x).getDimSize(0)};
   for (OpFoldResult size : t.sizes)
@@ -344,10 +348,8 @@ static ImportResult importDynamically(NodeImport &node, Value x, Value weights,
           /*status=*/0);
   if (failed(node.expectEqual(node.dim(x, 1), sizes[0],
                               "input channels as the weights have")) ||
-      failed(node.expectShape(2, e.fold(e.index(sizes[1]) * double(group)),
-                              "M")) ||
-      failed(node.expectNotEmpty(ArrayRef(node.dims(x)).drop_front(2),
-                                 "an image")))
+      failed(
+          node.expectShape(2, e.fold(e.index(sizes[1]) * double(group)), "M")))
     return failure();
   // [c, m / group, kernel...] -> [group, c / group * kernel, m / group]
   Num taps = e.index(1), share = channels / double(group);
@@ -393,9 +395,7 @@ static ImportResult importConvTranspose(NodeImport &node) {
   }
   std::optional<Transposed> t =
       readTransposed(node, x, ArrayRef(node.dims(weights)).drop_front(2));
-  if (!t || failed(node.expectShape(2, node.index(shape[1] * group), "M")) ||
-      failed(node.expectNotEmpty(ArrayRef(node.dims(x)).drop_front(2),
-                                 "an image")))
+  if (!t || failed(node.expectShape(2, node.index(shape[1] * group), "M")))
     return failure();
   Type element = node.elementType(x), compute = computeTypeOf(element);
   Value result;

@@ -38,6 +38,28 @@ static Value widened(NodeImport &node, Value x, Value zero, Type type,
   return node.map<SubOp>({x, zero});
 }
 
+Value dlc::withElements(NodeImport &node, Value x) {
+  Emit e(node);
+  Elements high(node.rank(x), node.index(0));
+  SmallVector<int64_t> shape(node.type(x).getShape());
+  bool areSure = true;
+  for (int64_t i = 2; i < node.rank(x); ++i) {
+    if (shape[i] > 0)
+      continue;
+    OpFoldResult size = node.dim(x, i);
+    high[i] = e.fold(e.max(e.index(int64_t(1)) - e.index(size), 0));
+    shape[i] = shape[i] == 0 ? 1 : ShapedType::kDynamic;
+    areSure = false;
+  }
+  if (areSure)
+    return x;
+  auto [staticHigh, dynamicHigh] = decomposeMixedValues(high);
+  return PadOp::create(
+      node.b, node.loc, RankedTensorType::get(shape, node.elementType(x)), x,
+      node.scalarLike(0, x), ValueRange(), dynamicHigh,
+      SmallVector<int64_t>(node.rank(x), 0), staticHigh, PadMode::Constant);
+}
+
 Value dlc::multiplyWindows(NodeImport &node, Value x, Value matrix,
                            int64_t group, const Elements &kernel,
                            const Elements &outputs, Type resultType,
@@ -53,7 +75,7 @@ Value dlc::multiplyWindows(NodeImport &node, Value x, Value matrix,
   columns.push_back(channels);
   columns.append(kernel);
   Type element = node.elementType(x);
-  Value plain = e.plain(x);
+  Value plain = e.plain(withElements(node, x));
   Type type = cast<RankedTensorType>(plain.getType()).getElementType();
   Value gathered = e.generate(columns, type, [&](ArrayRef<Num> at) {
     SmallVector<Num> source{at[0], at[1] * e.index(channels) + at[2 + spatial]};
@@ -100,9 +122,7 @@ Value dlc::convolveDynamically(NodeImport &node, Value x, Value weights,
     x = widened(node, x, zeros[0], resultType, false);
     weights = widened(node, weights, zeros[1], resultType, true);
   }
-  if (!x || !weights ||
-      failed(node.expectNotEmpty(ArrayRef(node.dims(x)).drop_front(2),
-                                 "an image")))
+  if (!x || !weights)
     return {};
   StringRef autoPad = node.getString("auto_pad", "NOTSET");
   bool isSame = autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER";

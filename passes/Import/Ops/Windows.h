@@ -58,6 +58,10 @@ mlir::Value convolveDynamically(NodeImport &node, mlir::Value x,
                                 mlir::Value weights, mlir::Type resultType,
                                 mlir::ValueRange zeros);
 
+/// x [n, c, spatial...] with zeros behind images that are, or may be, empty, so
+/// that there is something to read.
+mlir::Value withElements(NodeImport &node, mlir::Value x);
+
 /// Where spatial dimension `i` of an image is read for an element of the result
 /// and one of the kernel, and whether anything is there but padding.
 using WindowPlace =
