@@ -135,6 +135,10 @@ def make_shapes() -> list[Shape]:
     shapes.append(Shape((16000,), 1, 80, (251,)))
     shapes += [Shape((s,) * 3, c, c, (k,) * 3)
                for s, c in ((28, 16), (14, 64)) for k in (3, 5)]  # fmt: skip
+    shapes += [Shape((frames, s, s), c, c, kernel)
+               for frames, s, c in ((16, 56, 64), (8, 28, 128), (4, 14, 256), (2, 7, 512))
+               for kernel in ((3, 3, 3), (1, 3, 3), (3, 1, 1))]  # fmt: skip
+    shapes += [Shape((s,) * 3, c, o, (3, 3, 3)) for s, c, o in ((64, 16, 32), (32, 32, 64))]
     return shapes
 
 

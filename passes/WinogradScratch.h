@@ -7,6 +7,7 @@
 #include "dialects/Dlc/Dlc.h"
 #include "lib/Kernels/Fourier.h"
 #include "lib/Kernels/Winograd.h"
+#include "llvm/Support/MathExtras.h"
 
 namespace dlc {
 
@@ -23,9 +24,15 @@ inline bool isLargeTile(WinogradAttr form) { return form.getProducts() > 36; }
 /// and those of outputs.
 constexpr int64_t kFactorSlots = 2;
 
-/// `channels` and `columns` are those of a group.
-inline WinogradScratch getWinogradScratch(WinogradAttr form, int64_t channels,
-                                          int64_t columns) {
+/// A row of transformed inputs has the channels of one tap of a window's depth
+/// behind those of the one before, so far apart.
+inline int64_t getTapStride(int64_t channels) {
+  return llvm::alignTo(channels, WinogradScratch::kSlot);
+}
+
+/// `channels` and `columns` are those of a group, `taps` the window's depth.
+inline WinogradScratch getWinogradScratch(WinogradAttr form, int64_t taps,
+                                          int64_t channels, int64_t columns) {
   // The transform of one line needs no memory between passes.
   bool hasPasses =
       form.isFourier() ? form.getTileHeight() > 1 : isLargeTile(form);
@@ -34,7 +41,8 @@ inline WinogradScratch getWinogradScratch(WinogradAttr form, int64_t channels,
     slots += kFactorSlots;
   // Channel by channel no products are kept.
   int64_t products = form.getPair() == 2 ? 0 : form.getProducts();
-  return WinogradScratch(products, form.getTiles(), channels, columns, slots);
+  return WinogradScratch(products, form.getTiles(),
+                         taps * getTapStride(channels), columns, slots);
 }
 
 } // namespace dlc

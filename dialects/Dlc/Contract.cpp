@@ -83,10 +83,10 @@ int64_t ContractOp::getStaticExtent(unsigned dim) {
 }
 
 namespace {
-/// A dimension of a convolution's A: position + window * dilation.
+/// A dimension of a convolution's A: position * stride + window * dilation.
 struct WindowedDim {
   unsigned position, window;
-  int64_t dilation;
+  int64_t stride, dilation;
 };
 } // namespace
 
@@ -95,7 +95,7 @@ static std::optional<WindowedDim> splitWindowed(ContractOp op,
   auto sum = dyn_cast<AffineBinaryOpExpr>(expr);
   if (!sum || sum.getKind() != AffineExprKind::Add)
     return std::nullopt;
-  WindowedDim result{0, 0, 1};
+  WindowedDim result{0, 0, 1, 1};
   bool hasPosition = false, hasWindow = false;
   for (AffineExpr part : {sum.getLHS(), sum.getRHS()}) {
     int64_t factor = 1;
@@ -110,8 +110,9 @@ static std::optional<WindowedDim> splitWindowed(ContractOp op,
     if (!dim || factor < 1)
       return std::nullopt;
     ContractOp::DimKind kind = op.getDimKind(dim.getPosition());
-    if (kind == ContractOp::DimKind::Row && factor == 1) {
+    if (kind == ContractOp::DimKind::Row) {
       result.position = dim.getPosition();
+      result.stride = factor;
       hasPosition = true;
     } else if (kind == ContractOp::DimKind::Sum) {
       result.window = dim.getPosition();
@@ -123,11 +124,22 @@ static std::optional<WindowedDim> splitWindowed(ContractOp op,
 }
 
 Dilation dlc::getDilation(ContractOp op) {
-  AffineMap a = op.getAMap();
-  return {splitWindowed(op, a.getResult(1))->dilation,
-          splitWindowed(op, a.getResult(2))->dilation};
+  ArrayRef<AffineExpr> lines = op.getAMap().getResults().drop_back();
+  return {splitWindowed(op, lines.drop_back().back())->dilation,
+          splitWindowed(op, lines.back())->dilation};
 }
 
+std::optional<Depth> dlc::getDepth(ContractOp op) {
+  AffineMap a = op.getAMap();
+  if (a.getNumResults() != 5)
+    return std::nullopt;
+  std::optional<WindowedDim> depth = splitWindowed(op, a.getResult(1));
+  if (!depth)
+    return std::nullopt;
+  return Depth{depth->position, depth->window};
+}
+
+/// Of two or three dimensions.
 std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
   AffineMap a = getAMap();
   auto dimOf = [](AffineExpr expr) -> std::optional<unsigned> {
@@ -137,12 +149,14 @@ std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
   };
   SmallVector<unsigned> columns = getDims(DimKind::Column);
   SmallVector<unsigned> groups = getDims(DimKind::Batch);
-  if (a.getNumResults() != 4 || getNumDims() != 7 + groups.size() ||
-      columns.size() != 1 || groups.size() > 1 || !dimOf(a.getResult(0)))
+  bool isVolume = a.getNumResults() == 5;
+  if ((a.getNumResults() != 4 && !isVolume) ||
+      getNumDims() != 7 + 2 * isVolume + groups.size() || columns.size() != 1 ||
+      groups.size() > 1 || !dimOf(a.getResult(0)))
     return std::nullopt;
   Convolution conv;
   conv.image = *dimOf(a.getResult(0));
-  AffineExpr channel = a.getResult(3);
+  AffineExpr channel = a.getResults().back();
   if (!groups.empty()) {
     // The channels of a group lie one after the other.
     conv.group = groups.front();
@@ -158,12 +172,15 @@ std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
   conv.channel = *dimOf(channel);
   conv.column = columns.front();
   for (unsigned i : {1, 2}) {
-    std::optional<WindowedDim> dim = splitWindowed(*this, a.getResult(i));
-    if (!dim)
+    std::optional<WindowedDim> dim =
+        splitWindowed(*this, a.getResult(i + isVolume));
+    if (!dim || dim->stride != 1)
       return std::nullopt;
     (i == 1 ? conv.y : conv.x) = dim->position;
     (i == 1 ? conv.windowY : conv.windowX) = dim->window;
   }
+  if (isVolume && !getDepth(*this))
+    return std::nullopt;
   if (getDimKind(conv.image) != DimKind::Row ||
       getDimKind(conv.channel) != DimKind::Sum)
     return std::nullopt;
@@ -286,8 +303,10 @@ static LogicalResult verifyWinograd(ContractOp op) {
     return success();
   std::optional<ContractOp::Convolution> conv = op.getConvolution();
   if (!conv)
-    return op.emitOpError("expected a 2-D convolution of stride 1 for ")
+    return op.emitOpError("expected a 2-D or 3-D convolution of stride 1 for ")
            << form;
+  if (getDepth(op) && form.getPair() == 2)
+    return op.emitOpError("expected a 2-D convolution for ") << form;
   if (form.isFourier() && !getDilation(op).isNone())
     return op.emitOpError("expected no dilation for ") << form;
   for (int64_t size :

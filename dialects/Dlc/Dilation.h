@@ -1,5 +1,5 @@
 /// \file
-/// The dilation of a contraction that is a convolution.
+/// The dilation and the depth of a contraction that is a convolution.
 #ifndef DLC_DIALECTS_DLC_DILATION_H
 #define DLC_DIALECTS_DLC_DILATION_H
 
@@ -14,8 +14,17 @@ struct Dilation {
   bool isNone() const { return y == 1 && x == 1; }
 };
 
-/// That of ContractOp::getConvolution().
+/// That of ContractOp::getConvolution() along y and x.
 Dilation getDilation(ContractOp op);
+
+/// The dimensions of a 3-D convolution beside those of a 2-D one: A has
+/// `z * s + window * d` behind the image, with any stride.
+struct Depth {
+  unsigned z, window;
+};
+
+/// That of ContractOp::getConvolution(); nothing of a 2-D one.
+std::optional<Depth> getDepth(ContractOp op);
 
 } // namespace dlc
 

@@ -41,7 +41,9 @@ private:
 
 static WinogradScratch getScratch(ContractOp op, WinogradAttr form) {
   ContractOp::Convolution conv = *op.getConvolution();
-  return getWinogradScratch(form, op.getStaticExtent(conv.channel),
+  std::optional<Depth> depth = getDepth(op);
+  int64_t taps = depth ? op.getStaticExtent(depth->window) : 1;
+  return getWinogradScratch(form, taps, op.getStaticExtent(conv.channel),
                             op.getStaticExtent(conv.column));
 }
 

@@ -22,7 +22,7 @@ public:
              TileTransform::Slots::Own) {}
 
 protected:
-  void emitInputs(const Offsets &bases, Value tile, Value row) override;
+  void emitInputs(const Offsets &bases, Value tile, Value target) override;
   void emitOutputs(const Offsets &bases, Value tile, Value row, Value column,
                    int64_t count) override;
   /// The slots of numbers between the two passes.
@@ -69,21 +69,20 @@ SmallVector<Value> FourierEmitter::loadLine(const Position &at, Value i,
   return values;
 }
 
-void FourierEmitter::emitInputs(const Offsets &bases, Value number, Value row) {
+void FourierEmitter::emitInputs(const Offsets &bases, Value number,
+                                Value target) {
   Position at = getPosition(number);
   SmallVector<Value> starts =
       getInputOffsets(conv.x, at.x, form.getTileWidth());
-  Value base =
-      math.add(bases[0], math.mul(at.image, loops.a().strides[conv.image]));
-  Value rowOffset = math.mul(row, layout.inputRow);
+  Value base = getImage(bases, at);
   ContractOperand scratch = getScratch();
   Value stride = loops.a().strides[conv.channel];
   forVectors(channels, [&](Value first, TileColumn vector, Value mask) {
     Value source = math.add(base, math.mul(first, stride));
-    Value target = math.add(rowOffset, first);
+    Value start = math.add(target, first);
     auto store = [&](Value plane, Value value) {
       e.storeVector(scratch, value,
-                    math.add(target, math.mul(plane, layout.inputPlane)),
+                    math.add(start, math.mul(plane, layout.inputPlane)),
                     math.constant(1), vector, mask);
     };
     tile.forward(
@@ -140,8 +139,7 @@ void FourierDepthwiseEmitter::emitTile(
   SmallVector<Value> starts =
       getInputOffsets(conv.x, at.x, form.getTileWidth());
   Offsets tileCorner = getCorner(bases, at);
-  Value image =
-      math.add(bases[0], math.mul(at.image, loops.a().strides[conv.image]));
+  Value image = getImage(bases, at);
   unsigned dim = channelDim();
   Value planeStride = loops.b().strides[conv.windowY];
   auto emitVector = [&](Value channel, TileColumn vector, Value mask) {

@@ -32,7 +32,7 @@ public:
 
 private:
   void beginBlock() override;
-  void emitInputs(const Offsets &bases, Value tile, Value row) override;
+  void emitInputs(const Offsets &bases, Value tile, Value target) override;
   void emitOutputs(const Offsets &bases, Value tile, Value row, Value column,
                    int64_t count) override;
 
@@ -108,16 +108,15 @@ void WinogradEmitter::transform(
   });
 }
 
-void WinogradEmitter::emitInputs(const Offsets &bases, Value tile, Value row) {
+void WinogradEmitter::emitInputs(const Offsets &bases, Value tile,
+                                 Value target) {
   Position at = getPosition(tile);
   SmallVector<Value> lines = getInputOffsets(conv.y, at.y, y.tile());
-  Value base =
-      math.add(bases[0], math.mul(at.image, loops.a().strides[conv.image]));
-  Value rowOffset = math.mul(row, layout.inputRow);
+  Value base = getImage(bases, at);
   Value stride = loops.a().strides[conv.channel];
   forVectors(channels, [&](Value first, TileColumn vector, Value mask) {
     Value source = math.add(base, math.mul(first, stride));
-    Value target = math.add(rowOffset, first);
+    Value start = math.add(target, first);
     transform(
         0, y.input, x.input,
         [&](Value j) {
@@ -133,8 +132,8 @@ void WinogradEmitter::emitInputs(const Offsets &bases, Value tile, Value row) {
           Value plane = math.mul(i, x.tile());
           for (auto [j, value] : llvm::enumerate(line))
             e.storeVector(getScratch(), value,
-                          math.add(target, math.mul(math.add(plane, j),
-                                                    layout.inputPlane)),
+                          math.add(start, math.mul(math.add(plane, j),
+                                                   layout.inputPlane)),
                           math.constant(1), vector, mask);
         });
   });

@@ -11,6 +11,10 @@
 // V and M are the op's scratch. See lib/Kernels/Winograd.h and Fourier.h for
 // the transforms.
 //
+// Of a volume each position along the depth has tiles of its own. Their inputs
+// are those of all taps of the window's depth, one behind the other, so that
+// the products sum over taps and channels.
+//
 // For threads the blocks of tiles by the blocks of columns are a grid of units;
 // each part of it transforms the inputs of the blocks that it begins.
 #include "passes/Cpu/TiledConvolution.h"
@@ -27,9 +31,11 @@ using llvm::divideCeil;
 TiledConvolution::TiledConvolution(ContractEmitter &emitter)
     : e(emitter), loops(emitter.loops), math(emitter.math), b(emitter.b),
       op(loops.op), form(op.getWinogradAttr()), conv(*op.getConvolution()),
-      dilation(getDilation(op)), channels(op.getStaticExtent(conv.channel)),
+      dilation(getDilation(op)), depth(getDepth(op)),
+      taps(depth ? op.getStaticExtent(depth->window) : 1),
+      channels(op.getStaticExtent(conv.channel)),
       columns(op.getStaticExtent(conv.column)),
-      layout(getWinogradScratch(form, channels, columns)),
+      layout(getWinogradScratch(form, taps, channels, columns)),
       memory(op.getScratch()), blockTiles(form.getTiles()) {}
 
 //===----------------------------------------------------------------------===//
@@ -62,15 +68,21 @@ void TiledConvolution::storeSlot(Value slot, Value value, TileColumn vector) {
 
 Value TiledConvolution::getPlanes(int64_t offset, int64_t plane,
                                   OpFoldResult rows, int64_t row,
-                                  int64_t columns) {
+                                  ArrayRef<int64_t> elements) {
   int64_t staticRows = getConstantIntValue(rows).value_or(ShapedType::kDynamic);
   int64_t height = form.getProductHeight(), width = form.getProductWidth();
-  SmallVector<int64_t> strides{width * plane, plane, row, 1};
-  auto type =
-      MemRefType::get({height, width, staticRows, columns}, op.getSumType(),
-                      StridedLayoutAttr::get(b.getContext(), offset, strides));
+  SmallVector<int64_t> strides{width * plane, plane, row},
+      shape{height, width, staticRows};
   SmallVector<OpFoldResult> sizes{b.getIndexAttr(height), b.getIndexAttr(width),
-                                  rows, b.getIndexAttr(columns)};
+                                  rows};
+  if (elements.size() > 1)
+    strides.push_back(getTapStride(elements.back()));
+  strides.push_back(1);
+  llvm::append_range(shape, elements);
+  llvm::append_range(sizes, getAsIndexOpFoldResult(b.getContext(), elements));
+  auto type =
+      MemRefType::get(shape, op.getSumType(),
+                      StridedLayoutAttr::get(b.getContext(), offset, strides));
   return memref::ReinterpretCastOp::create(
       b, type, memory, b.getIndexAttr(offset), sizes,
       getAsIndexOpFoldResult(b.getContext(), strides));
@@ -88,14 +100,25 @@ TiledConvolution::Position TiledConvolution::getPosition(Value tile) {
                     math.rem(number, step));
   };
   Value line = math.div(tile, across);
-  Value image = math.div(line, down);
-  return {image, getFirst(math.rem(line, down), form.getHeight(), dilation.y),
+  Value image = math.div(line, down), z;
+  if (depth) {
+    z = math.rem(image, depthValue);
+    image = math.div(image, depthValue);
+  }
+  return {image, z,
+          getFirst(math.rem(line, down), form.getHeight(), dilation.y),
           getFirst(math.rem(tile, across), form.getWidth(), dilation.x)};
+}
+
+Value TiledConvolution::getImage(const Offsets &bases, const Position &at) {
+  ArrayRef<Value> strides = loops.a().strides;
+  Value image = math.add(bases[0], math.mul(at.image, strides[conv.image]));
+  return at.z ? math.add(image, math.mul(at.z, strides[depth->z])) : image;
 }
 
 Value TiledConvolution::getInputOffset(unsigned dim, Value first, Value i) {
   bool isLine = dim == conv.y;
-  int64_t position = isLine ? 1 : 2;
+  int64_t position = (depth ? 2 : 1) + !isLine;
   int64_t size = cast<MemRefType>(op.getA().getType()).getDimSize(position);
   int64_t extent = op.getStaticExtent(dim);
   int64_t outputs = isLine ? form.getHeight() : form.getWidth();
@@ -125,8 +148,10 @@ SmallVector<Value> TiledConvolution::getInputOffsets(unsigned dim, Value first,
 
 TiledConvolution::Offsets TiledConvolution::getCorner(const Offsets &bases,
                                                       const Position &at) {
-  return e.move(e.move(e.move(bases, conv.image, at.image), conv.y, at.y),
-                conv.x, at.x);
+  Offsets corner = e.move(bases, conv.image, at.image);
+  if (at.z)
+    corner = e.move(corner, depth->z, at.z);
+  return e.move(e.move(corner, conv.y, at.y), conv.x, at.x);
 }
 
 void TiledConvolution::ifInside(unsigned dim, Value first, int64_t i,
@@ -138,9 +163,10 @@ void TiledConvolution::ifInside(unsigned dim, Value first, int64_t i,
   if ((i == 0 && (step == 1 || isEven)) ||
       (isEven && i < (extent / step - 1) % outputs + 1))
     return body();
-  Value inside =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::slt,
-                            math.add(first, i * step), loops.extents[dim]);
+  // The extent of the loops may be that of several dimensions together.
+  Value inside = arith::CmpIOp::create(
+      b, arith::CmpIPredicate::slt, math.add(first, i * step),
+      dim == conv.y ? heightValue : widthValue);
   auto branch = scf::IfOp::create(b, inside, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
@@ -179,13 +205,8 @@ void TiledConvolution::forVectors(int64_t count, VectorBody body) {
                 });
 }
 
-/// M = V * B, by the kernel for batches of products.
-void TiledConvolution::emitProducts(const Offsets &bases, OpFoldResult tiles,
-                                    Value column, int64_t width) {
-  Value inputs =
-      getPlanes(0, layout.inputPlane, tiles, layout.inputRow, channels);
-  Value products = getPlanes(layout.productOffset, layout.productPlane, tiles,
-                             layout.productRow, width);
+Value TiledConvolution::getWeights(const Offsets &bases, Value column,
+                                   int64_t width) {
   ContractOperand &weights = loops.b();
   Value offset =
       weights.panelDim
@@ -195,9 +216,15 @@ void TiledConvolution::emitProducts(const Offsets &bases, OpFoldResult tiles,
   offset = math.add(math.add(offset, bases[1]), metadata.getOffset());
   SmallVector<int64_t> sizes{form.getProductHeight(), form.getProductWidth(),
                              channels, width};
+  SmallVector<unsigned> dims{conv.windowY, conv.windowX, conv.channel,
+                             conv.column};
+  if (depth) {
+    sizes.insert(sizes.begin(), taps);
+    dims.insert(dims.begin(), depth->window);
+  }
   SmallVector<OpFoldResult> strides;
   SmallVector<int64_t> staticStrides;
-  for (unsigned dim : {conv.windowY, conv.windowX, conv.channel, conv.column}) {
+  for (unsigned dim : dims) {
     strides.push_back(getAsOpFoldResult(weights.strides[dim]));
     staticStrides.push_back(
         getConstantIntValue(strides.back()).value_or(ShapedType::kDynamic));
@@ -206,20 +233,38 @@ void TiledConvolution::emitProducts(const Offsets &bases, OpFoldResult tiles,
       MemRefType::get(sizes, weights.type,
                       StridedLayoutAttr::get(
                           b.getContext(), ShapedType::kDynamic, staticStrides));
-  Value part = memref::ReinterpretCastOp::create(
+  return memref::ReinterpretCastOp::create(
       b, type, metadata.getBaseBuffer(), OpFoldResult(offset),
       getAsIndexOpFoldResult(b.getContext(), sizes), strides);
+}
 
+/// M = V * B, by the kernel for batches of products.
+void TiledConvolution::emitProducts(const Offsets &bases, OpFoldResult tiles,
+                                    Value column, int64_t width) {
+  SmallVector<int64_t> summed{channels};
   AffineExpr ty = b.getAffineDimExpr(0), tx = b.getAffineDimExpr(1),
              tile = b.getAffineDimExpr(2), n = b.getAffineDimExpr(3),
-             k = b.getAffineDimExpr(4);
+             k = b.getAffineDimExpr(4), tap = b.getAffineDimExpr(5);
+  SmallVector<AffineExpr> inputExprs{ty, tx, tile}, weightExprs;
+  if (depth) {
+    summed.insert(summed.begin(), taps);
+    inputExprs.push_back(tap);
+    weightExprs.push_back(tap);
+  }
+  inputExprs.push_back(k);
+  weightExprs.append({ty, tx, k, n});
   auto map = [&](ArrayRef<AffineExpr> exprs) {
-    return AffineMap::get(5, 0, exprs, b.getContext());
+    return AffineMap::get(depth ? 6 : 5, 0, exprs, b.getContext());
   };
+  Value inputs =
+      getPlanes(0, layout.inputPlane, tiles, layout.inputRow, summed);
+  Value products = getPlanes(layout.productOffset, layout.productPlane, tiles,
+                             layout.productRow, width);
   auto product = ContractOp::create(
-      b, Type(), inputs, part, ValueRange(), products, Value(),
-      b.getAffineMapArrayAttr({map({ty, tx, tile, k}), map({ty, tx, k, n}),
-                               map({ty, tx, tile, n})}),
+      b, Type(), inputs, getWeights(bases, column, width), ValueRange(),
+      products, Value(),
+      b.getAffineMapArrayAttr(
+          {map(inputExprs), map(weightExprs), map({ty, tx, tile, n})}),
       false, false, WinogradAttr(), DotAttr(), op.getPrecisionAttr());
   OpBuilder::InsertionGuard guard(b);
   Block *body =
@@ -272,8 +317,16 @@ int64_t TiledConvolution::getColumnBlock() {
 void TiledConvolution::emitBlockInputs(const Offsets &bases, Value first,
                                        Value count) {
   beginBlock();
-  e.emitFor(math.constant(0), count, 1,
-            [&](Value row) { emitInputs(bases, math.add(first, row), row); });
+  e.emitFor(math.constant(0), count, 1, [&](Value row) {
+    Value tile = math.add(first, row);
+    Value target = math.mul(row, layout.inputRow);
+    if (!depth)
+      return emitInputs(bases, tile, target);
+    e.emitFor(math.constant(0), math.constant(taps), 1, [&](Value tap) {
+      emitInputs(e.move(bases, depth->window, tap), tile,
+                 math.add(target, math.mul(tap, getTapStride(channels))));
+    });
+  });
 }
 
 void TiledConvolution::emitBlock(const Offsets &bases, Value first,
@@ -291,7 +344,7 @@ void TiledConvolution::emitBlock(const Offsets &bases, Value first,
 }
 
 void TiledConvolution::emitImages(const Offsets &bases, Value images) {
-  Value total = math.mul(images, math.mul(down, across));
+  Value total = math.mul(images, countImageTiles());
   e.emitFor(math.constant(0), total, blockTiles,
             [&](Value first) { emitBlock(bases, first, total); });
 }
@@ -302,7 +355,7 @@ static constexpr int64_t kManyBlocks = 16;
 /// Blocks of tiles of all images, or those of one image at a time where their
 /// number is known then, and only then.
 void TiledConvolution::emitGroup(const Offsets &bases) {
-  if (staticIndex(images) || !staticIndex(math.mul(down, across)))
+  if (staticIndex(images) || !staticIndex(countImageTiles()))
     return emitImages(bases, images);
   e.emitLoops(conv.image, bases, [&](const Offsets &bases) {
     emitImages(bases, math.constant(1));
@@ -313,7 +366,7 @@ bool TiledConvolution::emitForThreads() {
   if (!e.cpu.threads)
     return false;
   bool isDynamic = !staticIndex(images);
-  Value tiles = math.mul(down, across);
+  Value tiles = countImageTiles();
   if (!isDynamic)
     tiles = math.mul(tiles, images);
   std::optional<int64_t> known = staticIndex(tiles);
@@ -327,7 +380,7 @@ bool TiledConvolution::emitForThreads() {
       math.div(math.add(tiles, blockTiles - 1), blockTiles),
       math.constant(divideCeil(columns, block))};
   double products = double(form.getProducts()) *
-                    std::min(known.value_or(blockTiles), blockTiles) *
+                    std::min(known.value_or(blockTiles), blockTiles) * taps *
                     channels * std::min(block, columns);
   // A thread that does all columns of a block transforms its inputs once.
   bool hasMany = staticIndex(counts[2]).value_or(0) >= kManyBlocks;
@@ -390,6 +443,7 @@ void TiledConvolution::emit() {
   };
   // Those of the loops may be of several dimensions together.
   images = op.createExtent(b, conv.image);
+  depthValue = depth ? op.createExtent(b, depth->z) : math.constant(1);
   heightValue = op.createExtent(b, conv.y);
   widthValue = op.createExtent(b, conv.x);
   down = countTiles(heightValue, form.getHeight(), dilation.y);

@@ -26,9 +26,10 @@ protected:
 
   /// Comes before the tiles of a block.
   virtual void beginBlock() {}
-  /// Transforms the inputs of `tile` into row `row` of the scratch.
+  /// Transforms the inputs of `tile` into the scratch, from `target` on. Of a
+  /// volume they are those of one tap of the window's depth.
   virtual void emitInputs(const Offsets &bases, mlir::Value tile,
-                          mlir::Value row) = 0;
+                          mlir::Value target) = 0;
   /// Transforms the products of `count` columns from `column` on in row `row`
   /// of the scratch, and stores the outputs of `tile`.
   virtual void emitOutputs(const Offsets &bases, mlir::Value tile,
@@ -44,9 +45,11 @@ protected:
   }
   /// Where the first output of a tile lies.
   struct Position {
-    mlir::Value image, y, x;
+    mlir::Value image, z, y, x; // z of a volume only
   };
   Position getPosition(mlir::Value tile);
+  /// The offset of the image, or the part of a volume, in A.
+  mlir::Value getImage(const Offsets &bases, const Position &at);
   /// The offset of A's line (or column) `first` + i. Those past the end of A,
   /// which only outputs past the end of C depend on, are read as the last ones.
   /// `dim` is conv.y or conv.x.
@@ -82,9 +85,10 @@ protected:
   WinogradAttr form;
   ContractOp::Convolution conv;
   Dilation dilation;
-  int64_t channels, columns; // of a group
-  mlir::Value images, heightValue, widthValue;
-  mlir::Value down, across; // tiles of an image
+  std::optional<Depth> depth;      // of a volume
+  int64_t taps, channels, columns; // of the depth; of a group
+  mlir::Value images, depthValue, heightValue, widthValue;
+  mlir::Value down, across; // tiles of an image, or at one depth of a volume
   WinogradScratch layout;
   mlir::Value memory; // the scratch
 
@@ -102,9 +106,17 @@ private:
                        int64_t width);
   void emitProducts(const Offsets &bases, mlir::OpFoldResult tiles,
                     mlir::Value column, int64_t width);
-  /// Planes of `rows` x `columns` elements of the scratch, one a product.
+  /// Planes of the scratch, one a product, of `rows` of so many elements, or of
+  /// taps by elements.
   mlir::Value getPlanes(int64_t offset, int64_t plane, mlir::OpFoldResult rows,
-                        int64_t row, int64_t columns);
+                        int64_t row, llvm::ArrayRef<int64_t> elements);
+  /// The part of the transformed weights from `column` on, of `width` columns.
+  mlir::Value getWeights(const Offsets &bases, mlir::Value column,
+                         int64_t width);
+  /// The tiles of an image.
+  mlir::Value countImageTiles() {
+    return math.mul(depthValue, math.mul(down, across));
+  }
 
   int64_t blockTiles; // that go through the kernel at a time
 };

@@ -21,20 +21,28 @@ std::optional<ConvolutionSizes> ConvolutionSizes::get(ContractOp op) {
   sizes.groups = conv->group ? op.getStaticExtent(*conv->group) : 1;
   sizes.channels = op.getStaticExtent(conv->channel);
   sizes.columns = op.getStaticExtent(conv->column);
+  std::optional<Depth> depth = getDepth(op);
+  sizes.isVolume = depth.has_value();
+  sizes.taps = depth ? op.getStaticExtent(depth->window) : 1;
   sizes.dilation = getDilation(op);
   sizes.isMapKnown = true;
   sizes.operandBytes = getConstantBytes(op.getA().getType()) +
                        getConstantBytes(op.getInit().getType());
   if (ShapedType::isDynamic(sizes.images))
     sizes.images = 1;
+  if (depth) {
+    int64_t extent = op.getStaticExtent(depth->z);
+    sizes.isMapKnown = ShapedType::isStatic(extent);
+    sizes.images *= sizes.isMapKnown ? extent : kUnknownDepth;
+  }
   for (int64_t *size : {&sizes.height, &sizes.width})
     if (ShapedType::isDynamic(*size)) {
       *size = kUnknownSize;
       sizes.isMapKnown = false;
     }
-  for (int64_t size :
-       {sizes.height, sizes.width, sizes.windowHeight, sizes.windowWidth,
-        sizes.groups, sizes.channels, sizes.columns})
+  for (int64_t size : {sizes.images, sizes.height, sizes.width,
+                       sizes.windowHeight, sizes.windowWidth, sizes.taps,
+                       sizes.groups, sizes.channels, sizes.columns})
     if (ShapedType::isDynamic(size) || size == 0)
       return std::nullopt;
   return sizes;
@@ -57,14 +65,15 @@ double ConvolutionCost::addWeights(double cycles, double bytes,
 double ConvolutionCost::getDirect(const ConvolutionSizes &s) const {
   double outputs = double(s.images) * s.height * s.width;
   if (s.isDepthwise())
-    return outputs * s.windows() * divideCeil(s.groups, lanes) / kPipes;
-  double bytes = 4.0 * s.groups * s.windows() * s.channels * s.columns;
+    return outputs * s.windows() * s.taps * divideCeil(s.groups, lanes) /
+           kPipes;
+  double bytes = 4.0 * s.groups * s.windows() * s.summed() * s.columns;
   // All rows of outputs go through a panel of columns while it is in the L2
   // cache; a larger one is read for each tile of rows.
   constexpr int64_t kPanel = 32, kPanelBytes = 1 << 20, kRows = 14;
-  if (4 * s.windows() * s.channels * std::min(s.columns, kPanel) > kPanelBytes)
+  if (4 * s.windows() * s.summed() * std::min(s.columns, kPanel) > kPanelBytes)
     bytes *= s.images * s.height * divideCeil(s.width, kRows);
-  return addWeights(outputs * s.groups * s.windows() * s.channels *
+  return addWeights(outputs * s.groups * s.windows() * s.summed() *
                         divideCeil(s.columns, lanes) / kPipes,
                     bytes, 1);
 }
@@ -130,11 +139,11 @@ double ConvolutionCost::getCycles(const ConvolutionSizes &s,
            divideCeil(s.groups, lanes) / kPipes;
   }
   auto [forward, inverse] = countTransforms(form);
-  double product = double(products * s.channels) * divideCeil(s.columns, lanes);
+  double product = double(products * s.summed()) * divideCeil(s.columns, lanes);
   product *= countRows(tiles, form.getTiles());
-  double bytes = 4.0 * s.groups * products * s.channels * s.columns;
+  double bytes = 4.0 * s.groups * products * s.summed() * s.columns;
   double cycles = tiles * s.groups *
-                  (divideCeil(s.channels, lanes) * forward +
+                  (s.taps * divideCeil(s.channels, lanes) * forward +
                    divideCeil(s.columns, lanes) * inverse) /
                   kPipes;
   cycles += s.groups * product / kPipes;
@@ -143,7 +152,7 @@ double ConvolutionCost::getCycles(const ConvolutionSizes &s,
   constexpr double kInputBytes = 640 << 10, kRate = 12;
   constexpr int64_t kColumns = 32;
   double blocks = divideCeil(int64_t(tiles), form.getTiles());
-  double inputs = 4.0 * products * form.getTiles() * (s.channels + 16);
+  double inputs = 4.0 * products * form.getTiles() * (s.summed() + 16);
   if (inputs > kInputBytes)
     cycles += blocks * s.groups * inputs *
               (1 + divideCeil(s.columns, kColumns)) / kRate;
@@ -184,8 +193,8 @@ ConvolutionCost::getForm(MLIRContext *context, const ConvolutionSizes &s,
     };
     bool isLine = height == 1 || width == 1;
     int64_t most = pair == 2 ? kMaxFourierDepthwise : kMaxFourierTile;
-    if (!s.dilation.isNone() || !isSize(height, s.windowHeight) ||
-        !isSize(width, s.windowWidth) ||
+    if ((pair == 2 && s.isVolume) || !s.dilation.isNone() ||
+        !isSize(height, s.windowHeight) || !isSize(width, s.windowWidth) ||
         std::max(height, width) > (isLine ? kMaxFourierLine : most))
       return std::nullopt;
     height -= s.windowHeight - 1;
@@ -207,7 +216,8 @@ ConvolutionCost::getForm(MLIRContext *context, const ConvolutionSizes &s,
     WinogradAttr attr = WinogradAttr::get(
         context, height, width, s.windowHeight, s.windowWidth, count, pair);
     double cycles = getCycles(s, attr);
-    WinogradScratch scratch = getWinogradScratch(attr, s.channels, s.columns);
+    WinogradScratch scratch =
+        getWinogradScratch(attr, s.taps, s.channels, s.columns);
     if (cycles >= form.cycles ||
         (!tiles && s.operandBytes + 4 * scratch.size > room))
       continue;

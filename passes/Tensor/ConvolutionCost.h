@@ -10,20 +10,25 @@ namespace dlc {
 
 /// The extents of a convolution, all static but the number of images, which
 /// counts as 1 where it isn't, and the height and width, which count as
-/// kUnknownSize.
+/// kUnknownSize. Of volumes each position along the depth is an image, whose
+/// sums are over the window's depth, too.
 struct ConvolutionSizes {
   /// What a height or width that only the run knows counts as: many tiles, of
   /// which the last ones are not whole.
-  static constexpr int64_t kUnknownSize = 42;
+  static constexpr int64_t kUnknownSize = 42, kUnknownDepth = 8;
 
   /// Nothing if `op` is no convolution of a form by transforms.
   static std::optional<ConvolutionSizes> get(ContractOp op);
 
   int64_t images, height, width, windowHeight, windowWidth;
+  int64_t taps; // the window's depth
+  bool isVolume;
   int64_t groups, channels, columns; // the latter of a group
   Dilation dilation;
   bool isMapKnown;
 
+  /// The products that are summed with one element of a window.
+  int64_t summed() const { return taps * channels; }
   int64_t windows() const { return windowHeight * windowWidth; }
   int64_t operandBytes; // of A and C, 0 if they aren't known
   /// Channel by channel.

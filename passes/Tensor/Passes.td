@@ -309,6 +309,13 @@ def ChooseConvolution : Pass<"dlc-choose-convolution"> {
     3x3): 5, about twice the direct form's rounding error; F(6x6, 3x3): 20),
     and one of more than 10 times only where it is better by a fifth.
 
+    Of a volume, height and width have the transforms. The products sum over the
+    window's depth beside the channels, so that along the depth there may be
+    strides and dilations, and errors grow as those of maps.
+
+    A convolution that lacks a form that is asked for is direct: a remark says
+    why, and a warning where that are all convolutions of the model.
+
     ```mlir
     %c = dlc.contract %x, %w ... : tensor<1x58x58x64xf32>, tensor<3x3x64x64xf32>, ...
     ```

@@ -306,7 +306,7 @@ func.func @f(%x: tensor<1x12x12x8xf32>, %w: tensor<40x1x8x8xf32>, %c: tensor<1x8
 // -----
 
 func.func @f(%x: tensor<4x6xf32>, %w: tensor<6x8xf32>, %c: tensor<4x8xf32>) {
-  // expected-error @below {{expected a 2-D convolution of stride 1 for #dlc.winograd}}
+  // expected-error @below {{expected a 2-D or 3-D convolution of stride 1 for #dlc.winograd}}
   %r = dlc.contract %x, %w outs %c
       [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
       {winograd = #dlc.winograd<height = 4, width = 4, windowHeight = 3, windowWidth = 3, tiles = 4>}
