@@ -72,9 +72,10 @@ llvm::Error dlc::checkOptions(const CompileOptions &options,
     return llvm::createStringError(
         "expected a GPU for a fallback to the CPU, found none: --gpu=");
   if (!isConvolutionForm(options.conv))
-    return llvm::createStringError(
-        "expected --conv=auto, direct, winograd or fft, found '" +
-        options.conv + "'");
+    return llvm::createStringError("expected --conv=auto, direct, winograd or "
+                                   "fft, the last two with sizes "
+                                   "as winograd-4x6 and fft-16x32, found '" +
+                                   options.conv + "'");
   if (hasGpu && options.conv != "auto" && options.conv != "direct")
     return llvm::createStringError("expected the form auto or direct of "
                                    "convolutions for a GPU, found '" +

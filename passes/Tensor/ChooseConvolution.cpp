@@ -7,6 +7,7 @@
 #include "passes/Tensor/Constants.h"
 #include "passes/Tensor/ConvolutionCost.h"
 #include "passes/Tensor/Passes.h"
+#include "passes/WinogradScratch.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace dlc {
@@ -46,6 +47,10 @@ struct ChooseConvolutionPass
   void runOnOperation() override;
 
 private:
+  std::string findObstacle(ContractOp op,
+                           const std::optional<ConvolutionSizes> &sizes);
+  std::string explainMissing(const ConvolutionSizes &sizes);
+  void remarkDirect(ContractOp op, const Twine &why);
   std::optional<Candidate> examine(ContractOp op, bool lists);
   SmallVector<Candidate> findCandidates();
   void apply(const Candidate &candidate);
@@ -117,17 +122,77 @@ static std::string list(double direct, SmallVector<ConvolutionForm> forms) {
   return text;
 }
 
+/// True if A is read by positions and a window, whatever its size and stride.
+static bool hasWindow(ContractOp op) {
+  auto isFunctionOf = [&](AffineExpr expr, ContractOp::DimKind kind) {
+    return llvm::any_of(op.getDims(kind), [&](unsigned dim) {
+      return expr.isFunctionOfDim(dim);
+    });
+  };
+  return llvm::any_of(op.getAMap().getResults(), [&](AffineExpr expr) {
+    return isFunctionOf(expr, ContractOp::DimKind::Row) &&
+           isFunctionOf(expr, ContractOp::DimKind::Sum);
+  });
+}
+
+/// Why a convolution has no form by transforms at all; empty where it may.
+std::string ChooseConvolutionPass::findObstacle(
+    ContractOp op, const std::optional<ConvolutionSizes> &sizes) {
+  auto isF32 = [](Type type) { return getElementTypeOrSelf(type).isF32(); };
+  if (!isF32(op.getA().getType()) || !isF32(op.getB().getType()) ||
+      !op.getSumType().isF32())
+    return "it is not one of float32";
+  if (!constants.contains(op.getB()))
+    return "its weights are not constant";
+  if (!op.getConvolution())
+    return "its stride is not 1";
+  if (!sizes)
+    return "its channels are not known";
+  if (sizes->windows() == 1)
+    return "its window is 1 x 1";
+  return "";
+}
+
+/// Why a convolution that may have a form lacks the one that is asked for.
+std::string
+ChooseConvolutionPass::explainMissing(const ConvolutionSizes &sizes) {
+  std::string window =
+      llvm::formatv("{0} x {1}", sizes.windowHeight, sizes.windowWidth);
+  if (wanted.winograd && sizes.isDepthwise())
+    return "it goes channel by channel";
+  if (wanted.winograd)
+    return llvm::formatv("a tile has at most {0} x {0} inputs, and the window "
+                         "is {1}",
+                         kMaxWinogradTile, window);
+  if (!sizes.dilation.isNone())
+    return "its window is dilated";
+  if (sizes.isVolume && sizes.isDepthwise())
+    return "it goes channel by channel through a volume";
+  if (!wanted.height)
+    return "no tile fits the map and the window";
+  return llvm::formatv(
+      "a tile has a power of two of inputs along each side, "
+      "more than the window's {0}, and at most {1}",
+      window, sizes.isDepthwise() ? kMaxFourierDepthwise : kMaxFourierTile);
+}
+
+/// Where a form is asked for: a convolution takes no other in silence.
+void ChooseConvolutionPass::remarkDirect(ContractOp op, const Twine &why) {
+  if (!wanted.isAuto && !mark)
+    remarkMissed(op->getLoc(), kPass) << mlir::remark::add(
+        "direct: there is no {0}, since {1}", form.getValue(), why.str());
+}
+
 /// With `lists`, says what all forms cost.
 std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op,
                                                         bool lists) {
-  auto isF32 = [](Type type) { return getElementTypeOrSelf(type).isF32(); };
-  if (!op.hasTensors() || op.getWinogradAttr() || !isF32(op.getA().getType()) ||
-      !isF32(op.getB().getType()) || !op.getSumType().isF32() ||
-      !constants.contains(op.getB()))
+  if (!op.hasTensors() || op.getWinogradAttr() || !hasWindow(op))
     return std::nullopt;
   std::optional<ConvolutionSizes> sizes = ConvolutionSizes::get(op);
-  if (!sizes || sizes->windows() == 1)
+  if (std::string why = findObstacle(op, sizes); !why.empty()) {
+    remarkDirect(op, why);
     return std::nullopt;
+  }
   SmallVector<ConvolutionForm> forms;
   if (!wanted.height)
     forms = cost.getForms(&getContext(), *sizes);
@@ -154,8 +219,10 @@ std::optional<Candidate> ChooseConvolutionPass::examine(ContractOp op,
     best.gain = best.direct - form.cycles;
     best.form = form.attr;
   }
-  if (!best.form)
+  if (!best.form) {
+    remarkDirect(op, explainMissing(*sizes));
     return std::nullopt;
+  }
   best.bytes = getConstantBytes(getTileType(op, best.form)) -
                getConstantBytes(op.getB().getType());
   return best;
@@ -250,6 +317,11 @@ void ChooseConvolutionPass::runOnOperation() {
       cost.constantBytes += getConstantBytes(op->getResult(0).getType());
   });
   SmallVector<Candidate> candidates = findCandidates();
+  bool hasConvolution = false;
+  getOperation()->walk([&](ContractOp op) { hasConvolution |= hasWindow(op); });
+  if (!wanted.isAuto && !mark && hasConvolution && candidates.empty())
+    getOperation()->emitWarning("no convolution has the form '")
+        << form << "': all are direct (--remarks=" << kPass << " says why)";
   int64_t room = std::numeric_limits<int64_t>::max();
   if (wanted.isAuto) {
     // A model isn't exact: a small gain may be none.

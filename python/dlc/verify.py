@@ -295,8 +295,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_input_arguments(parser)
     parser.add_argument("-O", dest="opt_level", type=int, default=3, choices=range(4),
                         help="optimisation level")  # fmt: skip
-    parser.add_argument("--conv", default="auto", choices=["auto", "direct", "winograd"],
-                        help="form of convolutions")  # fmt: skip
+    parser.add_argument("--conv", default="auto", metavar="FORM",
+                        help="form of convolutions, as of dlc")  # fmt: skip
     parser.add_argument("--expand-weights", default="init", choices=["init", "object"],
                         help="where large constants are made")  # fmt: skip
     parser.add_argument("--all", action="store_true", help="print every value, not the worst only")

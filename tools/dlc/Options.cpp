@@ -42,7 +42,7 @@ cl::list<std::string> tool::emitted(
              "emulation (default: obj,header); or onnx, the model "
              "itself, simplified"),
     cl::value_desc("kind,..."), cl::cat(generalCategory));
-static cl::opt<int> opset(
+static cl::opt<std::string> opset(
     "opset",
     cl::desc("The operator set of --emit=onnx (default: the model's own, or "
              "21 if that is older)"),
@@ -72,10 +72,10 @@ static cl::opt<std::string> precision(
              "(default, exact), tf32, bf16, fp16"),
     cl::value_desc("type"), cl::cat(generalCategory));
 /// Registered when LLVM's own option of that name is gone.
-static cl::opt<unsigned> *threads;
+static cl::opt<std::string> *threads;
 static void registerThreads() {
-  static cl::opt<unsigned> option(
-      "threads", cl::init(0),
+  static cl::opt<std::string> option(
+      "threads",
       cl::desc("Threads of a run that does not say how many; 1: no thread code "
                "(default: as many as the process has CPUs)"),
       cl::value_desc("n"), cl::cat(generalCategory));
@@ -327,6 +327,22 @@ static bool parseShape(StringRef text,
   return true;
 }
 
+/// The number that an option was given, or 0. Nothing, after an error, unless
+/// it is one of 1 to `most`: LLVM's own message would not say so.
+static std::optional<unsigned> getNumber(const cl::opt<std::string> &option,
+                                         unsigned most) {
+  unsigned number = 0;
+  if (!option.getNumOccurrences())
+    return number;
+  StringRef text = option.getValue();
+  if (text.getAsInteger(10, number) || number < 1 || number > most) {
+    fail("expected --" + option.ArgStr + "=1 to " + Twine(most) + ", found '" +
+         text + "'");
+    return std::nullopt;
+  }
+  return number;
+}
+
 std::optional<CompileOptions> tool::getCompileOptions() {
   CompileOptions options;
   auto wrong = [](const Twine &message) {
@@ -346,11 +362,12 @@ std::optional<CompileOptions> tool::getCompileOptions() {
   if (StringRef(optLevel).getAsInteger(10, options.optLevel) ||
       options.optLevel > 3)
     return wrong("expected -O0 to -O3, found -O" + optLevel);
-  options.opset = opset;
-  if (int newest = int(getNewestOpset(""));
-      opset.getNumOccurrences() && (opset < 1 || opset > newest))
-    return wrong("expected --opset=1 to " + Twine(newest) + ", found " +
-                 Twine(opset));
+  std::optional<unsigned> given = getNumber(opset, getNewestOpset("")),
+                          count = getNumber(*threads, kMaxThreads);
+  if (!given || !count)
+    return std::nullopt;
+  options.opset = *given;
+  options.threads = *count;
   for (const cl::Option *given : std::initializer_list<const cl::Option *>{
            std::addressof(opset), std::addressof(externalDataFlag)})
     if (given->getNumOccurrences() && !isOnnxOutput())
@@ -361,11 +378,6 @@ std::optional<CompileOptions> tool::getCompileOptions() {
     return wrong("expected --matmul=direct or strassen, found '" + productForm +
                  "'");
   options.precision = precision;
-  options.threads = *threads;
-  if (threads->getNumOccurrences() &&
-      (options.threads < 1 || options.threads > kMaxThreads))
-    return wrong("expected --threads=1 to " + Twine(kMaxThreads) + ", found " +
-                 Twine(options.threads));
   options.expandWeights = expandWeights;
   if (!llvm::is_contained({"init", "object"}, expandWeights.getValue()))
     return wrong("expected --expand-weights=init or object, found '" +
