@@ -140,15 +140,18 @@ static Error checkFeatures(const MCSubtargetInfo &any, StringRef features,
 }
 
 /// The host's features in a fixed order, so that two runs print the same.
-static std::string hostFeatures(const MCSubtargetInfo &any) {
+static std::string hostFeatures(const MCSubtargetInfo &any,
+                                const TargetArch &arch) {
   std::vector<std::string> words;
   for (const auto &entry : sys::getHostCPUFeatures()) {
     bool known = any_of(any.getAllProcessorFeatures(),
                         [&](const SubtargetFeatureKV &feature) {
                           return entry.getKey() == feature.Key;
                         });
+    bool has =
+        entry.getValue() && (!arch.grants || arch.grants(entry.getKey()));
     if (known)
-      words.push_back((entry.getValue() ? "+" : "-") + entry.getKey().str());
+      words.push_back((has ? "+" : "-") + entry.getKey().str());
   }
   llvm::sort(words);
   return join(words, ",");
@@ -348,7 +351,7 @@ Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
           formatv("-mcpu=native: this machine is {0}, the target is {1}",
                   host.getArchName(), arch.name));
     spec.cpu = sys::getHostCPUName().str();
-    spec.features = hostFeatures(*any);
+    spec.features = hostFeatures(*any, arch);
     // A CPU newer than LLVM's tables: its features alone decide.
     if (Error error = checkCpu(*any, spec.cpu, arch)) {
       consumeError(std::move(error));

@@ -39,6 +39,9 @@ struct VectorUnit {
   bool bf16 = false;       ///< bf16 dot product into f32
   DotProduct dot = DotProduct::None;
   unsigned dotBytes = 0; ///< register width of the dot product
+  /// Tiles of 16 rows of 64 bytes, whose products are summed in tiles (x86
+  /// AMX), of bytes and of bf16.
+  bool byteTiles = false, pairTiles = false;
   /// A core's own second cache, or its share of one; a guess where the CPU is
   /// generic.
   int64_t l2Bytes = 1 << 20;
@@ -92,6 +95,9 @@ struct TargetArch {
   /// The target of dlc's own whose runtime code objects get, where it is
   /// another one: for targets of plugins.
   llvm::StringRef runtime = {};
+  /// Whether the system lets this process use a feature that the CPU has; null
+  /// where it always does.
+  bool (*grants)(llvm::StringRef feature) = nullptr;
 
   llvm::StringRef getRuntime() const {
     return runtime.empty() ? name : runtime;

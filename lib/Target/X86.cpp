@@ -1,6 +1,10 @@
 // x86-64: AVX2 and AVX-512 machines; the default is x86-64-v3.
 #include "lib/Target/Target.h"
 #include "llvm/ADT/StringSwitch.h"
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 using namespace llvm;
 using namespace dlc;
@@ -57,6 +61,12 @@ static VectorUnit vectorUnit(const TargetSpec &spec) {
     unit.dotBytes = unit.bytes == 64 && !spec.hasFeature("avx512bw") ? 32
                     : unit.bytes == 32 && !spec.hasFeature("avx2") ? 16
                                                                    : unit.bytes;
+  }
+  // The runtime asks Linux for their registers. Epilogues need masks.
+  if (llvm::Triple(spec.triple).isOSLinux() && unit.bytes == 64 &&
+      spec.hasFeature("avx512bw") && spec.hasFeature("amx-tile")) {
+    unit.byteTiles = spec.hasFeature("amx-int8");
+    unit.pairTiles = unit.bf16 && spec.hasFeature("amx-bf16");
   }
   if (spec.hasFeature("avx512vbmi"))
     unit.lookup = "vpermb";
@@ -137,6 +147,18 @@ static const CpuNeed needs[] = {
     {"avxvnniint16", {Leaf7_1, D, 10, Avx}},
 };
 
+/// Linux saves the tiles of AMX for processes that have asked for them once.
+static bool grants(llvm::StringRef feature) {
+  if (!feature.starts_with("amx-"))
+    return true;
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 static const StringRef aliases[] = {"x86-64", "amd64", "AMD64"};
 static const Triple::ArchType archs[] = {Triple::x86_64};
 static const TargetArch arch = {
@@ -156,5 +178,7 @@ static const TargetArch arch = {
     /*maxImageLog2=*/62,
     vectorUnit,
     initialize,
+    /*runtime=*/{},
+    grants,
 };
 static const TargetRegistration registration(arch);

@@ -25,7 +25,7 @@ using namespace dlc;
 std::optional<DotKind> dlc::parseDotKind(StringRef name) {
   return llvm::StringSwitch<std::optional<DotKind>>(name)
       .Case("none", DotKind::None)
-      .Case("vnni", DotKind::Vnni)
+      .Cases({"vnni", "amx"}, DotKind::Vnni)
       .Case("madd", DotKind::Madd)
       .Case("sdot", DotKind::SDot)
       .Case("i8mm", DotKind::I8mm)
@@ -37,7 +37,7 @@ std::optional<DotKind> dlc::parseDotKind(StringRef name) {
 std::optional<DotKind> dlc::parsePairKind(StringRef name) {
   return llvm::StringSwitch<std::optional<DotKind>>(name)
       .Case("none", DotKind::None)
-      .Case("vdpbf16ps", DotKind::Bf16)
+      .Cases({"vdpbf16ps", "tdpbf16ps"}, DotKind::Bf16)
       .Case("bfdot", DotKind::BfDot)
       .Case("bfmmla", DotKind::BfMmla)
       .Default(std::nullopt);

@@ -10,6 +10,7 @@
 namespace dlc {
 
 /// As the passes' option `dot`, or `pairs`, says it; nothing for another word.
+/// With tiles, few rows go through the dot products of vectors.
 std::optional<DotKind> parseDotKind(llvm::StringRef name);
 std::optional<DotKind> parsePairKind(llvm::StringRef name);
 

@@ -139,6 +139,7 @@ bool hasVectorEpilogue(ContractOp op);
 /// emitted nothing, where the form is not theirs.
 bool emitWinograd(ContractEmitter &emitter);
 bool emitFourier(ContractEmitter &emitter);
+bool emitTiles(ContractEmitter &emitter);
 bool emitGemm(ContractEmitter &emitter);
 bool emitDepthwise(ContractEmitter &emitter);
 bool emitDot(ContractEmitter &emitter);

@@ -36,6 +36,8 @@ struct CpuIsa {
   DotKind dot = DotKind::None;
   int64_t dotBytes = 0;          // width of its registers
   DotKind pairs = DotKind::None; // of bfloat16
+  /// Products of tiles (AMX), of bytes and of bfloat16.
+  bool byteTiles = false, pairTiles = false;
 
   /// Elements of `type` in a vector register.
   int64_t getLanes(mlir::Type type) const;

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/Cpu/Passes.h"
 #include "passes/Remarks.h"
 
@@ -30,6 +31,12 @@ static void makeSerial(ParallelOp op) {
     scratch.erase();
   }
   Block &body = op.getBody().front();
+  // Memory on the stack is taken once, although the op may be in a loop.
+  if (auto function = op->getParentOfType<func::FuncOp>())
+    for (auto local :
+         llvm::make_early_inc_range(body.getOps<memref::AllocaOp>()))
+      if (local->getNumOperands() == 0)
+        local->moveBefore(&function.front(), function.front().begin());
   body.getTerminator()->erase();
   op->getBlock()->getOperations().splice(op->getIterator(),
                                          body.getOperations());

@@ -28,11 +28,9 @@ struct Generator {
   StringRef name;
 };
 static constexpr Generator generators[] = {
-    {emitWinograd, "Winograd's form"},
-    {emitFourier, "Fourier's form"},
-    {emitDepthwise, "channel by channel"},
-    {emitGemm, "register-tiled product"},
-    {emitDot, "dot products"},
+    {emitWinograd, "Winograd's form"},     {emitFourier, "Fourier's form"},
+    {emitDepthwise, "channel by channel"}, {emitTiles, "product of tiles"},
+    {emitGemm, "register-tiled product"},  {emitDot, "dot products"},
 };
 
 void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
@@ -73,21 +71,25 @@ struct LowerContract : dlc::impl::LowerContractBase<LowerContract> {
     isa.threads = threads;
     std::optional<DotKind> kind = parseDotKind(dot);
     if (!kind) {
-      getOperation()->emitError("dlc-lower-contract: expected dot=none, vnni, "
-                                "madd, sdot, i8mm, sdot32 or i8mm32, found '")
+      getOperation()->emitError(
+          "dlc-lower-contract: expected dot=none, amx, vnni, "
+          "madd, sdot, i8mm, sdot32 or i8mm32, found '")
           << dot << "'";
       return signalPassFailure();
     }
     isa.dot = *kind;
     std::optional<DotKind> pairKind = parsePairKind(pairs);
     if (!pairKind) {
-      getOperation()->emitError("dlc-lower-contract: expected pairs=none, "
-                                "vdpbf16ps, bfdot or bfmmla, found '")
+      getOperation()->emitError(
+          "dlc-lower-contract: expected pairs=none, "
+          "tdpbf16ps, vdpbf16ps, bfdot or bfmmla, found '")
           << pairs << "'";
       return signalPassFailure();
     }
     isa.pairs = *pairKind;
     isa.dotBytes = dotBytes;
+    isa.byteTiles = dot == "amx";
+    isa.pairTiles = pairs == "tdpbf16ps";
     SmallVector<AttentionOp> attentions;
     getOperation()->walk([&](AttentionOp op) { attentions.push_back(op); });
     for (AttentionOp op : attentions) {

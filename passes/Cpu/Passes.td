@@ -182,6 +182,12 @@ def LowerContract : Pass<"dlc-lower-contract"> {
         %x = vector.broadcast %a0 ... to vector<64xi8>
         %s = llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%sum, %x, %b0)
     ```
+    With `dot=amx` or `pairs=tdpbf16ps` eight rows or more are multiplied by
+    tiles of 16 rows of 64 bytes, two of A by two of B a step:
+    ```mlir
+        llvm.call_intrinsic "llvm.x86.tileloadd64"(%tile, %address, %stride)   // two of A, two of B
+        llvm.call_intrinsic "llvm.x86.tdpbusd"(%sums, %a, %b)                  // four
+    ```
     `dlc.winograd_weights` becomes loops over vectors too. Needs memrefs with
     strided layouts for the fast forms; afterwards neither op is left.
   }];
@@ -199,13 +205,13 @@ def LowerContract : Pass<"dlc-lower-contract"> {
               "kernels share their work among threads where that pays">,
        Option<
            "dot", "dot", "std::string", "\"none\"",
-           "dot products of bytes: none, vnni, madd, sdot, i8mm, or sdot32 and "
-           "i8mm32 of 32-bit Arm">,
+           "dot products of bytes: none, amx (tiles, and vnni for few rows), vnni, "
+           "madd, sdot, i8mm, or sdot32 and i8mm32 of 32-bit Arm">,
        Option<"dotBytes", "dot-bytes", "int64_t", "0",
               "bytes of their registers">,
        Option<"pairs", "pairs", "std::string", "\"none\"",
-              "dot products of pairs of bfloat16: none, vdpbf16ps, bfdot or "
-              "bfmmla">];
+              "dot products of pairs of bfloat16: none, tdpbf16ps (tiles, and "
+              "vdpbf16ps for few rows), vdpbf16ps, bfdot or bfmmla">];
   let dependentDialects = [
     "::dlc::DlcDialect",
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

@@ -34,7 +34,7 @@ static std::string getPairsName(const TargetSpec &target) {
   if (!target.vectorUnit().bf16)
     return "none";
   if (llvm::Triple(target.triple).isX86())
-    return "vdpbf16ps";
+    return target.vectorUnit().pairTiles ? "tdpbf16ps" : "vdpbf16ps";
   return "bfmmla";
 }
 
@@ -59,7 +59,8 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   contract.registers = unit.registers;
   contract.fma = unit.fma;
   contract.l2Bytes = unit.l2Bytes;
-  contract.dot = getDotName(unit.dot, target.pointerBits());
+  contract.dot =
+      unit.byteTiles ? "amx" : getDotName(unit.dot, target.pointerBits());
   contract.dotBytes = unit.dotBytes;
   contract.pairs = getPairsName(target);
   // 16 general registers of 32 bits hold few addresses beside the rest.
@@ -70,7 +71,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   blocks.vectorBytes = unit.bytes;
   blocks.registers = unit.registers;
   blocks.fma = unit.fma;
-  blocks.dot = contract.dot;
+  blocks.dot = getDotName(unit.dot, target.pointerBits());
   blocks.dotBytes = contract.dotBytes;
   blocks.threads = threads;
   pm.addPass(createLowerBlockProduct(blocks));

@@ -139,7 +139,7 @@ void Signs::addProduct(Operation *op) {
     else if (i == 1)
       want(operands[i], false);
     else if (left != ByteKind::Any)
-      want(operands[i], left == ByteKind::Unsigned);
+      want(operands[i], left != ByteKind::Signed);
   }
 }
 

@@ -4,6 +4,7 @@
 #include "lib/Codegen/ElementBytes.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "passes/Tensor/Lowering.h"
+#include "passes/Tensor/PackDot.h"
 #include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
@@ -74,6 +75,7 @@ private:
   }
   bool isDepthwise();
   bool hasWindowsOnly();
+  bool hasTiles();
   bool areFew(ArrayRef<AffineExpr> channels);
   void subtractRightZero();
   void makeRightSigned();
@@ -123,6 +125,18 @@ bool IntegerLowering::hasWindowsOnly() {
         llvm::is_contained(c.maps[0].getResults(), b.getAffineDimExpr(dim)))
       return false;
   return true;
+}
+
+/// True if the rows, those of a batch, are enough for products of tiles, or
+/// their number is not known.
+bool IntegerLowering::hasTiles() {
+  int64_t rows = 1;
+  for (auto [expr, size] : llvm::zip_equal(c.maps[2].getResults(), c.sizes)) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    if (c.maps[0].isFunctionOfDim(dim) && !c.maps[1].isFunctionOfDim(dim))
+      rows *= getConstantIntValue(size).value_or(kFewestTileRows);
+  }
+  return rows >= kFewestTileRows;
 }
 
 /// w - wz, of 9 bits, in 16: kernels that multiply channel by channel widen
@@ -403,6 +417,8 @@ Value IntegerLowering::lower(ByteKind wanted) {
   if (isDepthwise() && !rhsZero.isZero() && hasWindowsOnly())
     subtractRightZero();
   makeRightSigned();
+  if (wanted == ByteKind::UnsignedOrTiles)
+    wanted = hasTiles() ? ByteKind::Any : ByteKind::Unsigned;
   flips = wanted != ByteKind::Any && !isDepthwise() &&
           c.lhsUnsigned != (wanted == ByteKind::Unsigned);
   if (flips)
@@ -453,10 +469,12 @@ std::optional<ByteKind> dlc::parseByteKind(Operation *op, StringRef pass,
                   .Case("any", ByteKind::Any)
                   .Case("unsigned", ByteKind::Unsigned)
                   .Case("signed", ByteKind::Signed)
+                  .Case("unsigned-or-tiles", ByteKind::UnsignedOrTiles)
                   .Default(std::nullopt);
   if (!kind)
     op->emitError() << pass
-                    << ": expected bytes=any, unsigned or signed, found '"
+                    << ": expected bytes=any, unsigned, signed or "
+                       "unsigned-or-tiles, found '"
                     << bytes << "'";
   return kind;
 }

@@ -21,9 +21,15 @@ struct IntegerContraction {
 };
 
 /// The kind of bytes that the dot products of a machine take on the left.
-enum class ByteKind { Any, Unsigned, Signed };
+enum class ByteKind {
+  Any,
+  Unsigned,
+  Signed,
+  UnsignedOrTiles, ///< unsigned but for products of tiles, which take any
+};
 
-/// The option `bytes` of a pass: any, unsigned or signed; else an error.
+/// The option `bytes` of a pass: any, unsigned, signed or unsigned-or-tiles;
+/// else an error.
 std::optional<ByteKind> parseByteKind(mlir::Operation *op, llvm::StringRef pass,
                                       llvm::StringRef bytes);
 

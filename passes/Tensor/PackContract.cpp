@@ -161,10 +161,19 @@ std::optional<DotLayout> PackContract::getDotLayout(ContractOp op) const {
   Type type = getElementTypeOrSelf(op.getB().getType());
   if (getElementTypeOrSelf(op.getA().getType()) != type)
     return std::nullopt;
-  if (type.isInteger(8) && op.getSumType().isInteger(32) && group > 1)
+  // Of tiles, two of columns stay in the L1 cache; 16 groups are a tile.
+  constexpr int64_t kDepth = 16;
+  bool hasRows = countRows(op) >= kFewestTileRows;
+  if (type.isInteger(8) && op.getSumType().isInteger(32) && group > 1) {
+    if (byteTiles && hasRows)
+      return DotLayout{group, dotLanes, 2 * dotLanes, kDepth};
     return DotLayout{group, dotLanes, 4 * dotLanes};
-  if (type.isBF16() && op.getSumType().isF32() && pairs)
+  }
+  if (type.isBF16() && op.getSumType().isF32() && pairs) {
+    if (pairTiles && hasRows)
+      return DotLayout{2, lanes, 2 * lanes, kDepth};
     return DotLayout{2, lanes, chooseWidest(op)};
+  }
   return std::nullopt;
 }
 

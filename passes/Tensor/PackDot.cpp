@@ -35,6 +35,13 @@ static int64_t choosePanel(int64_t columns, const DotLayout &layout) {
   return best;
 }
 
+/// The groups of a sum of so many elements: as few steps of no more than
+/// `layout.depth` groups as hold them, of one size.
+static int64_t countGroups(int64_t extent, const DotLayout &layout) {
+  int64_t groups = llvm::divideCeil(extent, layout.group);
+  return llvm::alignTo(groups, llvm::divideCeil(groups, layout.depth));
+}
+
 namespace {
 
 /// The innermost summed dimension and, if it is to be merged with it, the one
@@ -175,7 +182,7 @@ Value DotPacking::layOut(ArrayRef<int64_t> order, bool merges,
   SmallVector<int64_t> shape(typeOf(x).getShape());
   int64_t rank = shape.size();
   SmallVector<int64_t> padded(shape);
-  padded[rank - 2] = llvm::alignTo(shape[rank - 2], layout.group);
+  padded[rank - 2] = countGroups(shape[rank - 2], layout) * layout.group;
   padded[rank - 1] = llvm::alignTo(shape[rank - 1], width);
   if (padded != shape) {
     Value zero = arith::ConstantOp::create(
@@ -257,7 +264,8 @@ bool DotPacking::pack(PackedValues &made) {
 
   b.setInsertionPointAfterValue(op.getB());
   SmallVector<int64_t> key(order);
-  key.append({batches, width, layout.group, sum->outer.has_value()});
+  key.append(
+      {batches, width, layout.group, layout.depth, sum->outer.has_value()});
   Value &packed = made[{op.getB(), b.getI64ArrayAttr(key)}];
   if (!packed)
     packed = layOut(order, sum->outer.has_value(), batches);

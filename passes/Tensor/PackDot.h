@@ -13,11 +13,17 @@ namespace dlc {
 using PackedValues =
     llvm::MapVector<std::pair<mlir::Value, mlir::ArrayAttr>, mlir::Value>;
 
+/// Fewer rows are multiplied by vectors, where a machine has products of tiles.
+constexpr int64_t kFewestTileRows = 8;
+
 /// What the dot products of a machine are like.
 struct DotLayout {
   int64_t group; // elements summed in a lane
   int64_t lanes; // of a register
   int64_t panel; // columns of a panel at most
+  /// Groups that are summed at once at most; those of B are zeros where the
+  /// last ones of a sum are fewer than the others.
+  int64_t depth = 1;
 };
 
 /// True if A is contiguous along the innermost summed dimension and the sizes

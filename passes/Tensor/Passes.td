@@ -55,8 +55,8 @@ def ChooseSigns : Pass<"dlc-choose-signs", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"bytes", "bytes", "std::string", "\"any\"",
-           "what dot products of bytes take on the left: any, unsigned or "
-           "signed">];
+           "what dot products of bytes take on the left: any, unsigned, "
+           "signed or unsigned-or-tiles">];
   let dependentDialects = ["::dlc::DlcDialect"];
 }
 
@@ -84,8 +84,8 @@ def LowerToLinalg : Pass<"dlc-lower-to-linalg", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"bytes", "bytes", "std::string", "\"any\"",
-           "what dot products of bytes take on the left: any, unsigned or "
-           "signed">];
+           "what dot products of bytes take on the left: any, unsigned, "
+           "signed or unsigned-or-tiles">];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
@@ -435,7 +435,8 @@ def PackContract : Pass<"dlc-pack-contract"> {
     ```
     Where a machine has dot products of `group` bytes, bytes are laid out in
     groups along k as well, `(n floordiv P, k floordiv 4, n mod P, k mod 4)`,
-    and with `pairs` bfloat16 by twos, with zeros to fill panels and groups. Channels that fill no groups are
+    and with `pairs` bfloat16 by twos, with zeros to fill panels and groups, and,
+    for products of tiles (AMX), steps of at most 16 groups. Channels that fill no groups are
     merged with the innermost dimension of a convolution's window.
   }];
   let options = [
@@ -448,7 +449,11 @@ def PackContract : Pass<"dlc-pack-contract"> {
     Option<"dotLanes", "dot-lanes", "int64_t", "8",
            "sums in a vector register of dot products">,
     Option<"pairs", "pairs", "bool", "false",
-           "whether there are dot products of pairs of bfloat16">];
+           "whether there are dot products of pairs of bfloat16">,
+    Option<"byteTiles", "byte-tiles", "bool", "false",
+           "whether there are products of tiles (AMX) of bytes">,
+    Option<"pairTiles", "pair-tiles", "bool", "false",
+           "the same of bfloat16">];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::tensor::TensorDialect"];

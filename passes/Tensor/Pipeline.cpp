@@ -14,6 +14,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   VectorUnit unit = target.vectorUnit();
   LowerToLinalgOptions lower;
   lower.bytes = !target.gpus.empty() ? "any"
+                : unit.byteTiles     ? "unsigned-or-tiles"
                 : unit.dot == DotProduct::Vnni || unit.dot == DotProduct::Madd
                     ? "unsigned"
                 : unit.dot == DotProduct::SDot ? "signed"
@@ -32,7 +33,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   choose.form = options.conv;
   choose.lanes = unit.bytes / 4;
   choose.growth = options.expandWeights == "object" ? 20 : -1;
-  choose.speed = roundsForCpu ? 2 : 1;
+  choose.speed = roundsForCpu ? unit.pairTiles ? 8 : 2 : 1;
   // While operands are as their producers make them; a GPU's kernels round what
   // they load.
   if (roundsForCpu) {
@@ -53,6 +54,8 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
     pack.dotLanes = unit.dotBytes / 4;
   }
   pack.pairs = unit.bf16 && target.gpus.empty();
+  pack.byteTiles = unit.byteTiles;
+  pack.pairTiles = unit.pairTiles;
   pm.addPass(createPackContract(pack));
   // Behind the packing, which makes fewer zeros of large columns.
   if (options.precision != "fp32" && !target.gpus.empty()) {

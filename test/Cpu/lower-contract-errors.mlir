@@ -1,7 +1,7 @@
 // RUN: dlc-opt %s -dlc-lower-contract -split-input-file -verify-diagnostics
 // RUN: not dlc-opt %s -dlc-lower-contract=pairs=best -split-input-file 2>&1 | FileCheck %s --check-prefix=PAIRS
 
-// PAIRS: dlc-lower-contract: expected pairs=none, vdpbf16ps, bfdot or bfmmla, found 'best'
+// PAIRS: dlc-lower-contract: expected pairs=none, tdpbf16ps, vdpbf16ps, bfdot or bfmmla, found 'best'
 
 func.func @tensors(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>, %e: tensor<4x16xf32>) -> tensor<4x16xf32> {
   // expected-error @below {{expected a contraction of memrefs: bufferize first}}

@@ -3,9 +3,12 @@ static and dynamic, for three vector units."""
 
 import ctypes
 import itertools
+import mmap
 import pathlib
+import re
 import subprocess
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -17,11 +20,12 @@ UNITS = {
                     "avx512bw"),
     "avx2": ("vector-bytes=32 registers=16", "x86-64-v3", "avx2"),
     "avx2 madd": ("vector-bytes=32 registers=16 dot=madd dot-bytes=32", "x86-64-v3", "avx2"),
+    "amx": ("vector-bytes=64 registers=32 dot=amx dot-bytes=64 pairs=tdpbf16ps", "sapphirerapids", "amx_tile"),
     # 128-bit vectors without masks: what NEON and SSE get.
     "narrow": ("vector-bytes=16 registers=32", "x86-64-v3", "avx2"),
     "narrow madd": ("vector-bytes=16 registers=32 dot=madd dot-bytes=16", "x86-64-v3", "avx2"),
 }
-NUMPY = {"f16": np.float16, "f32": np.float32, "f64": np.float64,
+NUMPY = {"bf16": ml_dtypes.bfloat16, "f16": np.float16, "f32": np.float32, "f64": np.float64,
          "i8": np.int8, "i32": np.int32}
 TOLERANCE = {"f32": 1e-5, "f64": 1e-13, "i32": 0}
 
@@ -32,10 +36,11 @@ class Case:
     attribute of that name with the extent of the grouped dimension."""
 
     def __init__(self, name, maps, types=("f32", "f32", "f32"), unsigned="",
-                 dynamic=False, flip=False, group=None, **sizes):
+                 dynamic=False, flip=False, group=None, rows=(), **sizes):
         self.maps = [m.split(", ") for m in maps.split(" | ")]
         self.name, self.sizes, self.dynamic = name, sizes, dynamic
         self.unsigned, self.flip, self.group = unsigned, flip, group
+        self.rows = rows  # dimensions whose sizes are not known, nor those of a and c along them
         self.types = [types[0], types[1]] + [types[2]] * (len(self.maps) - 2)
         self.dims = list(sizes)
 
@@ -60,7 +65,8 @@ class Case:
     def text(self, function):
         types = []
         for i, t in enumerate(self.types):
-            dims = ["?" if self.dynamic else str(n) for n in self.shape(i)]
+            dims = ["?" if self.dynamic or set(re.findall(r"\w+", e)) & set(self.rows) else str(n)
+                    for e, n in zip(self.maps[i], self.shape(i))]
             types.append("memref<%s>" % "x".join(dims + [t]))
         c = len(types) - 1
         head = ", ".join(f"%{i}: {t}" for i, t in enumerate(types))
@@ -75,7 +81,8 @@ class Case:
             extras, args, body = "", f"%s: {t}", f"dlc.yield %s : {t}"
         flags = [f"{x}Unsigned" for x in self.unsigned]
         if self.group:
-            flags.append(f"dot = #dlc.dot<flip = {str(self.flip).lower()}, group = 4, "
+            width = 2 if self.types[0] == "bf16" else 4
+            flags.append(f"dot = #dlc.dot<flip = {str(self.flip).lower()}, group = {width}, "
                          f"extent = {self.sizes[self.group]}>")
         flags = " {" + ", ".join(flags) + "}" if flags else ""
         return f"""func.func @{function}({head}) attributes {{llvm.emit_c_interface}} {{
@@ -204,6 +211,34 @@ def byte_cases():
                    **kind)
 
 
+def tile_cases():
+    """Those, and more rows: of lines, of images that are one line, with steps
+    that fill no tile, in several panels, of sizes that only the run knows."""
+    product = "m, k | n // {p}, k // {g}, n % {p}, k % {g} | n | m, n"
+    batch = "b, m, k | b, n // 32, k // {g}, n % 32, k % {g} | b, m, n"
+    conv = ("n, h*{s}+i, w*{s}+j*{d}, c | m // 32, i, j, c // {g}, m % 32, c % {g} | n, h, w, m | n, h, w, m")
+    for types, unsigned, g in [(("i8", "i8", "i32"), "a", 4), (("i8", "i8", "i32"), "", 4),
+                               (("i8", "i8", "i32"), "b", 4), (("i8", "i8", "i32"), "ab", 4),
+                               (("bf16", "bf16", "f32"), "", 2)]:
+        kind = dict(types=types, unsigned=unsigned, group="k")
+        for m, n, k, p in [(8, 16, 64, 16), (16, 32, 64, 32), (17, 48, 128, 48), (33, 70, 192, 64), (49, 65, 100, 32),
+                           (100, 31, 33, 32), (64, 64, 31, 32), (129, 96, 260, 16), (31, 1, 7, 16)]:
+            yield Case("tiles", product.format(p=p, g=g), m=m, n=n, k=k, **kind)
+            yield Case("tiles", product.format(p=p, g=g), m=m, n=n, k=k, rows="m", **kind)
+        for m in (0, 1, 2, 15, 31, 32):
+            yield Case("tiles", product.format(p=32, g=g), m=m, n=40, k=70, rows="m", **kind)
+        for m, rows in [(11, ""), (30, ""), (30, "m"), (3, "bm")]:
+            yield Case("batches in tiles", batch.format(g=g), b=3, m=m, n=50, k=90, rows=rows, **kind)
+        kind["group"] = "c"
+        for h, w, c, i, m, s, d in [(7, 7, 64, 3, 64, 1, 1), (5, 14, 40, 3, 40, 1, 1), (6, 28, 24, 1, 24, 1, 1),
+                                    (4, 17, 66, 3, 33, 2, 1), (8, 8, 32, 3, 48, 1, 2), (3, 5, 130, 2, 16, 2, 1)]:
+            for rows in ("", "n", "nhw"):
+                yield Case("conv in tiles", conv.format(s=s, d=d, g=g), n=2, h=h, w=w, c=c, m=m, i=i, j=i, rows=rows,
+                           **kind)
+        yield Case("groups in tiles", f"n, h+i, w+j, g*40+c | g, m // 16, i, j, c // {g}, m % 16, c % {g}"
+                   " | g, m | n, h, w, g, m", n=1, h=9, w=11, g=3, m=24, i=3, j=3, c=40, **kind)
+
+
 def shared_object(text, options, cpu, folder):
     pipeline = (f"builtin.module(dlc-lower-contract{{{options}}},canonicalize,cse,"
                 "convert-scf-to-cf,expand-strided-metadata,lower-affine,"
@@ -227,6 +262,30 @@ def descriptor(array):
     return (ctypes.c_int64 * len(sizes))(*sizes)
 
 
+def at_page_end(array):
+    """A copy that ends where memory does: to read beyond it is a fault."""
+    if not array.size:
+        return array
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_long] * 4
+    libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    size = -(-array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    start = libc.mmap(None, size + mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+    assert libc.mprotect(start + size, mmap.PAGESIZE, 0) == 0
+    memory = (ctypes.c_char * array.nbytes).from_address(start + size - array.nbytes)
+    copy = np.frombuffer(memory, array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def request_tiles():
+    """As the runtime of an object does."""
+    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
+    if ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data):
+        pytest.skip("this process may not use AMX")
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_contract(unit, tmp_path):
     options, cpu, flag = UNITS[unit]
@@ -237,12 +296,17 @@ def test_contract(unit, tmp_path):
     table = [*cases(), *itertools.islice(byte_cases(), 3)]
     if "dot=" in options:
         table = list(byte_cases())
+    if "amx" in options:
+        request_tiles()
+        table += tile_cases()
     text = "".join(case.text(f"f{i}") for i, case in enumerate(table))
     library = shared_object(text, options, cpu, tmp_path)
     random = np.random.default_rng(0)
     wrong = []
     for i, case in enumerate(table):
         arrays = case.arrays(random)
+        if "amx" in options:
+            arrays = [at_page_end(a) for a in arrays]
         getattr(library, f"_mlir_ciface_f{i}")(*(descriptor(a) for a in arrays))
         expected = case.expected(arrays)
         error = np.abs(arrays[-1] - expected).max(initial=0)

@@ -3,7 +3,7 @@
 // RUN: dlc-opt %s -dlc-choose-signs -split-input-file | FileCheck %s --check-prefix=ANY
 // RUN: not dlc-opt %s -dlc-choose-signs="bytes=some" 2>&1 | FileCheck %s --check-prefix=ERROR
 
-// ERROR: dlc-choose-signs: expected bytes=any, unsigned or signed, found 'some'
+// ERROR: dlc-choose-signs: expected bytes=any, unsigned, signed or unsigned-or-tiles, found 'some'
 
 // A sum of a quantized tensor and what it was made of: all of its class is
 // unsigned, with zero points of 128 more. What the caller gets stays.

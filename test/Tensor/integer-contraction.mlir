@@ -2,7 +2,7 @@
 // RUN: dlc-opt %s -dlc-lower-to-linalg="bytes=signed" -split-input-file | FileCheck %s --check-prefix=SIGNED
 // RUN: not dlc-opt %s -dlc-lower-to-linalg="bytes=some" 2>&1 | FileCheck %s --check-prefix=ERROR
 
-// ERROR: dlc-lower-to-linalg: expected bytes=any, unsigned or signed, found 'some'
+// ERROR: dlc-lower-to-linalg: expected bytes=any, unsigned, signed or unsigned-or-tiles, found 'some'
 
 // A zero point on the left is a number for each column; weights whose zero
 // point is 0 need no more.

@@ -268,8 +268,10 @@ def test_tensors_of_bfloat16(tmp_path):
     assert found.dtype == ml_dtypes.bfloat16
     assert np.abs(found.astype(np.float64) - expected).max() < 2.0**-8 * np.abs(expected).max()
     onnx.save(model, tmp_path / "m.onnx")
-    made = objects.compile(tmp_path / "m.onnx", tmp_path, flags=["--remarks=dlc-lower-contract"])
-    assert made.messages.count("vdpbf16ps") == 2
+    for cpu, instruction in [("znver4", "vdpbf16ps"), ("sapphirerapids", "tdpbf16ps")]:
+        flags = ["--remarks=dlc-lower-contract", "-target=x86_64", f"-mcpu={cpu}"]
+        made = objects.compile(tmp_path / "m.onnx", tmp_path, flags=flags)
+        assert made.messages.count(instruction) == 2
 
 
 @native

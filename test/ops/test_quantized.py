@@ -25,6 +25,7 @@ from quantmodels import Graph, make_model, whole  # noqa: E402
 
 # (cpu, features, what /proc/cpuinfo calls what they need)
 UNITS = {
+    "amx": ("sapphirerapids", None, "amx_int8"),
     "vnni": ("x86-64-v4", "+avx512vnni", "avx512_vnni"),
     "vbmi": ("x86-64-v4", "+avx512vnni,+avx512vbmi", "avx512vbmi"),
     "avx512": ("x86-64-v4", None, "avx512bw"),
@@ -122,6 +123,7 @@ def assert_equal(found, expected, names):
 @pytest.mark.parametrize(
     "unit, kind, asymmetric",
     [
+        *(("amx", kind, True) for kind in KINDS),
         *(("vnni", kind, True) for kind in KINDS),
         ("vnni", KINDS[1], False),
         ("avx512", KINDS[1], False),
@@ -189,7 +191,8 @@ def test_small_matrices_emulated(a, b, tmp_path):
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-@pytest.mark.parametrize("unit, kind", [("vnni", KINDS[0]), ("vnni", KINDS[1]), ("avx2", KINDS[2])])
+@pytest.mark.parametrize("unit, kind", [("amx", KINDS[0]), ("amx", KINDS[1]), ("vnni", KINDS[0]), ("vnni", KINDS[1]),
+                                        ("avx2", KINDS[2])])  # fmt: skip
 def test_products(unit, kind, dynamic):
     """MatMulInteger with constant and other right operands, batches, vectors,
     zero points of one number, one a column and one a row."""
@@ -301,7 +304,7 @@ def make_residual_network(dtype):
     return model, {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
 
 
-@pytest.mark.parametrize("unit, dtype", [("vnni", np.uint8), ("avx2", np.int8)])
+@pytest.mark.parametrize("unit, dtype", [("amx", np.int8), ("vnni", np.uint8), ("avx2", np.int8)])
 def test_network_is_its_definition(unit, dtype):
     model, constants = make_residual_network(dtype)
     compiled = compile_for(model, unit)

@@ -21,7 +21,9 @@ ARM = "generic,generic+dotprod,generic+dotprod+i8mm"
 MAIN = """
 #include "net.h"
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 static float x[24 * 40], y[24 * 48], q[24 * 48];
 static void *run(void *status) {
@@ -41,6 +43,12 @@ int main(int argc, char **argv) {
   pthread_t threads[4];
   int status[4], worst = 0;
   (void)argv;
+  /* With no room for the tiles of AMX, which Linux does not give then. */
+  if (getenv("SMALL_STACK")) {
+    static char small[6144];
+    stack_t stack = {.ss_sp = small, .ss_size = sizeof small};
+    if (sigaltstack(&stack, NULL)) return 101;
+  }
   if (fread(x, 1, sizeof x, stdin) != sizeof x) return 100;
   /* Those that come first choose at once. */
   for (int i = 0; i < argc; ++i) pthread_create(&threads[i], NULL, run, &status[i]);
@@ -155,6 +163,21 @@ def test_forced(model, x86, cpu, feature):
 def test_chosen(model, x86):
     check(model, run(model, [x86[0] / "main", "2", "3", "4"]))
     check(model, run(model, [x86[0] / "main"], DLC_CPU=""))
+
+
+@pytest.mark.parametrize("cpus", ["sapphirerapids", "sapphirerapids,x86-64-v3"])
+def test_tiles(model, tmp_path, cpus):
+    """An object asks Linux for AMX's tiles; where it may not have them, that is
+    as if the CPU had none."""
+    build(model, tmp_path, cpus, "-target=x86_64")
+    if has("amx_int8"):
+        check(model, run(model, [tmp_path / "main"], DLC_CPU="sapphirerapids" if "," in cpus else ""))
+    done = run(model, [tmp_path / "main"], SMALL_STACK="1")
+    if "," in cpus:
+        check(model, done)
+    elif has("amx_int8"):
+        assert done.returncode == 7
+        assert b"sapphirerapids, but this CPU lacks amx-" in done.stderr
 
 
 def test_unknown_choice(model, x86):

@@ -4,6 +4,21 @@
 
 #if defined(__x86_64__)
 /* where: leaf (see lib/Target/X86.cpp), register, bit, state in XCR0. */
+enum { state_amx = 3 };
+
+/* Linux saves the tiles of AMX for processes that have asked for them once; it
+ * refuses where a thread's alternate signal stack has no room for them. That
+ * holds for all threads, and asking again changes nothing. */
+static int may_use_tiles(void) {
+  enum { arch_prctl = 158, request_permission = 0x1023, tile_data = 18 };
+  long result = arch_prctl;
+  __asm__ volatile("syscall"
+                   : "+a"(result)
+                   : "D"((long)request_permission), "S"((long)tile_data)
+                   : "rcx", "r11", "memory");
+  return result == 0;
+}
+
 static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]) {
   __asm__ volatile("cpuid"
                    : "=a"(regs[0]), "=b"(regs[1]), "=c"(regs[2]), "=d"(regs[3])
@@ -35,6 +50,8 @@ static int has(const int32_t where[4]) {
       return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if ((low & state) != state)
+      return 0;
+    if (where[3] == state_amx && !may_use_tiles())
       return 0;
   }
   return 1;
