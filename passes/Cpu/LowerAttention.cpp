@@ -15,7 +15,7 @@
 // With one tile of keys nothing is carried. Vectors run along rows, so that
 // keys are read as they lie and no maximum or sum is one across a vector. Few
 // rows fill no vectors: their scores lie row by row, and vectors run along
-// keys.
+// keys. So do those of bfloat16, for dot products (AttentionPairs.cpp).
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Cpu/AttentionEmitter.h"
@@ -95,7 +95,10 @@ void AttentionEmitter::emitTile(const RowTile &tile, Value firstKey, Value keys,
   multiplyByKeys(tile, firstKey, keys);
   SoftmaxState state = getState(tile, isLast);
   if (layout.byRows) {
-    Value padded = math.mul(math.div(math.add(keys, lanes - 1), lanes), lanes);
+    Value padded = padKeys(keys);
+    if (layout.pairs)
+      state.weights = scratch(layout.weights, b.getBF16Type(),
+                              {state.rows, padded}, {layout.paddedKeys, 1});
     emitSoftmaxByRows(b, state,
                       scratch(layout.scores, layout.type, {state.rows, padded},
                               {layout.paddedKeys, 1}),
@@ -112,9 +115,12 @@ void AttentionEmitter::emitTile(const RowTile &tile, Value firstKey, Value keys,
 void AttentionEmitter::emitRows(const RowTile &tile) {
   if (!layout.byRows)
     packQueries(tile);
-  Value keys = trimKeys(tile, getKeyEnd(tile)), zero = math.constant(0);
+  auto [first, end] = trimKeys(tile, getKeyEnd(tile));
+  if (layout.pairs)
+    end = fillPanel(first, end);
+  Value keys = math.sub(end, first);
   if (!layout.hasTiles)
-    return emitTile(tile, zero, keys, /*isLast=*/true);
+    return emitTile(tile, first, keys, /*isLast=*/true);
   emitSoftmaxStart(b, getState(tile, false));
   Value columns = math.constant(op.getStaticExtent(column));
   emitZeros(b,
@@ -123,16 +129,18 @@ void AttentionEmitter::emitRows(const RowTile &tile) {
             lanes);
   // The last tile has 1 or more keys, or there are none.
   int64_t size = layout.tileKeys;
-  Value last = math.roundDown(
-      math.sub(math.max(keys, math.constant(1)), math.constant(1)), size);
+  Value last =
+      math.add(first, math.roundDown(math.sub(math.max(keys, math.constant(1)),
+                                              math.constant(1)),
+                                     size));
   if (!isStatic(last, 0)) {
-    auto loop = scf::ForOp::create(b, zero, last, math.constant(size));
+    auto loop = scf::ForOp::create(b, first, last, math.constant(size));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     emitTile(tile, loop.getInductionVar(), math.constant(size),
              /*isLast=*/false);
   }
-  emitTile(tile, last, math.sub(keys, last), /*isLast=*/true);
+  emitTile(tile, last, math.sub(end, last), /*isLast=*/true);
 }
 
 /// Of a tile of rows.
@@ -142,7 +150,8 @@ double AttentionEmitter::getCycles() {
     return double(ShapedType::isDynamic(known) ? otherwise : known);
   };
   double scores = layout.rows() * extent(key, 256);
-  return scores * (extent(depth, 64) + extent(column, 64) + 20) / lanes;
+  double products = extent(depth, 64) + extent(column, 64);
+  return scores * ((layout.pairs ? products / 2 : products) + 20) / lanes;
 }
 
 bool AttentionEmitter::emit(bool threads) {
@@ -223,7 +232,10 @@ LogicalResult dlc::lowerAttention(AttentionOp op, const CpuIsa &isa) {
   AttentionScratch layout(op);
   remarkDone(op.getLoc(), "dlc-lower-contract") << remark::add(
       "kernel: attention, {0} queries by {1} keys at a time{2}{3}",
-      layout.rows(), layout.tileKeys, layout.byRows ? ", vectors of keys" : "",
+      layout.rows(), layout.tileKeys,
+      layout.pairs    ? ", pairs of bfloat16"
+      : layout.byRows ? ", vectors of keys"
+                      : "",
       shared ? ", shared by threads" : "");
   markVectorCode(op);
   op.erase();

@@ -3,6 +3,7 @@
 // where they aren't.
 #include "dialects/Dlc/Dlc.h"
 #include "passes/Tensor/Constants.h"
+#include "passes/Tensor/FindAttention.h"
 #include "passes/Tensor/PackDot.h"
 #include "passes/Tensor/Passes.h"
 
@@ -31,6 +32,13 @@ struct PackContract : dlc::impl::PackContractBase<PackContract> {
       if (op.hasTensors())
         ops.push_back(op);
     });
+    attention.clear();
+    if (pairs)
+      for (AttentionProducts found : findAttention(getOperation(), constants))
+        if (hasRowsForPairs(found.first)) {
+          attention.insert(found.first);
+          attention.insert(found.second);
+        }
     IRRewriter rewriter(&getContext());
     for (ContractOp op : ops)
       pack(op, rewriter);
@@ -45,6 +53,7 @@ private:
 
   KnownConstants constants;
   PackedValues made;
+  DenseSet<Operation *> attention; // whose kernel lays out pairs
 };
 } // namespace
 
@@ -163,7 +172,8 @@ std::optional<DotLayout> PackContract::getDotLayout(ContractOp op) const {
     return std::nullopt;
   if (type.isInteger(8) && op.getSumType().isInteger(32) && group > 1)
     return DotLayout{group, dotLanes, 4 * dotLanes};
-  if (type.isBF16() && op.getSumType().isF32() && pairs)
+  if (type.isBF16() && op.getSumType().isF32() && pairs &&
+      !attention.contains(op))
     return DotLayout{2, lanes, chooseWidest(op)};
   return std::nullopt;
 }
