@@ -1,5 +1,6 @@
 // Where the scratch memory of attention on a CPU has what.
 #include "passes/Buffer/AttentionScratch.h"
+#include "dialects/Dlc/PartsAttr.h"
 #include "lib/Codegen/ElementBytes.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -44,7 +45,7 @@ AttentionScratch::AttentionScratch(AttentionOp op) {
                : byRows ? llvm::alignTo(tileKeys, kPad)
                         : tileKeys;
   int64_t keys = op.getStaticExtent(op.getDim(DimKind::Key));
-  hasTiles = ShapedType::isDynamic(keys) || keys > tileKeys;
+  hasTiles = ShapedType::isDynamic(keys) || keys > tileKeys || getParts(op);
   int64_t depth = op.getStaticExtent(op.getDim(DimKind::Depth));
   int64_t columns = op.getStaticExtent(op.getDim(DimKind::Column));
 

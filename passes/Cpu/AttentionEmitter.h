@@ -3,6 +3,7 @@
 #ifndef DLC_PASSES_CPU_ATTENTIONEMITTER_H
 #define DLC_PASSES_CPU_ATTENTIONEMITTER_H
 
+#include "dialects/Dlc/PartsAttr.h"
 #include "passes/Buffer/AttentionScratch.h"
 #include "passes/Cpu/AttentionSoftmax.h"
 #include "passes/Cpu/BlockTranspose.h"
@@ -59,6 +60,10 @@ public:
     if (layout.split)
       rowDims.push_back(*layout.split);
     llvm::append_range(rowDims, layout.inner);
+    if (getParts(op)) {
+      part = op.getDims(AttentionOp::DimKind::Column)[1];
+      wide = op.getDims(AttentionOp::DimKind::Column)[2];
+    }
   }
 
   llvm::LogicalResult readOperands();
@@ -121,6 +126,9 @@ private:
   /// The first `keys` ones without those that a mask hides from all rows, at
   /// both ends.
   KeyRange trimKeys(const RowTile &tile, mlir::Value keys);
+  /// The tile's part of the keys, if they are cut in parts.
+  KeyRange takePart(const RowTile &tile, KeyRange keys);
+  void storeSoftmax(const RowTile &tile);
   CausalEnd getCausalEnd(const RowTile &tile, mlir::Value firstKey);
 
   mlir::Value rowCount(const RowTile &tile) {
@@ -144,6 +152,8 @@ private:
   IndexMath math;
   AttentionScratch layout;
   unsigned key, depth, column;
+  std::optional<unsigned> part; // of keys that are cut in parts
+  unsigned wide = 0;            // then, columns and what is known of a row
   int64_t lanes;
   llvm::SmallVector<unsigned> rowDims; // those of a tile
   llvm::SmallVector<AttentionOperand> operands;

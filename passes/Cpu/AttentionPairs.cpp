@@ -39,7 +39,8 @@ Value AttentionEmitter::padKeys(Value keys) {
 /// there are more: they are hidden as before.
 Value AttentionEmitter::fillPanel(Value first, Value end) {
   Value all = op.createExtent(b, key);
-  if (all == end || staticIndex(end))
+  // What follows a part of the keys is the next one.
+  if (all == end || staticIndex(end) || part)
     return end;
   int64_t panel = getPanel(layout.tileKeys);
   Value keys = math.sub(end, first);

@@ -355,7 +355,9 @@ void AttentionEmitter::multiplyByValues(const RowTile &tile, Value firstKey,
     addRows(layout.factor);
   }
   unsigned first = 3 + op.getScoreExtras().size(), last = operands.size() - 1;
-  if (isLast) {
+  if (isLast && part) {
+    parts.push_back(operandPart(last, tile, tile.position, wide, columns));
+  } else if (isLast) {
     addRows(layout.inverse);
     for (unsigned i = first; i <= last; ++i)
       parts.push_back(operandPart(i, tile, tile.position, column, columns));
@@ -364,7 +366,7 @@ void AttentionEmitter::multiplyByValues(const RowTile &tile, Value firstKey,
   }
   createContract(parts, dims, dot, [&](ContractOp contract) {
     Block *from = &op.getEpilogue().front();
-    if (isLast)
+    if (isLast && !part)
       for (BlockArgument argument : from->getArguments().drop_front())
         types.push_back(argument.getType());
     OpBuilder::InsertionGuard guard(b);
@@ -379,7 +381,7 @@ void AttentionEmitter::multiplyByValues(const RowTile &tile, Value firstKey,
       sum = arith::AddFOp::create(b, scaled, sum);
       next = 3;
     }
-    if (!isLast) {
+    if (!isLast || part) {
       YieldOp::create(b, sum);
       return;
     }

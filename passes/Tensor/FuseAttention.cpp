@@ -5,6 +5,7 @@
 #include "passes/Tensor/AttentionSources.h"
 #include "passes/Tensor/FindAttention.h"
 #include "passes/Tensor/Passes.h"
+#include "passes/Tensor/SplitKeys.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -83,6 +84,8 @@ struct FuseIntoAttention : OpRewritePattern<ContractOp> {
     AttentionOp fused = fuse(first, second, softmax, tile, rewriter);
     if (pairs && tile && arePairs(fused))
       fused.setPrecision(Precision::BF16);
+    if (tile)
+      splitKeys(fused, lanes, rewriter);
     return success();
   }
 
