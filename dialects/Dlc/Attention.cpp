@@ -1,5 +1,6 @@
 // dlc.attention: verifier, kinds of iteration dimensions, effects.
 #include "dialects/Dlc/Destination.h"
+#include "dialects/Dlc/PartsAttr.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -16,11 +17,11 @@ DimKind AttentionOp::getDimKind(unsigned dim) {
   bool inQ = getQMap().isFunctionOfDim(dim);
   bool inK = getKMap().isFunctionOfDim(dim);
   bool inC = getCMap().isFunctionOfDim(dim);
-  if (!inC)
-    return inQ ? DimKind::Depth : DimKind::Key;
+  if (inQ && !inC)
+    return DimKind::Depth;
   if (inQ)
     return inK ? DimKind::Batch : DimKind::Row;
-  return DimKind::Column;
+  return inK ? DimKind::Key : DimKind::Column;
 }
 
 SmallVector<unsigned> AttentionOp::getDims(DimKind kind) {
@@ -142,6 +143,23 @@ static LogicalResult verifyMap(AttentionOp op, unsigned operand) {
   return success();
 }
 
+/// What kParts says of C.
+static LogicalResult verifyParts(AttentionOp op, int64_t parts) {
+  int64_t columns = op.getStaticExtent(op.getDim(DimKind::Column));
+  ArrayRef<int64_t> shape = cast<ShapedType>(op.getInit().getType()).getShape();
+  SmallVector<unsigned> dims = op.getDims(DimKind::Column);
+  AffineMap map = op.getCMap();
+  if (parts < 1 || !op.getTile() || op.getExtras().size() || dims.size() != 3 ||
+      map.getNumResults() < 2 || ShapedType::isDynamic(columns) ||
+      map.getDimPosition(0) != dims[1] ||
+      map.getDimPosition(map.getNumResults() - 1) != dims[2] ||
+      shape.front() != parts || shape.back() != columns + 2)
+    return op.emitOpError("expected a tile, no extras and init of ")
+           << parts << " parts, rows and " << columns + 2
+           << " numbers a row, found " << op.getInit().getType();
+  return success();
+}
+
 LogicalResult AttentionOp::verify() {
   unsigned count = getMapped().size();
   if (getIndexingMaps().size() != count)
@@ -156,9 +174,13 @@ LogicalResult AttentionOp::verify() {
   for (auto [kind, name] : {std::pair(DimKind::Key, "keys"),
                             {DimKind::Depth, "depth"},
                             {DimKind::Column, "columns"}})
-    if (getDims(kind).size() != 1)
+    if (getDims(kind).size() !=
+        (kind == DimKind::Column && getParts(*this) ? 3 : 1))
       return emitOpError("expected one dimension of ")
              << name << ", found " << getDims(kind).size();
+  if (std::optional<int64_t> parts = getParts(*this);
+      parts && failed(verifyParts(*this, *parts)))
+    return failure();
   if (std::optional<ArrayRef<int64_t>> tile = getTile();
       tile && (tile->size() != 2 || (*tile)[0] < 1 || (*tile)[1] < 1))
     return emitOpError("expected a tile of some queries and some keys, found ")

@@ -68,12 +68,15 @@ static int64_t countContract(ContractOp op) {
 
 /// Of both products, over all dimensions but columns and all but depth.
 static int64_t countAttention(AttentionOp op) {
+  using DimKind = AttentionOp::DimKind;
   int64_t macs = 0;
-  for (auto without :
-       {AttentionOp::DimKind::Column, AttentionOp::DimKind::Depth}) {
+  // Those of parts of the keys aren't the products'.
+  SmallVector<unsigned> own = op.getDims(DimKind::Column);
+  own.erase(own.begin());
+  for (auto without : {DimKind::Column, DimKind::Depth}) {
     SmallVector<int64_t> sizes;
     for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
-      if (op.getDimKind(dim) != without)
+      if (op.getDimKind(dim) != without && !llvm::is_contained(own, dim))
         sizes.push_back(op.getStaticExtent(dim));
     int64_t product = ::product(sizes);
     if (product < 0)

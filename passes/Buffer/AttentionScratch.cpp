@@ -1,5 +1,6 @@
 // Where the scratch memory of attention on a CPU has what.
 #include "passes/Buffer/AttentionScratch.h"
+#include "dialects/Dlc/PartsAttr.h"
 #include "lib/Codegen/ElementBytes.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -37,11 +38,14 @@ AttentionScratch::AttentionScratch(AttentionOp op) {
   type = op.getScores().front().getArgument(0).getType();
   divideRows(op, tile[0], *this);
   tileKeys = tile[1];
-  byRows = rows() < kFewRows;
+  pairs = op.getPrecision() == Precision::BF16 && rows() >= kFewRows;
+  byRows = pairs || rows() < kFewRows;
   paddedRows = byRows ? rows() : llvm::alignTo(rows(), kPad);
-  paddedKeys = byRows ? llvm::alignTo(tileKeys, kPad) : tileKeys;
+  paddedKeys = pairs    ? llvm::alignTo(tileKeys, kPairKeys)
+               : byRows ? llvm::alignTo(tileKeys, kPad)
+                        : tileKeys;
   int64_t keys = op.getStaticExtent(op.getDim(DimKind::Key));
-  hasTiles = ShapedType::isDynamic(keys) || keys > tileKeys;
+  hasTiles = ShapedType::isDynamic(keys) || keys > tileKeys || getParts(op);
   int64_t depth = op.getStaticExtent(op.getDim(DimKind::Depth));
   int64_t columns = op.getStaticExtent(op.getDim(DimKind::Column));
 
@@ -51,8 +55,8 @@ AttentionScratch::AttentionScratch(AttentionOp op) {
     size += llvm::alignTo(elements * getElementBytes(element), kAlignment);
     return offset;
   };
-  queries =
-      byRows ? -1 : place(depth * paddedRows, getElementTypeOrSelf(op.getQ()));
+  Type element = getElementTypeOrSelf(op.getQ());
+  queries = byRows && !pairs ? -1 : place(depth * paddedRows, element);
   scores = place(paddedKeys * paddedRows, type);
   bool copiesKeys = !byRows && getElementTypeOrSelf(op.getK()) != type;
   keysCopy = copiesKeys ? place(tileKeys * depth, type) : -1;
@@ -66,6 +70,12 @@ AttentionScratch::AttentionScratch(AttentionOp op) {
                          ? place(paddedRows * (hasKeys ? tileKeys : 1),
                                  getElementTypeOrSelf(extra))
                          : -1);
+  }
+  if (pairs) {
+    keyPairs = place(llvm::alignTo(tileKeys, kPanel) * llvm::alignTo(depth, 2),
+                     element);
+    weights = place(paddedKeys * paddedRows, element);
+    valuePairs = place(paddedKeys * llvm::alignTo(columns, kPanel), element);
   }
   int64_t padded = llvm::alignTo(paddedRows, kPad);
   most = place(padded, type);

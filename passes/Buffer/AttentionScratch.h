@@ -20,6 +20,15 @@ namespace dlc {
 ///
 /// Few rows fill no vectors: then scores lie row by row, [rows][keys], and
 /// queries, keys and extras are read where they are.
+///
+/// For a CPU's dot products of bfloat16 (`precision`) they lie so too, with
+///
+///   queries    [rows][depth]        where they aren't contiguous
+///   keyPairs   [keys / P][depth / 2][P][2]
+///   weights    [rows][keys]         rounded
+///   valuePairs [columns / P][keys / 2][P][2]
+///
+/// for panels of P keys or columns.
 struct AttentionScratch {
   explicit AttentionScratch(AttentionOp op);
 
@@ -27,6 +36,10 @@ struct AttentionScratch {
   static constexpr int64_t kFewRows = 8;
   /// Rows, or else keys, are padded to whole vectors of any target.
   static constexpr int64_t kPad = 16;
+  /// Keys that are rounded are summed in blocks of so many.
+  static constexpr int64_t kPairKeys = 32;
+  /// The widest panel of pairs.
+  static constexpr int64_t kPanel = 64;
   static constexpr int64_t kAlignment = 64;
 
   /// Queries in a tile: some of the dimension `split` by all of the `inner`
@@ -38,8 +51,10 @@ struct AttentionScratch {
   int64_t rows() const { return splitRows * innerRows; }
   int64_t paddedRows, tileKeys, paddedKeys;
   bool byRows, hasTiles;
+  bool pairs;      ///< operands of bfloat16
   mlir::Type type; ///< of scores and sums
   int64_t queries, scores, keysCopy, most, sum, factor, inverse, results;
+  int64_t keyPairs = -1, weights = -1, valuePairs = -1;
   /// Of each score extra: where its transposed part lies, -1 for none.
   llvm::SmallVector<int64_t> extras;
   int64_t size;

@@ -3,10 +3,12 @@
 #ifndef DLC_PASSES_CPU_ATTENTIONEMITTER_H
 #define DLC_PASSES_CPU_ATTENTIONEMITTER_H
 
+#include "dialects/Dlc/PartsAttr.h"
 #include "passes/Buffer/AttentionScratch.h"
 #include "passes/Cpu/AttentionSoftmax.h"
 #include "passes/Cpu/BlockTranspose.h"
 #include "passes/Cpu/ContractEmit.h"
+#include "passes/Cpu/PairPacking.h"
 
 namespace dlc {
 
@@ -24,13 +26,29 @@ struct RowTile {
   mlir::Value splitRows;
 };
 
-/// A buffer, and which dimensions of a contraction its own are.
+/// A buffer, and which dimensions of a contraction its own are, or the map of
+/// another layout.
 struct ContractPart {
   mlir::Value buffer;
   llvm::SmallVector<unsigned> dims;
+  mlir::AffineMap map;
+};
+
+/// A dimension of a contraction in scratch memory.
+struct PartDim {
+  unsigned dim;
+  mlir::Value size;
+  int64_t stride;
+};
+
+/// Keys from `first` up to `end`.
+struct KeyRange {
+  mlir::Value first, end;
 };
 
 class AttentionEmitter {
+  friend class HiddenKeys;
+
 public:
   AttentionEmitter(AttentionOp op, const CpuIsa &isa)
       : op(op), cpu(isa), b(op.getLoc(), op), math(b), layout(op),
@@ -42,6 +60,10 @@ public:
     if (layout.split)
       rowDims.push_back(*layout.split);
     llvm::append_range(rowDims, layout.inner);
+    if (getParts(op)) {
+      part = op.getDims(AttentionOp::DimKind::Column)[1];
+      wide = op.getDims(AttentionOp::DimKind::Column)[2];
+    }
   }
 
   llvm::LogicalResult readOperands();
@@ -60,8 +82,8 @@ private:
                    llvm::ArrayRef<mlir::Value> sizes,
                    llvm::ArrayRef<mlir::Value> position);
   ContractPart rowPart(int64_t offset, int64_t stride, const RowTile &tile,
-                       std::optional<unsigned> other, mlir::Value otherSize,
-                       int64_t otherStride);
+                       llvm::ArrayRef<PartDim> others = {},
+                       mlir::Type type = {});
   ContractPart operandPart(unsigned i, const RowTile &tile,
                            llvm::ArrayRef<mlir::Value> position, unsigned other,
                            mlir::Value otherSize);
@@ -80,14 +102,33 @@ private:
   void multiplyByValues(const RowTile &tile, mlir::Value firstKey,
                         mlir::Value keys, bool isLast);
   void createContract(llvm::ArrayRef<ContractPart> parts, unsigned dims,
+                      DotAttr dot,
                       llvm::function_ref<void(ContractOp)> addBody);
+
+  ContractPart queryPart(const RowTile &tile);
+
+  // Products of bfloat16: the factors, laid out in pairs.
+  llvm::SmallVector<ContractPart>
+  pairKeys(const RowTile &tile, mlir::Value firstKey, mlir::Value keys);
+  llvm::SmallVector<ContractPart>
+  pairValues(const RowTile &tile, mlir::Value firstKey, mlir::Value keys);
+  ContractPart copyQueries(const RowTile &tile);
+  PairSource pairSource(unsigned operand, llvm::ArrayRef<mlir::Value> position,
+                        unsigned sum, unsigned other);
+  mlir::Value padKeys(mlir::Value keys);
+  mlir::Value fillPanel(mlir::Value first, mlir::Value end);
+  int64_t getPanel(int64_t columns);
+
   RowOffsets rowOffsets(const AttentionOperand &operand, const RowTile &tile,
                         llvm::ArrayRef<mlir::Value> position);
   SoftmaxState getState(const RowTile &tile, bool isLast);
   mlir::Value getKeyEnd(const RowTile &tile);
-  /// The number of the first `keys` ones without those that a mask hides from
-  /// all rows, at the end.
-  mlir::Value trimKeys(const RowTile &tile, mlir::Value keys);
+  /// The first `keys` ones without those that a mask hides from all rows, at
+  /// both ends.
+  KeyRange trimKeys(const RowTile &tile, mlir::Value keys);
+  /// The tile's part of the keys, if they are cut in parts.
+  KeyRange takePart(const RowTile &tile, KeyRange keys);
+  void storeSoftmax(const RowTile &tile);
   CausalEnd getCausalEnd(const RowTile &tile, mlir::Value firstKey);
 
   mlir::Value rowCount(const RowTile &tile) {
@@ -111,6 +152,8 @@ private:
   IndexMath math;
   AttentionScratch layout;
   unsigned key, depth, column;
+  std::optional<unsigned> part; // of keys that are cut in parts
+  unsigned wide = 0;            // then, columns and what is known of a row
   int64_t lanes;
   llvm::SmallVector<unsigned> rowDims; // those of a tile
   llvm::SmallVector<AttentionOperand> operands;

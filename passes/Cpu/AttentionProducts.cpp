@@ -84,12 +84,11 @@ Value AttentionEmitter::view(const AttentionOperand &operand,
 }
 
 /// The tile's rows in scratch memory, `stride` elements apart, perhaps with
-/// another dimension. Of a contraction over (rows..., the others) where the
-/// rows come first.
+/// other dimensions; of the scores' type, or another. Of a contraction over
+/// (rows..., the others) where the rows come first.
 ContractPart AttentionEmitter::rowPart(int64_t offset, int64_t stride,
                                        const RowTile &tile,
-                                       std::optional<unsigned> other,
-                                       Value otherSize, int64_t otherStride) {
+                                       ArrayRef<PartDim> others, Type type) {
   ContractPart part;
   SmallVector<Value> sizes;
   SmallVector<int64_t> strides;
@@ -105,12 +104,12 @@ ContractPart AttentionEmitter::rowPart(int64_t offset, int64_t stride,
     }
     strides.push_back(inner * stride);
   }
-  if (other) {
-    part.dims.push_back(*other);
-    sizes.push_back(otherSize);
-    strides.push_back(otherStride);
+  for (const PartDim &other : others) {
+    part.dims.push_back(other.dim);
+    sizes.push_back(other.size);
+    strides.push_back(other.stride);
   }
-  part.buffer = scratch(offset, layout.type, sizes, strides);
+  part.buffer = scratch(offset, type ? type : layout.type, sizes, strides);
   return part;
 }
 
@@ -228,26 +227,35 @@ Value AttentionEmitter::copyKeys(const RowTile &tile, Value firstKey,
   return target;
 }
 
+/// The queries where they lie, for a product over (rows..., key, depth).
+ContractPart AttentionEmitter::queryPart(const RowTile &tile) {
+  ContractPart part = operandPart(0, tile, tile.position, depth,
+                                  math.constant(op.getStaticExtent(depth)));
+  part.dims.back() = rowDims.size() + 1;
+  return part;
+}
+
 //===----------------------------------------------------------------------===//
 // Products
 //===----------------------------------------------------------------------===//
 
 /// A contraction of A, B, the extras and C.
 void AttentionEmitter::createContract(ArrayRef<ContractPart> parts,
-                                      unsigned dims,
+                                      unsigned dims, DotAttr dot,
                                       function_ref<void(ContractOp)> addBody) {
   SmallVector<AffineMap> maps;
   SmallVector<Value> extras;
   for (const ContractPart &part : parts) {
-    maps.push_back(
-        AffineMap::getMultiDimMapWithTargets(dims, part.dims, b.getContext()));
+    maps.push_back(part.map ? part.map
+                            : AffineMap::getMultiDimMapWithTargets(
+                                  dims, part.dims, b.getContext()));
     extras.push_back(part.buffer);
   }
   auto contract = ContractOp::create(
       b, Type(), parts[0].buffer, parts[1].buffer,
       ArrayRef(extras).drop_front(2).drop_back(), parts.back().buffer,
       /*scratch=*/Value(), b.getAffineMapArrayAttr(maps), /*aUnsigned=*/false,
-      /*bUnsigned=*/false, WinogradAttr(), DotAttr(), op.getPrecisionAttr());
+      /*bUnsigned=*/false, WinogradAttr(), dot, PrecisionAttr());
   addBody(contract);
   lowerContract(contract, cpu);
 }
@@ -285,46 +293,61 @@ void AttentionEmitter::multiplyByKeys(const RowTile &tile, Value firstKey,
     parts.push_back({scratch(layout.scores, layout.type, {keys, rows},
                              {layout.paddedRows, 1}),
                      {0, 1}});
-    return createContract(parts, 3, addBody);
+    return createContract(parts, 3, DotAttr(), addBody);
   }
   // (rows..., key, depth)
   unsigned rank = rowDims.size();
   SmallVector<Value> position = at(tile, firstKey);
-  parts.push_back(operandPart(0, tile, position, depth, size));
-  parts.back().dims.back() = rank + 1;
-  parts.push_back({view(operands[1], {key, depth}, {keys, size}, position),
-                   {rank, rank + 1}});
+  DotAttr dot;
+  if (layout.pairs) {
+    dot = DotAttr::get(b.getContext(), /*flip=*/false, /*group=*/2,
+                       op.getStaticExtent(depth));
+    parts = pairKeys(tile, firstKey, keys);
+  } else {
+    parts.push_back(queryPart(tile));
+    parts.push_back({view(operands[1], {key, depth}, {keys, size}, position),
+                     {rank, rank + 1}});
+  }
   for (unsigned i = 0; i < layout.extras.size(); ++i)
     parts.push_back(operandPart(3 + i, tile, position, key, keys));
   parts.push_back(
-      rowPart(layout.scores, layout.paddedKeys, tile, rank, keys, 1));
-  createContract(parts, rank + 2, addBody);
+      rowPart(layout.scores, layout.paddedKeys, tile, {{rank, keys, 1}}));
+  createContract(parts, rank + 2, dot, addBody);
 }
 
 /// results = results * factor + weights * values; with the last keys
 /// C = epilogue((results * factor + weights * values) * inverse).
 void AttentionEmitter::multiplyByValues(const RowTile &tile, Value firstKey,
                                         Value keys, bool isLast) {
-  // (rows..., column, key)
-  unsigned rank = rowDims.size();
+  // (rows..., column, key), or a block of keys and its keys
+  unsigned rank = rowDims.size(), dims = rank + 2;
   Type type = layout.type;
   int64_t count = op.getStaticExtent(column);
   Value columns = math.constant(count);
   SmallVector<ContractPart> parts;
-  parts.push_back(
-      layout.byRows
-          ? rowPart(layout.scores, layout.paddedKeys, tile, rank + 1, keys, 1)
-          : rowPart(layout.scores, 1, tile, rank + 1, keys, layout.paddedRows));
-  parts.push_back(
-      {view(operands[2], {key, column}, {keys, columns}, at(tile, firstKey)),
-       {rank + 1, rank}});
+  DotAttr dot;
+  if (layout.pairs) {
+    dims = rank + 3;
+    dot = DotAttr::get(b.getContext(), /*flip=*/false, /*group=*/2,
+                       AttentionScratch::kPairKeys);
+    parts = pairValues(tile, firstKey, keys);
+  } else {
+    parts.push_back(layout.byRows
+                        ? rowPart(layout.scores, layout.paddedKeys, tile,
+                                  {{rank + 1, keys, 1}})
+                        : rowPart(layout.scores, 1, tile,
+                                  {{rank + 1, keys, layout.paddedRows}}));
+    parts.push_back(
+        {view(operands[2], {key, column}, {keys, columns}, at(tile, firstKey)),
+         {rank + 1, rank}});
+  }
   SmallVector<Type> types{type};
   auto addRows = [&](int64_t offset) {
-    parts.push_back(rowPart(offset, 1, tile, std::nullopt, Value(), 0));
+    parts.push_back(rowPart(offset, 1, tile));
     types.push_back(type);
   };
   auto results = [&] {
-    return rowPart(layout.results, count, tile, rank, columns, 1);
+    return rowPart(layout.results, count, tile, {{rank, columns, 1}});
   };
   if (layout.hasTiles) {
     parts.push_back(results());
@@ -332,16 +355,18 @@ void AttentionEmitter::multiplyByValues(const RowTile &tile, Value firstKey,
     addRows(layout.factor);
   }
   unsigned first = 3 + op.getScoreExtras().size(), last = operands.size() - 1;
-  if (isLast) {
+  if (isLast && part) {
+    parts.push_back(operandPart(last, tile, tile.position, wide, columns));
+  } else if (isLast) {
     addRows(layout.inverse);
     for (unsigned i = first; i <= last; ++i)
       parts.push_back(operandPart(i, tile, tile.position, column, columns));
   } else {
     parts.push_back(results());
   }
-  createContract(parts, rank + 2, [&](ContractOp contract) {
+  createContract(parts, dims, dot, [&](ContractOp contract) {
     Block *from = &op.getEpilogue().front();
-    if (isLast)
+    if (isLast && !part)
       for (BlockArgument argument : from->getArguments().drop_front())
         types.push_back(argument.getType());
     OpBuilder::InsertionGuard guard(b);
@@ -356,7 +381,7 @@ void AttentionEmitter::multiplyByValues(const RowTile &tile, Value firstKey,
       sum = arith::AddFOp::create(b, scaled, sum);
       next = 3;
     }
-    if (!isLast) {
+    if (!isLast || part) {
       YieldOp::create(b, sum);
       return;
     }

@@ -78,6 +78,16 @@ private:
     vector::StoreOp::create(b, x, buffer, at);
   }
 
+  /// Rounded, where the weights have another type than the scores.
+  void storeWeight(Value weight, Value scores, ValueRange at) {
+    if (!state.weights)
+      return store(weight, scores, at);
+    auto type = vector.clone(getElementTypeOrSelf(state.weights.getType()));
+    auto rounded = arith::TruncFOp::create(b, type, weight);
+    rounded.setFastmath(arith::FastMathFlags::afn);
+    store(rounded, state.weights, at);
+  }
+
   /// Loops that carry values.
   Values loop(Value first, Value end, int64_t step, Values start,
               function_ref<Values(Value, ValueRange)> body) {
@@ -248,7 +258,7 @@ void SoftmaxEmitter::emitByRows(Value scores, Value keys,
     Value sums = loop(zero, padded, state.lanes, {number(0, vector)},
                       [&](Value key, ValueRange sums) -> Values {
                         Value weight = weigh(load(scores, {row, key}), spread);
-                        store(weight, scores, {row, key});
+                        storeWeight(weight, scores, {row, key});
                         return {add(sums[0], weight)};
                       })[0];
     Value sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, sums,

@@ -16,6 +16,7 @@ struct SoftmaxState {
   mlir::Value sum;     ///< of the weights
   mlir::Value inverse; ///< of the sum; null but for the last tile
   mlir::Value isEmpty; ///< whether there are no keys at all; null: there are
+  mlir::Value weights; ///< by rows: where they go; null: in place of the scores
   int64_t lanes;
   int64_t group; ///< vectors at a time
 };

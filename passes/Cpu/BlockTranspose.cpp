@@ -21,10 +21,8 @@ static void emitLoop(ImplicitLocOpBuilder &b, Value first, Value end,
   body(loop.getInductionVar());
 }
 
-/// Rows as columns: perfect shuffles, as many as log2 of their number. Of
-/// vectors longer than that, each part of this length by itself.
-static void transposeVectors(ImplicitLocOpBuilder &b,
-                             SmallVectorImpl<Value> &rows) {
+void dlc::transposeVectors(ImplicitLocOpBuilder &b,
+                           SmallVectorImpl<Value> &rows) {
   int64_t size = rows.size();
   int64_t length = cast<VectorType>(rows[0].getType()).getNumElements();
   SmallVector<int64_t> low, high;

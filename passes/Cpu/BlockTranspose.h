@@ -17,6 +17,12 @@ void emitTransposition(mlir::ImplicitLocOpBuilder &b, mlir::Value source,
                        const RowOffsets &row, mlir::Value stride,
                        mlir::Value target, int64_t lanes);
 
+/// Rows, vectors in registers, as columns: perfect shuffles, as many as log2 of
+/// their number. Of vectors longer than that, each part of this length by
+/// itself.
+void transposeVectors(mlir::ImplicitLocOpBuilder &b,
+                      llvm::SmallVectorImpl<mlir::Value> &rows);
+
 /// target = source, two memrefs of rows x columns, as another type of floats.
 void emitConversion(mlir::ImplicitLocOpBuilder &b, mlir::Value source,
                     mlir::Value target, int64_t lanes);

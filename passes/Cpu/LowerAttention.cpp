@@ -15,13 +15,17 @@
 // With one tile of keys nothing is carried. Vectors run along rows, so that
 // keys are read as they lie and no maximum or sum is one across a vector. Few
 // rows fill no vectors: their scores lie row by row, and vectors run along
-// keys.
+// keys. So do those of bfloat16, for dot products (AttentionPairs.cpp).
+#include "lib/Codegen/ElementBytes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Cpu/AttentionEmitter.h"
 #include "passes/Cpu/Units.h"
 #include "passes/Cpu/VectorBody.h"
 #include "passes/Remarks.h"
+
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -90,12 +94,54 @@ CausalEnd AttentionEmitter::getCausalEnd(const RowTile &tile, Value firstKey) {
   return end;
 }
 
+/// Parts of like size, but for the last ones; which keys are one's depends on
+/// their number alone.
+KeyRange AttentionEmitter::takePart(const RowTile &tile, KeyRange keys) {
+  if (!part)
+    return keys;
+  int64_t parts = *getParts(op);
+  Value count = math.sub(keys.end, keys.first);
+  Value size = math.div(math.add(count, parts - 1), parts);
+  // Whole vectors of keys.
+  size = math.mul(math.div(math.add(size, lanes - 1), lanes), lanes);
+  Value first = math.min(
+      keys.end, math.add(keys.first, math.mul(tile.position[*part], size)));
+  return {first, math.min(keys.end, math.add(first, size))};
+}
+
+/// Puts the maxima and sums of a part's rows behind its columns.
+void AttentionEmitter::storeSoftmax(const RowTile &tile) {
+  SoftmaxState state = getState(tile, /*isLast=*/true);
+  const AttentionOperand &c = operands.back();
+  RowOffsets offsets = rowOffsets(c, tile, tile.position);
+  auto number = [&](double value) -> Value {
+    return arith::ConstantOp::create(b, b.getFloatAttr(layout.type, value));
+  };
+  auto loop =
+      scf::ForOp::create(b, math.constant(0), rowCount(tile), math.constant(1));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value row = loop.getInductionVar(), offset = offsets(row);
+  int64_t at = op.getStaticExtent(column);
+  for (auto [numbers, otherwise] :
+       {std::pair(state.most, 0.0), std::pair(state.sum, 1.0)}) {
+    Value x = memref::LoadOp::create(b, numbers, ValueRange{row});
+    if (state.isEmpty)
+      x = arith::SelectOp::create(b, state.isEmpty, number(otherwise), x);
+    memref::StoreOp::create(b, x, c.flat.buffer,
+                            math.add(offset, math.mul(c.strides[wide], at++)));
+  }
+}
+
 void AttentionEmitter::emitTile(const RowTile &tile, Value firstKey, Value keys,
                                 bool isLast) {
   multiplyByKeys(tile, firstKey, keys);
   SoftmaxState state = getState(tile, isLast);
   if (layout.byRows) {
-    Value padded = math.mul(math.div(math.add(keys, lanes - 1), lanes), lanes);
+    Value padded = padKeys(keys);
+    if (layout.pairs)
+      state.weights = scratch(layout.weights, b.getBF16Type(),
+                              {state.rows, padded}, {layout.paddedKeys, 1});
     emitSoftmaxByRows(b, state,
                       scratch(layout.scores, layout.type, {state.rows, padded},
                               {layout.paddedKeys, 1}),
@@ -112,9 +158,12 @@ void AttentionEmitter::emitTile(const RowTile &tile, Value firstKey, Value keys,
 void AttentionEmitter::emitRows(const RowTile &tile) {
   if (!layout.byRows)
     packQueries(tile);
-  Value keys = trimKeys(tile, getKeyEnd(tile)), zero = math.constant(0);
+  auto [first, end] = takePart(tile, trimKeys(tile, getKeyEnd(tile)));
+  if (layout.pairs)
+    end = fillPanel(first, end);
+  Value keys = math.sub(end, first);
   if (!layout.hasTiles)
-    return emitTile(tile, zero, keys, /*isLast=*/true);
+    return emitTile(tile, first, keys, /*isLast=*/true);
   emitSoftmaxStart(b, getState(tile, false));
   Value columns = math.constant(op.getStaticExtent(column));
   emitZeros(b,
@@ -123,16 +172,20 @@ void AttentionEmitter::emitRows(const RowTile &tile) {
             lanes);
   // The last tile has 1 or more keys, or there are none.
   int64_t size = layout.tileKeys;
-  Value last = math.roundDown(
-      math.sub(math.max(keys, math.constant(1)), math.constant(1)), size);
+  Value last =
+      math.add(first, math.roundDown(math.sub(math.max(keys, math.constant(1)),
+                                              math.constant(1)),
+                                     size));
   if (!isStatic(last, 0)) {
-    auto loop = scf::ForOp::create(b, zero, last, math.constant(size));
+    auto loop = scf::ForOp::create(b, first, last, math.constant(size));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     emitTile(tile, loop.getInductionVar(), math.constant(size),
              /*isLast=*/false);
   }
-  emitTile(tile, last, math.sub(keys, last), /*isLast=*/true);
+  emitTile(tile, last, math.sub(end, last), /*isLast=*/true);
+  if (part)
+    storeSoftmax(tile);
 }
 
 /// Of a tile of rows.
@@ -141,8 +194,15 @@ double AttentionEmitter::getCycles() {
     int64_t known = op.getStaticExtent(dim);
     return double(ShapedType::isDynamic(known) ? otherwise : known);
   };
-  double scores = layout.rows() * extent(key, 256);
-  return scores * (extent(depth, 64) + extent(column, 64) + 20) / lanes;
+  double keys = extent(key, part ? 256 * *getParts(op) : 256);
+  if (part)
+    keys /= *getParts(op);
+  double scores = layout.rows() * keys;
+  double products = extent(depth, 64) + extent(column, 64);
+  double cycles =
+      scores * ((layout.pairs ? products / 2 : products) + 20) / lanes;
+  // Of few rows, 16 bytes of keys and values a cycle.
+  return std::max(cycles, keys * products * getElementBytes(layout.type) / 16);
 }
 
 bool AttentionEmitter::emit(bool threads) {
@@ -153,6 +213,10 @@ bool AttentionEmitter::emit(bool threads) {
     counts.push_back(op.createExtent(b, dim));
   Value extent =
       layout.split ? op.createExtent(b, *layout.split) : math.constant(1);
+  if (part) {
+    outer.push_back(*part);
+    counts.push_back(math.constant(*getParts(op)));
+  }
   int64_t block = layout.splitRows;
   counts.push_back(math.div(math.add(extent, block - 1), block));
 
@@ -222,8 +286,13 @@ LogicalResult dlc::lowerAttention(AttentionOp op, const CpuIsa &isa) {
   bool shared = emitter.emit(isa.threads);
   AttentionScratch layout(op);
   remarkDone(op.getLoc(), "dlc-lower-contract") << remark::add(
-      "kernel: attention, {0} queries by {1} keys at a time{2}{3}",
-      layout.rows(), layout.tileKeys, layout.byRows ? ", vectors of keys" : "",
+      "kernel: attention, {0} queries by {1} keys at a time{2}{3}{4}",
+      layout.rows(), layout.tileKeys,
+      layout.pairs    ? ", pairs of bfloat16"
+      : layout.byRows ? ", vectors of keys"
+                      : "",
+      getParts(op) ? llvm::formatv(", {0} parts of keys", *getParts(op)).str()
+                   : "",
       shared ? ", shared by threads" : "");
   markVectorCode(op);
   op.erase();

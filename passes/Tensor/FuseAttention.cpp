@@ -3,7 +3,9 @@
 #include "dialects/Dlc/Dlc.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/AttentionSources.h"
+#include "passes/Tensor/FindAttention.h"
 #include "passes/Tensor/Passes.h"
+#include "passes/Tensor/SplitKeys.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -24,16 +26,6 @@ static constexpr StringLiteral kPass = "dlc-fuse-attention";
 
 /// Of a CPU's tiles: queries, which fill its vectors, and keys.
 static constexpr int64_t kTileRows = 64, kFewestKeys = 64, kTileKeys = 512;
-
-/// The value behind conversions between floats.
-static Value stripCasts(Value value) {
-  while (Operation *op = value.getDefiningOp()) {
-    if (!isa<arith::ExtFOp, arith::TruncFOp>(op))
-      break;
-    value = op->getOperand(0);
-  }
-  return value;
-}
 
 /// What the body of an op computes, behind conversions.
 static Value yieldedBy(linalg::LinalgOp op) {
@@ -73,8 +65,9 @@ struct Softmax {
 
 /// Two contractions around a softmax.
 struct FuseIntoAttention : OpRewritePattern<ContractOp> {
-  FuseIntoAttention(MLIRContext *context, int64_t cache, int64_t lanes)
-      : OpRewritePattern(context), cache(cache), lanes(lanes) {}
+  FuseIntoAttention(MLIRContext *context, int64_t cache, int64_t lanes,
+                    bool pairs)
+      : OpRewritePattern(context), cache(cache), lanes(lanes), pairs(pairs) {}
 
   LogicalResult matchAndRewrite(ContractOp second,
                                 PatternRewriter &rewriter) const override {
@@ -88,7 +81,11 @@ struct FuseIntoAttention : OpRewritePattern<ContractOp> {
     DenseI64ArrayAttr tile;
     if (cache)
       tile = chooseTile(first, second);
-    fuse(first, second, softmax, tile, rewriter);
+    AttentionOp fused = fuse(first, second, softmax, tile, rewriter);
+    if (pairs && tile && arePairs(fused))
+      fused.setPrecision(Precision::BF16);
+    if (tile)
+      splitKeys(fused, lanes, rewriter);
     return success();
   }
 
@@ -110,7 +107,7 @@ private:
     first = softmax.scores.getDefiningOp<ContractOp>();
     if (!first || llvm::range_size(softmax.scores.getUses()) != 2)
       return "others than a softmax read them";
-    StringRef why = findObstacle(first, second, softmax.axis);
+    StringRef why = findAttentionObstacle(first, second, softmax.axis);
     return why.empty() && cache ? findCpuObstacle(first, second) : why;
   }
 
@@ -282,52 +279,6 @@ private:
     return "";
   }
 
-  /// What is against one op for both contractions; "" for nothing.
-  static StringRef findObstacle(ContractOp first, ContractOp second,
-                                unsigned axis) {
-    for (ContractOp op : {first, second})
-      if (!op.getAMap().isProjectedPermutation() ||
-          !op.getBMap().isProjectedPermutation(/*allowZeroInResults=*/true) ||
-          op.getWinograd() || op.getDot() || !isa<FloatType>(op.getSumType()))
-        return "a contraction of another form";
-    if (first.getPrecision() != second.getPrecision())
-      return "two precisions";
-    using Kind = ContractOp::DimKind;
-    auto dimAt = [](AffineMap map, unsigned i) {
-      return cast<AffineDimExpr>(map.getResult(i)).getPosition();
-    };
-    if (first.getDims(Kind::Sum).size() != 1 ||
-        second.getDims(Kind::Sum).size() != 1 ||
-        second.getDims(Kind::Column).size() != 1 ||
-        first.getDimKind(dimAt(first.getCMap(), axis)) != Kind::Column ||
-        first.getDims(Kind::Column).size() != 1 ||
-        second.getDimKind(dimAt(second.getAMap(), axis)) != Kind::Sum)
-      return "the dimensions of the products aren't those of attention";
-    for (unsigned i = 0, e = first.getCMap().getNumResults(); i < e; ++i)
-      if (first.getDimKind(dimAt(first.getCMap(), i)) == Kind::Row &&
-          second.getDimKind(dimAt(second.getAMap(), i)) == Kind::Batch)
-        return "values of a row";
-    return "";
-  }
-
-  /// What is against a CPU's kernel; "" for nothing.
-  static StringRef findCpuObstacle(ContractOp first, ContractOp second) {
-    using Kind = ContractOp::DimKind;
-    if (first.getSumType() != second.getSumType())
-      return "sums of two types";
-    auto extentOf = [](ContractOp op, Kind kind) {
-      return op.getStaticExtent(op.getDims(kind).front());
-    };
-    if (ShapedType::isDynamic(extentOf(first, Kind::Sum)) ||
-        ShapedType::isDynamic(extentOf(second, Kind::Column)))
-      return "vectors of an unknown size";
-    for (ContractOp op : {first, second})
-      for (unsigned dim = 0; dim < op.getNumDims(); ++dim)
-        if (op.getStaticExtent(dim) == 0)
-          return "nothing to compute";
-    return "";
-  }
-
   /// Queries by keys: some queries that fill vectors, and all keys where a
   /// part of the cache holds their scores.
   DenseI64ArrayAttr chooseTile(ContractOp first, ContractOp second) const {
@@ -355,8 +306,19 @@ private:
     return DenseI64ArrayAttr::get(first.getContext(), {rows, keys});
   }
 
-  static void fuse(ContractOp first, ContractOp second, Softmax &softmax,
-                   DenseI64ArrayAttr tile, PatternRewriter &rewriter) {
+  /// Whether both products may be those of a CPU's pairs of bfloat16.
+  static bool arePairs(AttentionOp op) {
+    auto isRounded = [](Value operand) {
+      return getElementTypeOrSelf(operand.getType()).isBF16();
+    };
+    return isRounded(op.getQ()) && isRounded(op.getK()) &&
+           isRounded(op.getV()) &&
+           op.getScores().front().getArgument(0).getType().isF32() &&
+           op.getStaticExtent(op.getDim(AttentionOp::DimKind::Depth)) > 1;
+  }
+
+  static AttentionOp fuse(ContractOp first, ContractOp second, Softmax &softmax,
+                          DenseI64ArrayAttr tile, PatternRewriter &rewriter) {
     MLIRContext *context = rewriter.getContext();
     rewriter.setInsertionPoint(second);
     unsigned dims = first.getNumDims() + 1, column = dims - 1;
@@ -464,9 +426,11 @@ private:
         << "the scores of '" << getNodeName(first.getLoc())
         << "' stay in its kernel";
     rewriter.replaceOp(second, fused.getResult());
+    return fused;
   }
 
   int64_t cache, lanes;
+  bool pairs;
 };
 
 struct FuseAttentionPass : dlc::impl::FuseAttentionBase<FuseAttentionPass> {
@@ -474,11 +438,11 @@ struct FuseAttentionPass : dlc::impl::FuseAttentionBase<FuseAttentionPass> {
 
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseIntoAttention>(&getContext(), cache, lanes);
+    patterns.add<FuseIntoAttention>(&getContext(), cache, lanes, pairs);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();
     if (wantsRemarks(&getContext())) {
-      FuseIntoAttention pattern(&getContext(), cache, lanes);
+      FuseIntoAttention pattern(&getContext(), cache, lanes, pairs);
       getOperation()->walk([&](ContractOp op) { pattern.explain(op); });
     }
   }

@@ -3,6 +3,7 @@
 // where they aren't.
 #include "dialects/Dlc/Dlc.h"
 #include "passes/Tensor/Constants.h"
+#include "passes/Tensor/FindAttention.h"
 #include "passes/Tensor/PackDot.h"
 #include "passes/Tensor/Passes.h"
 
@@ -31,6 +32,13 @@ struct PackContract : dlc::impl::PackContractBase<PackContract> {
       if (op.hasTensors())
         ops.push_back(op);
     });
+    attention.clear();
+    if (pairs)
+      for (AttentionProducts found : findAttention(getOperation(), constants))
+        if (hasRowsForPairs(found.first)) {
+          attention.insert(found.first);
+          attention.insert(found.second);
+        }
     IRRewriter rewriter(&getContext());
     for (ContractOp op : ops)
       pack(op, rewriter);
@@ -45,6 +53,7 @@ private:
 
   KnownConstants constants;
   PackedValues made;
+  DenseSet<Operation *> attention; // whose kernel lays out pairs
 };
 } // namespace
 
@@ -169,7 +178,8 @@ std::optional<DotLayout> PackContract::getDotLayout(ContractOp op) const {
       return DotLayout{group, dotLanes, 2 * dotLanes, kDepth};
     return DotLayout{group, dotLanes, 4 * dotLanes};
   }
-  if (type.isBF16() && op.getSumType().isF32() && pairs) {
+  if (type.isBF16() && op.getSumType().isF32() && pairs &&
+      !attention.contains(op)) {
     if (pairTiles && hasRows)
       return DotLayout{2, lanes, 2 * lanes, kDepth};
     return DotLayout{2, lanes, chooseWidest(op)};

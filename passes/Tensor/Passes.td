@@ -285,13 +285,19 @@ def FuseAttention : Pass<"dlc-fuse-attention"> {
     ```
     For a CPU, `cache` is the size of its second cache, and `lanes` that of its
     vectors: then what a kernel has of the scores at a time, `tile`, queries by
-    keys, fits a part of that, and what would not gain stays as it is.
+    keys, fits a part of that, and what would not gain stays as it is. With
+    `pairs`, of a CPU with dot products of bfloat16, attention of queries, keys
+    and values of that type gets the precision of it: its weights are rounded
+    too. Of a few queries and heads many keys are cut in parts (`dlc.parts`),
+    which threads share, and whose results are put together behind.
   }];
   let dependentDialects = ["::dlc::DlcDialect"];
   let options = [
     Option<"cache", "cache", "int64_t", "0",
            "bytes of a CPU's second cache; 0: for a GPU's kernels">,
-    Option<"lanes", "lanes", "int64_t", "8", "scores in a CPU's vector">];
+    Option<"lanes", "lanes", "int64_t", "8", "scores in a CPU's vector">,
+    Option<"pairs", "pairs", "bool", "false",
+           "whether a CPU has dot products of bfloat16">];
 }
 
 def ChooseConvolution : Pass<"dlc-choose-convolution"> {
@@ -372,7 +378,8 @@ def RoundOperands : Pass<"dlc-round-operands"> {
     they are: contractions whose A isn't contiguous along the sum and cannot be
     laid out so, those with fewer columns than rounding pays for, and those with
     the attribute `dlc.transformed`: convolutions that `dlc-choose-convolution`
-    has a faster form for, in float32.
+    has a faster form for, in float32. Of attention with some rows queries, keys
+    and values are rounded, and its kernel rounds the weights.
   }];
   let options = [Option<"lanes", "lanes", "int64_t", "16",
                         "sums in a vector register">];
@@ -437,7 +444,8 @@ def PackContract : Pass<"dlc-pack-contract"> {
     groups along k as well, `(n floordiv P, k floordiv 4, n mod P, k mod 4)`,
     and with `pairs` bfloat16 by twos, with zeros to fill panels and groups, and,
     for products of tiles (AMX), steps of at most 16 groups. Channels that fill no groups are
-    merged with the innermost dimension of a convolution's window.
+    merged with the innermost dimension of a convolution's window. Attention's
+    kernel lays out its own.
   }];
   let options = [
     Option<"panel", "panel", "int64_t", "16",

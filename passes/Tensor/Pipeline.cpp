@@ -102,6 +102,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   if (target.gpus.empty()) {
     attention.cache = unit.l2Bytes;
     attention.lanes = fuse.lanes;
+    attention.pairs = unit.bf16;
   }
   // For a CPU beside a GPU dlc-decompose-attention makes steps of it again.
   pm.addPass(createFuseAttention(attention));

@@ -8,6 +8,7 @@
 //   %c = dlc.contract %x, %w : tensor<4x64xbf16>, tensor<64x16xbf16>
 #include "passes/Remarks.h"
 #include "passes/Tensor/Constants.h"
+#include "passes/Tensor/FindAttention.h"
 #include "passes/Tensor/PackDot.h"
 #include "passes/Tensor/Passes.h"
 
@@ -55,6 +56,7 @@ struct RoundOperands : dlc::impl::RoundOperandsBase<RoundOperands> {
   void runOnOperation() override;
 
 private:
+  void roundAttention(Rounding &rounding, DenseSet<Operation *> &done);
   StringRef findObstacle(ContractOp op);
   bool pays(ContractOp op);
 
@@ -249,17 +251,42 @@ StringRef RoundOperands::findObstacle(ContractOp op) {
   return "";
 }
 
+static bool isFloat(Value operand) {
+  return getElementTypeOrSelf(operand.getType()).isF32();
+}
+
+/// Rounds queries, keys and values; `done` are both products.
+void RoundOperands::roundAttention(Rounding &rounding,
+                                   DenseSet<Operation *> &done) {
+  for (AttentionProducts found : findAttention(getOperation(), constants)) {
+    ContractOp first = found.first, second = found.second;
+    if (!hasRowsForPairs(first) || !first.getSumType().isF32() ||
+        !isFloat(first.getA()) || !isFloat(first.getB()) ||
+        !isFloat(second.getA()) || !isFloat(second.getB()))
+      continue;
+    remarkDone(second.getLoc(), kPass)
+        << "rounds the operands of attention to bfloat16";
+    Value queries = rounding.round(first.getA()),
+          keys = rounding.round(first.getB()),
+          values = rounding.round(second.getB());
+    first.getAMutable().assign(queries);
+    first.getBMutable().assign(keys);
+    second.getBMutable().assign(values);
+    done.insert(first);
+    done.insert(second);
+  }
+}
+
 void RoundOperands::runOnOperation() {
-  auto isFloat = [](Value operand) {
-    return getElementTypeOrSelf(operand.getType()).isF32();
-  };
+  Rounding rounding(&getContext());
+  DenseSet<Operation *> done;
+  roundAttention(rounding, done);
   SmallVector<ContractOp> ops;
   getOperation()->walk([&](ContractOp op) {
-    if (op.hasTensors() && isFloat(op.getA()) && isFloat(op.getB()) &&
-        op.getSumType().isF32())
+    if (op.hasTensors() && !done.contains(op) && isFloat(op.getA()) &&
+        isFloat(op.getB()) && op.getSumType().isF32())
       ops.push_back(op);
   });
-  Rounding rounding(&getContext());
   for (ContractOp op : ops) {
     if (StringRef why = findObstacle(op); !why.empty()) {
       remarkMissed(op.getLoc(), kPass)

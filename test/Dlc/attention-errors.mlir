@@ -336,3 +336,35 @@ func.func @f(%q: memref<6x4xf32>, %k: memref<8x4xf32>, %v: memref<8x4xf32>, %i: 
   }
   return
 }
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %i: tensor<2x6x4xf32>) {
+  // expected-error @below {{expected a tile, no extras and init of 2 parts, rows and 6 numbers a row, found 'tensor<2x6x4xf32>'}}
+  %r = dlc.attention %q, %k, %v outs %i
+      [affine_map<(m, n, k, c, p, e) -> (m, k)>, affine_map<(m, n, k, c, p, e) -> (n, k)>, affine_map<(m, n, k, c, p, e) -> (n, c)>, affine_map<(m, n, k, c, p, e) -> (p, m, e)>] {dlc.parts = 2 : i64, tile = array<i64: 6, 8>}
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<2x6x4xf32> -> tensor<2x6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %i: tensor<2x6x6xf32>) {
+  // expected-error @below {{expected one dimension of columns, found 3}}
+  %r = dlc.attention %q, %k, %v outs %i
+      [affine_map<(m, n, k, c, p, e) -> (m, k)>, affine_map<(m, n, k, c, p, e) -> (n, k)>, affine_map<(m, n, k, c, p, e) -> (n, c)>, affine_map<(m, n, k, c, p, e) -> (p, m, e)>]
+      : tensor<6x4xf32>, tensor<8x4xf32>, tensor<8x4xf32>, tensor<2x6x6xf32> -> tensor<2x6x6xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}

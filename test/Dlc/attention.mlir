@@ -45,3 +45,21 @@ func.func @buffers(%q: memref<2x?x4xf16>, %k: memref<?x4xf16>, %v: memref<?x5xf1
   }
   return
 }
+
+// Two parts of the keys, each row with its maximum and sum behind the columns.
+// CHECK-LABEL: @parts
+// CHECK: dlc.attention {{.*}} {dlc.parts = 2 : i64, tile = array<i64: 6, 8>} : tensor<6x4xf32>, tensor<?x4xf32>, tensor<?x5xf32>, tensor<2x6x7xf32> -> tensor<2x6x7xf32> {
+func.func @parts(%q: tensor<6x4xf32>, %k: tensor<?x4xf32>, %v: tensor<?x5xf32>, %init: tensor<2x6x7xf32>) -> tensor<2x6x7xf32> {
+  %r = dlc.attention %q, %k, %v outs %init
+      [affine_map<(m, n, k, c, p, e) -> (m, k)>, affine_map<(m, n, k, c, p, e) -> (n, k)>,
+       affine_map<(m, n, k, c, p, e) -> (n, c)>, affine_map<(m, n, k, c, p, e) -> (p, m, e)>]
+      {dlc.parts = 2 : i64, tile = array<i64: 6, 8>}
+      : tensor<6x4xf32>, tensor<?x4xf32>, tensor<?x5xf32>, tensor<2x6x7xf32> -> tensor<2x6x7xf32> {
+  ^bb0(%score: f32):
+    dlc.yield %score : f32
+  }, {
+  ^bb0(%sum: f32):
+    dlc.yield %sum : f32
+  }
+  return %r : tensor<2x6x7xf32>
+}

@@ -22,6 +22,7 @@ from attended import attend  # noqa: E402
 UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
 # Errors relative to the largest value: the scores' own rounding and the sums'.
 TOLERANCE = {np.float32: 3e-6, np.float64: 1e-14, np.float16: 2e-3}
+LOW, NONE = np.finfo(np.float32).min, -np.inf
 
 
 class Case:
@@ -139,6 +140,11 @@ CASES = {
     "groups": Case(30, 60, group=3),
     "groups, one query": Case(1, 500, group=4),
     "groups, causal": Case(70, 70, group=2, causal=True),
+    "one head": Case(1, 4100, depth=64, heads=1),
+    "one head, few rows": Case(3, 1300, depth=20, columns=9, heads=1, mask="float"),
+    "one head, group": Case(2, 1100, heads=1, group=6, mask="bool"),
+    "one head, causal": Case(7, 1030, heads=1, causal=True),
+    "one head, cap": Case(1, 1025, heads=1, cap=2.5, batch=2),
     "double": Case(40, 60, dtype=np.float64),
     "double, tiles": Case(10, 1500, dtype=np.float64, mask="bool"),
     "half": Case(40, 60, dtype=np.float16),
@@ -204,6 +210,50 @@ def test_threads_change_nothing():
     assert (once == twice).all() and (once == thrice).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("dynamic", ["", "n", "bn"])
+def test_parts_of_keys(dynamic, dtype):
+    """One query of a few heads: threads share its keys, and what they make is
+    put together in one order."""
+    sizes = (0, 1, 15, 16, 17, 300, 4096, 5001) if dynamic else (5001,)
+    case = Case(1, 5001, depth=32, columns=40, heads=2, group=2, mask="heads", dtype=dtype)
+    model = dlc.compile(case.model(dynamic), threads=4)
+    for keys in sizes:
+        case = Case(1, keys, depth=32, columns=40, heads=2, group=2, mask="heads", dtype=dtype)
+        once, *others = (model.run(case.inputs, threads=n)[0] for n in (1, 2, 3, 4))
+        case.check(once, f"{keys} keys")
+        assert all((once == other).all() for other in others)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+def test_parts_for_any_threads(threads):
+    """Also with an object for fewer threads."""
+    case = Case(1, 4097, heads=1, mask="float")
+    (y,) = dlc.compile(case.model("n"), threads=threads).run(case.inputs)
+    case.check(y)
+    (other,) = dlc.compile(case.model("n")).run(case.inputs)
+    assert (y == other).all()
+
+
+@pytest.mark.parametrize("low", [LOW, NONE])
+@pytest.mark.parametrize("first, end", [(0, 1), (2000, 2001), (700, 1900), (0, 3000), (9, 9)])
+def test_parts_of_masked_keys(low, first, end):
+    """A cache whose end, or beginning, a mask hides: parts without a key, or
+    without one that counts, add nothing. A row of none is as in one part."""
+    case = Case(2, 3000, heads=1, mask="float")
+    i = np.arange(3000)
+    hidden = (i < first) | (i >= end)
+    case.extra = [np.where(hidden, low, case.extra[0]).astype(np.float32)]
+    for dynamic in ("", "n"):
+        (y,) = dlc.compile(case.model(dynamic)).run(case.inputs)
+        if first < end:
+            case.check(y)
+        elif low == LOW:
+            assert np.abs(y - case.v.mean(2, keepdims=True)).max() < 1e-6
+        else:
+            assert (y == 0).all()
+
+
 @pytest.mark.parametrize("name, keys", [("one tile", 512), ("tiles", 4096)])
 def test_no_scores_in_memory(name, keys):
     """Beside the scores of a tile a run needs nothing, and reads and writes the
@@ -241,9 +291,6 @@ def test_aarch64(tmp_path, name):
     made = objects.compile(tmp_path / "m.onnx", tmp_path, "aarch64")
     (y,) = objects.run_emulated(made, case.inputs, [np.dtype(case.dtype)])
     case.check(y.reshape(case.expected().shape))
-
-
-LOW, NONE = np.finfo(np.float32).min, -np.inf
 
 
 @pytest.fixture(scope="module")
@@ -291,6 +338,12 @@ def test_keys_hidden_at_run_time(masked, rows, keys, low):
         "few": j <= i,
         "padded": j < keys // 3,
         "padded in front": j > keys // 3,
+        "padded on both sides": (j > keys // 3) & (j < keys // 2),
+        "window": (j <= i + keys - rows) & (j > i + keys - rows - 40),
+        "window of one": j == i + keys - rows,
+        "window, rows of none": (j > i) & (j < i + 9) & (i % 5 != 0),
+        "first rows of none": (j >= keys // 2) & (i >= rows // 2),
+        "last": j == keys - 1,
         "one": j == keys // 2,
         "a row of none": (j < 20) & (i != 1),
         "nothing": j < 0,
