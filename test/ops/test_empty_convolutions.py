@@ -151,12 +151,13 @@ def qlinear_conv(shape, group, kernel, **attributes):
 @pytest.mark.parametrize("make", [conv, conv_transpose, conv_integer, qlinear_conv])
 @pytest.mark.parametrize("spatial, group, kernel", [(1, 4, 1), (2, 2, 3), (3, 1, 3)])
 def test_empty(make, spatial, group, kernel):
-    """Every image, and all attributes in turns, those that give a result."""
+    """Every image, and all attributes in turns, those that give a result: two for
+    each of the small lines, one for each other image."""
     attributes = itertools.cycle(ATTRIBUTES + TRANSPOSED * (make is conv_transpose))
     cases = []
     for shape in images(spatial):
         tried = (make(shape, group, kernel, **expand(next(attributes), spatial)) for _ in ATTRIBUTES)
-        cases += itertools.islice((case for case in tried if case[2] is not None), 2)
+        cases += itertools.islice((case for case in tried if case[2] is not None), 2 if spatial == 1 else 1)
     for first in range(0, len(cases), 4):
         check(cases[first : first + 4])
 
