@@ -286,6 +286,7 @@ def request_tiles():
         pytest.skip("this process may not use AMX")
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("unit", UNITS)
 def test_contract(unit, tmp_path):
     options, cpu, flag = UNITS[unit]

@@ -259,7 +259,7 @@ def test_prints_the_pipeline_of_a_file(flags, opset):
     (["--emit=onnx", "--to=graph", "-o", "o"], "expected --emit=onnx or --to=graph, found both"),
     (["--opset=21", "-o", "o"], "expected --emit=onnx for --opset"),
     (["--external-data", "-o", "o"], "expected --emit=onnx for --external-data"),
-    (["--emit=onnx", "--opset=99", "-o", "o"], "expected --opset=1 to 28, found 99"),
+    (["--emit=onnx", "--opset=99", "-o", "o"], "expected --opset=1 to 28, found '99'"),
 ])  # fmt: skip
 def test_flags(flags, message, tmp_path):
     model = make_model([node("Relu", ["x"], ["y"])], {"x": [3]}, {"y": [3]})

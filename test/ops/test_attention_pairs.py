@@ -75,8 +75,9 @@ def test_static():
 @pytest.mark.parametrize("dynamic", ["n", "bm", "bmn"])
 def test_dynamic(dynamic):
     """One object for all sizes; of unknown rows there may be many."""
+    few = ("odd", "causal", "groups", "depth 40")
     for name, case in CASES.items():
-        if name not in ("causal, mask", "depth 1"):
+        if name in (few if dynamic != "bmn" else CASES.keys() - {"causal, mask", "depth 1"}):
             y = dlc.compile(case.model(dynamic), precision="bf16").run(case.inputs)[0]
             check(y, case, name, rounds=is_paired(case) or "m" in dynamic)
 
