@@ -115,8 +115,8 @@ CASES = {
                    {"w": weights(150, 130, dtype=np.float64)}, np.float64), {}, []
     ),
     "integers": (
-        make_model([("MatMulInteger", ["x", "w"], "y", {})], {"x": (90, 350)},
-                   {"w": weights(350, 230, dtype=np.uint8)}, np.uint8), {}, []
+        make_model([("MatMulInteger", ["x", "w"], "y", {})], {"x": (190, 750)},
+                   {"w": weights(750, 530, dtype=np.uint8)}, np.uint8), {}, []
     ),
 }  # fmt: skip
 
