@@ -9,8 +9,8 @@
 using namespace mlir;
 using namespace dlc;
 
-static void emitLoop(ImplicitLocOpBuilder &b, Value first, Value end,
-                     int64_t step, function_ref<void(Value)> body) {
+void dlc::emitLoop(ImplicitLocOpBuilder &b, Value first, Value end,
+                   int64_t step, function_ref<void(Value)> body) {
   IndexMath math(b);
   std::optional<int64_t> from = staticIndex(first), to = staticIndex(end);
   if (from && to && *from >= *to)

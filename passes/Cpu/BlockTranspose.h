@@ -7,6 +7,11 @@
 
 namespace dlc {
 
+/// `body` for each `step`-th index from `first` up to `end`: a loop, or nothing
+/// where none is known to be.
+void emitLoop(mlir::ImplicitLocOpBuilder &b, mlir::Value first, mlir::Value end,
+              int64_t step, llvm::function_ref<void(mlir::Value)> body);
+
 /// Where a row begins in a flat buffer.
 using RowOffsets = std::function<mlir::Value(mlir::Value)>;
 

@@ -25,7 +25,9 @@ public:
 
 private:
   void emitLoop(Value first, Value end, int64_t step,
-                function_ref<void(Value)> body);
+                function_ref<void(Value)> body) {
+    dlc::emitLoop(b, first, end, step, body);
+  }
   /// Covers `extent` from 0 on with steps of `lanes` and of less at its end.
   void emitSteps(Value extent, function_ref<void(Value, int64_t)> body);
 
@@ -58,17 +60,6 @@ private:
 };
 
 } // namespace
-
-void PairPacker::emitLoop(Value first, Value end, int64_t step,
-                          function_ref<void(Value)> body) {
-  std::optional<int64_t> from = staticIndex(first), to = staticIndex(end);
-  if (from && to && *from >= *to)
-    return;
-  auto loop = scf::ForOp::create(b, first, end, math.constant(step));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  body(loop.getInductionVar());
-}
 
 void PairPacker::emitSteps(Value extent,
                            function_ref<void(Value, int64_t)> body) {
