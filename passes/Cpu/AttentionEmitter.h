@@ -31,7 +31,7 @@ struct RowTile {
 struct ContractPart {
   mlir::Value buffer;
   llvm::SmallVector<unsigned> dims;
-  mlir::AffineMap map;
+  mlir::AffineMap map = {};
 };
 
 /// A dimension of a contraction in scratch memory.
