@@ -154,9 +154,10 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
       return getOperands().take_front(3 + getExtras().size());
     }
 
-    /// The dimensions of a 2-D convolution of stride 1: A is `(image,
-    /// y + windowY * d, x + windowX * d, channel)`, the last one with groups
-    /// `group * n + channel`; see Dilation.h.
+    /// The dimensions of a convolution of stride 1: A is `(image, y +
+    /// windowY * d, x + windowX * d, channel)`, the last one with groups
+    /// `group * n + channel`; of a volume the depth comes behind the image. See
+    /// Dilation.h.
     struct Convolution {
       unsigned image, y, x, column, windowY, windowX, channel;
       ::std::optional<unsigned> group;

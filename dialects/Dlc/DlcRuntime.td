@@ -86,11 +86,13 @@ def Dlc_ParallelOp : Dlc_Op<"parallel", [
     it runs for parts that make up all of 0 ... `count`, in any order and at the
     same time, each of at least `grain` units (but for the last one). What a
     unit computes is the same in whatever part it is. The third argument is
-    memory of the thread's own, for `dlc.scratch`.
+    memory of the thread's own, for `dlc.scratch`. The last one is a unit, the
+    first or one before it: the thread has computed those from there on, in
+    parts one right behind the other, and its memory is as they have left it.
 
     ```mlir
     dlc.parallel %count grain 4 {
-    ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+    ^bb0(%first: index, %end: index, %own: !llvm.ptr, %since: index):
       scf.for %unit = %first to %end step %c1 { ... }
       dlc.yield
     }
@@ -106,6 +108,7 @@ def Dlc_ParallelOp : Dlc_Op<"parallel", [
     ::mlir::BlockArgument getFirst() { return getBody().getArgument(0); }
     ::mlir::BlockArgument getEnd() { return getBody().getArgument(1); }
     ::mlir::BlockArgument getOwn() { return getBody().getArgument(2); }
+    ::mlir::BlockArgument getSince() { return getBody().getArgument(3); }
   }];
 }
 
@@ -124,8 +127,7 @@ def Dlc_ForkOp : Dlc_Op<"fork", [
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "calls a kernel for parts of its units, on several threads";
   let description = [{
-    The callee takes the operands, then the first unit, the end and memory of
-    the thread's own, as the region of `dlc.parallel` does.
+    The callee takes the operands, then what the region of `dlc.parallel` does.
 
     ```mlir
     dlc.fork @kernel(%a, %b) units %n grain 4 : memref<8xf32>, memref<8xf32>

@@ -6,11 +6,11 @@ using namespace mlir;
 using namespace dlc;
 
 /// What a part is told behind the operands of its kernel: its first unit, its
-/// end, memory of its own.
+/// end, memory of its own, since when that is as it is.
 static SmallVector<Type> getPartTypes(MLIRContext *context) {
   Builder b(context);
   return {b.getIndexType(), b.getIndexType(),
-          LLVM::LLVMPointerType::get(context)};
+          LLVM::LLVMPointerType::get(context), b.getIndexType()};
 }
 
 void ParallelOp::build(OpBuilder &b, OperationState &state, Value count,
@@ -30,7 +30,7 @@ LogicalResult ParallelOp::verifyRegions() {
   if (TypeRange(getBody().getArgumentTypes()) !=
       TypeRange(getPartTypes(getContext())))
     return emitOpError("expected a region with the arguments (index, index, "
-                       "!llvm.ptr), found ")
+                       "!llvm.ptr, index), found ")
            << getBody().getArgumentTypes();
   return success();
 }
@@ -46,8 +46,8 @@ LogicalResult ForkOp::verifySymbolUses(SymbolTableCollection &symbols) {
   // In the phase llvm the callee's types are LLVM's.
   if (isa<FunctionType>(function.getFunctionType()) &&
       TypeRange(function.getArgumentTypes()) != TypeRange(types))
-    return emitOpError("expected the types of its operands, index, index and "
-                       "!llvm.ptr as the arguments of '")
+    return emitOpError("expected the types of its operands, index, index, "
+                       "!llvm.ptr and index as the arguments of '")
            << getCallee() << "', found " << function.getFunctionType();
   return success();
 }

@@ -220,8 +220,8 @@ struct LowerScratch : RunOpLowering<ScratchOp> {
 /// The operands go to the threads as a record on the stack; a function that
 /// takes it calls the kernel:
 ///
-///     void kernel_0_part(void *data, first, end, void *own) {
-///       kernel_0(data->a, data->b, first, end, own);
+///     void kernel_0_part(void *data, first, end, void *own, since) {
+///       kernel_0(data->a, data->b, first, end, own, since);
 ///     }
 struct LowerFork : RunOpLowering<ForkOp> {
   using RunOpLowering::RunOpLowering;
@@ -271,7 +271,8 @@ struct LowerFork : RunOpLowering<ForkOp> {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToEnd(module.getBody());
     auto type = LLVM::LLVMFunctionType::get(
-        none, {pointer, getIndexType(), getIndexType(), pointer});
+        none,
+        {pointer, getIndexType(), getIndexType(), pointer, getIndexType()});
     auto function =
         LLVM::LLVMFuncOp::create(b, loc, name, type, LLVM::Linkage::Internal);
     Block *entry = function.addEntryBlock(b);

@@ -23,7 +23,8 @@ using namespace dlc;
 static void makeSerial(ParallelOp op) {
   OpBuilder b(op);
   Location loc = op.getLoc();
-  op.getFirst().replaceAllUsesWith(arith::ConstantIndexOp::create(b, loc, 0));
+  for (Value zero : {op.getFirst(), op.getSince()})
+    zero.replaceAllUsesWith(arith::ConstantIndexOp::create(b, loc, 0));
   op.getEnd().replaceAllUsesWith(op.getCount());
   for (Operation *user : llvm::make_early_inc_range(op.getOwn().getUsers())) {
     auto scratch = cast<ScratchOp>(user);

@@ -44,7 +44,7 @@ private:
   void emitRowBlocks(const Offsets &bases);
   void emitColumns(const Offsets &bases, Value firstRow, Value endRow,
                    const ContractEmitter::ColumnRange &columns);
-  /// `number` is that of the tile, from the first row of its block on.
+  /// `number` is that of the tile of rows.
   void emitTile(const Offsets &bases, Value row, int64_t rows, Value number,
                 ArrayRef<TileColumn> columns, Value mask);
   std::optional<int64_t> getBlockRows();
@@ -297,7 +297,9 @@ bool GemmEmitter::emitForThreads(ArrayRef<unsigned> outer) {
   bool done = emitUnits(
       e.b, counts, cyclesOf(std::min(block, rows.value_or(block))),
       [&](const Unit &unit) {
-        askers = llvm::divideCeil(block, tile.rows);
+        // A thread mostly goes through all rows of a panel, then the next one.
+        askers = llvm::divideCeil(splitRows ? block : rows.value_or(block),
+                                  tile.rows);
         Offsets bases = e.getBases();
         for (auto [i, index] : llvm::zip(outer, unit.index))
           bases = e.move(bases, i, index);
@@ -339,9 +341,8 @@ void GemmEmitter::emitColumns(const Offsets &bases, Value firstRow,
                   Offsets moved = e.move(bases, dim, column);
                   e.emitRows(firstRow, endRow, rowCount, tile.rows,
                              [&](Value row, int64_t rows) {
-                               Value number =
-                                   math.div(math.sub(row, firstRow), tile.rows);
-                               emitTile(moved, row, rows, number, vectors,
+                               emitTile(moved, row, rows,
+                                        math.div(row, tile.rows), vectors,
                                         mask);
                              });
                 });

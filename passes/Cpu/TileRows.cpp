@@ -414,7 +414,7 @@ void TileRowsPass::tile(func::FuncOp function) {
   Value blocks = math.div(math.add(rowCount, block - 1), block);
   auto emitBlock = [&](Value number, Value firstNumber) {
     Value first = math.mul(number, block);
-    // Where the part of a thread begins is room for what it alone needs.
+    // Where the units of a thread begin is room for what it alone needs.
     Value own = math.mul(firstNumber, block);
     Value size =
         isEven ? math.constant(block)
@@ -433,7 +433,7 @@ void TileRowsPass::tile(func::FuncOp function) {
   };
   bool isShared = threads && emitUnits(b, {blocks}, cycles * double(block),
                                        [&](const Unit &unit) {
-                                         emitBlock(unit.number, unit.first);
+                                         emitBlock(unit.number, unit.since);
                                        });
   if (!isShared) {
     Value zero = math.constant(0);

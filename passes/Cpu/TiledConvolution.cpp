@@ -16,7 +16,7 @@
 // the products sum over taps and channels.
 //
 // For threads the blocks of tiles by the blocks of columns are a grid of units;
-// each part of it transforms the inputs of the blocks that it begins.
+// each thread transforms the inputs of the blocks that it begins.
 #include "passes/Cpu/TiledConvolution.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -351,6 +351,11 @@ void TiledConvolution::emitImages(const Offsets &bases, Value images) {
 
 /// So many blocks of tiles are enough for a few threads.
 static constexpr int64_t kManyBlocks = 16;
+/// Fewer units leave a few threads without work.
+static constexpr int64_t kFewUnits = 4;
+/// So many columns of the products of so many tiles use what they load often
+/// enough.
+static constexpr int64_t kEnoughColumns = 32, kEnoughTiles = 8;
 
 /// Blocks of tiles of all images, or those of one image at a time where their
 /// number is known then, and only then.
@@ -373,7 +378,11 @@ bool TiledConvolution::emitForThreads() {
   // Blocks of like size, for threads that get one each.
   if (known)
     blockTiles = divideCeil(*known, divideCeil(*known, form.getTiles()));
-  int64_t block = getColumnBlock(), rest = columns % block;
+  int64_t block = getColumnBlock();
+  if (known && !loops.b().panelDim && blockTiles >= kEnoughTiles &&
+      *known / blockTiles * divideCeil(columns, block) < kFewUnits)
+    block = std::min(block, kEnoughColumns);
+  int64_t rest = columns % block;
   SmallVector<Value> counts{
       conv.group ? loops.extents[*conv.group] : math.constant(1),
       isDynamic ? images : math.constant(1),
@@ -409,7 +418,7 @@ bool TiledConvolution::emitForThreads() {
         } else {
           Value begins =
               arith::OrIOp::create(b, equals(columnBlock, math.constant(0)),
-                                   equals(unit.number, unit.first));
+                                   equals(unit.number, unit.since));
           auto branch = ifElse(begins, false);
           OpBuilder::InsertionGuard inside(b);
           b.setInsertionPointToStart(branch.thenBlock());

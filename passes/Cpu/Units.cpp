@@ -49,7 +49,7 @@ bool dlc::emitUnits(ImplicitLocOpBuilder &b, ArrayRef<Value> counts,
                                  math.constant(1));
   b.setInsertionPointToStart(loop.getBody());
   Value number = loop.getInductionVar();
-  body({getUnitIndex(counts, number, math), number, parallel.getFirst(),
+  body({getUnitIndex(counts, number, math), number, parallel.getSince(),
         parallel.getOwn()});
   return true;
 }

@@ -32,10 +32,11 @@ int64_t shrinkBlock(int64_t extent, int64_t block, int64_t step,
 double estimateIteration(mlir::linalg::LinalgOp op);
 
 /// A unit: its place in each dimension of the grid, its number, that of the
-/// first unit of the same part, the part's own memory.
+/// first of the units up to it that have the same memory and leave it to the
+/// next one, the thread's own memory.
 struct Unit {
   llvm::SmallVector<mlir::Value> index;
-  mlir::Value number, first, own;
+  mlir::Value number, since, own;
 };
 
 /// Emits a dlc.parallel over a grid of units, the last dimension innermost, of

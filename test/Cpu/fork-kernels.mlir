@@ -16,7 +16,7 @@ func.func @main(%run: !llvm.ptr, %a: memref<?xf32>, %b: memref<?xf32>) -> i32 {
 }
 
 // CHECK: func.func private @kernel_0(
-// CHECK-SAME: memref<?xf32> {llvm.noalias}, %{{.*}}: memref<?xf32>, %[[FIRST:.*]]: index, %[[END:.*]]: index, %[[OWN:.*]]: !llvm.ptr)
+// CHECK-SAME: memref<?xf32> {llvm.noalias}, %{{.*}}: memref<?xf32>, %[[FIRST:.*]]: index, %[[END:.*]]: index, %[[OWN:.*]]: !llvm.ptr, %[[SINCE:.*]]: index)
 // CHECK-NOT: dlc.parallel
 // CHECK: scf.for %{{.*}} = %[[FIRST]] to %[[END]]
 // CHECK: return
@@ -27,7 +27,7 @@ func.func private @kernel_0(%a: memref<?xf32> {llvm.noalias}, %b: memref<?xf32>)
   %size = memref.dim %a, %zero : memref<?xf32>
   %count = arith.divui %size, %eight : index
   dlc.parallel %count grain 3 {
-  ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+  ^bb0(%first: index, %end: index, %own: !llvm.ptr, %since: index):
     scf.for %i = %first to %end step %one {
       %x = memref.load %a[%i] : memref<?xf32>
       memref.store %x, %b[%i] : memref<?xf32>
@@ -52,7 +52,7 @@ func.func @main(%run: !llvm.ptr, %a: memref<64xf32>) -> i32 {
   %count = arith.constant 64 : index
   %zero = arith.constant 0.0 : f32
   dlc.parallel %count grain 1 {
-  ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+  ^bb0(%first: index, %end: index, %own: !llvm.ptr, %since: index):
     %mine = dlc.scratch %a or %own : memref<64xf32>, !llvm.ptr
     scf.for %i = %first to %end step %one {
       memref.store %zero, %mine[%i] : memref<64xf32>
@@ -79,7 +79,7 @@ func.func private @kernel_0(%a: memref<64xf32>) {
   %count = arith.constant 64 : index
   %zero = arith.constant 0.0 : f32
   dlc.parallel %count grain 1 {
-  ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+  ^bb0(%first: index, %end: index, %own: !llvm.ptr, %since: index):
     memref.store %zero, %a[%first] : memref<64xf32>
     dlc.yield
   }

@@ -6,7 +6,7 @@
 // CHECK-SAME:    (%[[X:.*]]: memref<512x700xf32>,
 func.func @rows(%x: memref<512x700xf32>, %y: memref<512x700xf32>) {
   // CHECK: dlc.parallel %[[COUNT:.*]] grain 3 {
-  // CHECK: ^bb0(%[[FIRST:.*]]: index, %[[END:.*]]: index, %{{.*}}: !llvm.ptr):
+  // CHECK: ^bb0(%[[FIRST:.*]]: index, %[[END:.*]]: index, %{{.*}}: !llvm.ptr, %{{.*}}: index):
   // CHECK: scf.for %[[UNIT:.*]] = %[[FIRST]] to %[[END]]
   // CHECK: %[[FROM:.*]] = arith.muli %[[UNIT]]
   // CHECK: %[[TO:.*]] = arith.minsi

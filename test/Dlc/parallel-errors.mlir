@@ -1,7 +1,7 @@
 // RUN: dlc-opt %s --split-input-file --verify-diagnostics
 
 func.func @region(%n: index) {
-  // expected-error @+1 {{'dlc.parallel' op expected a region with the arguments (index, index, !llvm.ptr), found 'index'}}
+  // expected-error @+1 {{'dlc.parallel' op expected a region with the arguments (index, index, !llvm.ptr, index), found 'index'}}
   dlc.parallel %n grain 1 {
   ^bb0(%first: index):
     dlc.yield
@@ -14,7 +14,7 @@ func.func @region(%n: index) {
 func.func @grain(%n: index) {
   // expected-error @+1 {{attribute 'grain' failed to satisfy constraint}}
   dlc.parallel %n grain 0 {
-  ^bb0(%first: index, %end: index, %own: !llvm.ptr):
+  ^bb0(%first: index, %end: index, %own: !llvm.ptr, %since: index):
     dlc.yield
   }
   return
@@ -32,7 +32,7 @@ func.func @callee(%n: index) {
 
 func.func private @kernel(memref<4xf32>)
 func.func @types(%n: index, %a: memref<4xf32>) {
-  // expected-error @+1 {{'dlc.fork' op expected the types of its operands, index, index and !llvm.ptr as the arguments of 'kernel', found '(memref<4xf32>) -> ()'}}
+  // expected-error @+1 {{'dlc.fork' op expected the types of its operands, index, index, !llvm.ptr and index as the arguments of 'kernel', found '(memref<4xf32>) -> ()'}}
   dlc.fork @kernel(%a) units %n grain 1 : memref<4xf32>
   return
 }

@@ -83,6 +83,9 @@ CASES = {
     "winograd-one-block": (
         conv((1, 96, 7, 7), weights(200, 96, 3, 3), pads=[1] * 4), {"conv": "winograd"}, []
     ),
+    "fourier-one-block": (
+        conv((1, 48, 35, 35), weights(64, 48, 5, 5), pads=[2] * 4), {"conv": "fft-16x16"}, []
+    ),
     "depthwise": (conv((1, 72, 40, 41), weights(72, 1, 5, 5), group=72), {}, []),
     "depthwise-few-rows": (conv((1, 999, 7, 40), weights(999, 1, 3, 3), group=999), {}, []),
     "grouped": (conv((1, 48, 30, 30), weights(64, 12, 3, 3), group=4), {}, []),

@@ -141,9 +141,10 @@ int32_t dlc_rt_status(struct dlc_rt_ctx *ctx);
 
 /* Computes the units from `first` to `end` of a kernel; `data` has the
  * kernel's operands. `own` is memory of the thread's own, NULL on the thread
- * of the run, which has planned memory. */
-typedef void (*dlc_rt_part)(void *data, intptr_t first, intptr_t end,
-                            void *own);
+ * of the run, which has planned memory. The thread has computed all units from
+ * `since` to `first` by calls one right behind the other. */
+typedef void (*dlc_rt_part)(void *data, intptr_t first, intptr_t end, void *own,
+                            intptr_t since);
 
 /* Computes `count` units of a kernel, at least `grain` of them a thread. */
 void dlc_rt_parallel(struct dlc_rt_ctx *ctx, dlc_rt_part part, void *data,

@@ -97,10 +97,11 @@ struct timed {
   int32_t node;
 };
 
-static void timed_part(void *data, intptr_t first, intptr_t end, void *own) {
+static void timed_part(void *data, intptr_t first, intptr_t end, void *own,
+                       intptr_t since) {
   struct timed *timed = (struct timed *)data;
   int64_t begin = now();
-  timed->part(timed->data, first, end, own);
+  timed->part(timed->data, first, end, own, since);
   record(timed->recorder, timed->node, 1, begin, now());
 }
 

@@ -87,11 +87,15 @@ static void work(void *data, int32_t index) {
   uintptr_t before = get_rounding();
   if (before != job->rounding)
     set_rounding(job->rounding);
+  intptr_t since = 0, end = 0, first, count;
   for (int32_t i = 0; i < job->count; ++i) {
     struct share *share = &job->shares[(index + i) % job->count];
-    intptr_t first, count;
-    while ((count = claim(share, job->grain, &first)) > 0)
-      job->part(job->data, first, first + count, own);
+    while ((count = claim(share, job->grain, &first)) > 0) {
+      if (first != end)
+        since = first;
+      end = first + count;
+      job->part(job->data, first, end, own, since);
+    }
   }
   if (before != job->rounding)
     set_rounding(before);
@@ -105,7 +109,7 @@ void dlc_rt_parallel(struct dlc_rt_ctx *ctx, dlc_rt_part part, void *data,
   intptr_t grains = count / grain;
   int32_t threads = grains < ctx->threads ? (int32_t)grains : ctx->threads;
   if (threads < 2) {
-    part(data, 0, count, NULL);
+    part(data, 0, count, NULL, 0);
     return;
   }
   struct share shares[threads];

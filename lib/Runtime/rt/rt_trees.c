@@ -144,14 +144,14 @@ struct trees {
     }                                                                          \
   }                                                                            \
                                                                                \
-  static void plain##bits(void *data, intptr_t first, intptr_t end,            \
-                          void *own) {                                         \
-    (void)own;                                                                 \
+  static void plain##bits(void *data, intptr_t first, intptr_t end, void *own, \
+                          intptr_t since) {                                    \
+    (void)own, (void)since;                                                    \
     part##bits(data, first, end, 0);                                           \
   }                                                                            \
   static void missing##bits(void *data, intptr_t first, intptr_t end,          \
-                            void *own) {                                       \
-    (void)own;                                                                 \
+                            void *own, intptr_t since) {                       \
+    (void)own, (void)since;                                                    \
     part##bits(data, first, end, 1);                                           \
   }
 
@@ -189,7 +189,7 @@ inlined void evaluate(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
      */
     dlc_rt_parallel(ctx, part, &trees, trees.rows, grain);
   else
-    part(&trees, 0, trees.rows, NULL);
+    part(&trees, 0, trees.rows, NULL, 0);
 }
 
 void dlc_rt_trees(struct dlc_rt_ctx *ctx, const struct dlc_rt_view *x,
