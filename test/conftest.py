@@ -4,6 +4,10 @@
 import collections
 import hashlib
 import os
+import zlib
+
+import numpy as np
+import pytest
 
 FEW, VALUES = 2, 4
 
@@ -39,3 +43,12 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "every: no case of this test is left out")
+
+
+@pytest.fixture(autouse=True)
+def own_numbers(request):
+    """A module's random numbers start anew in each test, whatever ran before it."""
+    for generator in vars(request.module).values():
+        if isinstance(generator, np.random.Generator):
+            seed = zlib.crc32(request.node.name.encode())
+            generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state

@@ -102,7 +102,7 @@ def pack(numbers, bits):
 
 def quantized(rows, columns, bits, block):
     q = RANDOM.integers(0, 2**bits, (EXPERTS, rows, columns))
-    scales = RANDOM.uniform(0.01, 0.1, (EXPERTS, rows, columns // block) if block else (EXPERTS, rows))
+    scales = RANDOM.uniform(0.2, 2, (EXPERTS, rows, columns // block) if block else (EXPERTS, rows)) / 2**bits
     return pack(q, bits), scales.astype(F32)
 
 
