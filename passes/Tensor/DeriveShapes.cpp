@@ -29,13 +29,24 @@ static SmallVector<int64_t> getStarts(TypeRange tensors) {
   return starts;
 }
 
+/// Whether it is a division by at least 1, which MLIR does not see to be pure.
+static bool isSafeDivision(Operation *op) {
+  if (!isa<arith::DivUIOp, arith::DivSIOp, arith::RemUIOp, arith::RemSIOp>(op))
+    return false;
+  auto divisor = op->getOperand(1).getDefiningOp<arith::MaxSIOp>();
+  return divisor && llvm::any_of(divisor->getOperands(), [](Value x) {
+           return getConstantIntValue(x).value_or(0) >= 1;
+         });
+}
+
 /// Whether an op only computes with numbers, not with a tensor's elements or
 /// with sequences or maps.
 static bool isScalar(Operation *op) {
   auto isTensor = [](Type type) {
     return isa<ShapedType, SequenceType, MapType>(type);
   };
-  return isPure(op) && !op->getNumRegions() && op->getNumResults() &&
+  return (isPure(op) || isSafeDivision(op)) && !op->getNumRegions() &&
+         op->getNumResults() &&
          llvm::none_of(op->getOperandTypes(), isTensor) &&
          llvm::none_of(op->getResultTypes(), isTensor);
 }

@@ -41,6 +41,31 @@ func.func @main(%x: tensor<2xindex>) -> tensor<?xf32> {
 
 // -----
 
+// A division by at least 1 is computed, one by what may be 0 is not.
+// CHECK: -----
+// CHECK: func.func @shapes(%[[IN:.*]]: memref<2xi64>, %[[OUT:.*]]: memref<2xi64>)
+// CHECK-DAG: %[[C0:.*]] = arith.constant 0 : index
+// CHECK-DAG: %[[C1:.*]] = arith.constant 1 : index
+// CHECK-DAG: %[[UNKNOWN:.*]] = arith.constant -1 : i64
+// CHECK: %[[DIVISOR:.*]] = arith.maxsi %{{.*}}, %[[C1]] : index
+// CHECK: %[[QUOTIENT:.*]] = arith.divui %{{.*}}, %[[DIVISOR]] : index
+// CHECK: %[[N:.*]] = arith.index_cast %[[QUOTIENT]] : index to i64
+// CHECK: memref.store %[[N]], %[[OUT]][%[[C0]]]
+// CHECK: memref.store %[[UNKNOWN]], %[[OUT]][%[[C1]]]
+func.func @main(%x: tensor<?xf32>, %y: tensor<?xf32>) -> tensor<?x?xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %n = tensor.dim %x, %c0 : tensor<?xf32>
+  %m = tensor.dim %y, %c0 : tensor<?xf32>
+  %divisor = arith.maxsi %m, %c1 : index
+  %0 = arith.divui %n, %divisor : index
+  %1 = arith.divui %n, %m : index
+  %2 = tensor.empty(%0, %1) : tensor<?x?xf32>
+  return %2 : tensor<?x?xf32>
+}
+
+// -----
+
 // All is static: no function.
 // CHECK: -----
 // CHECK: func.func @main

@@ -63,6 +63,14 @@ CASES = {
         ],
         IMAGE, FLOATS, [("first", [0]), ("minus", [-1])],
     ),
+    "sizes of another input": make_model(
+        [
+            node("Shape", ["z"], ["n"]),
+            node("Concat", ["n", "minus"], ["to"], axis=0),
+            node("Reshape", ["x", "to"], ["y"]),
+        ],
+        [("x", ("n", "h", 6)), ("z", ("k",))], FLOATS, [("minus", [-1])],
+    ),
     "upsampling": make_model(
         [node("Resize", ["x", "", "scales"], ["y"])], IMAGE, FLOATS,
         [("scales", np.float32([1, 1, 2, 1.5]))],
