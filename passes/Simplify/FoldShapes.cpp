@@ -451,6 +451,8 @@ const Elements *ShapeFolder::learn(onnx::NodeOp node) {
   for (Value result : node.getResults())
     for (int64_t axis = 0; axis < rankOf(result); ++axis)
       (void)sizeOf(result, axis);
+  if (node.getDomain() == "dlc" && node.getOpType() == "ExpectShapes")
+    learnEqualSizes(node);
   std::optional<Elements> elements = evaluate(node);
   if (!elements)
     return nullptr;

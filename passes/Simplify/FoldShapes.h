@@ -63,6 +63,7 @@ private:
   std::optional<Elements> evaluate(onnx::NodeOp node);
   const Elements *find(mlir::Value value);
   Element trace(mlir::Value value, int64_t axis);
+  void learnEqualSizes(onnx::NodeOp check);
   Element traceSlice(onnx::NodeOp slice, int64_t axis);
   Element traceRest(mlir::Value value, mlir::ArrayRef<Element> wanted);
   Element traceBroadcast(mlir::ValueRange operands, int64_t rank, int64_t axis);

@@ -184,6 +184,30 @@ Element ShapeFolder::trace(Value value, int64_t axis) {
   return {};
 }
 
+/// Sizes without a name are those that a check in front of a function's body
+/// says they equal: a run in which they do not goes no further.
+void ShapeFolder::learnEqualSizes(onnx::NodeOp check) {
+  auto shapes = check.getStrings("shapes");
+  if (!shapes)
+    return;
+  llvm::StringMap<Element> firsts;
+  for (auto [x, shape] : llvm::zip(check.getOperands(), *shapes)) {
+    SmallVector<StringRef> words;
+    shape.split(words, ", ");
+    if (shape.empty() || rankOf(x) != int64_t(words.size()))
+      continue;
+    for (auto [axis, word] : llvm::enumerate(words)) {
+      Element size = sizeOf(x, axis);
+      // A word of several parts is computed from another size.
+      if (size.kind != Element::Size || word.contains(' '))
+        continue;
+      auto [first, isFirst] = firsts.try_emplace(word, size);
+      if (!isFirst && size.name.empty())
+        sizes[{x, axis}] = first->second;
+    }
+  }
+}
+
 /// The size along an axis of a Slice, from the front on.
 Element ShapeFolder::traceSlice(onnx::NodeOp slice, int64_t axis) {
   Value x = slice.getOperand(0);

@@ -243,3 +243,25 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<?x3x?xf32>
   }
 }
+
+// -----
+
+// A check in front says which sizes without a name are equal; the last one's
+// is of another word.
+// CHECK-LABEL: onnx.graph
+// CHECK: "ExpectShapes"
+// CHECK: %[[T:.*]] = onnx.node "Concat"
+// CHECK: %[[S:.*]] = onnx.initializer {{.*}} = dense<[0, 0, 2, -1]>
+// CHECK: "Reshape"(%x, %[[S]])
+// CHECK: "Reshape"(%z, %[[T]])
+module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
+  onnx.graph @main(%k "k" : tensor<?x?x6xf32>, %x "x" : tensor<?x?x8xf32>, %z "z" : tensor<?x?x8xf32>) -> ("y", "w") {
+    onnx.node "ExpectShapes" in "dlc"(%k, %x, %z) {names = ["K", "X", "Z"], shapes = ["batch, length, size", "batch, length, other", "batch, length / 2, other"]} : (tensor<?x?x6xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> ()
+    %s = onnx.node "Shape"(%k) {start = 0 : i64, end = 2 : i64} : (tensor<?x?x6xf32>) -> ("s" : tensor<2xi64>)
+    %h = onnx.initializer "h" = dense<[2, -1]> : tensor<2xi64>
+    %t = onnx.node "Concat"(%s, %h) {axis = 0 : i64} : (tensor<2xi64>, tensor<2xi64>) -> ("t" : tensor<4xi64>)
+    %y = onnx.node "Reshape"(%x, %t) : (tensor<?x?x8xf32>, tensor<4xi64>) -> ("y" : tensor<?x?x2x?xf32>)
+    %w = onnx.node "Reshape"(%z, %t) : (tensor<?x?x8xf32>, tensor<4xi64>) -> ("w" : tensor<?x?x2x?xf32>)
+    onnx.return %y, %w : tensor<?x?x2x?xf32>, tensor<?x?x2x?xf32>
+  }
+}
