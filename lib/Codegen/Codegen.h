@@ -37,8 +37,9 @@ struct CodegenOptions {
   /// The file of OutputKind::Listing as debug information names it, and what is
   /// in it.
   std::string listingName, listing;
-  bool cubins = false;   ///< machine code of GPUs is embedded, too
-  bool hostPool = false; ///< threads are those of this process's pool
+  bool cubins = false; ///< machine code of GPUs is embedded, too
+  /// The runtime, with its pool of threads, is that of this process.
+  bool hostRuntime = false;
   /// Nobody reads the weights once jitCompile() has copied them.
   bool takesWeights = false;
 };

@@ -119,13 +119,13 @@ static Error load(llvm::ArrayRef<llvm::SmallVector<char, 0>> objects,
   if (Error error = jit->getMainJITDylib().define(
           llvm::orc::absoluteSymbols(std::move(symbols))))
     return error;
-  llvm::orc::SymbolMap pool;
-  for (const PoolFunction &function : poolFunctions())
-    pool[jit->mangleAndIntern(function.name)] = {
+  llvm::orc::SymbolMap runtime;
+  for (const HostFunction &function : hostFunctions())
+    runtime[jit->mangleAndIntern(function.name)] = {
         llvm::orc::ExecutorAddr::fromPtr(function.address),
         llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
   if (Error error = jit->getMainJITDylib().define(
-          llvm::orc::absoluteSymbols(std::move(pool))))
+          llvm::orc::absoluteSymbols(std::move(runtime))))
     return error;
   for (auto [i, object] : llvm::enumerate(objects))
     if (Error error = jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(
@@ -162,7 +162,7 @@ dlc::jitCompile(ModuleOp module, const TargetSpec &spec,
            << ": this machine is another one, or lacks an instruction set of "
               "it";
   CodegenOptions inProcess = options;
-  inProcess.hostPool = true;
+  inProcess.hostRuntime = true;
   FailureOr<LoweredModule> lowered =
       lowerModule(module, spec, inProcess, weights);
   if (failed(lowered))

@@ -82,9 +82,13 @@ static void setTargetAttributes(llvm::Module &module, const TargetSpec &spec) {
 }
 
 Expected<std::unique_ptr<llvm::Module>>
-dlc::readRuntime(StringRef bytes, StringRef name, llvm::LLVMContext &context) {
+dlc::readRuntime(StringRef bytes, StringRef name, llvm::LLVMContext &context,
+                 bool bodies) {
+  llvm::MemoryBufferRef buffer(bytes, name);
   Expected<std::unique_ptr<llvm::Module>> module =
-      llvm::parseBitcodeFile(llvm::MemoryBufferRef(bytes, name), context);
+      bodies ? llvm::parseBitcodeFile(buffer, context)
+             : llvm::getLazyBitcodeModule(buffer, context,
+                                          /*ShouldLazyLoadMetadata=*/true);
   if (!module)
     return module.takeError();
   for (Function &function : **module) {
@@ -133,15 +137,33 @@ static llvm::Error linkRuntime(llvm::Module &module, const TargetSpec &spec) {
   return llvm::Error::success();
 }
 
+/// Declares the functions of the runtime, which the JIT finds in libdlc.so.
+static llvm::Error declareRuntime(llvm::Module &module,
+                                  const TargetSpec &spec) {
+  Expected<std::unique_ptr<llvm::Module>> runtime =
+      readRuntime(runtimeBitcode(spec.arch->getRuntime()), "runtime",
+                  module.getContext(), /*bodies=*/false);
+  if (!runtime)
+    return runtime.takeError();
+  for (const Function &function : **runtime) {
+    if (function.isDeclaration() || function.hasLocalLinkage())
+      continue;
+    module.getOrInsertFunction(function.getName(), function.getFunctionType());
+    module.getFunction(function.getName())
+        ->setAttributes(function.getAttributes());
+  }
+  return llvm::Error::success();
+}
+
 /// The pool of threads is one for all models of a program: the linker keeps one
 /// definition of each part, and the optimiser leaves out what nothing uses. In
 /// this process it is that of libdlc.so, which the JIT knows.
-static void sharePool(llvm::Module &module, bool hostPool) {
+static void sharePool(llvm::Module &module, bool isHost) {
   for (llvm::GlobalValue &value : module.global_values()) {
     if (!isSharedSymbol(value.getName()))
       continue;
     auto *function = dyn_cast<Function>(&value);
-    if (!hostPool) {
+    if (!isHost) {
       value.setLinkage(llvm::GlobalValue::LinkOnceAnyLinkage);
     } else if (function) {
       function->deleteBody();
@@ -277,11 +299,15 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
                     module.getFunction("dlc_rt_trees_parallel");
   if (!hasThreads)
     lowered.model.threadWorkspace = 0;
-  if (llvm::Error error = linkRuntime(module, spec))
+  // Only a runtime of its own can be made to measure.
+  bool isMeasured = !lowered.model.profileNodes.empty();
+  if (llvm::Error error = options.hostRuntime && !isMeasured
+                              ? declareRuntime(module, spec)
+                              : linkRuntime(module, spec))
     return fail(std::move(error));
-  if (!lowered.model.profileNodes.empty())
+  if (isMeasured)
     measureParts(module);
-  sharePool(module, options.hostPool);
+  sharePool(module, options.hostRuntime);
   emitDescriptor(module, lowered.model, codes, lowered.target, hasThreads,
                  weights.hash(), lowered.device);
   if (spec.arch->signExtendsInts)
@@ -292,7 +318,7 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
            value.getName() == lowered.model.symbol("init") ||
            value.getName() == lowered.model.symbol("model") ||
            value.getName() == lowered.model.symbol("status_string") ||
-           (isSharedSymbol(value.getName()) && !options.hostPool);
+           (isSharedSymbol(value.getName()) && !options.hostRuntime);
   });
   if (auto *global = module.getNamedGlobal(lowered.model.symbol("weights"))) {
     global->setConstant(true);

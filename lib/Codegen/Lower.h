@@ -20,8 +20,8 @@ enum class WeightsPlace {
   Address,  ///< anywhere in memory: a symbol that the JIT defines
 };
 
-/// A model as LLVM IR: the runtime linked in, the entry functions made, all
-/// else internal. Not optimised yet.
+/// A model as LLVM IR: the runtime linked in, or declared for this process, the
+/// entry functions made, all else internal. Not optimised yet.
 struct LoweredModule {
   ModelInterface model;
   DeviceCode device;
@@ -46,10 +46,10 @@ lowerModule(mlir::ModuleOp module, const TargetSpec &spec,
             llvm::ArrayRef<CodeVariant> others = {});
 
 /// Reads bitcode of the runtime into `context`, for code of a model to be
-/// inlined into.
+/// inlined into. Without `bodies` the functions have none yet.
 llvm::Expected<std::unique_ptr<llvm::Module>>
 readRuntime(llvm::StringRef bytes, llvm::StringRef name,
-            llvm::LLVMContext &context);
+            llvm::LLVMContext &context, bool bodies = true);
 
 /// Makes the object file or the assembly text of a module in memory.
 llvm::Expected<llvm::SmallVector<char, 0>>

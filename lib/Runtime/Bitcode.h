@@ -20,12 +20,13 @@ llvm::StringRef builtinsBitcode(llvm::StringRef target);
 /// must see it and keep one of each.
 bool isSharedSymbol(llvm::StringRef name);
 
-/// The functions of the pool of threads in this process, by their names.
-struct PoolFunction {
+/// The functions of the runtime in this process, the pool's too, by their
+/// names.
+struct HostFunction {
   llvm::StringRef name;
   void *address;
 };
-llvm::ArrayRef<PoolFunction> poolFunctions();
+llvm::ArrayRef<HostFunction> hostFunctions();
 
 /// Functions of mathematics that kernels on a GPU may call, as bitcode.
 llvm::StringRef deviceBitcode();
