@@ -299,9 +299,12 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
                     module.getFunction("dlc_rt_trees_parallel");
   if (!hasThreads)
     lowered.model.threadWorkspace = 0;
-  // Only a runtime of its own can be made to measure.
+  // Only a runtime of its own can be made to measure, or for the very CPU, as
+  // trees take half as long again without.
   bool isMeasured = !lowered.model.profileNodes.empty();
-  if (llvm::Error error = options.hostRuntime && !isMeasured
+  bool hasTrees = module.getFunction("dlc_rt_trees") ||
+                  module.getFunction("dlc_rt_trees_parallel");
+  if (llvm::Error error = options.hostRuntime && !isMeasured && !hasTrees
                               ? declareRuntime(module, spec)
                               : linkRuntime(module, spec))
     return fail(std::move(error));
