@@ -134,21 +134,24 @@ static Value layOut(Value b, ArrayRef<int64_t> order, int64_t batches,
 }
 
 /// The number of rows, a large one if it isn't known.
-static int64_t countRows(ContractOp op) {
+static int64_t countRows(ContractOp op, int64_t unknown = 1024) {
   int64_t rows = 1;
   for (unsigned dim : op.getDims(ContractOp::DimKind::Row)) {
     int64_t extent = op.getStaticExtent(dim);
-    rows *= ShapedType::isDynamic(extent) ? 1024 : extent;
+    if (ShapedType::isDynamic(extent))
+      return unknown;
+    rows *= extent;
   }
   return rows;
 }
 
 /// A tile of twice the rows and half the columns reads weights half as often.
 /// That pays where they are read from far away, which a few rows don't hide,
-/// and for the products of Winograd's algorithm, one of channels each.
+/// and for the products of Winograd's algorithm, one of channels each. There
+/// may be few rows where their number is unknown.
 int64_t PackContract::chooseWidest(ContractOp op) const {
   constexpr int64_t kFewRows = 160, kLongSum = 256, kManyChannels = 128;
-  int64_t rows = countRows(op);
+  int64_t rows = countRows(op, kFewRows);
   if (panel < 4 * lanes || lanes < 16)
     return panel;
   SmallVector<int64_t> sums;
