@@ -59,7 +59,7 @@ private:
 // Units
 //===----------------------------------------------------------------------===//
 
-/// Row tiles whose part of A fits a quarter of the L2 cache, since C and two
+/// Row tiles whose part of A fits a third of the L2 cache, since C and two
 /// panels of B go through it too, an even number; nothing if all do, or half as
 /// many again.
 std::optional<int64_t> TileUnits::getBlockTiles() {
@@ -72,7 +72,7 @@ std::optional<int64_t> TileUnits::getBlockTiles() {
                        int64_t(loops.a().type.getIntOrFloatBitWidth() / 8) /
                        std::max<int64_t>(1, *all));
   int64_t block = std::max<int64_t>(
-      2, e.cpu.l2Bytes / 4 / std::max<int64_t>(1, tileBytes) / 2 * 2);
+      2, e.cpu.l2Bytes / 3 / std::max<int64_t>(1, tileBytes) / 2 * 2);
   if (all && *all <= block + block / 2)
     return std::nullopt;
   return block;
@@ -81,13 +81,15 @@ std::optional<int64_t> TileUnits::getBlockTiles() {
 void TileUnits::emit(ArrayRef<unsigned> outer) {
   if (emitForThreads(outer))
     return;
+  std::optional<int64_t> blockTiles = getBlockTiles(),
+                         all = staticIndex(rowTiles.count);
+  products.chooseStreams(blockTiles ? blockTiles : all);
   products.takeMemory(&loops.op->getParentOfType<func::FuncOp>().front());
   products.begin();
   Value columns = loops.extents[dim], zero = math.constant(0);
   e.emitLoops(outer, e.getBases(), [&](const Offsets &bases) {
     // A loop of known step, since the number of rows may be 0.
-    int64_t block = getBlockTiles().value_or(
-        std::max<int64_t>(1, staticIndex(rowTiles.count).value_or(0)));
+    int64_t block = blockTiles.value_or(std::max<int64_t>(1, all.value_or(0)));
     e.emitFor(zero, rowTiles.count, block, [&](Value first) {
       products.emit(bases, first,
                     math.min(math.add(first, block), rowTiles.count), zero,
@@ -102,7 +104,8 @@ void TileUnits::emit(ArrayRef<unsigned> outer) {
 bool TileUnits::emitForThreads(ArrayRef<unsigned> outer) {
   if (!e.cpu.threads)
     return false;
-  constexpr double kScale = 0.2; // of what other kernels' units have
+  constexpr double kScale = 0.2;          // of what other kernels' units have
+  constexpr int64_t kFewBytes = 24 << 10; // half of the L1 cache
   int64_t columns = *staticIndex(loops.extents[dim]);
   SmallVector<Value> counts;
   double others = 1;
@@ -111,16 +114,31 @@ bool TileUnits::emitForThreads(ArrayRef<unsigned> outer) {
     others *= staticIndex(loops.extents[i]).value_or(1);
   }
   std::optional<int64_t> all = staticIndex(rowTiles.count);
-  int64_t block = getBlockTiles().value_or(all.value_or(0));
-  if (all && *all > 0)
-    block = shrinkBlock(*all, block, 2, others,
-                        kScale * products.getCycles(1, columns));
-  else
+  int64_t block = getBlockTiles().value_or(all.value_or(0)), width = columns;
+  if (!all)
     block = std::min<int64_t>(block, 16);
   block = std::max<int64_t>(block, 1);
-  others *= llvm::divideCeil(all.value_or(block), block);
-  int64_t width = shrinkBlock(columns, columns, TileProducts::kWidth, others,
-                              kScale * products.getCycles(block, 1));
+  auto shrinkRows = [&] {
+    if (all && *all > 0)
+      block =
+          shrinkBlock(*all, block, 2, others * llvm::divideCeil(columns, width),
+                      kScale * products.getCycles(1, width));
+  };
+  auto shrinkColumns = [&] {
+    width = shrinkBlock(columns, columns, TileProducts::kWidth,
+                        others * llvm::divideCeil(all.value_or(block), block),
+                        kScale * products.getCycles(block, 1));
+  };
+  // All units of some columns read their panels again, from beyond the L2 cache
+  // where there are many: those of all rows are few columns then.
+  if (products.getTileBytes() / MatrixTiles::kRows * columns <= kFewBytes) {
+    shrinkRows();
+    shrinkColumns();
+  } else {
+    shrinkColumns();
+    shrinkRows();
+  }
+  products.chooseStreams(all ? std::min(*all, block) : block);
   Value rowBlocks = e.countBlocks(rowTiles.count, block),
         columnBlocks = math.constant(llvm::divideCeil(columns, width));
   counts.append({rowBlocks, columnBlocks});

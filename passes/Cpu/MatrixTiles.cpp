@@ -65,9 +65,11 @@ void MatrixTiles::configure(Value memory, Value rows, int64_t groups) {
   call("llvm.x86.ldtilecfg", pointer(getAddress(b, memory, start, 1)));
 }
 
-void MatrixTiles::load(int64_t tile, Value address, Value stride) {
+void MatrixTiles::load(int64_t tile, Value address, Value stride,
+                       bool streamed) {
   Value bytes = arith::IndexCastOp::create(b, b.getI64Type(), stride);
-  call("llvm.x86.tileloadd64", {number(tile), pointer(address), bytes});
+  call(streamed ? "llvm.x86.tileloaddt164" : "llvm.x86.tileloadd64",
+       {number(tile), pointer(address), bytes});
 }
 
 void MatrixTiles::store(int64_t tile, Value address, Value stride) {

@@ -32,8 +32,10 @@ public:
   /// Gives the registers back: a switch of threads does not save them then.
   void release() { call("llvm.x86.tilerelease", {}); }
 
-  /// Rows of a tile at `stride` bytes from `address` (indices) on.
-  void load(int64_t tile, mlir::Value address, mlir::Value stride);
+  /// Rows of a tile at `stride` bytes from `address` (indices) on. What is
+  /// `streamed` takes no place in the L1 cache.
+  void load(int64_t tile, mlir::Value address, mlir::Value stride,
+            bool streamed = false);
   void store(int64_t tile, mlir::Value address, mlir::Value stride);
   void clear(int64_t tile);
   /// Adds the products of row tile `r` and column tile `c` to their sums.

@@ -12,6 +12,8 @@
 using namespace mlir;
 using namespace dlc;
 
+constexpr int64_t kLineBytes = 64; // of x86's caches
+
 TileProducts::TileProducts(ContractEmitter &emitter, StringRef product,
                            const RowTiles &rows)
     : e(emitter), loops(e.loops), math(e.math), b(e.b), tiles(b, product),
@@ -54,6 +56,31 @@ int64_t TileProducts::getTileBytes() const {
   return allSteps * MatrixTiles::kRows * groups * MatrixTiles::kGroupBytes;
 }
 
+/// Whether what a tile of A reads are lines of the cache, if A begins with one,
+/// and no other tile of the sum reads them.
+bool TileProducts::readsLines() const {
+  auto keepsLine = [&](unsigned dim) {
+    std::optional<int64_t> stride = staticIndex(loops.a().strides[dim]);
+    return stride && *stride * bytes % kLineBytes == 0;
+  };
+  return loops.sums.size() == 1 && !rest && !loops.a().panelDim &&
+         groups * MatrixTiles::kGroupBytes == kLineBytes &&
+         llvm::all_of(loops.batches, keepsLine) &&
+         llvm::all_of(loops.rows, keepsLine);
+}
+
+/// A panel of B is what the next block of rows reads again. Streamed tiles of A
+/// leave the L1 cache to it, but a line that two tiles read would come from the
+/// L2 cache twice. There, and where no block of rows follows, B is streamed.
+void TileProducts::chooseStreams(std::optional<int64_t> unitTiles) {
+  this->unitTiles = unitTiles;
+  constexpr int64_t kManyBytes = 28 << 10; // of a panel: rows of A come beside
+  bool hasOnePair = unitTiles && *unitTiles <= 2;
+  int64_t depthBytes = allSteps * groups * MatrixTiles::kGroupBytes;
+  streamsA = !hasOnePair && readsLines();
+  streamsB = hasOnePair || depthBytes * kWidth >= kManyBytes;
+}
+
 void TileProducts::takeMemory(mlir::Block *stack) {
   auto local = [&](int64_t size, Type type) -> Value {
     OpBuilder::InsertionGuard guard(b);
@@ -69,6 +96,12 @@ void TileProducts::takeMemory(mlir::Block *stack) {
   Value zero = math.constant(0);
   aStart = getAddress(b, loops.a().buffer, zero, bytes);
   bStart = getAddress(b, loops.b().buffer, zero, bytes);
+  isAligned = {};
+  if (streamsA) {
+    Value first = math.add(aStart, math.mul(loops.a().base, bytes));
+    isAligned = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
+                                      math.rem(first, kLineBytes), zero);
+  }
 }
 
 void TileProducts::emit(const Offsets &bases, Value firstTile, Value endTile,
@@ -255,13 +288,15 @@ Value TileProducts::emitStep(Value aOffset, Value bOffset, bool isFirst,
     if (isRest)
       return tiles.load(MatrixTiles::getA(r), copyRest(r, offset),
                         math.constant(MatrixTiles::kRowBytes));
-    tiles.load(MatrixTiles::getA(r), math.add(aStart, math.mul(offset, bytes)),
-               math.mul(loops.a().strides[rowTiles.inner], bytes));
+    load(MatrixTiles::getA(r), math.add(aStart, math.mul(offset, bytes)),
+         math.mul(loops.a().strides[rowTiles.inner], bytes), streamsA,
+         /*streamed=*/false);
   };
   auto loadB = [&](int64_t c) {
     Value offset = math.add(bOffsets[c], bOffset);
-    tiles.load(MatrixTiles::getB(c), math.add(bStart, math.mul(offset, bytes)),
-               math.mul(loops.b().groupStride, bytes));
+    load(MatrixTiles::getB(c), math.add(bStart, math.mul(offset, bytes)),
+         math.mul(loops.b().groupStride, bytes), streamsB && !streamsA,
+         streamsB);
   };
   auto save = [&](int64_t r, int64_t c) {
     tiles.store(MatrixTiles::getC(r, c), getSums(r, c), stride);
@@ -290,15 +325,25 @@ Value TileProducts::emitStep(Value aOffset, Value bOffset, bool isFirst,
   return emitRows(*last, row, llvm::divideCeil(most, allSteps));
 }
 
+/// A tile, streamed or not as A's rows are aligned.
+void TileProducts::load(int64_t tile, Value address, Value stride,
+                        bool streamedIfAligned, bool streamed) {
+  if (!isAligned || streamedIfAligned == streamed)
+    return tiles.load(tile, address, stride, streamed);
+  auto branch = scf::IfOp::create(b, isAligned, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  tiles.load(tile, address, stride, streamedIfAligned);
+  b.setInsertionPointToStart(branch.elseBlock());
+  tiles.load(tile, address, stride, streamed);
+}
+
 /// Asks for some of the lines that the same step of the next panel reads: the
 /// blocks of rows together ask for all.
 void TileProducts::prefetch(Value bOffset) {
-  constexpr int64_t kLineBytes = 64, kFewPairs = 2, kManyPairs = 16;
+  constexpr int64_t kFewPairs = 2, kManyPairs = 16;
   const ContractOperand &operand = loops.b();
-  std::optional<int64_t> first = staticIndex(section->firstTile),
-                         end = staticIndex(section->endTile);
-  int64_t pairs =
-      first && end ? llvm::divideCeil(*end - *first, 2) : kManyPairs;
+  int64_t pairs = unitTiles ? llvm::divideCeil(*unitTiles, 2) : kManyPairs;
   std::optional<int64_t> columns = staticIndex(loops.extents[dim]);
   if (operand.panelWidth != kWidth || pairs < kFewPairs || *columns <= kWidth ||
       section->columns.mask)

@@ -29,6 +29,9 @@ public:
   /// Bytes of A that a row tile reads.
   int64_t getTileBytes() const;
 
+  /// Chooses how units of so many row tiles (nothing: of any number) go through
+  /// the caches. Before everything that follows.
+  void chooseStreams(std::optional<int64_t> unitTiles);
   /// Takes memory on the stack at the begin of a block that is in no loop.
   /// Everything else comes behind.
   void takeMemory(mlir::Block *stack);
@@ -76,6 +79,9 @@ private:
                        mlir::Value row);
   mlir::Value emitStep(mlir::Value aOffset, mlir::Value bOffset, bool isFirst,
                        bool isRest, mlir::Value row);
+  bool readsLines() const;
+  void load(int64_t tile, mlir::Value address, mlir::Value stride,
+            bool streamedIfAligned, bool streamed);
   void prefetch(mlir::Value bOffset);
   mlir::Value copyRest(int64_t r, mlir::Value offset);
   Rows getRows(const Section &section, const Block &block);
@@ -96,6 +102,10 @@ private:
   int64_t steps;       // of the grouped sum
   int64_t rest;        // elements of the last of these; 0: as of the others
   int64_t allSteps;
+  std::optional<int64_t> unitTiles; // of rows
+  // Whether tiles of A are streamed if they are aligned, those of B if not.
+  bool streamsA = false, streamsB = false;
+  mlir::Value isAligned; // none unless streamsA
   // On the stack: the shapes of tiles, sums of a block, rests of two tiles.
   mlir::Value shapes, sums, rests;
   mlir::Value aStart, bStart; // the operands' addresses

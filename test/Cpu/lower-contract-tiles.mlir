@@ -10,6 +10,10 @@
 // VECTORS-LABEL: @bytes
 // CHECK: llvm.call_intrinsic "llvm.x86.ldtilecfg"
 // CHECK: scf.for
+// CHECK: scf.if
+// CHECK: llvm.call_intrinsic "llvm.x86.tileloaddt164"
+// CHECK: } else {
+// CHECK: llvm.call_intrinsic "llvm.x86.tileloadd64"
 // CHECK: llvm.call_intrinsic "llvm.x86.tilestored64"
 // CHECK: llvm.call_intrinsic "llvm.x86.tilezero"
 // CHECK: llvm.call_intrinsic "llvm.x86.tdpbusd"
@@ -32,9 +36,30 @@ func.func @bytes(%x: memref<64x256xi8>, %w: memref<2x64x32x4xi8>, %o: memref<64x
   return
 }
 
+// No block of rows follows that would read B again.
+// CHECK-LABEL: @one_pair
+// VECTORS-LABEL: @one_pair
+// CHECK: scf.for
+// CHECK-NOT: scf.if
+// CHECK: llvm.call_intrinsic "llvm.x86.tileloadd64"
+// CHECK: llvm.call_intrinsic "llvm.x86.tileloaddt164"
+// CHECK: llvm.call_intrinsic "llvm.x86.tdpbusd"
+// CHECK: llvm.x86.tilerelease
+func.func @one_pair(%x: memref<32x256xi8>, %w: memref<2x64x32x4xi8>, %o: memref<32x64xi32>) {
+  dlc.contract %x, %w outs %o
+      [#a, affine_map<(m, n, k) -> (n floordiv 32, k floordiv 4, n mod 32, k mod 4)>, #c]
+      {aUnsigned, dot = #dlc.dot<flip = false, group = 4, extent = 256>}
+      : memref<32x256xi8>, memref<2x64x32x4xi8>, memref<32x64xi32> {
+  ^bb0(%s: i32):
+    dlc.yield %s : i32
+  }
+  return
+}
+
 // Signed bytes too, and pairs; the rest of a sum is copied, with zeros behind.
 // CHECK-LABEL: @rest
 // VECTORS-LABEL: @rest
+// CHECK-NOT: tileloaddt164
 // CHECK: vector.maskedload
 // CHECK: "llvm.x86.tdpbssd"
 func.func @rest(%x: memref<64x30xi8>, %w: memref<2x8x32x4xi8>, %o: memref<64x64xi32>) {

@@ -21,6 +21,9 @@ UNITS = {
     "avx2": ("vector-bytes=32 registers=16", "x86-64-v3", "avx2"),
     "avx2 madd": ("vector-bytes=32 registers=16 dot=madd dot-bytes=32", "x86-64-v3", "avx2"),
     "amx": ("vector-bytes=64 registers=32 dot=amx dot-bytes=64 pairs=tdpbf16ps", "sapphirerapids", "amx_tile"),
+    # With blocks of rows.
+    "amx, small L2": ("vector-bytes=64 registers=32 dot=amx dot-bytes=64 pairs=tdpbf16ps l2-bytes=32768",
+                      "sapphirerapids", "amx_tile"),
     # 128-bit vectors without masks: what NEON and SSE get.
     "narrow": ("vector-bytes=16 registers=32", "x86-64-v3", "avx2"),
     "narrow madd": ("vector-bytes=16 registers=32 dot=madd dot-bytes=16", "x86-64-v3", "avx2"),
@@ -222,13 +225,18 @@ def tile_cases():
                                (("bf16", "bf16", "f32"), "", 2)]:
         kind = dict(types=types, unsigned=unsigned, group="k")
         for m, n, k, p in [(8, 16, 64, 16), (16, 32, 64, 32), (17, 48, 128, 48), (33, 70, 192, 64), (49, 65, 100, 32),
-                           (100, 31, 33, 32), (64, 64, 31, 32), (129, 96, 260, 16), (31, 1, 7, 16)]:
+                           (100, 31, 33, 32), (64, 64, 31, 32), (129, 96, 260, 16), (31, 1, 7, 16),
+                           # Sums whose half of a panel fills the L1 cache, of whole lines and not.
+                           (36, 17, 1024, 16), (34, 20, 1000, 32)]:
             yield Case("tiles", product.format(p=p, g=g), m=m, n=n, k=k, **kind)
             yield Case("tiles", product.format(p=p, g=g), m=m, n=n, k=k, rows="m", **kind)
         for m in (0, 1, 2, 15, 31, 32):
             yield Case("tiles", product.format(p=32, g=g), m=m, n=40, k=70, rows="m", **kind)
         for m, rows in [(11, ""), (30, ""), (30, "m"), (3, "bm")]:
             yield Case("batches in tiles", batch.format(g=g), b=3, m=m, n=50, k=90, rows=rows, **kind)
+        # Rows of whole lines.
+        for m, rows in [(50, ""), (50, "m"), (40, "bm")]:
+            yield Case("batches in tiles", batch.format(g=g), b=3, m=m, n=50, k=128, rows=rows, **kind)
         kind["group"] = "c"
         for h, w, c, i, m, s, d in [(7, 7, 64, 3, 64, 1, 1), (5, 14, 40, 3, 40, 1, 1), (6, 28, 24, 1, 24, 1, 1),
                                     (4, 17, 66, 3, 33, 2, 1), (8, 8, 32, 3, 48, 1, 2), (3, 5, 130, 2, 16, 2, 1)]:
@@ -262,18 +270,18 @@ def descriptor(array):
     return (ctypes.c_int64 * len(sizes))(*sizes)
 
 
-def at_page_end(array):
-    """A copy that ends where memory does: to read beyond it is a fault."""
+def at_page_end(array, before=0):
+    """A copy that ends where memory does, or some bytes before: to read beyond it is a fault."""
     if not array.size:
         return array
     libc = ctypes.CDLL(None)
     libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_long] * 4
     libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    size = -(-array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    size = -(-(array.nbytes + before) // mmap.PAGESIZE) * mmap.PAGESIZE
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     start = libc.mmap(None, size + mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
     assert libc.mprotect(start + size, mmap.PAGESIZE, 0) == 0
-    memory = (ctypes.c_char * array.nbytes).from_address(start + size - array.nbytes)
+    memory = (ctypes.c_char * array.nbytes).from_address(start + size - array.nbytes - before)
     copy = np.frombuffer(memory, array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
@@ -306,11 +314,12 @@ def test_contract(unit, tmp_path):
     wrong = []
     for i, case in enumerate(table):
         arrays = case.arrays(random)
-        if "amx" in options:
-            arrays = [at_page_end(a) for a in arrays]
-        getattr(library, f"_mlir_ciface_f{i}")(*(descriptor(a) for a in arrays))
         expected = case.expected(arrays)
-        error = np.abs(arrays[-1] - expected).max(initial=0)
-        if not error <= TOLERANCE[case.types[-1]] * np.abs(expected).max(initial=1):
-            wrong.append(f"{case}: off by {error}")
+        # How tiles of A are read depends on whether its rows begin with lines of the cache.
+        for before in (0, 16) if "amx" in options else (None,):
+            placed = arrays if before is None else [at_page_end(a, before) for a in arrays]
+            getattr(library, f"_mlir_ciface_f{i}")(*(descriptor(a) for a in placed))
+            error = np.abs(placed[-1] - expected).max(initial=0)
+            if not error <= TOLERANCE[case.types[-1]] * np.abs(expected).max(initial=1):
+                wrong.append(f"{case}, {before} bytes before a page's end: off by {error}")
     assert not wrong, "\n".join(wrong)
