@@ -82,20 +82,19 @@ int64_t ContractOp::getStaticExtent(unsigned dim) {
   return cast<ShapedType>(value.getType()).getDimSize(position);
 }
 
-namespace {
-/// A dimension of a convolution's A: position * stride + window * dilation.
-struct WindowedDim {
-  unsigned position, window;
-  int64_t stride, dilation;
-};
-} // namespace
-
-static std::optional<WindowedDim> splitWindowed(ContractOp op,
-                                                AffineExpr expr) {
+std::optional<ContractOp::Window> ContractOp::getWindow(unsigned dim) {
+  AffineExpr expr = getAMap().getResult(dim);
   auto sum = dyn_cast<AffineBinaryOpExpr>(expr);
   if (!sum || sum.getKind() != AffineExprKind::Add)
     return std::nullopt;
-  WindowedDim result{0, 0, 1, 1};
+  Window result{dim, 0, 0, 1, 1, 0};
+  // A constant stands last.
+  if (auto constant = dyn_cast<AffineConstantExpr>(sum.getRHS())) {
+    result.low = -constant.getValue();
+    sum = dyn_cast<AffineBinaryOpExpr>(sum.getLHS());
+    if (!sum || sum.getKind() != AffineExprKind::Add || result.low < 0)
+      return std::nullopt;
+  }
   bool hasPosition = false, hasWindow = false;
   for (AffineExpr part : {sum.getLHS(), sum.getRHS()}) {
     int64_t factor = 1;
@@ -106,16 +105,16 @@ static std::optional<WindowedDim> splitWindowed(ContractOp op,
       factor = constant.getValue();
       part = product.getLHS();
     }
-    auto dim = dyn_cast<AffineDimExpr>(part);
-    if (!dim || factor < 1)
+    auto loop = dyn_cast<AffineDimExpr>(part);
+    if (!loop || factor < 1)
       return std::nullopt;
-    ContractOp::DimKind kind = op.getDimKind(dim.getPosition());
-    if (kind == ContractOp::DimKind::Row) {
-      result.position = dim.getPosition();
+    DimKind kind = getDimKind(loop.getPosition());
+    if (kind == DimKind::Row) {
+      result.position = loop.getPosition();
       result.stride = factor;
       hasPosition = true;
-    } else if (kind == ContractOp::DimKind::Sum) {
-      result.window = dim.getPosition();
+    } else if (kind == DimKind::Sum) {
+      result.window = loop.getPosition();
       result.dilation = factor;
       hasWindow = true;
     }
@@ -123,24 +122,32 @@ static std::optional<WindowedDim> splitWindowed(ContractOp op,
   return hasPosition && hasWindow ? std::optional(result) : std::nullopt;
 }
 
+SmallVector<ContractOp::Window> ContractOp::getOutside() {
+  SmallVector<Window> windows;
+  for (int64_t dim : getZeroOutside().value_or(ArrayRef<int64_t>()))
+    windows.push_back(*getWindow(dim));
+  return windows;
+}
+
 Dilation dlc::getDilation(ContractOp op) {
-  ArrayRef<AffineExpr> lines = op.getAMap().getResults().drop_back();
-  return {splitWindowed(op, lines.drop_back().back())->dilation,
-          splitWindowed(op, lines.back())->dilation};
+  unsigned x = op.getAMap().getNumResults() - 2;
+  return {op.getWindow(x - 1)->dilation, op.getWindow(x)->dilation};
 }
 
 std::optional<Depth> dlc::getDepth(ContractOp op) {
   AffineMap a = op.getAMap();
   if (a.getNumResults() != 5)
     return std::nullopt;
-  std::optional<WindowedDim> depth = splitWindowed(op, a.getResult(1));
+  std::optional<ContractOp::Window> depth = op.getWindow(1);
   if (!depth)
     return std::nullopt;
   return Depth{depth->position, depth->window};
 }
 
-/// Of two or three dimensions.
+/// Of two or three dimensions, with all that it reads in memory.
 std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
+  if (getZeroOutside())
+    return std::nullopt;
   AffineMap a = getAMap();
   auto dimOf = [](AffineExpr expr) -> std::optional<unsigned> {
     if (auto dim = dyn_cast<AffineDimExpr>(expr))
@@ -172,8 +179,7 @@ std::optional<ContractOp::Convolution> ContractOp::getConvolution() {
   conv.channel = *dimOf(channel);
   conv.column = columns.front();
   for (unsigned i : {1, 2}) {
-    std::optional<WindowedDim> dim =
-        splitWindowed(*this, a.getResult(i + isVolume));
+    std::optional<Window> dim = getWindow(i + isVolume);
     if (!dim || dim->stride != 1)
       return std::nullopt;
     (i == 1 ? conv.y : conv.x) = dim->position;
@@ -278,7 +284,11 @@ static LogicalResult verifyMap(ContractOp op, unsigned operand) {
   if (isInit && !map.isProjectedPermutation())
     return op.emitOpError(
         "expected the map of init to be a projected permutation");
-  for (AffineExpr expr : map.getResults()) {
+  ArrayRef<int64_t> outside = op.getZeroOutside().value_or(ArrayRef<int64_t>());
+  for (auto [i, expr] : llvm::enumerate(map.getResults())) {
+    // Its constant may be negative.
+    if (operand == 0 && llvm::is_contained(outside, int64_t(i)))
+      continue;
     if (operand >= 2 && !isInit &&
         !isa<AffineDimExpr, AffineConstantExpr>(expr))
       return op.emitOpError("expected dimensions and constants in the map of ")
@@ -358,6 +368,15 @@ static LogicalResult verifyDot(ContractOp op) {
   return success();
 }
 
+static LogicalResult verifyOutside(ContractOp op) {
+  for (int64_t dim : op.getZeroOutside().value_or(ArrayRef<int64_t>()))
+    if (dim < 0 || dim >= op.getAMap().getNumResults() || !op.getWindow(dim))
+      return op.emitOpError("expected zeroOutside to name dimensions of a "
+                            "along which a window moves, found ")
+             << dim;
+  return success();
+}
+
 LogicalResult ContractOp::verify() {
   unsigned count = 3 + getExtras().size();
   if (getIndexingMaps().size() != count)
@@ -369,7 +388,7 @@ LogicalResult ContractOp::verify() {
   for (unsigned operand = 0; operand < count; ++operand)
     if (failed(verifyMap(*this, operand)))
       return failure();
-  if (failed(verifyDot(*this)))
+  if (failed(verifyOutside(*this)) || failed(verifyDot(*this)))
     return failure();
   for (unsigned dim = 0, e = getNumDims(); dim < e; ++dim)
     if (getGroupedDim() != dim && !getExtent(dim).first)

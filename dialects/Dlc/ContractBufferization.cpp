@@ -49,7 +49,7 @@ struct ContractModel
         /*scratch=*/Value(), contract.getIndexingMaps(),
         contract.getAUnsigned(), contract.getBUnsigned(),
         contract.getWinogradAttr(), contract.getDotAttr(),
-        contract.getPrecisionAttr());
+        contract.getPrecisionAttr(), contract.getZeroOutsideAttr());
     lowered->setDiscardableAttrs(op->getDiscardableAttrDictionary());
     rewriter.inlineRegionBefore(contract.getEpilogue(), lowered.getEpilogue(),
                                 lowered.getEpilogue().end());

@@ -85,6 +85,11 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
     With `precision`, a kernel may round elements of A and B to that type before
     it multiplies them; sums stay as they are.
 
+    Along the dimensions of A that `zeroOutside` names, an index is `row * s +
+    window * d - low`, where `window` is summed over, and A counts as zero
+    where that is none of its own: the padding of a convolution that is not
+    in memory.
+
     With `winograd`, the op is a convolution of stride 1 whose B holds the
     transformed weights: its two window dimensions have the extents of a tile's
     products instead of a window. `scratch` is memory for a kernel that needs
@@ -107,7 +112,8 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
                        UnitAttr:$aUnsigned, UnitAttr:$bUnsigned,
                        OptionalAttr<Dlc_WinogradAttr>:$winograd,
                        OptionalAttr<Dlc_DotAttr>:$dot,
-                       OptionalAttr<Dlc_Precision>:$precision);
+                       OptionalAttr<Dlc_Precision>:$precision,
+                       OptionalAttr<DenseI64ArrayAttr>:$zeroOutside);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCanonicalizeMethod = 1;
@@ -153,6 +159,17 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
     ::mlir::ValueRange getMapped() {
       return getOperands().take_front(3 + getExtras().size());
     }
+
+    /// A dimension of A with indices `position * stride + window * dilation -
+    /// low`: along `position` of the result and `window` of the sum.
+    struct Window {
+      unsigned dim, position, window;
+      int64_t stride, dilation, low;
+    };
+    /// Dimension `dim` of A, or nothing if it has another form.
+    ::std::optional<Window> getWindow(unsigned dim);
+    /// Those of `zeroOutside`.
+    ::llvm::SmallVector<Window> getOutside();
 
     /// The dimensions of a convolution of stride 1: A is `(image, y +
     /// windowY * d, x + windowX * d, channel)`, the last one with groups

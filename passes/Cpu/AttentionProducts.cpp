@@ -255,7 +255,8 @@ void AttentionEmitter::createContract(ArrayRef<ContractPart> parts,
       b, Type(), parts[0].buffer, parts[1].buffer,
       ArrayRef(extras).drop_front(2).drop_back(), parts.back().buffer,
       /*scratch=*/Value(), b.getAffineMapArrayAttr(maps), /*aUnsigned=*/false,
-      /*bUnsigned=*/false, WinogradAttr(), dot, PrecisionAttr());
+      /*bUnsigned=*/false, WinogradAttr(), dot, PrecisionAttr(),
+      DenseI64ArrayAttr());
   addBody(contract);
   lowerContract(contract, cpu);
 }

@@ -1,6 +1,7 @@
 // Extents, strides and kinds of the loops of a dlc.contract on memrefs.
 #include "passes/Cpu/ContractLoops.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 using namespace mlir;
@@ -175,7 +176,10 @@ static void mergeDims(ContractLoops &loops, SmallVectorImpl<unsigned> &dims,
                       IndexMath &math) {
   for (unsigned i = dims.size(); i-- > 1;) {
     unsigned outer = dims[i - 1], inner = dims[i];
-    bool merge = true;
+    bool merge = llvm::none_of(loops.outside, [&](const OutsideWindow &window) {
+      return llvm::is_contained({outer, inner}, window.position) ||
+             llvm::is_contained({outer, inner}, window.window);
+    });
     for (auto [j, operand] : llvm::enumerate(loops.operands))
       merge &=
           isContiguous(operand, loops.op->getOperand(j), loops.op.getMap(j),
@@ -232,6 +236,13 @@ FailureOr<ContractLoops> ContractLoops::analyse(ContractOp op,
     if (operand.panelDim && !operand.panelStride)
       return failure();
     loops.operands.push_back(std::move(operand));
+  }
+
+  for (const ContractOp::Window &window : op.getOutside()) {
+    OpFoldResult size =
+        memref::getMixedSize(b, op.getLoc(), op.getA(), window.dim);
+    loops.outside.push_back(
+        {window, getValueOrCreateConstantIndexOp(b, op.getLoc(), size)});
   }
 
   for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim) {

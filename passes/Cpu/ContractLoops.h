@@ -62,8 +62,15 @@ llvm::LogicalResult flatten(mlir::Value memref, mlir::ImplicitLocOpBuilder &b,
                             ContractOperand &operand,
                             llvm::SmallVectorImpl<mlir::Value> &strides);
 
+/// A dimension of A whose indices may lie outside of [0, size), where it counts
+/// as zero.
+struct OutsideWindow : ContractOp::Window {
+  mlir::Value size;
+};
+
 /// The loops of one contraction. Dimensions of extent 1 are left out of the
-/// lists; neighbours that every operand walks as one are merged.
+/// lists; neighbours that every operand walks as one are merged, but for those
+/// of `outside`.
 struct ContractLoops {
   /// Emits the computation of extents and strides before `op`. Fails, without
   /// an error, where an operand's layout or map isn't linear.
@@ -75,6 +82,7 @@ struct ContractLoops {
   llvm::SmallVector<unsigned> batches, rows, columns, sums; // outermost first
   /// a, b, the extras, c: the order of the op's maps.
   llvm::SmallVector<ContractOperand> operands;
+  llvm::SmallVector<OutsideWindow> outside;
   bool aUnsigned, bUnsigned;
   bool isTransposed = false; // a is the op's B, b its A
   bool aFlipped, bFlipped;   // the top bit of bytes, before they are extended

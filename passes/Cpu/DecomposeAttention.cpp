@@ -147,10 +147,11 @@ private:
                             Region &epilogue) {
     for (AffineMap &map : maps)
       map = without(left, map);
-    auto contract = ContractOp::create(
-        b, Type(), x, y, extras, init, /*scratch=*/Value(),
-        b.getAffineMapArrayAttr(maps), /*aUnsigned=*/false,
-        /*bUnsigned=*/false, WinogradAttr(), DotAttr(), PrecisionAttr());
+    auto contract =
+        ContractOp::create(b, Type(), x, y, extras, init, /*scratch=*/Value(),
+                           b.getAffineMapArrayAttr(maps), /*aUnsigned=*/false,
+                           /*bUnsigned=*/false, WinogradAttr(), DotAttr(),
+                           PrecisionAttr(), DenseI64ArrayAttr());
     contract.getEpilogue().takeBody(epilogue);
     return contract;
   }

@@ -26,11 +26,16 @@ using namespace dlc;
 struct Generator {
   bool (*emit)(ContractEmitter &);
   StringRef name;
+  /// Whether it skips what lies outside of A.
+  bool skipsOutside = false;
 };
 static constexpr Generator generators[] = {
-    {emitWinograd, "Winograd's form"},     {emitFourier, "Fourier's form"},
-    {emitDepthwise, "channel by channel"}, {emitTiles, "product of tiles"},
-    {emitGemm, "register-tiled product"},  {emitDot, "dot products"},
+    {emitWinograd, "Winograd's form"},
+    {emitFourier, "Fourier's form"},
+    {emitDepthwise, "channel by channel", /*skipsOutside=*/true},
+    {emitTiles, "product of tiles"},
+    {emitGemm, "register-tiled product"},
+    {emitDot, "dot products"},
 };
 
 void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
@@ -42,7 +47,8 @@ void dlc::lowerContract(ContractOp op, const CpuIsa &isa) {
     if (succeeded(loops)) {
       ContractEmitter emitter(*loops, isa, b);
       for (const Generator &generator : generators)
-        if (generator.emit(emitter)) {
+        if ((generator.skipsOutside || loops->outside.empty()) &&
+            generator.emit(emitter)) {
           remarkDone(op.getLoc(), "dlc-lower-contract") << remark::add(
               "kernel: {0}{1}", generator.name, emitter.description);
           markVectorCode(op);

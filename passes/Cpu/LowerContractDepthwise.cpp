@@ -9,11 +9,16 @@
 //         C = epilogue(sums)
 //
 // For threads the outer rows and blocks of channels are a grid of units.
+//
+// Padding that is not in memory costs nothing: outer taps go from the first to
+// the last line that is there, and the tiles at both ends of the innermost row
+// leave out what they have none of.
 #include "passes/Cpu/ContractEmit.h"
 #include "passes/Cpu/Units.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
+#include <functional>
 
 using namespace mlir;
 using namespace dlc;
@@ -24,16 +29,24 @@ public:
   DepthwiseEmitter(ContractEmitter &emitter, unsigned dim)
       : e(emitter), loops(emitter.loops), math(emitter.math), dim(dim) {}
 
-  void emit(ArrayRef<unsigned> outer);
+  /// False, having emitted nothing, where it can't leave out what lies outside.
+  bool emit(ArrayRef<unsigned> outer);
 
 private:
   using Offsets = ContractEmitter::Offsets;
   using Sums = ContractEmitter::Sums;
 
+  bool chooseTaps();
   bool emitForThreads(ArrayRef<unsigned> outer, int64_t height);
+  void emitLine(ArrayRef<unsigned> outer, ArrayRef<Value> index, int64_t height,
+                const ContractEmitter::ColumnRange &channels);
+  void emitTiles(int64_t height,
+                 function_ref<void(Value, int64_t, bool)> emitTile);
   void emitRow(const Offsets &bases, int64_t height,
                const ContractEmitter::ColumnRange &channels);
-  void emitTile(const Offsets &bases, Value row, int64_t rows,
+  /// With `isEdge` the first row is known, and some of its inputs are not
+  /// there.
+  void emitTile(const Offsets &bases, Value row, int64_t rows, bool isEdge,
                 TileColumn channels, Value mask);
   /// Whether signed bytes become unsigned, 128 more, on the way: LLVM has
   /// instructions for pairs of products where one of two bytes is unsigned.
@@ -48,7 +61,8 @@ private:
   Value loadWeight(Value offset, TileColumn channels, Value mask);
   Value getAdded(Value bOffset, TileColumn channels, Value mask);
   Sums emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
-                ArrayRef<Offsets> rows, TileColumn channels, Value mask);
+                ArrayRef<Offsets> rows, std::optional<int64_t> edge,
+                TileColumn channels, Value mask);
   int64_t getTileRows();
 
   ContractEmitter &e;
@@ -58,6 +72,9 @@ private:
   /// Taps of the innermost summed dimension, unrolled; 1 if not unrolled.
   int64_t taps = 1;
   ArrayRef<unsigned> outerSums;
+  /// What may lie outside along outer rows, and along the innermost one.
+  SmallVector<OutsideWindow> outside;
+  std::optional<OutsideWindow> edges;
 };
 } // namespace
 
@@ -76,7 +93,7 @@ int64_t DepthwiseEmitter::getTileRows() {
   return std::max<int64_t>(1, llvm::divideCeil(*rows, tiles));
 }
 
-void DepthwiseEmitter::emit(ArrayRef<unsigned> outer) {
+bool DepthwiseEmitter::chooseTaps() {
   outerSums = loops.sums;
   if (!outerSums.empty()) {
     std::optional<int64_t> count = staticIndex(loops.extents[outerSums.back()]);
@@ -85,12 +102,43 @@ void DepthwiseEmitter::emit(ArrayRef<unsigned> outer) {
       outerSums = outerSums.drop_back();
     }
   }
+  for (const OutsideWindow &window : loops.outside) {
+    bool isInnermost =
+        !loops.rows.empty() && loops.rows.back() == window.position;
+    bool isUnrolled = outerSums.size() < loops.sums.size() &&
+                      loops.sums.back() == window.window;
+    if (!isInnermost && !isUnrolled &&
+        llvm::is_contained(outerSums, window.window))
+      outside.push_back(window);
+    else if (isInnermost && isUnrolled && staticIndex(window.size) &&
+             staticIndex(loops.extents[window.position]))
+      edges = window;
+    else
+      return false;
+  }
+  return true;
+}
+
+bool DepthwiseEmitter::emit(ArrayRef<unsigned> outer) {
+  if (!chooseTaps())
+    return false;
   int64_t height = getTileRows();
   if (emitForThreads(outer, height))
-    return;
-  e.emitLoops(outer, e.getBases(), [&](const Offsets &bases) {
-    emitRow(bases, height, e.getColumns(loops.extents[dim], /*index=*/{}, 0));
-  });
+    return true;
+  SmallVector<Value> index;
+  std::function<void()> emitLoops = [&] {
+    if (index.size() == outer.size())
+      return emitLine(outer, index, height,
+                      e.getColumns(loops.extents[dim], /*index=*/{}, 0));
+    e.emitFor(math.constant(0), loops.extents[outer[index.size()]], 1,
+              [&](Value i) {
+                index.push_back(i);
+                emitLoops();
+                index.pop_back();
+              });
+  };
+  emitLoops();
+  return true;
 }
 
 bool DepthwiseEmitter::emitForThreads(ArrayRef<unsigned> outer,
@@ -115,39 +163,94 @@ bool DepthwiseEmitter::emitForThreads(ArrayRef<unsigned> outer,
   bool done =
       emitUnits(e.b, counts, 1.5 * e.getCycles(perChannel * block, 0),
                 [&](const Unit &unit) {
-                  Offsets bases = e.getBases();
-                  for (auto [i, index] : llvm::zip(outer, unit.index))
-                    bases = e.move(bases, i, index);
                   Value index =
                       isStatic(counts.back(), 1) ? Value() : unit.index.back();
-                  emitRow(bases, height, e.getColumns(channels, index, block));
+                  emitLine(outer, ArrayRef(unit.index).drop_back(), height,
+                           e.getColumns(channels, index, block));
                 });
   if (done)
     e.description = ", shared by threads by rows";
   return done;
 }
 
-void DepthwiseEmitter::emitRow(const Offsets &bases, int64_t height,
-                               const ContractEmitter::ColumnRange &channels) {
+/// One innermost row, at `index` of the outer ones: with the outer taps whose
+/// lines are there.
+void DepthwiseEmitter::emitLine(ArrayRef<unsigned> outer, ArrayRef<Value> index,
+                                int64_t height,
+                                const ContractEmitter::ColumnRange &channels) {
+  Offsets bases = e.getBases();
+  for (auto [i, position] : llvm::zip_equal(outer, index))
+    bases = e.move(bases, i, position);
+  SmallVector<Value> whole(loops.extents);
+  for (const OutsideWindow &window : outside) {
+    // A position of extent 1 has no loop.
+    Value position = math.constant(0);
+    for (auto [i, value] : llvm::zip_equal(outer, index))
+      if (i == window.position)
+        position = value;
+    Value begin =
+        math.sub(math.mul(position, window.stride), math.constant(window.low));
+    auto countBefore = [&](Value end) {
+      Value distance = math.max(math.sub(end, begin), math.constant(0));
+      return math.div(math.add(distance, window.dilation - 1), window.dilation);
+    };
+    Value first = countBefore(math.constant(0));
+    Value end = math.min(countBefore(window.size), whole[window.window]);
+    bases = e.move(bases, window.window, first);
+    loops.extents[window.window] =
+        math.max(math.sub(end, first), math.constant(0));
+  }
+  emitRow(bases, height, channels);
+  loops.extents = whole;
+}
+
+/// Tiles of `height` outputs of the innermost row, those at its ends apart.
+void DepthwiseEmitter::emitTiles(
+    int64_t height, function_ref<void(Value, int64_t, bool)> emitTile) {
   Value width =
       loops.rows.empty() ? math.constant(1) : loops.extents[loops.rows.back()];
-  e.emitRows(
-      math.constant(0), width, width, height, [&](Value row, int64_t rows) {
-        e.emitColumns(
-            channels, e.lanes,
-            [&](Value channel, ArrayRef<TileColumn> vectors, Value mask) {
-              Offsets at = e.move(bases, dim, channel);
-              for (auto [v, vector] : llvm::enumerate(vectors)) {
-                bool isLast = v + 1 == vectors.size();
-                emitTile(e.move(at, dim, math.constant(vector.offset)), row,
-                         rows, vector, isLast ? mask : Value());
-              }
-            });
-      });
+  if (!edges)
+    return e.emitRows(
+        math.constant(0), width, width, height,
+        [&](Value row, int64_t rows) { emitTile(row, rows, false); });
+  int64_t count = *staticIndex(width), size = *staticIndex(edges->size);
+  auto isInside = [&](int64_t row) {
+    int64_t first = row * edges->stride - edges->low;
+    int64_t last =
+        first + (height - 1) * edges->stride + (taps - 1) * edges->dilation;
+    return row + height <= count && first >= 0 && last < size;
+  };
+  for (int64_t row = 0; row < count;) {
+    int64_t end = row;
+    while (isInside(end))
+      end += height;
+    e.emitFor(math.constant(row), math.constant(end), height,
+              [&](Value i) { emitTile(i, height, false); });
+    row = end;
+    if (row < count)
+      emitTile(math.constant(row), std::min(height, count - row), true);
+    row += height;
+  }
+}
+
+void DepthwiseEmitter::emitRow(const Offsets &bases, int64_t height,
+                               const ContractEmitter::ColumnRange &channels) {
+  emitTiles(height, [&](Value row, int64_t rows, bool isEdge) {
+    e.emitColumns(channels, e.lanes,
+                  [&](Value channel, ArrayRef<TileColumn> vectors, Value mask) {
+                    Offsets at = e.move(bases, dim, channel);
+                    for (auto [v, vector] : llvm::enumerate(vectors)) {
+                      bool isLast = v + 1 == vectors.size();
+                      emitTile(e.move(at, dim, math.constant(vector.offset)),
+                               row, rows, isEdge, vector,
+                               isLast ? mask : Value());
+                    }
+                  });
+  });
 }
 
 void DepthwiseEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
-                                TileColumn channels, Value mask) {
+                                bool isEdge, TileColumn channels, Value mask) {
   ArrayRef<unsigned> inner(loops.rows);
   SmallVector<Offsets> offsets = e.getOffsets(
       bases, inner.take_back(inner.empty() ? 0 : 1), row, rows, rows);
@@ -158,6 +261,7 @@ void DepthwiseEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
   sums = e.emitSum(outerSums, math.constant(0), bases[1], sums, unroll,
                    [&](Value aOffset, Value bOffset, ArrayRef<Value> before) {
                      return emitTaps(aOffset, bOffset, before, offsets,
+                                     isEdge ? staticIndex(row) : std::nullopt,
                                      channels, mask);
                    });
   for (int64_t r = 0; r < rows; ++r)
@@ -191,12 +295,12 @@ Value DepthwiseEmitter::getAdded(Value bOffset, TileColumn channels,
 }
 
 /// One line of taps. Inputs are visited from left to right, and each is used
-/// for all the outputs whose window holds it.
-ContractEmitter::Sums DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset,
-                                                 ArrayRef<Value> sums,
-                                                 ArrayRef<Offsets> rows,
-                                                 TileColumn channels,
-                                                 Value mask) {
+/// for all the outputs whose window holds it. `edge` is the first row of a tile
+/// where some lie outside.
+ContractEmitter::Sums
+DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
+                           ArrayRef<Offsets> rows, std::optional<int64_t> edge,
+                           TileColumn channels, Value mask) {
   Value one = math.constant(1), zero = math.constant(0);
   Value aTap = zero, bTap = zero;
   if (outerSums.size() < loops.sums.size()) {
@@ -212,13 +316,21 @@ ContractEmitter::Sums DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset,
   std::optional<int64_t> distance =
       loops.rows.empty() ? 0
                          : staticIndex(loops.a().strides[loops.rows.back()]);
+  auto isInside = [&](int64_t r, int64_t tap) {
+    if (!edge)
+      return true;
+    int64_t index =
+        (*edge + r) * edges->stride + tap * edges->dilation - edges->low;
+    return index >= 0 && index < *staticIndex(edges->size);
+  };
   // (row, tap) by the input they meet at, in the order of first use.
   llvm::MapVector<int64_t, SmallVector<std::pair<int64_t, int64_t>>> inputs;
   int64_t unshared = 0;
   for (int64_t r = 0; r < int64_t(rows.size()); ++r)
     for (int64_t tap = 0; tap < taps; ++tap)
-      inputs[step && distance ? r * *distance + tap * *step : unshared++]
-          .push_back({r, tap});
+      if (isInside(r, tap))
+        inputs[step && distance ? r * *distance + tap * *step : unshared++]
+            .push_back({r, tap});
   Sums after(sums);
   for (auto &[position, uses] : inputs) {
     auto [r, tap] = uses.front();
@@ -247,6 +359,5 @@ bool dlc::emitDepthwise(ContractEmitter &emitter) {
   llvm::append_range(outer, loops.columns);
   if (!loops.rows.empty())
     outer.append(loops.rows.begin(), loops.rows.end() - 1);
-  DepthwiseEmitter(emitter, *dim).emit(outer);
-  return true;
+  return DepthwiseEmitter(emitter, *dim).emit(outer);
 }

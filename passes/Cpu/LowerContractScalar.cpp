@@ -22,6 +22,36 @@ static Value extendTo(Type type, Value value, bool isUnsigned,
   return arith::ExtSIOp::create(b, type, value);
 }
 
+/// A's element at `indices`, or zero outside of it.
+static Value loadA(ContractOp op, ArrayRef<Value> indices,
+                   ImplicitLocOpBuilder &b) {
+  Value isInside;
+  for (const ContractOp::Window &window : op.getOutside()) {
+    // Below zero it is a large unsigned number.
+    Value size = memref::DimOp::create(b, op.getA(), window.dim);
+    Value isBelow = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                          indices[window.dim], size);
+    isInside = isInside
+                   ? arith::AndIOp::create(b, isInside, isBelow).getResult()
+                   : isBelow;
+  }
+  if (!isInside)
+    return memref::LoadOp::create(b, op.getA(), indices);
+  auto branch = scf::IfOp::create(
+      b, isInside,
+      [&](OpBuilder &inner, Location loc) {
+        Value a = memref::LoadOp::create(inner, loc, op.getA(), indices);
+        scf::YieldOp::create(inner, loc, a);
+      },
+      [&](OpBuilder &inner, Location loc) {
+        Type type = getElementTypeOrSelf(op.getA().getType());
+        Value zero =
+            arith::ConstantOp::create(inner, loc, inner.getZeroAttr(type));
+        scf::YieldOp::create(inner, loc, zero);
+      });
+  return branch.getResult(0);
+}
+
 /// One element of C at `index`, whose summed dimensions are set here.
 static void emitElement(ContractOp op, ArrayRef<Value> extents,
                         ArrayRef<unsigned> sums, SmallVector<Value> index,
@@ -49,7 +79,7 @@ static void emitElement(ContractOp op, ArrayRef<Value> extents,
     index[dim] = loop.getInductionVar();
     sum = loop.getRegionIterArg(0);
   }
-  Value a = memref::LoadOp::create(b, op.getA(), indicesOf(0));
+  Value a = loadA(op, indicesOf(0), b);
   if (op.getDot() && op.getDotAttr().getFlip())
     a = arith::XOrIOp::create(
         b, a, arith::ConstantOp::create(b, b.getI8IntegerAttr(-128)));

@@ -265,7 +265,8 @@ void TiledConvolution::emitProducts(const Offsets &bases, OpFoldResult tiles,
       products, Value(),
       b.getAffineMapArrayAttr(
           {map(inputExprs), map(weightExprs), map({ty, tx, tile, n})}),
-      false, false, WinogradAttr(), DotAttr(), op.getPrecisionAttr());
+      false, false, WinogradAttr(), DotAttr(), op.getPrecisionAttr(),
+      DenseI64ArrayAttr());
   OpBuilder::InsertionGuard guard(b);
   Block *body =
       b.createBlock(&product.getEpilogue(), {}, op.getSumType(), op.getLoc());

@@ -153,7 +153,7 @@ struct FuseIntoEpilogue : OpInterfaceRewritePattern<linalg::LinalgOp> {
         init->get(), /*scratch=*/Value(), rewriter.getAffineMapArrayAttr(maps),
         contract.getAUnsigned(), contract.getBUnsigned(),
         contract.getWinogradAttr(), contract.getDotAttr(),
-        contract.getPrecisionAttr());
+        contract.getPrecisionAttr(), contract.getZeroOutsideAttr());
     fused->setDiscardableAttrs(contract->getDiscardableAttrDictionary());
     rewriter.inlineRegionBefore(contract.getEpilogue(), fused.getEpilogue(),
                                 fused.getEpilogue().end());

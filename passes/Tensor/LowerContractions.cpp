@@ -22,7 +22,7 @@ static Value createContract(OpBuilder &b, Location loc, Value lhs, Value rhs,
       ContractOp::create(b, loc, empty.getType(), lhs, rhs, ValueRange(), empty,
                          /*scratch=*/Value(), b.getAffineMapArrayAttr(maps),
                          lhsUnsigned, rhsUnsigned, /*winograd=*/{}, /*dot=*/{},
-                         /*precision=*/{});
+                         /*precision=*/{}, DenseI64ArrayAttr());
   OpBuilder::InsertionGuard guard(b);
   Type sumType = getSumType(element);
   Block *block = b.createBlock(&op.getEpilogue(), {}, sumType, loc);

@@ -588,6 +588,31 @@ def SplitReductions : Pass<"dlc-split-reductions"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def SkipPadding : Pass<"dlc-skip-padding"> {
+  let summary = "Convolve channel by channel without zeros around the input";
+  let description = [{
+    The kernel leaves out what lies outside of its input: of a small map most of
+    what a large window covers. Zeros at the ends of lines stay where the lines'
+    length is unknown, or the window's is above 8.
+
+    ```mlir
+    %p = tensor.insert_slice %x into %zeros[0, 2, 2, 0] [1, 6, 80, 16] [1, 1, 1, 1]
+    %y = dlc.contract %p, %w outs %e
+        [affine_map<(n, y, x, c, i, j) -> (n, y + i, x + j, c)>, ...] ...
+    ```
+    becomes
+    ```mlir
+    %y = dlc.contract %x, %w outs %e
+        [affine_map<(n, y, x, c, i, j) -> (n, y + i - 2, x + j - 2, c)>, ...]
+        {zeroOutside = array<i64: 1, 2>} ...
+    ```
+    For CPUs.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
 def ShareConcats : Pass<"dlc-share-concats"> {
   let summary = "Let concatenations that begin alike share one tensor";
   let description = [{

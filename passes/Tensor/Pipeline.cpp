@@ -115,6 +115,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   } else {
     // Last: fusion knows a softmax in f32.
     pm.addPass(createWidenSums());
+    pm.addPass(createSkipPadding());
     pm.addPass(createMergeReductions());
     pm.addPass(createShareConcats());
   }

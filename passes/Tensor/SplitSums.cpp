@@ -126,7 +126,7 @@ void SplitSums::split(ContractOp op, SplitDim dim, int64_t parts,
                                addPart(op.getBMap(), dim.inB),
                                addPart(op.getCMap(), 0)}),
       op.getAUnsigned(), op.getBUnsigned(), WinogradAttr(), DotAttr(),
-      op.getPrecisionAttr());
+      op.getPrecisionAttr(), op.getZeroOutsideAttr());
   sums->setDiscardableAttrs(op->getDiscardableAttrDictionary());
   {
     OpBuilder::InsertionGuard guard(b);

@@ -36,13 +36,15 @@ TOLERANCE = {"f32": 1e-5, "f64": 1e-13, "i32": 0}
 class Case:
     """A contraction: `maps` of a, b, an optional extra that is added, and c;
     each is a list of expressions in the dimensions of `sizes`. `dot` is the
-    attribute of that name with the extent of the grouped dimension."""
+    attribute of that name with the extent of the grouped dimension. `outside`
+    has the sizes of those dimensions of a whose indices may lie outside."""
 
     def __init__(self, name, maps, types=("f32", "f32", "f32"), unsigned="",
-                 dynamic=False, flip=False, group=None, rows=(), **sizes):
+                 dynamic=False, flip=False, group=None, rows=(), outside={}, **sizes):
         self.maps = [m.split(", ") for m in maps.split(" | ")]
         self.name, self.sizes, self.dynamic = name, sizes, dynamic
         self.unsigned, self.flip, self.group = unsigned, flip, group
+        self.outside = outside
         self.rows = rows  # dimensions whose sizes are not known, nor those of a and c along them
         self.types = [types[0], types[1]] + [types[2]] * (len(self.maps) - 2)
         self.dims = list(sizes)
@@ -58,8 +60,11 @@ class Case:
     def shape(self, number):
         last = {d: n - 1 for d, n in self.sizes.items()}
         # The position in a panel or group takes all values, whatever the last one's.
-        return tuple(int(e.split("%")[1]) if "%" in e else eval(e, {}, last) + 1
-                     for e in self.maps[number])
+        sizes = [int(e.split("%")[1]) if "%" in e else eval(e, {}, last) + 1
+                 for e in self.maps[number]]
+        for dim, size in self.outside.items() if number == 0 else ():
+            sizes[dim] = size
+        return tuple(sizes)
 
     def grid(self, dims):
         values = np.indices([self.sizes[d] for d in dims]).reshape(len(dims), -1)
@@ -87,6 +92,8 @@ class Case:
             width = 2 if self.types[0] == "bf16" else 4
             flags.append(f"dot = #dlc.dot<flip = {str(self.flip).lower()}, group = {width}, "
                          f"extent = {self.sizes[self.group]}>")
+        if self.outside:
+            flags.append(f"zeroOutside = array<i64: {', '.join(map(str, self.outside))}>")
         flags = " {" + ", ".join(flags) + "}" if flags else ""
         return f"""func.func @{function}({head}) attributes {{llvm.emit_c_interface}} {{
  dlc.contract %0, %1{extras} outs %{c} [{maps}]{flags} : {types[0]}, {types[1]}, {types[c]} {{
@@ -120,7 +127,12 @@ class Case:
                 for x, a in zip("ab", arrays)]
         if self.flip:
             wide[0] = wide[0] ^ np.array(128).astype(wide[0].dtype)
-        products = (wide[0][self.index(0, values)].astype(np.float64)
+        index = list(self.index(0, values))
+        inside = np.ones(np.shape(index[0]), bool)
+        for dim, size in self.outside.items():
+            inside &= (index[dim] >= 0) & (index[dim] < size)
+            index[dim] = np.clip(index[dim], 0, size - 1)
+        products = (np.where(inside, wide[0][tuple(index)].astype(np.float64), 0)
                     * wide[1][self.index(1, values)])
         np.add.at(result, self.index(len(self.maps) - 1, values), products)
         if len(self.maps) == 4:
@@ -179,6 +191,28 @@ def cases():
         for dynamic in {False, k == 3}:
             yield Case("depthwise", depthwise.format(s=s, d=d), n=2, h=3, w=w, c=c,
                        i=k, j=k, dynamic=dynamic)
+    skipping = "n, h*{s}+i*{d}-{y}, w*{s}+j*{d}-{x}, c | i, j, c | c | n, h, w, c"
+    for c, (h, w), k, s, d, (y, x), (height, width) in [
+            (8, (2, 80), 5, 1, 1, (2, 2), (2, 80)), (37, (7, 17), 3, 1, 1, (1, 1), (7, 17)),
+            (16, (1, 1), 3, 1, 1, (1, 1), (1, 1)), (20, (4, 28), 3, 2, 1, (0, 1), (8, 55)),
+            (33, (6, 31), 3, 1, 4, (4, 4), (6, 31)), (5, (9, 3), 4, 1, 1, (5, 7), (3, 2)),
+            (64, (5, 5), 9, 1, 1, (4, 0), (5, 13)), (17, (3, 29), 7, 3, 2, (6, 6), (7, 85))]:
+        sizes = dict(n=2, h=h, w=w, c=c, i=k, j=k)
+        maps = skipping.format(s=s, d=d, y=y, x=x)
+        yield Case("depthwise, padded", maps, outside={1: height, 2: width}, **sizes)
+        # Only lines may be left out where the length of one is not known.
+        yield Case("depthwise, padded", skipping.format(s=s, d=d, y=y, x=0), dynamic=True,
+                   outside={1: height}, **sizes)
+        yield Case("depthwise, padded", maps, dynamic=True, outside={1: height, 2: width}, **sizes)
+    yield Case("depthwise, padded", skipping.format(s=1, d=1, y=1, x=1), outside={1: 5, 2: 9},
+               types=("i8", "i8", "i32"), unsigned="a", n=1, h=5, w=9, c=20, i=3, j=3)
+    yield Case("depthwise 3-D, padded",
+               "n, x+i-1, y+j-2, z+k-1, c | i, j, k, c | n, x, y, z, c", outside={1: 3, 2: 2, 3: 6},
+               n=2, x=3, y=2, z=6, c=19, i=3, j=5, k=3)
+    yield Case("conv, padded", "n, h+i-1, w+j-1, c | i, j, c, m | n, h, w, m",
+               outside={1: 3, 2: 4}, n=1, h=3, w=4, c=3, m=9, i=3, j=3)
+    yield Case("depthwise, channels first, padded", "n, c, h+i-1, w+j | c, i, j | n, c, h, w",
+               outside={2: 3}, n=2, h=3, w=4, c=3, i=3, j=3)
     for dynamic in (False, True):
         yield Case("depthwise times 2", "n, h+i, w+j, c | i, j, c, m | n, h, w, c, m",
                    n=1, h=3, w=5, c=7, m=2, i=3, j=3, dynamic=dynamic)
@@ -316,7 +350,8 @@ def test_contract(unit, tmp_path):
         arrays = case.arrays(random)
         expected = case.expected(arrays)
         # How tiles of A are read depends on whether its rows begin with lines of the cache.
-        for before in (0, 16) if "amx" in options else (None,):
+        befores = (0, 16) if "amx" in options else (0,) if case.outside else (None,)
+        for before in befores:
             placed = arrays if before is None else [at_page_end(a, before) for a in arrays]
             getattr(library, f"_mlir_ciface_f{i}")(*(descriptor(a) for a in placed))
             error = np.abs(placed[-1] - expected).max(initial=0)

@@ -358,3 +358,33 @@ func.func @f(%x: tensor<4x6xi8>, %w: tensor<6x8xi8>, %c: tensor<4x8xi32>) {
   }
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<1x6x9x8xf32>, %w: tensor<3x3x8xf32>, %c: tensor<1x6x9x8xf32>) {
+  // expected-error @below {{expected zeroOutside to name dimensions of a along which a window moves, found 3}}
+  %r = dlc.contract %x, %w outs %c
+      [affine_map<(n, y, x, c, i, j) -> (n, y + i - 1, x + j - 1, c)>, affine_map<(n, y, x, c, i, j) -> (i, j, c)>,
+       affine_map<(n, y, x, c, i, j) -> (n, y, x, c)>]
+      {zeroOutside = array<i64: 1, 2, 3>}
+      : tensor<1x6x9x8xf32>, tensor<3x3x8xf32>, tensor<1x6x9x8xf32> -> tensor<1x6x9x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x6x9x8xf32>, %w: tensor<3x3x8xf32>, %c: tensor<1x6x9x8xf32>) {
+  // expected-error @below {{expected linear expressions in the map of a, found d1 + d4 - 1}}
+  %r = dlc.contract %x, %w outs %c
+      [affine_map<(n, y, x, c, i, j) -> (n, y + i - 1, x + j - 1, c)>, affine_map<(n, y, x, c, i, j) -> (i, j, c)>,
+       affine_map<(n, y, x, c, i, j) -> (n, y, x, c)>]
+      {zeroOutside = array<i64: 2>}
+      : tensor<1x6x9x8xf32>, tensor<3x3x8xf32>, tensor<1x6x9x8xf32> -> tensor<1x6x9x8xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }
+  return
+}
