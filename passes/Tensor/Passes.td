@@ -171,6 +171,28 @@ def EvaluateConstants : Pass<"dlc-evaluate-constants", "::mlir::ModuleOp"> {
                            "::mlir::func::FuncDialect"];
 }
 
+def FlushSubnormals : Pass<"dlc-flush-subnormals", "::mlir::ModuleOp"> {
+  let summary = "Take subnormal weights for zeros";
+  let description = [{
+    Trained weights that decayed: of f32, all below 1.2e-38. x86 CPUs take some
+    150 cycles for a product with one. Only weights of contractions, and only
+    beside such of 1.6e-30 or more, against which they are less than what a sum is
+    rounded by.
+
+    ```mlir
+    %w = arith.constant dense<[[0.5, 1.0e-40]]> : tensor<1x2xf32>
+    %r = dlc.contract %x, %w ...
+    ```
+    becomes
+    ```mlir
+    %w = arith.constant dense<[[0.5, 0.0]]> : tensor<1x2xf32>
+    %r = dlc.contract %x, %w ...
+    ```
+    For CPUs.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def FuseEpilogue : Pass<"dlc-fuse-epilogue"> {
   let summary = "move elementwise ops into the epilogue of the contraction before them";
   let description = [{

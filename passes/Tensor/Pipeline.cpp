@@ -72,6 +72,8 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
   EvaluateConstantsOptions evaluate;
   evaluate.expand = options.expandWeights;
   pm.addPass(createEvaluateConstants(evaluate));
+  if (target.gpus.empty())
+    pm.addPass(createFlushSubnormals());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (target.gpus.empty())
