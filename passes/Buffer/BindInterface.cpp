@@ -28,28 +28,61 @@ static constexpr int64_t kStateHeader = 64;
 
 namespace {
 
-/// The empty tensor in whose place `value` is computed, if nothing else that
-/// is computed in that place is a result: results are copied to their buffers
-/// at the end, which must not overwrite others.
-tensor::EmptyOp findOnlyDestination(Value value) {
+/// The empty tensor in whose place a value is computed, and the reshapes
+/// between them, the last one first.
+struct Destination {
+  tensor::EmptyOp empty;
+  SmallVector<Operation *> reshapes;
+};
+
+/// That of `value`, if nothing else that is computed in that place is a result:
+/// results are copied to their buffers at the end, which must not overwrite
+/// others.
+Destination findOnlyDestination(Value value) {
+  Destination found;
   for (Value next = value; next;) {
-    if (auto empty = next.getDefiningOp<tensor::EmptyOp>())
-      return empty->hasOneUse() ? empty : nullptr;
+    if (auto empty = next.getDefiningOp<tensor::EmptyOp>()) {
+      if (empty->hasOneUse())
+        found.empty = empty;
+      return found;
+    }
     Operation *owner = next.getDefiningOp();
+    bool isReshape =
+        isa_and_nonnull<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(owner);
     if (auto op = dyn_cast_or_null<DestinationStyleOpInterface>(owner))
       next = op.getTiedOpOperand(cast<OpResult>(next))->get();
     else if (auto op = dyn_cast_or_null<tensor::InsertSliceOp>(owner))
       next = op.getDest();
+    else if (isReshape)
+      next = owner->getOperand(0);
     else
-      return nullptr;
+      return {};
+    if (isReshape)
+      found.reshapes.push_back(owner);
     int64_t overwrites = llvm::count_if(
         next.getUses(), [](OpOperand &use) { return isDestination(use); });
     bool isResult =
         llvm::any_of(next.getUsers(), llvm::IsaPred<func::ReturnOp>);
-    if (overwrites != 1 || isResult)
-      return nullptr;
+    if (overwrites != !isReshape || isResult)
+      return {};
   }
-  return nullptr;
+  return {};
+}
+
+/// `result`, of the shape that `reshapes` end with, in the shape of their
+/// beginning.
+Value undo(ArrayRef<Operation *> reshapes, Value result, OpBuilder &b) {
+  for (Operation *op : reshapes) {
+    Type type = op->getOperand(0).getType();
+    if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op))
+      result = tensor::ExpandShapeOp::create(
+          b, op->getLoc(), type, result, collapse.getReassociationIndices());
+    else
+      result = tensor::CollapseShapeOp::create(
+          b, op->getLoc(), type, result,
+          cast<tensor::ExpandShapeOp>(op).getReassociationIndices());
+  }
+  return result;
 }
 
 MemRefType toMemRef(RankedTensorType type) {
@@ -61,10 +94,13 @@ MemRefType toMemRef(RankedTensorType type) {
 void computeIn(Value value, Value buffer, Operation *returned,
                ImplicitLocOpBuilder &b) {
   auto type = cast<RankedTensorType>(value.getType());
-  if (tensor::EmptyOp empty = findOnlyDestination(value);
-      empty && empty.getType() == type && type.hasStaticShape())
-    empty.replaceAllUsesWith(Value(bufferization::ToTensorOp::create(
-        b, type, buffer, /*restrict=*/true, /*writable=*/true)));
+  if (Destination found = findOnlyDestination(value);
+      found.empty && found.empty.getType().hasStaticShape() &&
+      type.hasStaticShape()) {
+    Value place = bufferization::ToTensorOp::create(
+        b, type, buffer, /*restrict=*/true, /*writable=*/true);
+    found.empty.replaceAllUsesWith(undo(found.reshapes, place, b));
+  }
   b.setInsertionPoint(returned);
   auto copy =
       bufferization::MaterializeInDestinationOp::create(b, value, buffer);

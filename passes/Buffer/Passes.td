@@ -23,7 +23,8 @@ def BindInterface : Pass<"dlc-bind-interface", "::mlir::ModuleOp"> {
     }
     ```
     The empty tensor in whose place a result is computed becomes the caller's
-    buffer, where that is of static size and nothing else is computed there.
+    buffer, in another shape if the result is reshaped, where that is of static
+    size and nothing else is computed there.
     The results of @init, which makes constants before the first run, get
     places in the state, one for equal ones; `dlc.expanded 0` of @main, which
     stands for the first, becomes `dlc.state 64 : memref<...>`. The module's
