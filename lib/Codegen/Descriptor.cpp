@@ -3,7 +3,10 @@
 #include "lib/Codegen/Descriptor.h"
 #include "dlc/Model.h"
 #include "lib/Codegen/Tables.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/StructuralHash.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/xxhash.h"
 
@@ -223,6 +226,24 @@ std::string dlc::describeTarget(ArrayRef<CpuCode> codes,
   return text;
 }
 
+/// Tells the code of a function from others, with all of the model's that it
+/// reaches: kernels, and the parts of them that threads are given.
+static uint64_t hashCode(Function *function) {
+  SetVector<Function *> reached;
+  reached.insert(function);
+  uint64_t hash = 0;
+  for (size_t i = 0; i < reached.size(); ++i) {
+    hash = stable_hash_combine(
+        hash, StructuralHash(*reached[i], /*DetailedHash=*/true));
+    for (Instruction &instruction : instructions(*reached[i]))
+      for (Value *operand : instruction.operands())
+        if (auto *used = dyn_cast<Function>(operand))
+          if (!used->isDeclaration() && !used->getName().starts_with("dlc_rt"))
+            reached.insert(used);
+  }
+  return hash;
+}
+
 /// The fields of dlc_rt_desc about the state: dlc_rt_state, the model's
 /// function that fills one, the process's own, and the mark of a filled one.
 /// All are NULL without a state, so that nothing refers to the code for it.
@@ -236,15 +257,18 @@ static SmallVector<Constant *> emitState(Tables &tables, const CpuCode &code,
   StructType *shared =
       StructType::get(tables.context, {tables.pointer, tables.pointer,
                                        ArrayType::get(tables.i64, 16)});
-  // What a state depends on: the constants and the code that expands them.
-  std::string text = (Twine(model.name) + "\n" + spec.triple + "\n" + spec.cpu +
-                      "\n" + spec.features + "\n" + Twine(model.stateSize) +
-                      "\n" + Twine(weightsHash))
-                         .str();
+  Function *expand = tables.module.getFunction(code.symbol("expand"));
+  // What a state depends on: the constants and the code that expands them, in
+  // forms and to places that another compilation may choose otherwise.
+  std::string text =
+      (Twine(model.name) + "\n" + spec.triple + "\n" + spec.cpu + "\n" +
+       spec.features + "\n" + Twine(model.stateSize) + "\n" +
+       Twine(weightsHash) + "\n" + Twine(hashCode(expand)))
+          .str();
   bool isLinux = Triple(spec.triple).isOSLinux();
   return {tables.module.getFunction(isLinux ? "dlc_rt_state"
                                             : "dlc_rt_state_alone"),
-          tables.module.getFunction(code.symbol("expand")),
+          expand,
           tables.global("shared", ConstantAggregateZero::get(shared),
                         /*constant=*/false),
           tables.global("state_mark",

@@ -54,7 +54,9 @@ struct TileRowsPass : dlc::impl::TileRowsBase<TileRowsPass> {
                  ArrayRef<int64_t> places, bool isFar,
                  function_ref<Value(Value)> getBlock) const;
 
-  DenseMap<Value, Value> views; // of arguments, with one dimension of rows
+  /// Of arguments with so many dimensions of rows, which become one. A single
+  /// row may be one dimension of an argument to a step, and two to another.
+  DenseMap<std::pair<Value, unsigned>, Value> views;
 };
 
 } // namespace
@@ -128,7 +130,7 @@ RowStep TileRowsPass::findStep(ImplicitLocOpBuilder &b, linalg::GenericOp op,
             merged.emplace_back();
           merged.back().push_back(dim);
         }
-        Value &view = views[buffer];
+        Value &view = views[{buffer, dims}];
         if (!view)
           view = memref::CollapseShapeOp::create(b, buffer, merged);
         buffer = view;
@@ -319,6 +321,11 @@ static void writeToResults(MutableArrayRef<RowStep> steps,
       Value old = writer.buffers[i];
       int64_t oldNumber = numberOf(old);
       auto isFree = [&](unsigned step) {
+        // Another view of it would be left behind.
+        if (llvm::any_of(steps[step].buffers, [&](Value buffer) {
+              return buffer != old && numberOf(buffer) == oldNumber;
+            }))
+          return false;
         return step == last ||
                (step < last ? !uses(steps[step], places[number])
                             : !uses(steps[step], places[oldNumber]));

@@ -2,6 +2,7 @@
 bits as those in the object, objects of the size of the model, control flow,
 and other targets."""
 
+import ctypes
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,37 @@ def test_other_target(tmp_path):
     (result,) = objects.run_emulated(found, [x], [np.float32])
     expected = dlc.compile(str(source), conv="direct").run([x])[0]
     assert np.abs(result - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+def aligned(size):
+    memory = np.zeros(size + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    return memory[begin : begin + size]
+
+
+@pytest.mark.parametrize("forms", [("winograd-2x6", "winograd-6x2"), ("winograd-4x5", "winograd-5x4")])
+def test_states_of_other_forms(forms):
+    """The same weights in as many bytes, but other ones."""
+    proto = two_layers().SerializeToString()
+    models = [dlc.compile(proto, conv=form, name="net") for form in forms]
+    again = dlc.compile(proto, conv=forms[0], name="net")
+    size = state_size(models[0])
+    assert state_size(models[1]) == state_size(again) == size
+    state = aligned(size)
+
+    def prepare(model):
+        call = dlc.model.Call(model, [images(1, 40, 14, 14)])
+        call._options.state, call._options.state_size = state.ctypes.data, size
+        return call
+
+    made, other, same = map(prepare, (*models, again))
+    assert models[0]._model.init(ctypes.byref(made._options)) == 0
+    made()
+    same()
+    (expected,) = made.take()
+    np.testing.assert_array_equal(same.take()[0], expected)
+    with pytest.raises(dlc.RunError, match="the state was not made by this model's init"):
+        other()
 
 
 def test_wrong_place():
