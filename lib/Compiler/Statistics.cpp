@@ -130,11 +130,24 @@ static bool isBorder(Operation *op) {
          llvm::all_of(op->getUsers(), llvm::IsaPred<tensor::InsertSliceOp>);
 }
 
+/// Whether a tensor that only `insert` reads is computed in its place there, as
+/// dlc-place-parts has it.
+static bool isPlaced(tensor::InsertSliceOp insert) {
+  Value source = insert.getSource();
+  if (Operation *op = source.getDefiningOp(); op && isBorder(op))
+    return true;
+  while (source.hasOneUse() &&
+         isa_and_nonnull<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(
+             source.getDefiningOp()))
+    source = source.getDefiningOp()->getOperand(0);
+  return source.hasOneUse() &&
+         source.getDefiningOp<DestinationStyleOpInterface>();
+}
+
 /// Whether the result of an op is the memory of an operand.
 static bool isView(Operation *op) {
   if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
-    if (Operation *source = insert.getSource().getDefiningOp())
-      return isBorder(source);
+    return isPlaced(insert);
   if (auto node = dyn_cast<onnx::NodeOp>(op))
     return node.isOp("Reshape") || node.isOp("Flatten") ||
            node.isOp("Squeeze") || node.isOp("Unsqueeze") ||

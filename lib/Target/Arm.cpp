@@ -79,5 +79,10 @@ static const TargetArch arch = {
     /*maxImageLog2=*/31,
     vectorUnit,
     initialize,
+    /*runtime=*/{},
+    /*grants=*/nullptr,
+    // The other scheduler, LLVM's default here, puts the loads of a tile first,
+    // and more of them than there are registers.
+    /*tuning=*/"+use-misched",
 };
 static const TargetRegistration registration(arch);

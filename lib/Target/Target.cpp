@@ -368,6 +368,7 @@ Expected<TargetSpec> dlc::resolveTarget(StringRef target, StringRef cpu,
     if (cpu == arch.cpu)
       spec.features = arch.features.str();
   }
+  appendFeatures(spec.features, arch.tuning);
   for (StringRef list : {StringRef(more), features}) {
     if (Error error = checkFeatures(*any, list, arch))
       return std::move(error);

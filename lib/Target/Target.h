@@ -98,6 +98,8 @@ struct TargetArch {
   /// Whether the system lets this process use a feature that the CPU has; null
   /// where it always does.
   bool (*grants)(llvm::StringRef feature) = nullptr;
+  /// Features of no CPU, which tell LLVM how to make code.
+  llvm::StringRef tuning = {};
 
   llvm::StringRef getRuntime() const {
     return runtime.empty() ? name : runtime;

@@ -176,8 +176,45 @@ def test_report(model):
     assert report["passes over memory"]["onnx"] == 13
     assert report["bytes read and written"]["onnx"] == 10 * image + 4 * (2 * 8 + 10)
     passes = report["passes over memory"]
-    assert passes["tensor"] < passes["graph"] <= passes["import"]
+    # Two transposes and a mean of one read and one write each, two convolutions
+    # and a product likewise, and a sum that is added up as it is made.
+    assert passes["tensor"] == 2 * 2 + 2 + 3 * 2 + 3
     assert "dynamic" not in err
+
+
+def test_report_of_fused_block(tmp_path):
+    """Normalisations, activations, residual sums, padding and a concatenation
+    take no pass over memory of their own."""
+    rng = np.random.default_rng(0)
+    node, size = helper.make_node, (16, 16)
+    values = {f"w{i}": rng.normal(size=(8, 8, k, k)) for i, k in enumerate((1, 1, 3, 3))}
+    values |= {n: rng.uniform(1, 2, 8) for n in ("scale", "bias", "mean", "var")}
+    nodes = [
+        node("Conv", ["x", "w0"], ["a"]),
+        node("Conv", ["a", "w1"], ["b0"]),
+        node("BatchNormalization", ["b0", "scale", "bias", "mean", "var"], ["b1"]),
+        node("HardSwish", ["b1"], ["b"]),
+        node("Pad", ["b", "pads"], ["c0"]),
+        node("Conv", ["c0", "w2"], ["c1"]),
+        node("Add", ["c1", "a"], ["c2"]),
+        node("Relu", ["c2"], ["c"]),
+        node("Conv", ["a", "w3"], ["d0"], pads=[1] * 4),
+        node("Sigmoid", ["d0"], ["d"]),
+        node("Concat", ["c", "d"], ["y"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 8, *size))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 16, *size))],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in values.items()]
+        + [numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1]), "pads")],
+    )  # fmt: skip
+    path = tmp_path / "fused.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=9), path)
+    err = run(path, "--report", "--conv=direct", "-o", os.devnull, "--to=tensor")[2]
+    transposes, copies = 2 * 2, 2  # of x and y; of a into the zeros around it
+    convolutions = 2 + 2 + 3 + 2
+    assert read_report(err)["passes over memory"]["tensor"] == transposes + copies + convolutions
 
 
 def test_report_of_memory(model):
