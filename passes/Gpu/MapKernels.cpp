@@ -146,6 +146,10 @@ struct MapKernelsPass : dlc::impl::MapKernelsBase<MapKernelsPass> {
         contract && contract.getWinogradAttr())
       return work->emitError(
           "expected a direct convolution for a GPU, found Winograd's form");
+    if (auto contract = dyn_cast<ContractOp>(work);
+        contract && contract.getZeroOutside())
+      return work->emitError("expected the zeros around a convolution's input "
+                             "in memory for a GPU, found zeroOutside");
 
     ImplicitLocOpBuilder b(work->getLoc(), &getContext());
     b.setInsertionPointToEnd(device.getBody());

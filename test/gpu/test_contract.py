@@ -65,7 +65,8 @@ def make_module(table):
 
 
 def test_contract(driver, tmp_path):
-    table = list(cpu.cases())
+    # For a GPU zeros around an input are in memory.
+    table = [case for case in cpu.cases() if not case.outside]
     text = tmp_path / "network.mlir"
     text.write_text(make_module(table))
     made = tmp_path / "network.o"
