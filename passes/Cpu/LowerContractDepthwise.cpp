@@ -334,7 +334,11 @@ DepthwiseEmitter::emitTaps(Value aOffset, Value bOffset, ArrayRef<Value> sums,
   Sums after(sums);
   for (auto &[position, uses] : inputs) {
     auto [r, tap] = uses.front();
-    Value offset = math.add(math.add(rows[r][0], aOffset), math.mul(aTap, tap));
+    // LLVM finds few registers for addresses that are one and a constant.
+    Value offset =
+        step && distance
+            ? math.add(math.add(rows[0][0], aOffset), position)
+            : math.add(math.add(rows[r][0], aOffset), math.mul(aTap, tap));
     Value input = e.loadVector(loops.a(), offset, one, channels, mask);
     input = flips() ? e.extend(input, /*isUnsigned=*/true, /*flipped=*/true)
                     : e.extendA(input);
