@@ -8,7 +8,6 @@
 #include "passes/Remarks.h"
 #include "passes/Tensor/Lowering.h"
 #include "passes/Tensor/Passes.h"
-#include "llvm/Support/MathExtras.h"
 
 namespace dlc {
 #define GEN_PASS_DEF_SKIPPADDING
