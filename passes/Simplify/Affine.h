@@ -55,6 +55,10 @@ Affine readAffine(Weights &make, onnx::NodeOp node);
 mlir::Value foldBias(Weights &make, mlir::Value bias, const Affine &affine,
                      int64_t size);
 
+/// Whether a number that is added to all of an AveragePool's inputs is added to
+/// its outputs: not where these count the zeros of a padding.
+bool poolKeepsShift(onnx::NodeOp pool);
+
 /// The operators that isAffine() knows.
 inline constexpr llvm::StringLiteral kAffineOps[] = {"Mul", "Div", "Add", "Sub",
                                                      "BatchNormalization"};

@@ -39,11 +39,13 @@ static bool isRising(onnx::NodeOp affine) {
          isAll(otherOperand(affine, variableOf(affine)), isPositive);
 }
 
-static bool isPadded(onnx::NodeOp pool) {
+bool simplify::poolKeepsShift(onnx::NodeOp pool) {
   auto pads = pool.getInts("pads");
-  return (pads && llvm::any_of(*pads, [](int64_t p) { return p != 0; })) ||
-         pool.getString("auto_pad", "NOTSET") != "NOTSET" ||
-         pool.getInt("ceil_mode", 0);
+  bool isPadded =
+      (pads && llvm::any_of(*pads, [](int64_t p) { return p != 0; })) ||
+      pool.getString("auto_pad", "NOTSET") != "NOTSET" ||
+      pool.getInt("ceil_mode", 0);
+  return !pool.getInt("count_include_pad", 0) || !isPadded;
 }
 
 /// Whether f(x) * scale + shift is f(x * scale + shift).
@@ -55,9 +57,7 @@ static bool commutes(onnx::NodeOp f, onnx::NodeOp affine) {
     return isRising(affine);
   if (f.isOp("GlobalAveragePool"))
     return true;
-  // The zeros of a padding are not shifted.
-  return f.isOp("AveragePool") &&
-         (!hasShift || !f.getInt("count_include_pad", 0) || !isPadded(f));
+  return f.isOp("AveragePool") && (!hasShift || poolKeepsShift(f));
 }
 
 /// Affine(f(x)) as f(Affine(x)) where x takes it.

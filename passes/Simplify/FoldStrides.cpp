@@ -241,78 +241,6 @@ static LogicalResult foldSquares(onnx::NodeOp conv, PatternRewriter &rewriter) {
   return success();
 }
 
-//===----------------------------------------------------------------------===//
-// Enlarged pictures
-//===----------------------------------------------------------------------===//
-
-/// Whether every output of a Resize of the axes behind the channels is a mean
-/// of inputs, and there are no fewer outputs than inputs.
-static bool isEnlarging(onnx::NodeOp resize) {
-  RankedTensorType from = tensorOf(resize.getOperand(0)),
-                   to = tensorOf(resize.getResult(0));
-  StringRef mode = resize.getString("mode", "nearest");
-  if (!from || !to || from.getRank() < 3 || from.getRank() != to.getRank() ||
-      (mode != "nearest" && mode != "linear") ||
-      resize.getString("coordinate_transformation_mode", "half_pixel") ==
-          "tf_crop_and_resize" ||
-      resize.getInt("antialias", 0) || resize.getOnnxAttribute("axes") ||
-      resize.getString("keep_aspect_ratio_policy", "stretch") != "stretch")
-    return false;
-  // Sizes that are not known: as the scales say.
-  auto scales = numbersOf(resize.getInput(2));
-  if (scales && !scales->empty())
-    return int64_t(scales->size()) == from.getRank() && (*scales)[0] == 1 &&
-           (*scales)[1] == 1 &&
-           llvm::all_of(*scales, [](double s) { return s >= 1; });
-  if (!from.hasStaticShape() || !to.hasStaticShape())
-    return false;
-  for (int64_t i = 0; i < from.getRank(); ++i)
-    if (i < 2 ? from.getDimSize(i) != to.getDimSize(i)
-              : from.getDimSize(i) > to.getDimSize(i))
-      return false;
-  return true;
-}
-
-/// Conv(Resize(x), w) of a window of one element as Resize(Conv(x, w)), on
-/// fewer elements: what is a mean of inputs stays one.
-static LogicalResult convolveFirst(onnx::NodeOp conv,
-                                   PatternRewriter &rewriter) {
-  onnx::NodeOp resize = soleProducerOf(conv.getOperand(0), "Resize");
-  auto shape = sizesOf(conv.getOperand(1));
-  RankedTensorType type = tensorOf(conv.getResult(0));
-  if (!resize || !shape || !type || !isAll(shape->drop_front(2), 1) ||
-      !isAll(conv.getInts("strides").value_or(SmallVector<int64_t>()), 1) ||
-      !isAll(conv.getInts("pads").value_or(SmallVector<int64_t>()), 0) ||
-      conv.getString("auto_pad", "NOTSET") != "NOTSET" || resize.getInput(1))
-    return failure();
-  // Sizes would name the channels, which are others now.
-  bool isByScales = resize.getInput(2) && !resize.getInput(3);
-  if (!isEnlarging(resize))
-    return rewriter.notifyMatchFailure(conv, "it does not enlarge");
-  if (!isByScales && !type.hasStaticShape())
-    return failure();
-  RankedTensorType from = tensorOf(resize.getOperand(0));
-  SmallVector<int64_t> small(from.getShape());
-  small[1] = (*shape)[0];
-  NodeBuilder make(rewriter, conv);
-  SmallVector<Value> operands(conv.getOperands());
-  operands[0] = resize.getOperand(0);
-  Value first = make.make("Conv", operands, type.clone(small), "small",
-                          withAttributes(conv, {}));
-  first.getDefiningOp()->setLoc(conv.getLoc());
-  SmallVector<Value> rest(resize.getOperands());
-  rest[0] = first;
-  if (!isByScales) {
-    SmallVector<int64_t> sizes(type.getShape());
-    rest[3] = make.ints(sizes, "sizes");
-  }
-  remarkDone(conv.getLoc(), kPass)
-      << "runs in front of '" << getNodeName(resize.getLoc()) << "'";
-  Location loc = resize.getLoc();
-  make.replace("Resize", rest, withAttributes(resize, {}))->setLoc(loc);
-  return success();
-}
-
 namespace {
 
 struct FoldStridesPass : dlc::impl::FoldStridesBase<FoldStridesPass> {
@@ -321,7 +249,6 @@ struct FoldStridesPass : dlc::impl::FoldStridesBase<FoldStridesPass> {
     RewritePatternSet patterns(context);
     patterns.add<FunctionPattern<stepsInFront>>(context, "Conv");
     patterns.add<FunctionPattern<foldSquares>>(context, "Conv");
-    patterns.add<FunctionPattern<convolveFirst>>(context, "Conv");
     for (StringRef op : {"Slice", "MaxPool", "AveragePool"})
       patterns.add<FunctionPattern<stepsBehind>>(context, op);
     if (failed(applyNodePatterns(getOperation(), std::move(patterns),

@@ -392,7 +392,7 @@ def MultiplyOut : Simplify_Pass<"dlc-multiply-out"> {
 }
 
 def FoldStrides : Simplify_Pass<"dlc-fold-strides"> {
-  let summary = "Make steps, squares and enlarging a matter of a convolution";
+  let summary = "Make steps and squares a matter of a convolution";
   let description = [{
     A Slice with steps behind a Conv, or in front of one of one element, becomes
     its strides; a pool of windows of one element is such a Slice. Squares that
@@ -407,9 +407,30 @@ def FoldStrides : Simplify_Pass<"dlc-fold-strides"> {
     ```mlir
     %y = onnx.node "Conv"(%x, %w1) {strides = array<i64: 2, 2>, kernel_shape = array<i64: 6, 6>} : (tensor<1x3x8x8xf32>, tensor<8x3x6x6xf32>) -> ("y" : tensor<1x8x2x2xf32>)
     ```
-    A Conv of one element behind an enlarging Resize by means of its inputs runs in
-    front of it. A cubic one stays: its means are so only up to rounding, and
-    may lie outside of the picture.
+  }];
+}
+
+def SwapPointwise : Simplify_Pass<"dlc-swap-pointwise"> {
+  let summary = "Let convolutions of one element and means change places";
+  let description = [{
+    AveragePool, GlobalAveragePool, ReduceMean behind the channels and Resize
+    (nearest and linear) make of each channel means of its positions, a Conv of one
+    element of each position sums of its channels: in either order that is
+    the same. The one that runs first is the one that leaves less to the other.
+
+    ```mlir
+    %c = onnx.node "Conv"(%x, %w) : (tensor<1x256x56x56xf32>, tensor<128x256x1x1xf32>) -> ("c" : tensor<1x128x56x56xf32>)
+    %y = onnx.node "AveragePool"(%c) {kernel_shape = array<i64: 2, 2>, strides = array<i64: 2, 2>} : ...
+    ```
+    becomes, with a quarter of the products,
+    ```mlir
+    %p = onnx.node "AveragePool"(%x) {kernel_shape = array<i64: 2, 2>, strides = array<i64: 2, 2>} : ...
+    %y = onnx.node "Conv"(%p, %w) : (tensor<1x256x28x28xf32>, tensor<128x256x1x1xf32>) -> ("y" : tensor<1x128x28x28xf32>)
+    ```
+    Behind a pool of stride 1, and an enlarging Resize, a Conv that makes fewer channels
+    runs in front of it. Where a pool counts the zeros of a padding, the bias is
+    added behind it. A cubic Resize stays: its means are so only up to rounding,
+    and may lie outside of the picture.
   }];
 }
 

@@ -58,6 +58,8 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
     pm.addPass(createFoldAffine());
     pm.addPass(createMergeSums());
   }
+  // Behind what puts shifts into weights, in front of what joins branches.
+  pm.addPass(createSwapPointwise());
   pm.addPass(createMultiplyOut());
   pm.addPass(createMergeSlices());
   pm.addPass(createMergeParallel());

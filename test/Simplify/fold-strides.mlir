@@ -64,37 +64,3 @@ module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
     onnx.return %y : tensor<1x6x2x2xf32>
   }
 }
-
-// -----
-
-// On fewer elements.
-// CHECK-LABEL: onnx.graph
-// CHECK: %[[C:.*]] = onnx.node "Conv"(%x, %w)
-// CHECK: onnx.node "Resize"(%[[C]], %0, %s)
-module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
-  onnx.graph @main(%x "x" : tensor<1x3x8x8xf32>) -> ("y") {
-    %w = onnx.initializer "w" = dense<0.5> : tensor<6x3x1x1xf32>
-    %s = onnx.initializer "s" = dense<[1.0, 1.0, 2.0, 2.0]> : tensor<4xf32>
-    %0 = onnx.none : none
-    %r = onnx.node "Resize"(%x, %0, %s) {mode = "linear"} : (tensor<1x3x8x8xf32>, none, tensor<4xf32>) -> ("r" : tensor<1x3x16x16xf32>)
-    %y = onnx.node "Conv"(%r, %w) : (tensor<1x3x16x16xf32>, tensor<6x3x1x1xf32>) -> ("y" : tensor<1x6x16x16xf32>)
-    onnx.return %y : tensor<1x6x16x16xf32>
-  }
-}
-
-// -----
-
-// A window would see other neighbours.
-// CHECK-LABEL: onnx.graph
-// CHECK: "Resize"
-// CHECK: "Conv"
-module attributes {onnx.opset_imports = {ai.onnx = 28 : i64}} {
-  onnx.graph @main(%x "x" : tensor<1x3x8x8xf32>) -> ("y") {
-    %w = onnx.initializer "w" = dense<0.5> : tensor<6x3x3x3xf32>
-    %s = onnx.initializer "s" = dense<[1.0, 1.0, 2.0, 2.0]> : tensor<4xf32>
-    %0 = onnx.none : none
-    %r = onnx.node "Resize"(%x, %0, %s) {mode = "linear"} : (tensor<1x3x8x8xf32>, none, tensor<4xf32>) -> ("r" : tensor<1x3x16x16xf32>)
-    %y = onnx.node "Conv"(%r, %w) : (tensor<1x3x16x16xf32>, tensor<6x3x3x3xf32>) -> ("y" : tensor<1x6x14x14xf32>)
-    onnx.return %y : tensor<1x6x14x14xf32>
-  }
-}

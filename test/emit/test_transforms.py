@@ -321,14 +321,71 @@ def test_branches_of_a_larger_sum(tree, batch, convs, tmp_path):
 def test_conv_in_front_of_resize(mode, scales, first, tmp_path):
     """On fewer elements, where each of the larger picture is a mean of them."""
     nodes = [node("Resize", ["x", "", "s"], ["r"], mode=mode), node("Conv", ["r", "w", "b"], ["y"])]
-    constants = {"s": np.array([1, 1, scales, scales], F), "w": weights(6, 3, 1, 1),
-                 "b": weights(6)}  # fmt: skip
+    constants = {"s": np.array([1, 1, scales, scales], F), "w": weights(8, 16, 1, 1),
+                 "b": weights(8)}  # fmt: skip
     size = int(8 * scales)
-    model = make_model(nodes, {"x": PICTURE}, {"y": [1, 6, size, size]}, constants)
+    model = make_model(nodes, {"x": [1, 16, 8, 8]}, {"y": [1, 8, size, size]}, constants)
     after = emit(model, tmp_path)
     assert [n.op_type for n in after.graph.node][0] == first
     assert count(after) == {"Resize": 1, "Conv": 1}
     check_same(model, after)
+
+
+POOLS = {
+    "halves": {"strides": [2, 2]},
+    "keeps": {"pads": [1] * 4},
+    "counts zeros": {"pads": [1] * 4, "count_include_pad": 1},
+    "counts zeros, halves": {"pads": [1] * 4, "count_include_pad": 1, "strides": [2, 2]},
+    "same": {"auto_pad": "SAME_UPPER", "count_include_pad": 1},
+    "ceil": {"strides": [2, 2], "ceil_mode": 1},
+    "ceil, counts zeros": {"strides": [3, 2], "ceil_mode": 1, "count_include_pad": 1},
+    "valid": {"auto_pad": "VALID", "strides": [1, 2]},
+}
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
+@pytest.mark.parametrize("channels, group", [((16, 6), 1), ((6, 16), 1), ((12, 8), 4)])
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("order", ["conv first", "pool first"])
+def test_pool_and_pointwise_convolution(order, pool, channels, group, bias, tmp_path):
+    """The cheaper one runs first; a bias is not added to zeros that are counted."""
+    w = ["w", "b"] if bias else ["w"]
+    kernel = {"kernel_shape": [3, 3], **POOLS[pool]}
+    if order == "conv first":
+        nodes = [node("Conv", ["x", *w], ["m"], group=group), node("AveragePool", ["m"], ["y"], **kernel)]
+    else:
+        nodes = [node("AveragePool", ["x"], ["m"], **kernel), node("Conv", ["m", *w], ["y"], group=group)]
+    cin, cout = channels
+    constants = {"w": weights(cout, cin // group, 1, 1), "b": weights(cout)}
+    model = make_model(nodes, {"x": [2, cin, 9, 8]}, {"y": [2, cout, "h", "w"]}, constants, opset=18)
+    after = emit(model, tmp_path)
+    check_same(model, after)
+    ops = [n.op_type for n in after.graph.node]
+    counts_zeros = "count" in pool or pool == "same"
+    if pool == "keeps":  # nothing but the channels
+        assert ops == (["Conv", "AveragePool"] if cin > cout else ["AveragePool", "Conv"])
+    elif pool == "counts zeros" and (cin > cout):
+        assert ops == ["Conv", "AveragePool"] + ["Add"] * (bias and order == "pool first")
+    elif pool == "halves" and (channels, group) == ((6, 16), 1):
+        assert ops == ["AveragePool", "Conv"]
+    assert counts_zeros or "Add" not in ops
+
+
+@pytest.mark.parametrize("shape", [[2, 8, 9], [1, 8, 4, 5, 6], [1, 8, 0, 4], [2, 8, "h", "w"]], ids=str)
+@pytest.mark.parametrize("mean", ["GlobalAveragePool", "ReduceMean", "AveragePool"])
+def test_mean_in_front_of_convolution(mean, shape, tmp_path):
+    n = len(shape) - 2
+    constants = {"w": weights(16, 8, *[1] * n), "b": weights(16), "axes": np.arange(-n, 0)}
+    inputs = {"ReduceMean": ["m", "axes"]}.get(mean, ["m"])
+    size = {"kernel_shape": [2] * n, "strides": [2] * n} if mean == "AveragePool" else {}
+    if mean == "AveragePool" and 0 in shape:
+        pytest.skip("no window fits")
+    nodes = [node("Conv", ["x", "w", "b"], ["m"]), node(mean, inputs, ["y"], **size)]
+    model = make_model(nodes, {"x": shape}, {"y": [shape[0], 16, *"abc"[:n]]}, constants, opset=18)
+    after = emit(model, tmp_path)
+    assert [x.op_type for x in after.graph.node] == [mean, "Conv"]
+    if 0 not in shape:
+        check_same(model, after)
 
 
 def rotary(form, tables, batch):
