@@ -429,9 +429,12 @@ def SwapPointwise : Simplify_Pass<"dlc-swap-pointwise"> {
     ```
     Behind a pool of stride 1, and an enlarging Resize, a Conv that makes fewer channels
     runs in front of it. Where a pool counts the zeros of a padding, the bias is
-    added behind it. A cubic Resize stays: its means are so only up to rounding,
-    and may lie outside of the picture.
+    added behind it, by one more node that only an object has for nothing. A cubic
+    Resize stays: its means are so only up to rounding, and may lie outside of the
+    picture.
   }];
+  let options = [Option<"addsBias", "adds-bias", "bool", /*default=*/"true",
+                        "Whether a bias may become a node of its own">];
 }
 
 def CancelTransposes : Simplify_Pass<"dlc-cancel-transposes"> {

@@ -59,7 +59,7 @@ void dlc::buildSimplifyPipeline(OpPassManager &pm,
     pm.addPass(createMergeSums());
   }
   // Behind what puts shifts into weights, in front of what joins branches.
-  pm.addPass(createSwapPointwise());
+  pm.addPass(createSwapPointwise({/*addsBias=*/options.opset == 0}));
   pm.addPass(createMultiplyOut());
   pm.addPass(createMergeSlices());
   pm.addPass(createMergeParallel());

@@ -152,9 +152,22 @@ static double getGain(ArrayRef<int64_t> weights, int64_t inputs, double ratio) {
   return (ratio - 1) * products + moved * double(inputs - weights[0]);
 }
 
+namespace {
+
 /// Conv(Mean(x), w) as Mean(Conv(x, w)).
-static LogicalResult convolveFirst(onnx::NodeOp conv,
-                                   PatternRewriter &rewriter) {
+struct ConvolveFirst : NodePattern {
+  ConvolveFirst(MLIRContext *context, bool addsBias)
+      : NodePattern(context, "Conv"), addsBias(addsBias) {}
+  LogicalResult rewrite(onnx::NodeOp conv,
+                        PatternRewriter &rewriter) const override;
+
+  bool addsBias; ///< a bias may become a node of its own
+};
+
+} // namespace
+
+LogicalResult ConvolveFirst::rewrite(onnx::NodeOp conv,
+                                     PatternRewriter &rewriter) const {
   auto weights = readPointwise(conv);
   RankedTensorType type = tensorOf(conv.getResult(0));
   Value middle = conv.getOperand(0);
@@ -166,8 +179,8 @@ static LogicalResult convolveFirst(onnx::NodeOp conv,
     return failure();
   Value x = mean->node.getOperand(0), bias = conv.getInput(2);
   bool addsBehind = bias && !mean->keepsShift;
-  if (addsBehind && !isConstantTree(bias))
-    return rewriter.notifyMatchFailure(conv, "its bias is no constant");
+  if (addsBehind && (!addsBias || !isConstantTree(bias)))
+    return rewriter.notifyMatchFailure(conv, "its bias would be one more node");
   if (getGain(*weights, tensorOf(x).getDimSize(1), mean->ratio) <= 0)
     return rewriter.notifyMatchFailure(
         conv, "in front of '" + getNodeName(mean->node.getLoc()) +
@@ -237,10 +250,11 @@ static LogicalResult convolveLast(onnx::NodeOp node,
 namespace {
 
 struct SwapPointwisePass : dlc::impl::SwapPointwiseBase<SwapPointwisePass> {
+  using SwapPointwiseBase::SwapPointwiseBase;
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
-    patterns.add<FunctionPattern<convolveFirst>>(context, "Conv");
+    patterns.add<ConvolveFirst>(context, addsBias);
     for (StringRef op :
          {"AveragePool", "GlobalAveragePool", "ReduceMean", "Resize"})
       patterns.add<FunctionPattern<convolveLast>>(context, op);
