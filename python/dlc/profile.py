@@ -223,10 +223,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="dlc profile", description="tell how long each node of a model takes"
     )
     verify.add_input_arguments(parser)
+    verify.add_compile_arguments(parser)
     parser.add_argument("--threads", type=int, help="how many work on a run (default: all CPUs)")
     parser.add_argument("--runs", type=int, default=20, help="how many are measured (default: 20)")
     parser.add_argument("--rows", type=int, default=40, help="of the table (default: 40)")
-    parser.add_argument("-mcpu", dest="cpu", help="the processor to compile for, as dlc -mcpu")
     parser.add_argument("--trace", type=pathlib.Path, metavar="file.json",
                         help="write a trace for Chrome or Perfetto")  # fmt: skip
     parser.add_argument("--draw", type=pathlib.Path, metavar="file.svg", help="write a picture")
@@ -242,9 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options = _parse(arguments)
     try:
+        how = verify.read_compile_options(options)
         _, inputs = verify.load(options)
         shapes = {name: list(value.shape) for name, value in inputs.items()}
-        model = dlc.compile(options.model, profile=True, shapes=shapes, cpu=options.cpu)
+        model = dlc.compile(options.model, profile=True, shapes=shapes, **how)
         profile = model.profile(inputs, runs=options.runs, threads=options.threads)
         print(profile.table(options.rows))
         for path, text in ((options.trace, profile.trace), (options.draw, profile.svg)):

@@ -34,6 +34,10 @@ TOLERANCES = {
     "bfloat16": (4e-2, 4e-2),
 }
 
+# How far a float32 value may be off where products round their operands, as a
+# part of the largest one.
+ROUNDED = {"tf32": 2e-2, "fp16": 2e-2, "bf16": 1e-1}
+
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
@@ -55,10 +59,11 @@ class Difference:
         return not self.excess <= 1
 
 
-def compare(value: Any, reference: Any) -> tuple[float, float, str]:
-    """The error, the excess and the problem of Difference."""
+def compare(value: Any, reference: Any, precision: str = "fp32") -> tuple[float, float, str]:
+    """The error, the excess and the problem of Difference; `precision` is that of
+    dlc.compile."""
     if isinstance(reference, (list, dict)):
-        return _compare_parts(value, reference)
+        return _compare_parts(value, reference, precision)
     value, reference = np.asarray(value), np.asarray(reference)
     if value.shape != reference.shape:
         return np.inf, np.inf, f"shape {value.shape}, expected {reference.shape}"
@@ -73,15 +78,19 @@ def compare(value: Any, reference: Any) -> tuple[float, float, str]:
     wide = np.complex128 if value.dtype.kind == "c" else np.float64
     a, b = value.astype(wide), reference.astype(wide)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
+    tolerated = atol + rtol * np.abs(b)
+    if precision in ROUNDED and reference.dtype == np.float32:
+        finite = np.abs(b[np.isfinite(b)])
+        tolerated = np.maximum(tolerated, ROUNDED[precision] * finite.max(initial=0))
     with np.errstate(all="ignore"):
         error = np.where(same, 0.0, np.abs(a - b))
-        excess = np.where(same, 0.0, error / (atol + rtol * np.abs(b)))
+        excess = np.where(same, 0.0, error / tolerated)
     error = np.where(np.isnan(error), np.inf, error)
     excess = np.where(np.isnan(excess), np.inf, excess)
     return float(error.max()), float(excess.max()), ""
 
 
-def _compare_parts(value: Any, reference: Any) -> tuple[float, float, str]:
+def _compare_parts(value: Any, reference: Any, precision: str) -> tuple[float, float, str]:
     """The same of sequences and maps: of their worst part."""
     if type(value) is not type(reference) or len(value) != len(reference):
         return np.inf, np.inf, f"{len(value)} parts, expected {len(reference)}"
@@ -96,7 +105,7 @@ def _compare_parts(value: Any, reference: Any) -> tuple[float, float, str]:
         # Of a map's values ONNX Runtime makes numbers of Python.
         if isinstance(b, float) and isinstance(a, float):
             a, b = np.float32(a), np.float32(b)
-        worst = max(worst, compare(a, b), key=lambda error: error[1])
+        worst = max(worst, compare(a, b, precision), key=lambda error: error[1])
     return worst
 
 
@@ -197,10 +206,11 @@ def verify(
     compiled = dlc.compile(model, **options)  # the errors of dlc come first
     exposed = expose_values(model)
     _, expected = run_reference(exposed, inputs)
-    every = _differ(model, dlc.compile(exposed, **options).run(inputs), expected)
+    precision = options.get("precision", "fp32")
+    every = _differ(model, dlc.compile(exposed, **options).run(inputs), expected, precision)
     outputs = [value.name for value in model.graph.output if value.name in expected]
     whole = compiled.run(inputs)
-    final = _differ(model, {name: whole[name] for name in outputs}, expected)
+    final = _differ(model, {name: whole[name] for name in outputs}, expected, precision)
     if any(d.is_wrong for d in every) or not any(d.is_wrong for d in final):
         return every, final, None
     # Only fused code is wrong: bisect, the wrong output being the last.
@@ -209,7 +219,7 @@ def verify(
     while low <= high:
         middle = (low + high) // 2
         alone = dlc.compile(expose_values(model, [names[middle]]), **options).run(inputs)
-        difference = _differ(model, alone, expected)[0]
+        difference = _differ(model, alone, expected, precision)[0]
         if difference.is_wrong:
             found, high = difference, middle - 1
         else:
@@ -218,13 +228,16 @@ def verify(
 
 
 def _differ(
-    model: onnx.ModelProto, values: Mapping[str, Any], expected: Mapping[str, Any]
+    model: onnx.ModelProto,
+    values: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    precision: str = "fp32",
 ) -> list[Difference]:
     producers = {name: node for node in model.graph.node for name in node.output}
     differences = []
     for name, value in values.items():
         node = producers.get(name, onnx.NodeProto())
-        error, excess, problem = compare(value, expected[name])
+        error, excess, problem = compare(value, expected[name], precision)
         reference = expected[name]
         if isinstance(reference, (list, dict)):
             kind = "sequence" if isinstance(reference, list) else "map"
@@ -271,7 +284,8 @@ def find_culprit(
 
     def is_wrong(compiled: dlc.Model) -> bool:
         value = {wrong.value: compiled.run(inputs)[wrong.value]}
-        return _differ(model, value, expected)[0].is_wrong
+        precision = options.get("precision", "fp32")
+        return _differ(model, value, expected, precision)[0].is_wrong
 
     return bisect.find_culprit(exposed, is_wrong, **options)
 
@@ -288,18 +302,19 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of random inputs")
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="dlc verify", description="compare every value of a model with ONNX Runtime's"
-    )
-    add_input_arguments(parser)
+def add_compile_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `read_compile_options` reads."""
     parser.add_argument("-O", dest="opt_level", type=int, default=3, choices=range(4),
                         help="optimisation level")  # fmt: skip
+    parser.add_argument("-mcpu", dest="cpu", help="the processor to compile for, as of dlc")
     parser.add_argument("--conv", default="auto", metavar="FORM",
                         help="form of convolutions, as of dlc")  # fmt: skip
+    parser.add_argument("--matmul", default="direct", metavar="FORM",
+                        help="form of products, as of dlc")  # fmt: skip
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"],
+                        help="what products round their operands to")  # fmt: skip
     parser.add_argument("--expand-weights", default="init", choices=["init", "object"],
                         help="where large constants are made")  # fmt: skip
-    parser.add_argument("--all", action="store_true", help="print every value, not the worst only")
     parser.add_argument("--disable-pass", action="append", default=[], metavar="pass",
                         help="leave out an optional pass")  # fmt: skip
     parser.add_argument("--add-passes", action="append", default=[], metavar="phase:pipeline",
@@ -310,6 +325,33 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
                         help="set an option of a plugin")  # fmt: skip
     parser.add_argument("--custom-ops", action="append", default=[], metavar="ops.mlir",
                         help="operators as MLIR functions")  # fmt: skip
+
+
+def read_compile_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments for dlc.compile."""
+    return dict(
+        name=os.path.basename(options.model),  # for errors
+        opt_level=options.opt_level,
+        cpu=options.cpu,
+        conv=options.conv,
+        matmul=options.matmul,
+        precision=options.precision,
+        expand_weights=options.expand_weights,
+        disabled_passes=options.disable_pass,
+        added_passes=options.add_passes,
+        plugins=options.load_plugin,
+        plugin_options=_read_settings(options.plugin_opt),
+        custom_ops=options.custom_ops,
+    )
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="dlc verify", description="compare every value of a model with ONNX Runtime's"
+    )
+    add_input_arguments(parser)
+    add_compile_arguments(parser)
+    parser.add_argument("--all", action="store_true", help="print every value, not the worst only")
     return parser.parse_args(arguments)
 
 
@@ -371,18 +413,8 @@ def load(options: argparse.Namespace) -> tuple[onnx.ModelProto, dict[str, Any]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
-    how = dict(
-        name=os.path.basename(options.model),  # for errors
-        opt_level=options.opt_level,
-        conv=options.conv,
-        expand_weights=options.expand_weights,
-        disabled_passes=options.disable_pass,
-        added_passes=options.add_passes,
-        plugins=options.load_plugin,
-        custom_ops=options.custom_ops,
-    )
     try:
-        how["plugin_options"] = _read_settings(options.plugin_opt)
+        how = read_compile_options(options)
         model, inputs = load(options)
         return _report(model, inputs, options.all, how)
     except dlc.DlcError as error:

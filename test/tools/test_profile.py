@@ -234,8 +234,8 @@ def test_loops(tmp_path):
 
 def test_command(model, tmp_path):
     trace, picture = tmp_path / "t.json", tmp_path / "t.svg"
-    done = subprocess.run([DLC, "profile", model, "--runs=2", "--threads=1", f"--trace={trace}",
-                           f"--draw={picture}"], capture_output=True, text=True)  # fmt: skip
+    flags = ["--runs=2", "--threads=1", "--precision=bf16", f"--trace={trace}", f"--draw={picture}"]
+    done = subprocess.run([DLC, "profile", model, *flags], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "layer/product+layer/activation" in done.stdout
     assert json.loads(trace.read_text())

@@ -93,6 +93,20 @@ def test_verify_a_form_of_convolutions(net, form):
     assert status == 1 and "winograd" in err
 
 
+def test_verify_of_rounded_products(net):
+    """Errors that are too large otherwise are not there."""
+    status, out, err = run("verify", net, "--precision=bf16", "--all")
+    assert status == 0, out + err
+    value, reference = np.float32([1, 95]), np.float32([3, 100])
+    assert verify.compare(value, reference)[1] > 1
+    assert verify.compare(value, reference, "bf16")[1] == pytest.approx(0.5)
+    assert verify.compare(np.float32([1, 89]), reference, "bf16")[1] > 1
+    assert verify.compare(np.float32([1, np.nan]), reference, "bf16")[1] > 1
+    assert verify.compare(np.float64([1, 95]), np.float64([3, 100]), "bf16")[1] > 1
+    status, _, err = run("verify", net, "--precision=fp8")
+    assert status == 2 and "fp8" in err
+
+
 def test_verify_names_the_file_in_errors(tmp_path):
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
