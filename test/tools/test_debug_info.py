@@ -177,6 +177,15 @@ def test_code_is_the_same(model, level):
     assert code() == code("-g")
 
 
+def test_a_stream_has_no_list(model):
+    done = subprocess.run([DLC, model, "-g", "-o", "-"], capture_output=True, check=True)
+    assert done.stdout.startswith(b"\x7fELF")
+    assert done.stderr.startswith(b"dlc: warning: -g: the list of nodes")
+    assert not model.with_name("-.nodes").exists()
+    plain = subprocess.run([DLC, model, "-o", "-"], capture_output=True, check=True)
+    assert plain.stderr == b""
+
+
 def test_no_debug_information_unasked(model):
     output = compile_to(model, "plain.o")
     assert ".debug_" not in tool("llvm-readelf", "-S", output)

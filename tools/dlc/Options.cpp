@@ -218,6 +218,10 @@ int tool::fail(const Twine &message) {
   return 1;
 }
 
+void tool::warn(const Twine &message) {
+  llvm::WithColor::warning(llvm::errs(), "dlc") << message << "\n";
+}
+
 int tool::finishOutput() {
   llvm::outs().flush();
   if (!llvm::outs().has_error())

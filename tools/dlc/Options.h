@@ -27,6 +27,7 @@ bool parseCommandLine(int argc, char **argv);
 
 /// Prints `dlc: error: ...` and returns the exit status.
 int fail(const llvm::Twine &message);
+void warn(const llvm::Twine &message); ///< prints `dlc: warning: ...`
 
 /// Flushes the standard output; the exit status.
 int finishOutput();

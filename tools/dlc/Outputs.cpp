@@ -231,10 +231,15 @@ std::optional<std::vector<Output>> tool::getOutputs(Phase to) {
                                OutputKind::Assembly, OutputKind::LLVMIR},
                               output.kind);
   });
-  if (debugInfo && hasCode && !isTextInput() && !isStream) {
+  if (debugInfo && hasCode && !isTextInput()) {
     SmallString<128> path(base);
     llvm::sys::path::replace_extension(path, "nodes");
-    outputs.push_back({OutputKind::Listing, path.str().str()});
+    if (isStream)
+      warn("-g: the list of nodes, whose lines debuggers show, is not written "
+           "where the code goes to '" +
+           base + "'");
+    else
+      outputs.push_back({OutputKind::Listing, path.str().str()});
   }
   return checked(std::move(outputs));
 }

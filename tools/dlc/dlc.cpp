@@ -172,8 +172,8 @@ ReadMode Driver::getReadMode() const {
 }
 
 /// Whether ONNX Runtime 1.32 has more for a node up to operator set 18: its
-/// AveragePool is 10 % faster, and activations of which it has no kernel for the
-/// type run as ONNX's functions.
+/// AveragePool is 10 % faster, and activations of which it has no kernel for
+/// the type run as ONNX's functions.
 static bool isBetterBefore19(onnx::NodeOp node) {
   if (!node.getDomain().empty() || node.getNumOperands() == 0)
     return false;
@@ -200,16 +200,15 @@ void Driver::chooseOpset(ModuleOp module) {
   if (!original)
     return;
   int64_t oldest = kOldestWrittenOpset;
-  if (original.getInt() <= 18 &&
-      module
-          .walk([](onnx::NodeOp node) {
-            return isBetterBefore19(node) ? WalkResult::interrupt()
-                                          : WalkResult::advance();
-          })
-          .wasInterrupted())
+  if (original.getInt() <= 18 && module
+                                     .walk([](onnx::NodeOp node) {
+                                       return isBetterBefore19(node)
+                                                  ? WalkResult::interrupt()
+                                                  : WalkResult::advance();
+                                     })
+                                     .wasInterrupted())
     oldest = 18;
-  options.opset =
-      std::min(options.opset, std::max(original.getInt(), oldest));
+  options.opset = std::min(options.opset, std::max(original.getInt(), oldest));
 }
 
 LogicalResult Driver::compile(ModuleOp module, ArrayRef<Output> outputs) {
