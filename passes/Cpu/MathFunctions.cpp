@@ -69,15 +69,23 @@ static bool isNegative(Value x) {
   return minus && minus.getOperand().getDefiningOp<math::AbsFOp>();
 }
 
-static constexpr double kLeastExponent = -104;
+/// Results that are rounded to 0 (below 2^-150, as of what a mask leaves out)
+/// must not be made by an instruction that rounds them: x86 takes some 150
+/// cycles for each vector that has one. Where there is an instruction for the
+/// power, such elements are left out of it. Otherwise the bound has n = -254,
+/// and both halves of the power are 0.
+static constexpr double kLeastExponent = -104, kZeroPowers = -176;
 
 /// exp(x) = 2^n exp(r): within 0.9 ulp.
 Value Floats::exp(Value x, bool isNegative) {
-  // 2^-150 is rounded to 0; 2^128 is infinity.
-  Value bounded = atLeast(kLeastExponent, x);
+  // 2^128 is infinity.
+  Value bounded = options.scales ? x : atLeast(kZeroPowers, x);
   if (!isNegative)
     bounded = atMost(89, bounded);
-  return exp(reduce(bounded, bias(), /*exactly=*/true));
+  Value result = exp(reduce(bounded, bias(), /*exactly=*/true));
+  return options.scales
+             ? select(less(x, number(kLeastExponent)), number(0), result)
+             : result;
 }
 
 Value Floats::exp(const Reduced &reduced) {
@@ -118,8 +126,12 @@ static Value expOfDifference(Floats f, Value x, Value y, bool isNear) {
   }
   Value k = g.sub(g.fma(rest, g.number(1 / M_LN2), g.number(kMagic)),
                   g.number(kMagic));
-  Value least = spread(g.add(rest, g.number(kLeastExponent)));
-  x = f.select(f.less(x, least), least, x);
+  bool scales = f.options.scales;
+  Value least =
+      spread(g.add(rest, g.number(scales ? kLeastExponent : kZeroPowers)));
+  Value isZero = f.less(x, least);
+  if (!scales)
+    x = f.select(isZero, least, x);
   Value s = spread(g.fma(k, g.number(-kHigh), rest));
   Value shiftLessK = spread(g.sub(g.number(shift), k));
   Value difference = f.sub(x, spread(rest));
@@ -127,7 +139,8 @@ static Value expOfDifference(Floats f, Value x, Value y, bool isNear) {
   Value r = f.fma(f.sub(shifted, shiftLessK), f.number(-kHigh), x);
   Value n = f.sub(shifted, f.number(shift));
   r = f.fma(n, f.number(-kLow), f.sub(r, s));
-  return f.exp({r, f.bits(shifted)});
+  Value result = f.exp({r, f.bits(shifted)});
+  return scales ? f.select(isZero, f.number(0), result) : result;
 }
 
 /// That of a difference from a maximum, which is not rounded where that may be

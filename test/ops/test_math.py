@@ -1,6 +1,7 @@
 """Math functions of f32 on all exponents, against numpy's in float64."""
 
 import math
+import pathlib
 
 import dlc
 import numpy as np
@@ -114,11 +115,11 @@ def rows(shape, axis, seed=6):
     return (x + random.choice([0, 0, -300, 1e6], each)).astype(np.float32)
 
 
-def softmax_model(op, shape, axis, declared=None):
+def row_model(op, shape, declared=None, **attributes):
     info = helper.make_tensor_value_info
     return helper.make_model(
         helper.make_graph(
-            [helper.make_node(op, ["x"], ["y"], axis=axis)],
+            [helper.make_node(op, ["x"], ["y"], **attributes)],
             "g",
             [info("x", 1, declared or shape)],
             [info("y", 1, declared or shape)],
@@ -162,7 +163,7 @@ def test_softmax(op, shape, axis, sizes):
     """Within two units along every axis, however long."""
     x = rows(shape, axis)
     declared = [f"d{i}" for i in range(len(shape))] if sizes == "dynamic" else None
-    model = dlc.compile(softmax_model(op, shape, axis, declared), threads=1 if axis < 0 else None)
+    model = dlc.compile(row_model(op, shape, declared, axis=axis), threads=1 if axis < 0 else None)
     found = model.run({"x": x})["y"]
     with np.errstate(all="ignore"):
         far = units(found, exact_softmax(op, x, axis))
@@ -175,7 +176,7 @@ def test_softmax_of_other_vectors(op, cpu):
     """Lengths around those of vectors, with the instructions of older CPUs."""
     for length in (1, 3, 8, 15, 16, 17, 31, 33, 64, 79, 130):
         x = rows((5, length), -1, seed=length)
-        model = dlc.compile(softmax_model(op, x.shape, -1), target="x86_64", cpu=cpu)
+        model = dlc.compile(row_model(op, x.shape, axis=-1), target="x86_64", cpu=cpu)
         with np.errstate(all="ignore"):
             far = units(model.run({"x": x})["y"], exact_softmax(op, x, -1))
         assert far.max() <= 2, length
@@ -192,9 +193,30 @@ def test_softmax_of_no_numbers(op, axis):
     x[3, :] = -np.inf
     x[4, 0], x[4, 1:] = 3.4e38, -3.4e38
     x = np.ascontiguousarray(np.moveaxis(x, 1, axis))
-    found = dlc.compile(softmax_model(op, x.shape, axis)).run({"x": x})["y"]
+    found = dlc.compile(row_model(op, x.shape, axis=axis)).run({"x": x})["y"]
     with np.errstate(all="ignore"):
         exact = exact_softmax(op, x, axis)
         exact = np.where(np.isnan(exact_softmax("Softmax", x, axis)), np.nan, exact)
+        far = units(found, exact)
+    assert far.max() <= 2
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Exp"])
+@pytest.mark.parametrize("cpu", ["x86-64", "x86-64-v3", "x86-64-v4", "native"])
+@pytest.mark.parametrize("top", [0, 3.5, -7e4])
+def test_exponentials_around_zero(op, cpu, top):
+    """Powers that are subnormal, just no longer, and far below: masked scores."""
+    if cpu == "x86-64-v4" and "avx512bw" not in pathlib.Path("/proc/cpuinfo").read_text():
+        pytest.skip("no AVX-512")
+    below = np.concatenate([np.linspace(80, 380, 3001), 10 ** np.linspace(2.6, 38.5, 400)])
+    x = np.tile(np.float32(top) - np.float32(below), (3, 1))
+    x[:, 17] = top
+    x[2, ::3] = -np.inf
+    if op == "Exp":
+        model, exact = row_model(op, x.shape), np.exp(x.astype(np.float64))
+    else:
+        model, exact = row_model(op, x.shape, axis=-1), exact_softmax(op, x, -1)
+    found = dlc.compile(model, target="x86_64", cpu=cpu).run({"x": x})["y"]
+    with np.errstate(all="ignore"):
         far = units(found, exact)
     assert far.max() <= 2
