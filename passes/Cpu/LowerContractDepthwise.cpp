@@ -11,8 +11,8 @@
 // For threads the outer rows and blocks of channels are a grid of units.
 //
 // Padding that is not in memory costs nothing: outer taps go from the first to
-// the last line that is there, and the tiles at both ends of the innermost row
-// leave out what they have none of.
+// the last line that is there, one line at a time, and the tiles at both ends
+// of the innermost row leave out what they have none of.
 #include "passes/Cpu/ContractEmit.h"
 #include "passes/Cpu/Units.h"
 #include "llvm/ADT/MapVector.h"
@@ -64,6 +64,12 @@ private:
                 ArrayRef<Offsets> rows, std::optional<int64_t> edge,
                 TileColumn channels, Value mask);
   int64_t getTileRows();
+  /// Whether an outer summed dimension goes only over what is there.
+  bool isClipped(unsigned dim) const {
+    return llvm::any_of(outside, [&](const OutsideWindow &window) {
+      return window.window == dim;
+    });
+  }
 
   ContractEmitter &e;
   ContractLoops &loops;
@@ -173,6 +179,21 @@ bool DepthwiseEmitter::emitForThreads(ArrayRef<unsigned> outer,
   return done;
 }
 
+/// Whether every position of `window`, which has `taps`, has one that is there.
+static bool isNeverEmpty(const OutsideWindow &window,
+                         std::optional<int64_t> positions,
+                         std::optional<int64_t> taps) {
+  std::optional<int64_t> size = staticIndex(window.size);
+  if (!positions || !taps || !size)
+    return false;
+  return llvm::all_of(llvm::seq(*positions), [&](int64_t position) {
+    int64_t begin = position * window.stride - window.low;
+    int64_t first =
+        begin < 0 ? llvm::divideCeil(-begin, window.dilation) : int64_t(0);
+    return first < *taps && begin + first * window.dilation < *size;
+  });
+}
+
 /// One innermost row, at `index` of the outer ones: with the outer taps whose
 /// lines are there.
 void DepthwiseEmitter::emitLine(ArrayRef<unsigned> outer, ArrayRef<Value> index,
@@ -195,10 +216,14 @@ void DepthwiseEmitter::emitLine(ArrayRef<unsigned> outer, ArrayRef<Value> index,
       return math.div(math.add(distance, window.dilation - 1), window.dilation);
     };
     Value first = countBefore(math.constant(0));
-    Value end = math.min(countBefore(window.size), whole[window.window]);
+    Value taps = whole[window.window];
+    Value end = math.min(countBefore(window.size), taps);
     bases = e.move(bases, window.window, first);
+    // Told that there is one, LLVM makes no code for none.
+    bool isSome = isNeverEmpty(
+        window, staticIndex(loops.extents[window.position]), staticIndex(taps));
     loops.extents[window.window] =
-        math.max(math.sub(end, first), math.constant(0));
+        math.max(math.sub(end, first), math.constant(isSome));
   }
   emitRow(bases, height, channels);
   loops.extents = whole;
@@ -256,8 +281,11 @@ void DepthwiseEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
       bases, inner.take_back(inner.empty() ? 0 : 1), row, rows, rows);
   Sums sums(rows, flips() ? getAdded(bases[1], channels, mask)
                           : e.zeros(channels.width));
-  // A small window is unrolled whole.
-  int64_t unroll = std::clamp<int64_t>(128 / (rows * taps), 1, 4);
+  // A small window is unrolled whole. Lines that may be missing are not: the
+  // code for several at a time and for what is left of them gains no time, and
+  // in their loops LLVM's strength reduction takes half of the compilation.
+  bool isWhole = outerSums.empty() || !isClipped(outerSums.back());
+  int64_t unroll = isWhole ? std::clamp<int64_t>(128 / (rows * taps), 1, 4) : 1;
   sums = e.emitSum(outerSums, math.constant(0), bases[1], sums, unroll,
                    [&](Value aOffset, Value bOffset, ArrayRef<Value> before) {
                      return emitTaps(aOffset, bOffset, before, offsets,
