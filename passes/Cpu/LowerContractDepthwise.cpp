@@ -13,6 +13,7 @@
 // Padding that is not in memory costs nothing: outer taps go from the first to
 // the last line that is there, one line at a time, and the tiles at both ends
 // of the innermost row leave out what they have none of.
+#include "dialects/Dlc/Depthwise.h"
 #include "passes/Cpu/ContractEmit.h"
 #include "passes/Cpu/Units.h"
 #include "llvm/ADT/MapVector.h"
@@ -100,27 +101,23 @@ int64_t DepthwiseEmitter::getTileRows() {
 }
 
 bool DepthwiseEmitter::chooseTaps() {
-  outerSums = loops.sums;
-  if (!outerSums.empty()) {
-    std::optional<int64_t> count = staticIndex(loops.extents[outerSums.back()]);
-    if (count && *count <= 8) {
-      taps = *count;
-      outerSums = outerSums.drop_back();
-    }
-  }
+  auto getExtent = [&](unsigned i) { return staticIndex(loops.extents[i]); };
+  DepthwiseLoops nest(loops.rows, loops.sums, getExtent);
+  outerSums = nest.lines;
+  if (nest.taps)
+    taps = *getExtent(*nest.taps);
   for (const OutsideWindow &window : loops.outside) {
-    bool isInnermost =
-        !loops.rows.empty() && loops.rows.back() == window.position;
-    bool isUnrolled = outerSums.size() < loops.sums.size() &&
-                      loops.sums.back() == window.window;
-    if (!isInnermost && !isUnrolled &&
-        llvm::is_contained(outerSums, window.window))
-      outside.push_back(window);
-    else if (isInnermost && isUnrolled && staticIndex(window.size) &&
-             staticIndex(loops.extents[window.position]))
-      edges = window;
-    else
+    bool isKnown = staticIndex(window.size) && getExtent(window.position);
+    switch (nest.getSkip(window, isKnown)) {
+    case ZeroSkip::None:
       return false;
+    case ZeroSkip::Lines:
+      outside.push_back(window);
+      break;
+    case ZeroSkip::Ends:
+      edges = window;
+      break;
+    }
   }
   return true;
 }

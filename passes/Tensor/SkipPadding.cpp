@@ -1,6 +1,7 @@
 // Depthwise convolutions read their input as it is: zeros around it are neither
 // stored nor multiplied.
 
+#include "dialects/Dlc/Depthwise.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -102,40 +103,35 @@ static bool isDepthwise(ContractOp op) {
                       });
 }
 
-/// The last dimension of `map` that has one of `kind`, of extent above 1.
-static std::optional<unsigned> getLast(ContractOp op, AffineMap map,
-                                       ContractOp::DimKind kind) {
-  for (AffineExpr expr : llvm::reverse(map.getResults()))
-    if (auto dim = dyn_cast<AffineDimExpr>(expr))
-      if (op.getDimKind(dim.getPosition()) == kind &&
-          op.getStaticExtent(dim.getPosition()) != 1)
-        return dim.getPosition();
-  return std::nullopt;
-}
-
 /// Whether the kernel can leave out the zeros along a dimension of A.
 static bool canSkip(ContractOp op, unsigned dim, const Padded &padded) {
-  constexpr int64_t kMostTaps = 8, kMostEdge = 8;
+  constexpr int64_t kMostEdge = 8;
   std::optional<ContractOp::Window> window = op.getWindow(dim);
   if (!window)
     return false;
-  int64_t taps = op.getStaticExtent(window->window);
-  int64_t positions = op.getStaticExtent(window->position);
-  std::optional<int64_t> size = getConstantIntValue(padded.inner[dim]);
-  bool isInner =
-      getLast(op, op.getCMap(), ContractOp::DimKind::Row) == window->position;
-  bool isUnrolled =
-      getLast(op, op.getBMap(), ContractOp::DimKind::Sum) == window->window &&
-      taps <= kMostTaps;
-  if (ShapedType::isDynamic(taps) || taps == 1 || isInner != isUnrolled)
-    return false;
-  if (!isInner)
-    return true;
-  // Tiles at both ends have code of their own.
-  int64_t last = (positions - 1) * window->stride +
-                 (taps - 1) * window->dilation - padded.low[dim];
-  return !ShapedType::isDynamic(positions) && size &&
-         padded.low[dim] <= kMostEdge * window->stride &&
+  auto getDims = [&](ContractOp::DimKind kind) {
+    SmallVector<unsigned> dims = op.getDims(kind);
+    llvm::erase_if(dims,
+                   [&](unsigned i) { return op.getStaticExtent(i) == 1; });
+    return dims;
+  };
+  auto getExtent = [&](unsigned i) -> std::optional<int64_t> {
+    int64_t extent = op.getStaticExtent(i);
+    return ShapedType::isDynamic(extent) ? std::nullopt : std::optional(extent);
+  };
+  SmallVector<unsigned> rows = getDims(ContractOp::DimKind::Row),
+                        sums = getDims(ContractOp::DimKind::Sum);
+  std::optional<int64_t> taps = getExtent(window->window),
+                         positions = getExtent(window->position),
+                         size = getConstantIntValue(padded.inner[dim]);
+  ZeroSkip skip = DepthwiseLoops(rows, sums, getExtent)
+                      .getSkip(*window, /*isKnown=*/positions && size);
+  if (skip != ZeroSkip::Ends)
+    return skip == ZeroSkip::Lines && taps;
+  // Each tile that holds zeros is code.
+  int64_t last = (*positions - 1) * window->stride +
+                 (*taps - 1) * window->dilation - padded.low[dim];
+  return padded.low[dim] <= kMostEdge * window->stride &&
          last - *size < kMostEdge * window->stride;
 }
 
