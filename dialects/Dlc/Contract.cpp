@@ -10,6 +10,46 @@ using namespace mlir;
 using namespace dlc;
 
 //===----------------------------------------------------------------------===//
+// Building
+//===----------------------------------------------------------------------===//
+
+/// All but the attributes.
+static void addParts(OperationState &state, Value a, Value b, ValueRange extras,
+                     Value init) {
+  state.addOperands({a, b});
+  state.addOperands(extras);
+  state.addOperands(init);
+  if (isa<TensorType>(init.getType()))
+    state.addTypes(init.getType());
+  state.addRegion();
+  auto &properties = state.getOrAddProperties<ContractOp::Properties>();
+  properties.operandSegmentSizes = {1, 1, int32_t(extras.size()), 1, 0};
+}
+
+void ContractOp::build(OpBuilder &builder, OperationState &state, Value a,
+                       Value b, ValueRange extras, Value init,
+                       ArrayRef<AffineMap> maps, bool aUnsigned, bool bUnsigned,
+                       DotAttr dot, PrecisionAttr precision) {
+  addParts(state, a, b, extras, init);
+  auto &properties = state.getOrAddProperties<Properties>();
+  properties.indexingMaps = builder.getAffineMapArrayAttr(maps);
+  properties.aUnsigned = aUnsigned ? builder.getUnitAttr() : UnitAttr();
+  properties.bUnsigned = bUnsigned ? builder.getUnitAttr() : UnitAttr();
+  properties.dot = dot;
+  properties.precision = precision;
+}
+
+void ContractOp::build(OpBuilder &builder, OperationState &state,
+                       ContractOp like, Value a, Value b, ValueRange extras,
+                       Value init, ArrayRef<AffineMap> maps) {
+  auto &properties = state.getOrAddProperties<Properties>();
+  properties = like.getProperties();
+  properties.indexingMaps = builder.getAffineMapArrayAttr(maps);
+  addParts(state, a, b, extras, init);
+  state.addAttributes(like->getDiscardableAttrDictionary().getValue());
+}
+
+//===----------------------------------------------------------------------===//
 // Iteration space
 //===----------------------------------------------------------------------===//
 

@@ -44,13 +44,10 @@ struct ContractModel
     OpBuilder::InsertionGuard guard(rewriter);
     rewriter.setInsertionPoint(op);
     auto lowered = dlc::ContractOp::create(
-        rewriter, op->getLoc(), /*result=*/Type(), buffers[0], buffers[1],
+        rewriter, op->getLoc(), contract, buffers[0], buffers[1],
         ValueRange(buffers).slice(2, buffers.size() - 3), buffers.back(),
-        /*scratch=*/Value(), contract.getIndexingMaps(),
-        contract.getAUnsigned(), contract.getBUnsigned(),
-        contract.getWinogradAttr(), contract.getDotAttr(),
-        contract.getPrecisionAttr(), contract.getZeroOutsideAttr());
-    lowered->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+        llvm::to_vector(
+            contract.getIndexingMaps().getAsValueRange<AffineMapAttr>()));
     rewriter.inlineRegionBefore(contract.getEpilogue(), lowered.getEpilogue(),
                                 lowered.getEpilogue().end());
     replaceOpWithBufferizedValues(rewriter, op, buffers.back());

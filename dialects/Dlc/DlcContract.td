@@ -116,6 +116,20 @@ def Dlc_ContractOp : Dlc_Op<"contract", [
                        OptionalAttr<DenseI64ArrayAttr>:$zeroOutside);
   let results = (outs Optional<AnyRankedTensor>:$result);
   let regions = (region SizedRegion<1>:$epilogue);
+  let skipDefaultBuilders = 1;
+  let builders = [
+    /// Of tensors or memrefs, as `init` is. The epilogue is left to the caller.
+    OpBuilder<(ins "::mlir::Value":$a, "::mlir::Value":$b,
+                   "::mlir::ValueRange":$extras, "::mlir::Value":$init,
+                   "::llvm::ArrayRef<::mlir::AffineMap>":$maps,
+                   CArg<"bool", "false">:$aUnsigned,
+                   CArg<"bool", "false">:$bUnsigned,
+                   CArg<"DotAttr", "{}">:$dot,
+                   CArg<"PrecisionAttr", "{}">:$precision)>,
+    /// With all attributes of `like` but its maps.
+    OpBuilder<(ins "ContractOp":$like, "::mlir::Value":$a, "::mlir::Value":$b,
+                   "::mlir::ValueRange":$extras, "::mlir::Value":$init,
+                   "::llvm::ArrayRef<::mlir::AffineMap>":$maps)>];
   let hasCanonicalizeMethod = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;

@@ -252,11 +252,9 @@ void AttentionEmitter::createContract(ArrayRef<ContractPart> parts,
     extras.push_back(part.buffer);
   }
   auto contract = ContractOp::create(
-      b, Type(), parts[0].buffer, parts[1].buffer,
-      ArrayRef(extras).drop_front(2).drop_back(), parts.back().buffer,
-      /*scratch=*/Value(), b.getAffineMapArrayAttr(maps), /*aUnsigned=*/false,
-      /*bUnsigned=*/false, WinogradAttr(), dot, PrecisionAttr(),
-      DenseI64ArrayAttr());
+      b, parts[0].buffer, parts[1].buffer,
+      ArrayRef(extras).drop_front(2).drop_back(), parts.back().buffer, maps,
+      /*aUnsigned=*/false, /*bUnsigned=*/false, dot);
   addBody(contract);
   lowerContract(contract, cpu);
 }

@@ -147,11 +147,7 @@ private:
                             Region &epilogue) {
     for (AffineMap &map : maps)
       map = without(left, map);
-    auto contract =
-        ContractOp::create(b, Type(), x, y, extras, init, /*scratch=*/Value(),
-                           b.getAffineMapArrayAttr(maps), /*aUnsigned=*/false,
-                           /*bUnsigned=*/false, WinogradAttr(), DotAttr(),
-                           PrecisionAttr(), DenseI64ArrayAttr());
+    auto contract = ContractOp::create(b, x, y, extras, init, maps);
     contract.getEpilogue().takeBody(epilogue);
     return contract;
   }

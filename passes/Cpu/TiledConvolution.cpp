@@ -260,13 +260,12 @@ void TiledConvolution::emitProducts(const Offsets &bases, OpFoldResult tiles,
       getPlanes(0, layout.inputPlane, tiles, layout.inputRow, summed);
   Value products = getPlanes(layout.productOffset, layout.productPlane, tiles,
                              layout.productRow, width);
-  auto product = ContractOp::create(
-      b, Type(), inputs, getWeights(bases, column, width), ValueRange(),
-      products, Value(),
-      b.getAffineMapArrayAttr(
-          {map(inputExprs), map(weightExprs), map({ty, tx, tile, n})}),
-      false, false, WinogradAttr(), DotAttr(), op.getPrecisionAttr(),
-      DenseI64ArrayAttr());
+  AffineMap maps[] = {map(inputExprs), map(weightExprs),
+                      map({ty, tx, tile, n})};
+  auto product = ContractOp::create(b, inputs, getWeights(bases, column, width),
+                                    /*extras=*/ValueRange(), products, maps,
+                                    /*aUnsigned=*/false, /*bUnsigned=*/false,
+                                    DotAttr(), op.getPrecisionAttr());
   OpBuilder::InsertionGuard guard(b);
   Block *body =
       b.createBlock(&product.getEpilogue(), {}, op.getSumType(), op.getLoc());

@@ -149,12 +149,7 @@ struct FuseIntoEpilogue : OpInterfaceRewritePattern<linalg::LinalgOp> {
     rewriter.setInsertionPoint(op);
     auto fused = ContractOp::create(
         rewriter, rewriter.getFusedLoc({contract.getLoc(), op.getLoc()}),
-        op->getResult(0).getType(), contract.getA(), contract.getB(), extras,
-        init->get(), /*scratch=*/Value(), rewriter.getAffineMapArrayAttr(maps),
-        contract.getAUnsigned(), contract.getBUnsigned(),
-        contract.getWinogradAttr(), contract.getDotAttr(),
-        contract.getPrecisionAttr(), contract.getZeroOutsideAttr());
-    fused->setDiscardableAttrs(contract->getDiscardableAttrDictionary());
+        contract, contract.getA(), contract.getB(), extras, init->get(), maps);
     rewriter.inlineRegionBefore(contract.getEpilogue(), fused.getEpilogue(),
                                 fused.getEpilogue().end());
     appendBody(fused, op, use, added, rewriter);

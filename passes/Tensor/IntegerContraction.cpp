@@ -396,11 +396,9 @@ Value IntegerLowering::createContract(Value rhs, ArrayRef<AffineMap> maps,
                                       function_ref<Value(Block &)> epilogue) {
   Value empty = createEmpty(b, loc, sizes, b.getI32Type());
   DotAttr dot = flips ? DotAttr::get(b.getContext(), true, 1, 0) : DotAttr();
-  auto op = ContractOp::create(
-      b, loc, empty.getType(), c.lhs, rhs, extras, empty,
-      /*scratch=*/Value(), b.getAffineMapArrayAttr(maps),
-      c.lhsUnsigned != flips, /*bUnsigned=*/false,
-      /*winograd=*/{}, dot, /*precision=*/{}, DenseI64ArrayAttr());
+  auto op =
+      ContractOp::create(b, loc, c.lhs, rhs, extras, empty, maps,
+                         c.lhsUnsigned != flips, /*bUnsigned=*/false, dot);
   OpBuilder::InsertionGuard guard(b);
   SmallVector<Type> types{b.getI32Type()};
   for (Value extra : extras)

@@ -18,11 +18,8 @@ static Value createContract(OpBuilder &b, Location loc, Value lhs, Value rhs,
                             ArrayRef<AffineMap> maps, bool lhsUnsigned,
                             bool rhsUnsigned) {
   Value empty = createEmpty(b, loc, sizes, element);
-  auto op =
-      ContractOp::create(b, loc, empty.getType(), lhs, rhs, ValueRange(), empty,
-                         /*scratch=*/Value(), b.getAffineMapArrayAttr(maps),
-                         lhsUnsigned, rhsUnsigned, /*winograd=*/{}, /*dot=*/{},
-                         /*precision=*/{}, DenseI64ArrayAttr());
+  auto op = ContractOp::create(b, loc, lhs, rhs, /*extras=*/ValueRange(), empty,
+                               maps, lhsUnsigned, rhsUnsigned);
   OpBuilder::InsertionGuard guard(b);
   Type sumType = getSumType(element);
   Block *block = b.createBlock(&op.getEpilogue(), {}, sumType, loc);

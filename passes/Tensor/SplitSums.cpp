@@ -117,17 +117,13 @@ void SplitSums::split(ContractOp op, SplitDim dim, int64_t parts,
   SmallVector<int64_t> shape(type.getShape());
   shape.insert(shape.begin(), parts);
   Value init = tensor::EmptyOp::create(b, loc, shape, op.getSumType());
-  auto sums = ContractOp::create(
-      b, loc, init.getType(), splitDimension(op.getA(), dim.inA, parts, b),
-      splitDimension(op.getB(), dim.inB, parts, b), /*extras=*/ValueRange(),
-      init,
-      /*scratch=*/Value(),
-      b.getAffineMapArrayAttr({addPart(op.getAMap(), dim.inA),
-                               addPart(op.getBMap(), dim.inB),
-                               addPart(op.getCMap(), 0)}),
-      op.getAUnsigned(), op.getBUnsigned(), WinogradAttr(), DotAttr(),
-      op.getPrecisionAttr(), op.getZeroOutsideAttr());
-  sums->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+  AffineMap partMaps[] = {addPart(op.getAMap(), dim.inA),
+                          addPart(op.getBMap(), dim.inB),
+                          addPart(op.getCMap(), 0)};
+  auto sums = ContractOp::create(b, loc, op,
+                                 splitDimension(op.getA(), dim.inA, parts, b),
+                                 splitDimension(op.getB(), dim.inB, parts, b),
+                                 /*extras=*/ValueRange(), init, partMaps);
   {
     OpBuilder::InsertionGuard guard(b);
     Block *body = b.createBlock(&sums.getEpilogue());
