@@ -22,19 +22,6 @@ ContractEmitter::Offsets ContractEmitter::getBases() {
   return offsets;
 }
 
-void ContractEmitter::emitFor(Value lower, Value upper, int64_t step,
-                              function_ref<void(Value)> body) {
-  std::optional<int64_t> from = staticIndex(lower), to = staticIndex(upper);
-  if (from && to && *from >= *to)
-    return;
-  if (from && to && *from + step >= *to)
-    return body(lower);
-  auto loop = scf::ForOp::create(b, lower, upper, math.constant(step));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  body(loop.getInductionVar());
-}
-
 double ContractEmitter::getCycles(double products, double bytes) {
   // A vector of products a cycle, 16 bytes a cycle from the outer caches.
   return std::max(products / double(lanes), bytes / 16);
@@ -60,11 +47,14 @@ ContractEmitter::Offsets ContractEmitter::move(const Offsets &offsets,
 
 void ContractEmitter::emitLoops(ArrayRef<unsigned> dims, const Offsets &start,
                                 Body body) {
-  if (dims.empty())
-    return body(start);
-  unsigned dim = dims.front();
-  emitFor(math.constant(0), loops.extents[dim], 1, [&](Value i) {
-    emitLoops(dims.drop_front(), move(start, dim, i), body);
+  SmallVector<Value> extents;
+  for (unsigned dim : dims)
+    extents.push_back(loops.extents[dim]);
+  emitNest(b, extents, [&](ArrayRef<Value> index) {
+    Offsets offsets = start;
+    for (auto [dim, i] : llvm::zip_equal(dims, index))
+      offsets = move(offsets, dim, i);
+    body(offsets);
   });
 }
 

@@ -41,10 +41,10 @@ struct ContractEmitter {
   double getCycles(double products, double bytes);
   /// The number of blocks of `size` in `extent`.
   mlir::Value countBlocks(mlir::Value extent, int64_t size);
-  /// `for i = lower to upper step step`; nothing if it is known not to run,
-  /// no loop if it is known to run once.
   void emitFor(mlir::Value lower, mlir::Value upper, int64_t step,
-               llvm::function_ref<void(mlir::Value)> body);
+               llvm::function_ref<void(mlir::Value)> body) {
+    dlc::emitFor(b, lower, upper, step, body);
+  }
   /// Columns from `first`, a multiple of the tile's width, up to `end`: another
   /// such multiple, or all of `extent`.
   struct ColumnRange {

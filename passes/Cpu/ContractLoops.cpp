@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -42,6 +43,42 @@ std::optional<int64_t> dlc::staticIndex(Value value) {
 
 bool dlc::isStatic(Value value, int64_t expected) {
   return staticIndex(value) == expected;
+}
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+void dlc::emitFor(ImplicitLocOpBuilder &b, Value lower, Value upper,
+                  int64_t step, function_ref<void(Value)> body) {
+  std::optional<int64_t> from = staticIndex(lower), to = staticIndex(upper);
+  if (from && to && *from >= *to)
+    return;
+  if (from && to && *from + step >= *to)
+    return body(lower);
+  auto loop = scf::ForOp::create(b, lower, upper, IndexMath(b).constant(step));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  body(loop.getInductionVar());
+}
+
+static void emitInner(ImplicitLocOpBuilder &b, ArrayRef<Value> extents,
+                      SmallVector<Value> &index,
+                      function_ref<void(ArrayRef<Value>)> body) {
+  if (index.size() == extents.size())
+    return body(index);
+  Value zero = IndexMath(b).constant(0);
+  emitFor(b, zero, extents[index.size()], 1, [&](Value i) {
+    index.push_back(i);
+    emitInner(b, extents, index, body);
+    index.pop_back();
+  });
+}
+
+void dlc::emitNest(ImplicitLocOpBuilder &b, ArrayRef<Value> extents,
+                   function_ref<void(ArrayRef<Value>)> body) {
+  SmallVector<Value> index;
+  emitInner(b, extents, index, body);
 }
 
 //===----------------------------------------------------------------------===//

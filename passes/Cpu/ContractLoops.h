@@ -37,6 +37,17 @@ private:
 std::optional<int64_t> staticIndex(mlir::Value value);
 bool isStatic(mlir::Value value, int64_t expected);
 
+/// `for i = lower to upper step step`; nothing if it is known not to run, no
+/// loop if it is known to run once.
+void emitFor(mlir::ImplicitLocOpBuilder &b, mlir::Value lower,
+             mlir::Value upper, int64_t step,
+             llvm::function_ref<void(mlir::Value)> body);
+/// Such loops from 0 to each of `extents`, the last one innermost; `body` gets
+/// the indices of all.
+void emitNest(mlir::ImplicitLocOpBuilder &b,
+              llvm::ArrayRef<mlir::Value> extents,
+              llvm::function_ref<void(llvm::ArrayRef<mlir::Value>)> body);
+
 /// An operand as a flat buffer. The element at d has the offset
 /// `base + sum strides[d] * d`, where `panelDim` counts as
 /// `(d floordiv panelWidth) * panelStride + (d mod panelWidth) * strides[d]`,

@@ -256,26 +256,7 @@ bool AttentionEmitter::emit(bool threads) {
   if (shared)
     return true;
   memory = op.getScratch();
-  SmallVector<Value> index;
-  std::function<void()> emitLoops = [&] {
-    if (index.size() == counts.size())
-      return emitUnit(index);
-    Value count = counts[index.size()];
-    if (isStatic(count, 1)) {
-      index.push_back(math.constant(0));
-      emitLoops();
-      index.pop_back();
-      return;
-    }
-    auto loop =
-        scf::ForOp::create(b, math.constant(0), count, math.constant(1));
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(loop.getBody());
-    index.push_back(loop.getInductionVar());
-    emitLoops();
-    index.pop_back();
-  };
-  emitLoops();
+  emitNest(b, counts, emitUnit);
   return false;
 }
 

@@ -19,7 +19,6 @@
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
-#include <functional>
 
 using namespace mlir;
 using namespace dlc;
@@ -128,19 +127,13 @@ bool DepthwiseEmitter::emit(ArrayRef<unsigned> outer) {
   int64_t height = getTileRows();
   if (emitForThreads(outer, height))
     return true;
-  SmallVector<Value> index;
-  std::function<void()> emitLoops = [&] {
-    if (index.size() == outer.size())
-      return emitLine(outer, index, height,
-                      e.getColumns(loops.extents[dim], /*index=*/{}, 0));
-    e.emitFor(math.constant(0), loops.extents[outer[index.size()]], 1,
-              [&](Value i) {
-                index.push_back(i);
-                emitLoops();
-                index.pop_back();
-              });
-  };
-  emitLoops();
+  SmallVector<Value> counts;
+  for (unsigned i : outer)
+    counts.push_back(loops.extents[i]);
+  emitNest(e.b, counts, [&](ArrayRef<Value> index) {
+    emitLine(outer, index, height,
+             e.getColumns(loops.extents[dim], /*index=*/{}, 0));
+  });
   return true;
 }
 

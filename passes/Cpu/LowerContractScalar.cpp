@@ -121,18 +121,22 @@ void dlc::emitScalar(ContractOp op, bool threads, ImplicitLocOpBuilder &b) {
   for (unsigned dim = 0, e = op.getNumDims(); dim < e; ++dim)
     extents.push_back(op.createExtent(b, dim));
   Value zero = arith::ConstantIndexOp::create(b, 0);
-  Value one = arith::ConstantIndexOp::create(b, 1);
   for (Value &i : index)
     i = zero;
-  OpBuilder::InsertionGuard guard(b);
-  auto emitLoops = [&](ArrayRef<unsigned> dims) {
-    for (unsigned dim : dims) {
-      auto loop = scf::ForOp::create(b, zero, extents[dim], one);
-      b.setInsertionPointToStart(loop.getBody());
-      index[dim] = loop.getInductionVar();
-    }
+  auto setIndex = [&](ArrayRef<unsigned> dims, ArrayRef<Value> values) {
+    for (auto [dim, i] : llvm::zip_equal(dims, values))
+      index[dim] = i;
   };
-  auto emitSums = [&] { emitElement(op, extents, sums, index, b); };
+  auto getCounts = [&](ArrayRef<unsigned> dims) {
+    return llvm::map_to_vector(dims,
+                               [&](unsigned dim) { return extents[dim]; });
+  };
+  auto emitElements = [&](ArrayRef<unsigned> dims) {
+    emitNest(b, getCounts(dims), [&](ArrayRef<Value> values) {
+      setIndex(dims, values);
+      emitElement(op, extents, sums, index, b);
+    });
+  };
   // Units for threads: the outer loops, as far as these leave enough work.
   auto extentOf = [&](unsigned dim) {
     return double(staticIndex(extents[dim]).value_or(64));
@@ -147,17 +151,11 @@ void dlc::emitScalar(ContractOp op, bool threads, ImplicitLocOpBuilder &b) {
     shared = ArrayRef(outer).take_front(shared.size() + 1);
     inner = inner.drop_front();
   }
-  SmallVector<Value> counts;
-  for (unsigned dim : shared)
-    counts.push_back(extents[dim]);
   if (threads && !shared.empty() &&
-      emitUnits(b, counts, cycles, [&](const Unit &unit) {
-        for (auto [dim, i] : llvm::zip_equal(shared, unit.index))
-          index[dim] = i;
-        emitLoops(inner);
-        emitSums();
+      emitUnits(b, getCounts(shared), cycles, [&](const Unit &unit) {
+        setIndex(shared, unit.index);
+        emitElements(inner);
       }))
     return;
-  emitLoops(outer);
-  emitSums();
+  emitElements(outer);
 }
