@@ -19,8 +19,7 @@ namespace dlc::block {
 
 using namespace mlir;
 
-constexpr int64_t kGroup = 4;      // bytes of a column, side by side
-constexpr int64_t kLineBytes = 64; // of a cache
+constexpr int64_t kGroup = 4; // bytes of a column, side by side
 
 /// The operands of the op that com.microsoft's MatMulNBits becomes: bytes
 /// [panel, block, group, column, 4], scales and zero points [panel, block,

@@ -25,6 +25,9 @@ enum class DotKind {
   BfMmla, ///< with bfmmla too
 };
 
+/// Bytes of a line of a CPU's caches.
+constexpr int64_t kLineBytes = 64;
+
 /// What a CPU offers to a kernel.
 struct CpuIsa {
   int64_t vectorBytes = 32;

@@ -136,11 +136,9 @@ std::optional<int64_t> GemmEmitter::getBlockRows() {
   return rows;
 }
 
-/// Bytes of a cache line, of an operand that is worth asking for early, and
-/// those between what a tile reads and what it asks for: some thousand cycles
-/// of a few rows.
-static constexpr int64_t kLineBytes = 64, kPrefetchedBytes = 64 << 10,
-                         kAheadBytes = 16 << 10;
+/// Bytes of an operand that is worth asking for early, and those between what a
+/// tile reads and what it asks for: some thousand cycles of a few rows.
+static constexpr int64_t kPrefetchedBytes = 64 << 10, kAheadBytes = 16 << 10;
 
 /// The cache lines that one step reads of B.
 static int64_t countLines(int64_t elements, Type type) {

@@ -12,8 +12,6 @@
 using namespace mlir;
 using namespace dlc;
 
-constexpr int64_t kLineBytes = 64; // of x86's caches
-
 TileProducts::TileProducts(ContractEmitter &emitter, StringRef product,
                            const RowTiles &rows)
     : e(emitter), loops(e.loops), math(e.math), b(e.b), tiles(b, product),
