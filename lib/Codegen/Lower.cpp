@@ -295,15 +295,14 @@ FailureOr<LoweredModule> dlc::lowerModule(ModuleOp op, const TargetSpec &spec,
   lowered.parts.front().weightsSize = codes.front().model.weightsSize;
   lowered.target = describeTarget(codes, lowered.device);
   lowered.builtins = builtinsBitcode(spec.arch->getRuntime());
-  bool hasThreads = module.getFunction("dlc_rt_parallel") ||
-                    module.getFunction("dlc_rt_trees_parallel");
+  bool sharesTrees = module.getFunction("dlc_rt_trees_parallel");
+  bool hasThreads = sharesTrees || module.getFunction("dlc_rt_parallel");
   if (!hasThreads)
     lowered.model.threadWorkspace = 0;
   // Only a runtime of its own can be made to measure, or for the very CPU, as
   // trees take half as long again without.
   bool isMeasured = !lowered.model.profileNodes.empty();
-  bool hasTrees = module.getFunction("dlc_rt_trees") ||
-                  module.getFunction("dlc_rt_trees_parallel");
+  bool hasTrees = sharesTrees || module.getFunction("dlc_rt_trees");
   if (llvm::Error error = options.hostRuntime && !isMeasured && !hasTrees
                               ? declareRuntime(module, spec)
                               : linkRuntime(module, spec))
