@@ -1,13 +1,13 @@
 # The target docs: pages that are generated, in build/docs, which `cmake
 # --install` lays beside the written ones.
 #   Dialect.md         the operations of dlc, from dialects/**/*.td
-#   Passes.md          the passes of each phase, from passes/*/Passes.td
+#   Passes.md          the passes of each phase, from passes/**/*.td
 #   OnnxOperators.md   every ONNX operator, and what tests say of it (names only,
 #                      without the environment of scripts/setup)
 
 set(docs ${PROJECT_BINARY_DIR}/docs)
 set(doc_parts ${PROJECT_BINARY_DIR}/CMakeFiles/docs)
-file(GLOB dialect_tds CONFIGURE_DEPENDS dialects/*/*.td)
+file(GLOB included_tds CONFIGURE_DEPENDS dialects/*/*.td passes/*/*.td)
 set(doc_includes "")
 foreach(folder IN LISTS MLIR_INCLUDE_DIRS LLVM_INCLUDE_DIRS PROJECT_SOURCE_DIR)
   list(APPEND doc_includes -I ${folder})
@@ -21,7 +21,7 @@ function(dlc_doc_part output td)
     COMMAND ${MLIR_TABLEGEN_EXE} ${ARGN} ${doc_includes}
             -I ${PROJECT_SOURCE_DIR}/dialects/Dlc -I ${PROJECT_SOURCE_DIR}/dialects/Onnx
             ${PROJECT_SOURCE_DIR}/${td} -o ${doc_parts}/${output}
-    DEPENDS ${PROJECT_SOURCE_DIR}/${td} ${dialect_tds} VERBATIM)
+    DEPENDS ${PROJECT_SOURCE_DIR}/${td} ${included_tds} VERBATIM)
 endfunction()
 
 # dlc_doc_page(name parts...)  is made of pieces by a script.
