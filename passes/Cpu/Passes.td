@@ -420,12 +420,37 @@ def CollapseLoops : Pass<"dlc-collapse-loops"> {
     "::mlir::affine::AffineDialect", "::mlir::memref::MemRefDialect"];
 }
 
+def FuseColumns : Pass<"dlc-fuse-columns", "::mlir::ModuleOp"> {
+  let summary = "Make one kernel of a pool, its first value and what follows";
+  let description = [{
+    A pool, or another reduction of windows, reads its results as they are at
+    first, and an elementwise op behind it, as the quotient of an average, changes
+    them in their place. Of kernels that `@main` calls one right after the other
+    for that one is made, for which `dlc-share-loops` and `dlc-reduce-columns` keep
+    results in registers from the first value to the last.
+
+    ```mlir
+    call @fill(%y)
+    call @sums(%x, %window, %y)
+    call @divide(%y)
+    ```
+    becomes
+    ```mlir
+    call @columns_0(%y, %x, %window)
+    ```
+    Equal ones share a kernel.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
+}
+
 def ReduceColumns : Pass<"dlc-reduce-columns"> {
   let summary = "Reduce into vectors of contiguous results";
   let description = [{
     For linalg ops, on memrefs, whose innermost loop walks along contiguous
     results while others reduce: pools, means of images. The results stay in
     registers, whereas loops in the op's order would store them at each step.
+    What fills the same results right before and what changes them, element by
+    element, right behind is done there, too.
 
     ```mlir
     linalg.generic {iterator_types = ["reduction", "parallel"], ...}

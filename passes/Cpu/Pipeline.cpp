@@ -44,6 +44,7 @@ void dlc::buildCpuPipeline(OpPassManager &pm, const TargetSpec &target,
   // There is no kernel for attention; of its steps kernels are made.
   pm.addPass(createDecomposeAttention());
   pm.addPass(createOutlineKernels());
+  pm.addPass(createFuseColumns());
   FuseRowsOptions rows;
   // Threads share the rows of one kernel, not what is in a row.
   rows.fewestRows = threads ? 4 : 1;

@@ -2,10 +2,10 @@
 //
 //   for the parallel dimensions but the last one
 //     for vectors of the last one
-//       sums = C
+//       sums = C, or what C has been filled with
 //       for the reduced dimensions
 //         sums = body(inputs, sums)
-//       C = sums
+//       C = sums, or what elementwise ops make of them
 #include "passes/Cpu/ReduceColumns.h"
 #include "dialects/Dlc/Dlc.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -73,12 +73,73 @@ bool dlc::isColumnReduction(linalg::LinalgOp op) {
   });
 }
 
+bool ColumnGroup::takes(linalg::LinalgOp op, linalg::GenericOp tail) {
+  if (op.getNumDpsInits() != 1 || tail.getNumDpsInits() != 1 ||
+      !tail.hasPureBufferSemantics() || tail.getNumReductionLoops() ||
+      tail.hasIndexSemantics() || tail.getLibraryCall() ||
+      !hasVectorBody(*tail.getBody()))
+    return false;
+  // An element of the one is an element of the other.
+  AffineMap results = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  SmallVector<unsigned> parallel;
+  op.getParallelDims(parallel);
+  if (tail.getNumLoops() != parallel.size() ||
+      results != AffineMap::getMultiDimMapWithTargets(
+                     op.getNumLoops(), parallel, op.getContext()) ||
+      !tail.getMatchingIndexingMap(tail.getDpsInitOperand(0)).isIdentity())
+    return false;
+  Value made = tail.getDpsInits()[0];
+  return llvm::all_of(tail->getOpOperands(), [&](OpOperand &operand) {
+    return (tail.isDpsInit(&operand) || operand.get() != made) &&
+           isContiguous(tail.getMatchingIndexingMap(&operand), operand.get(),
+                        parallel.size() - 1);
+  });
+}
+
+ColumnGroup ColumnGroup::find(linalg::LinalgOp op) {
+  ColumnGroup group{op, {}, {}};
+  if (op.getNumDpsInits() != 1)
+    return group;
+  Value results = op.getDpsInits()[0];
+  auto isIdle = [](Operation &other) {
+    return !other.getNumRegions() && isMemoryEffectFree(&other);
+  };
+  Operation *front = op->getPrevNode();
+  while (front && isIdle(*front))
+    front = front->getPrevNode();
+  auto fill = dyn_cast_or_null<linalg::FillOp>(front);
+  if (fill && fill.hasPureBufferSemantics() &&
+      fill.getOutputs()[0] == results &&
+      fill.getInputs()[0].getType() == getElementTypeOrSelf(results))
+    group.fill = fill;
+  for (Operation *behind = op->getNextNode(); behind;
+       behind = behind->getNextNode()) {
+    if (isIdle(*behind))
+      continue;
+    auto tail = dyn_cast<linalg::GenericOp>(behind);
+    if (!tail || tail.getNumDpsInits() != 1 ||
+        tail.getDpsInits()[0] != results || !takes(op, tail))
+      break;
+    group.tails.push_back(tail);
+  }
+  return group;
+}
+
+void ColumnGroup::erase() {
+  if (fill)
+    fill.erase();
+  for (linalg::GenericOp tail : tails)
+    tail.erase();
+  op.erase();
+}
+
 namespace {
 class ColumnReduction {
 public:
-  ColumnReduction(ImplicitLocOpBuilder &b, linalg::LinalgOp op,
+  ColumnReduction(ImplicitLocOpBuilder &b, const ColumnGroup &group,
                   ArrayRef<std::pair<Value, Value>> bounds, int64_t vectorBytes)
-      : b(b), math(b), op(op), bounds(bounds), at(bounds.size()) {
+      : b(b), math(b), group(group), op(group.op), bounds(bounds),
+        at(bounds.size()) {
     cpu.vectorBytes = vectorBytes;
     for (auto [i, iterator] : llvm::enumerate(op.getIteratorTypesArray()))
       (iterator == utils::IteratorType::parallel ? outer : reduced)
@@ -86,27 +147,37 @@ public:
     outer.pop_back();
     lanes = vectorBytes;
     hasMasks = true;
-    for (Value operand : op->getOperands())
-      if (auto type = dyn_cast<MemRefType>(operand.getType())) {
-        lanes = std::min(lanes, cpu.getLanes(type.getElementType()));
-        hasMasks &= cpu.hasMasks(type.getElementType());
-      }
+    noteTypes(op);
+    for (linalg::GenericOp tail : group.tails)
+      noteTypes(tail);
   }
 
   void emit(ArrayRef<unsigned> dims);
   void emit() { emit(outer); }
 
 private:
+  void noteTypes(Operation *op);
   void emitColumns();
   void emitVectors(Value column, ArrayRef<TileColumn> vectors);
+  Value emitTails(Value result, Value column, TileColumn vector);
   SmallVector<Value> emitSteps(ArrayRef<unsigned> dims, ArrayRef<Value> sums);
   SmallVector<Value> emitStep(ArrayRef<Value> sums);
-  Value load(OpOperand &operand, Value column, TileColumn vector);
+  Value spread(Value scalar, TileColumn vector);
+  /// A vector of an operand whose elements lie where `map` says of `places`,
+  /// the last of which becomes `column`.
+  Value load(Value buffer, AffineMap map, ArrayRef<Value> places, Value column,
+             TileColumn vector);
+  Value load(OpOperand &operand, Value column, TileColumn vector) {
+    return load(operand.get(), op.getMatchingIndexingMap(&operand), at, column,
+                vector);
+  }
   void store(OpOperand &operand, Value value, Value column, TileColumn vector);
-  SmallVector<Value> getIndices(OpOperand &operand, Value column);
+  SmallVector<Value> getIndices(AffineMap map, ArrayRef<Value> places,
+                                Value column);
 
   ImplicitLocOpBuilder &b;
   IndexMath math;
+  ColumnGroup group;
   linalg::LinalgOp op;
   ArrayRef<std::pair<Value, Value>> bounds;
   CpuIsa cpu;
@@ -118,6 +189,14 @@ private:
   SmallVector<TileColumn> columns;
 };
 } // namespace
+
+void ColumnReduction::noteTypes(Operation *of) {
+  for (Value operand : of->getOperands())
+    if (auto type = dyn_cast<MemRefType>(operand.getType())) {
+      lanes = std::min(lanes, cpu.getLanes(type.getElementType()));
+      hasMasks &= cpu.hasMasks(type.getElementType());
+    }
+}
 
 void ColumnReduction::emit(ArrayRef<unsigned> dims) {
   if (dims.empty())
@@ -170,12 +249,41 @@ void ColumnReduction::emitVectors(Value column, ArrayRef<TileColumn> vectors) {
   SmallVector<Value> sums;
   for (const TileColumn &vector : columns)
     for (OpOperand &init : op.getDpsInitsMutable())
-      sums.push_back(load(init, column, vector));
+      sums.push_back(group.fill ? spread(group.fill.getInputs()[0], vector)
+                                : load(init, column, vector));
   SmallVector<Value> results = emitSteps(reduced, sums);
+  // There are tails for one result only.
+  if (!group.tails.empty())
+    for (auto [result, vector] : llvm::zip_equal(results, columns))
+      result = emitTails(result, column, vector);
   auto next = results.begin();
   for (const TileColumn &vector : columns)
     for (OpOperand &init : op.getDpsInitsMutable())
       store(init, *next++, column, vector);
+}
+
+/// What the elementwise ops make of the results.
+Value ColumnReduction::emitTails(Value result, Value column,
+                                 TileColumn vector) {
+  SmallVector<Value> places;
+  for (unsigned dim : outer)
+    places.push_back(at[dim]);
+  places.push_back({});
+  for (linalg::GenericOp tail : group.tails) {
+    SmallVector<Value> arguments;
+    for (OpOperand *input : tail.getDpsInputOperands()) {
+      // Of what is not used, any vector.
+      BlockArgument argument = tail.getMatchingBlockArgument(input);
+      arguments.push_back(argument.use_empty()
+                              ? argument
+                              : load(input->get(),
+                                     tail.getMatchingIndexingMap(input), places,
+                                     column, vector));
+    }
+    arguments.push_back(result);
+    result = emitVectorBody(b, *tail.getBody(), arguments, vector.width)[0];
+  }
+  return result;
 }
 
 SmallVector<Value> ColumnReduction::emitSteps(ArrayRef<unsigned> dims,
@@ -231,34 +339,33 @@ SmallVector<Value> ColumnReduction::emitStep(ArrayRef<Value> sums) {
   return results;
 }
 
-SmallVector<Value> ColumnReduction::getIndices(OpOperand &operand,
+SmallVector<Value> ColumnReduction::getIndices(AffineMap map,
+                                               ArrayRef<Value> places,
                                                Value column) {
-  AffineMap map = op.getMatchingIndexingMap(&operand);
-  SmallVector<OpFoldResult> places = getAsOpFoldResult(at);
-  places.push_back(column);
-  places.erase(places.begin() + at.size() - 1);
+  SmallVector<OpFoldResult> all = getAsOpFoldResult(places.drop_back());
+  all.push_back(column);
   SmallVector<Value> indices;
   for (unsigned i = 0; i < map.getNumResults(); ++i)
     indices.push_back(getValueOrCreateConstantIndexOp(
         b, op.getLoc(),
         affine::makeComposedFoldedAffineApply(b, op.getLoc(), map.getSubMap(i),
-                                              places)));
+                                              all)));
   return indices;
 }
 
-Value ColumnReduction::load(OpOperand &operand, Value column,
-                            TileColumn vector) {
-  Value buffer = operand.get();
-  auto spread = [&](Value scalar) -> Value {
-    return vector::BroadcastOp::create(
-        b, VectorType::get({vector.width}, scalar.getType()), scalar);
-  };
+Value ColumnReduction::spread(Value scalar, TileColumn vector) {
+  return vector::BroadcastOp::create(
+      b, VectorType::get({vector.width}, scalar.getType()), scalar);
+}
+
+Value ColumnReduction::load(Value buffer, AffineMap map, ArrayRef<Value> places,
+                            Value column, TileColumn vector) {
   if (!isa<MemRefType>(buffer.getType()))
-    return spread(buffer);
+    return spread(buffer, vector);
   SmallVector<Value> indices =
-      getIndices(operand, math.add(column, vector.offset));
-  if (!op.getMatchingIndexingMap(&operand).isFunctionOfDim(at.size() - 1))
-    return spread(memref::LoadOp::create(b, buffer, indices));
+      getIndices(map, places, math.add(column, vector.offset));
+  if (!map.isFunctionOfDim(places.size() - 1))
+    return spread(memref::LoadOp::create(b, buffer, indices), vector);
   auto type = VectorType::get({vector.width}, getElementTypeOrSelf(buffer));
   if (vector.count == vector.width)
     return vector::LoadOp::create(b, type, buffer, indices);
@@ -271,8 +378,8 @@ Value ColumnReduction::load(OpOperand &operand, Value column,
 void ColumnReduction::store(OpOperand &operand, Value value, Value column,
                             TileColumn vector) {
   Value buffer = operand.get();
-  SmallVector<Value> indices =
-      getIndices(operand, math.add(column, vector.offset));
+  SmallVector<Value> indices = getIndices(op.getMatchingIndexingMap(&operand),
+                                          at, math.add(column, vector.offset));
   if (vector.count == vector.width)
     vector::StoreOp::create(b, value, buffer, indices);
   else
@@ -303,11 +410,11 @@ SmallVector<std::pair<Value, Value>> dlc::getLoopBounds(ImplicitLocOpBuilder &b,
   return bounds;
 }
 
-void dlc::emitColumnReduction(ImplicitLocOpBuilder &b, linalg::LinalgOp op,
+void dlc::emitColumnReduction(ImplicitLocOpBuilder &b, const ColumnGroup &group,
                               ArrayRef<std::pair<Value, Value>> bounds,
                               int64_t vectorBytes) {
-  ColumnReduction(b, op, bounds, vectorBytes).emit();
-  markVectorCode(op);
+  ColumnReduction(b, group, bounds, vectorBytes).emit();
+  markVectorCode(group.op);
 }
 
 namespace {
@@ -315,15 +422,22 @@ struct ReduceColumnsPass : dlc::impl::ReduceColumnsBase<ReduceColumnsPass> {
   using ReduceColumnsBase::ReduceColumnsBase;
 
   void runOnOperation() override {
-    SmallVector<linalg::LinalgOp> ops;
+    SmallVector<ColumnGroup> groups;
+    SmallPtrSet<Operation *, 8> parts;
     getOperation()->walk([&](linalg::LinalgOp op) {
-      if (isColumnReduction(op))
-        ops.push_back(op);
+      if (!isColumnReduction(op) || parts.contains(op))
+        return;
+      groups.push_back(ColumnGroup::find(op));
+      parts.insert_range(groups.back().tails);
     });
-    for (linalg::LinalgOp op : ops) {
+    for (ColumnGroup &group : groups) {
+      linalg::LinalgOp op = group.op;
       ImplicitLocOpBuilder b(op.getLoc(), op);
-      emitColumnReduction(b, op, getLoopBounds(b, op), vectorBytes);
-      op.erase();
+      // Behind what the last one reads.
+      if (!group.tails.empty())
+        b.setInsertionPoint(group.tails.back());
+      emitColumnReduction(b, group, getLoopBounds(b, op), vectorBytes);
+      group.erase();
     }
   }
 };

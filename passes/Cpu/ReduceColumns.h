@@ -16,10 +16,25 @@ bool isColumnReduction(mlir::linalg::LinalgOp op);
 llvm::SmallVector<std::pair<mlir::Value, mlir::Value>>
 getLoopBounds(mlir::ImplicitLocOpBuilder &b, mlir::linalg::LinalgOp op);
 
-/// Emits the loops of such an op, each between its `bounds`: vectors of results
+/// Such an op, and what is done to the same results right before and behind it.
+struct ColumnGroup {
+  mlir::linalg::LinalgOp op;
+  /// What the results are at first, or null: they are in memory.
+  mlir::linalg::FillOp fill;
+  /// Elementwise ops that change the results in their place, in order.
+  llvm::SmallVector<mlir::linalg::GenericOp> tails;
+
+  /// The group of `op`, of which `isColumnReduction` is true.
+  static ColumnGroup find(mlir::linalg::LinalgOp op);
+  /// Whether `tail`, an op on what `op` makes, can be one of the `tails`.
+  static bool takes(mlir::linalg::LinalgOp op, mlir::linalg::GenericOp tail);
+  void erase();
+};
+
+/// Emits the loops of such ops, each between its `bounds`: vectors of results
 /// stay in registers of `vectorBytes` while the reducing loops run.
 void emitColumnReduction(
-    mlir::ImplicitLocOpBuilder &b, mlir::linalg::LinalgOp op,
+    mlir::ImplicitLocOpBuilder &b, const ColumnGroup &group,
     llvm::ArrayRef<std::pair<mlir::Value, mlir::Value>> bounds,
     int64_t vectorBytes);
 

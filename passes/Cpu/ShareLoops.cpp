@@ -79,13 +79,22 @@ struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
   using ShareLoopsBase::ShareLoopsBase;
 
   void runOnOperation() override {
-    SmallVector<linalg::LinalgOp> ops;
+    SmallVector<ColumnGroup> groups;
+    SmallPtrSet<Operation *, 8> parts;
     getOperation()->walk([&](linalg::LinalgOp op) {
-      if (op.hasPureBufferSemantics() && onlyReads(op))
-        ops.push_back(op);
+      if (!op.hasPureBufferSemantics() || !onlyReads(op) || parts.contains(op))
+        return;
+      ColumnGroup group{op, {}, {}};
+      if (isColumnReduction(op))
+        group = ColumnGroup::find(op);
+      if (group.fill)
+        parts.insert(group.fill);
+      parts.insert_range(group.tails);
+      groups.push_back(group);
     });
-    for (linalg::LinalgOp op : ops)
-      share(op);
+    for (ColumnGroup &group : groups)
+      if (!parts.contains(group.op))
+        share(group);
   }
 
   /// Outer dimensions are split until there are enough units, and not into
@@ -118,12 +127,16 @@ struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
     return split;
   }
 
-  void share(linalg::LinalgOp op) {
+  void share(ColumnGroup &group) {
+    linalg::LinalgOp op = group.op;
     double cycles;
     SmallVector<SplitDim> split = choose(op, cycles);
     if (split.empty())
       return;
     ImplicitLocOpBuilder b(op.getLoc(), op);
+    // Behind what the last one reads.
+    if (!group.tails.empty())
+      b.setInsertionPoint(group.tails.back());
     IndexMath math(b);
     SmallVector<std::pair<Value, Value>> all = getLoopBounds(b, op);
     SmallVector<Value> extents, counts;
@@ -145,7 +158,7 @@ struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
       if (isColumnReduction(op)) {
         for (auto [dim, bound] : llvm::zip_equal(split, bounds))
           all[dim.dim] = bound;
-        return emitColumnReduction(b, op, all, vectorBytes);
+        return emitColumnReduction(b, group, all, vectorBytes);
       }
       op->moveBefore(b.getBlock(), b.getInsertionPoint());
       IRRewriter rewriter(op);
@@ -161,7 +174,7 @@ struct ShareLoopsPass : dlc::impl::ShareLoopsBase<ShareLoopsPass> {
       return;
     remarkDone(op.getLoc(), "dlc-share-loops")
         << remark::add("shared by threads in {0} iterations", sizes);
-    op.erase();
+    group.erase();
   }
 };
 } // namespace

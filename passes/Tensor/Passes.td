@@ -127,6 +127,31 @@ def SplitReductions : Pass<"dlc-split-reductions"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def FinishPools : Pass<"dlc-finish-pools"> {
+  let summary = "Finish reductions of windows in their place";
+  let description = [{
+    What one elementwise op makes of a pool's results, such as the quotient of
+    an average, has their memory, so that one kernel can do both:
+
+    ```mlir
+    %sums = linalg.generic {iterator_types = [..., "reduction", ...]} ins(%x, %window) outs(%zeros) ...
+    %y = linalg.generic ins(%sums : tensor<1x35x35x192xf32>) outs(%e) {
+    ^bb0(%in: f32, %out: f32):
+      %q = arith.divf %in, %cst : f32
+    ```
+    becomes
+    ```mlir
+    %zeros = linalg.fill ...
+    %sums = linalg.generic ...
+    %y = linalg.generic outs(%sums : tensor<1x35x35x192xf32>) {
+    ^bb0(%out: f32):
+      %q = arith.divf %out, %cst : f32
+    ```
+    The three stand side by side. For CPUs.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
 def ShareConcats : Pass<"dlc-share-concats"> {
   let summary = "Let concatenations that begin alike share one tensor";
   let description = [{

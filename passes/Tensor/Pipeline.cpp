@@ -119,6 +119,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
     pm.addPass(createWidenSums());
     pm.addPass(createSkipPadding());
     pm.addPass(createMergeReductions());
+    pm.addPass(createFinishPools());
     pm.addPass(createShareConcats());
   }
   pm.addPass(createCanonicalizerPass());
