@@ -113,12 +113,39 @@ private:
     return generic ? int64_t(generic.getBody()->getOperations().size()) : 0;
   }
 
+  /// True if elementwise ops of one use lead from a contraction to `op`.
+  static bool followsContraction(linalg::GenericOp op, unsigned depth = 16) {
+    return op.getNumParallelLoops() == op.getNumLoops() &&
+           llvm::any_of(op.getDpsInputs(), [&](Value operand) {
+             Operation *producer = operand.getDefiningOp();
+             if (!producer || !producer->hasOneUse())
+               return false;
+             auto generic = dyn_cast<linalg::GenericOp>(producer);
+             return isa<ContractOp>(producer) ||
+                    (generic && depth &&
+                     followsContraction(generic, depth - 1));
+           });
+  }
+
+  /// True if the user of an operand reads windows of it.
+  static bool readsWindows(OpOperand *operand) {
+    auto user = dyn_cast<linalg::GenericOp>(operand->getOwner());
+    return user && user.getNumReductionLoops() &&
+           !user.getMatchingIndexingMap(operand).isProjectedPermutation(
+               /*allowZeroInResults=*/true);
+  }
+
   /// Whether one loop can hold an operand's producer as well.
   bool fits(OpOperand *operand) const {
     Operation *producer = operand->get().getDefiningOp();
     Operation *user = operand->getOwner();
     // A CPU has the inverse of a softmax's sum, or its logarithm, once a row.
     if (!machine.perElement && producer->hasAttr(kSoftmaxAttr))
+      return false;
+    // A contraction's epilogue does it once, not for each window.
+    auto generic = dyn_cast<linalg::GenericOp>(producer);
+    if (!machine.perElement && generic && readsWindows(operand) &&
+        followsContraction(generic))
       return false;
     return !hasKernel(producer) && !hasKernel(user) && !narrowsSums(producer) &&
            sizeOf(producer) + sizeOf(user) <= limit;

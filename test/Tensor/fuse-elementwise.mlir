@@ -186,3 +186,54 @@ func.func @narrow(%a: tensor<4x8xi8>, %b: tensor<8x4xi8>, %i: tensor<4x4xi32>, %
   } -> tensor<4x4xi8>
   return %2 : tensor<4x4xi8>
 }
+
+// What follows a contraction is left for its epilogue too where a pool reads
+// it: once, not for each window. Of another tensor the pool does it.
+
+#window = affine_map<(y, i, c) -> (y * 2 + i, c)>
+#shape = affine_map<(y, i, c) -> (i)>
+#pooled = affine_map<(y, i, c) -> (y, c)>
+
+// CHECK-LABEL: @pools
+// CHECK: dlc.contract
+// CHECK: linalg.generic {{.*}}iterator_types = ["parallel", "parallel"]}
+// CHECK: arith.negf
+// CHECK: linalg.generic {{.*}}iterator_types = ["parallel", "reduction", "parallel"]}
+// CHECK-NEXT: ^bb0
+// CHECK-NEXT: arith.maximumf
+// CHECK: linalg.generic {{.*}}iterator_types = ["parallel", "reduction", "parallel"]}
+// CHECK-NEXT: ^bb0
+// CHECK-NEXT: arith.negf
+// CHECK-NEXT: arith.maximumf
+func.func @pools(%a: tensor<8x8xf32>, %b: tensor<8x16xf32>, %x: tensor<8x16xf32>, %e: tensor<8x16xf32>, %low: tensor<4x16xf32>) -> (tensor<4x16xf32>, tensor<4x16xf32>) {
+  %c = dlc.contract %a, %b outs %e [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>] : tensor<8x8xf32>, tensor<8x16xf32>, tensor<8x16xf32> -> tensor<8x16xf32> {
+  ^bb0(%sum: f32):
+    dlc.yield %sum : f32
+  }
+  %0 = linalg.generic {indexing_maps = [#id2, #id2], iterator_types = ["parallel", "parallel"]}
+      ins(%c : tensor<8x16xf32>) outs(%e : tensor<8x16xf32>) {
+  ^bb0(%p: f32, %q: f32):
+    %5 = arith.negf %p : f32
+    linalg.yield %5 : f32
+  } -> tensor<8x16xf32>
+  %w = tensor.empty() : tensor<2xf32>
+  %1 = linalg.generic {indexing_maps = [#window, #shape, #pooled], iterator_types = ["parallel", "reduction", "parallel"]}
+      ins(%0, %w : tensor<8x16xf32>, tensor<2xf32>) outs(%low : tensor<4x16xf32>) {
+  ^bb0(%p: f32, %q: f32, %r: f32):
+    %5 = arith.maximumf %r, %p : f32
+    linalg.yield %5 : f32
+  } -> tensor<4x16xf32>
+  %2 = linalg.generic {indexing_maps = [#id2, #id2], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<8x16xf32>) outs(%e : tensor<8x16xf32>) {
+  ^bb0(%p: f32, %q: f32):
+    %5 = arith.negf %p : f32
+    linalg.yield %5 : f32
+  } -> tensor<8x16xf32>
+  %3 = linalg.generic {indexing_maps = [#window, #shape, #pooled], iterator_types = ["parallel", "reduction", "parallel"]}
+      ins(%2, %w : tensor<8x16xf32>, tensor<2xf32>) outs(%low : tensor<4x16xf32>) {
+  ^bb0(%p: f32, %q: f32, %r: f32):
+    %5 = arith.maximumf %r, %p : f32
+    linalg.yield %5 : f32
+  } -> tensor<4x16xf32>
+  return %1, %3 : tensor<4x16xf32>, tensor<4x16xf32>
+}
