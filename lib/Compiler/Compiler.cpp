@@ -232,8 +232,12 @@ void dlc::buildPhase(OpPassManager &pm, Phase phase, const TargetSpec &target,
         target.gpus.empty() ? options.expandWeights : "object";
     return buildTensorPipeline(pm, target, tensor);
   }
-  case Phase::Buffer:
-    return buildBufferPipeline(pm, options.conv);
+  case Phase::Buffer: {
+    VectorUnit unit = target.vectorUnit();
+    bool isCpu = target.gpus.empty();
+    return buildBufferPipeline(pm, options.conv, isCpu ? unit.l2Bytes : 0,
+                               isCpu ? unit.bytes / 4 : 0);
+  }
   case Phase::Llvm:
     if (!target.gpus.empty())
       buildGpuPipeline(pm, options.gpuFallback, target.gpus.front().capability);

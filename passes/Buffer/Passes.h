@@ -13,9 +13,11 @@ namespace dlc {
 #include "passes/Buffer/Passes.h.inc"
 
 /// Appends the passes of the phase, in order; see Pipeline.cpp. `conv` is the
-/// form of convolutions that is asked for.
+/// form of convolutions that is asked for, `cache` the bytes of a CPU's second
+/// cache and `lanes` the floats of its vectors, or 0 for a GPU.
 DLC_API void buildBufferPipeline(mlir::OpPassManager &pm,
-                                 llvm::StringRef conv = "auto");
+                                 llvm::StringRef conv = "auto",
+                                 int64_t cache = 0, int64_t lanes = 0);
 
 /// Whether the owner of `use` computes a result in the operand's place.
 bool isDestination(mlir::OpOperand &use);

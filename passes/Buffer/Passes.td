@@ -97,6 +97,52 @@ def PlaceWeights : Pass<"dlc-place-weights", "::mlir::ModuleOp"> {
   let dependentDialects = ["::dlc::DlcDialect"];
 }
 
+def BlockPools : Pass<"dlc-block-pools"> {
+  let summary = "Compute a convolution and the pool behind it block by block";
+  let description = [{
+    Where a pool is all that reads what a convolution makes, and that is large,
+    lines of both are computed in turns, so that the map between them is a block
+    of lines in the cache.
+
+    ```mlir
+    dlc.contract %x, %w outs %map [...]
+    linalg.fill ins(%low : f32) outs(%y : memref<1x112x112x64xf32>)
+    linalg.generic ins(%map, %window : memref<1x224x224x64xf32>, memref<2x2xf32>) outs(%y : ...)
+    ```
+    becomes
+    ```mlir
+    %block = memref.alloc() : memref<1x16x224x64xf32>
+    scf.for %i = %c0 to %c14 step %c1 {
+      dlc.contract %lines, %w outs %block [...]
+      linalg.fill ins(%low : f32) outs(%part : memref<1x8x112x64xf32, ...>)
+      linalg.generic ins(%block, %window : memref<1x16x224x64xf32>, ...) outs(%part : ...)
+    }
+    ```
+    Convolutions of all forms, and elementwise ops behind the pool that work in
+    its results' memory, but sizes are static, and zeros around the input in
+    memory. Lines that two blocks need are computed for both, and the last
+    block begins before the one in front of it ends where there is no even
+    number: that, weights that are read again, and tiles that are not whole are
+    weighed against the load of the map.
+  }];
+  let options = [
+    Option<"cache", "cache", "int64_t", "1048576",
+           "bytes of the second cache, of which a block takes up to a half">,
+    Option<"bytesPerCycle", "bytes-per-cycle", "double", "5.0",
+           "bytes that are loaded from beyond it in a cycle">,
+    Option<"nearBytes", "near-bytes", "int64_t", "32",
+           "bytes that are loaded from it in a cycle">,
+    Option<"macsPerCycle", "macs-per-cycle", "double", "16.0",
+           "multiply-adds of a convolution in a cycle">,
+    Option<"launch", "launch", "int64_t", "2000",
+           "cycles that a block costs for itself">,
+    Option<"leastCycles", "least-cycles", "int64_t", "100000",
+           "cycles of a block's convolution, that threads can share">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
 def AllocateScratch : Pass<"dlc-allocate-scratch", "::mlir::ModuleOp"> {
   let summary = "Give contractions and attention the memory that their kernels need";
   let description = [{

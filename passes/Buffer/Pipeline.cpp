@@ -10,7 +10,8 @@
 
 using namespace mlir;
 
-void dlc::buildBufferPipeline(OpPassManager &pm, StringRef conv) {
+void dlc::buildBufferPipeline(OpPassManager &pm, StringRef conv, int64_t cache,
+                              int64_t lanes) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createSplitDestinations());
@@ -29,6 +30,13 @@ void dlc::buildBufferPipeline(OpPassManager &pm, StringRef conv) {
   // Copies become kernels like any other.
   pm.addPass(createCopyToLoops());
   pm.addPass(createPlaceWeights());
+  // While it is known what is in a buffer alone, and before kernels get memory.
+  if (cache) {
+    BlockPoolsOptions pools;
+    pools.cache = cache;
+    pools.macsPerCycle = double(std::max<int64_t>(1, lanes));
+    pm.addPass(createBlockPools(pools));
+  }
   AllocateScratchOptions scratch;
   // A form that is asked for keeps its tiles.
   if (conv != "auto")
