@@ -1,5 +1,6 @@
 // dlc.attention: verifier, kinds of iteration dimensions, effects.
 #include "dialects/Dlc/Destination.h"
+#include "dialects/Dlc/MatrixTilesAttr.h"
 #include "dialects/Dlc/PartsAttr.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -192,6 +193,10 @@ LogicalResult AttentionOp::verify() {
     return emitOpError("expected causal of a dimension of rows and a number of "
                        "0 or more, found ")
            << getCausalAttr();
+  if (hasMatrixTiles(*this) &&
+      (!getTile() || getPrecision() != Precision::BF16))
+    return emitOpError("expected dlc.matrix_tiles only with a tile and "
+                       "precision bf16");
   if (getScratch() && (!getTile() || hasTensors()))
     return emitOpError("expected scratch only with a tile and memrefs");
   return verifySizes(

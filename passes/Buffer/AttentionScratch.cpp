@@ -1,5 +1,6 @@
 // Where the scratch memory of attention on a CPU has what.
 #include "passes/Buffer/AttentionScratch.h"
+#include "dialects/Dlc/MatrixTilesAttr.h"
 #include "dialects/Dlc/PartsAttr.h"
 #include "lib/Codegen/ElementBytes.h"
 #include "llvm/Support/MathExtras.h"
@@ -39,8 +40,11 @@ AttentionScratch::AttentionScratch(AttentionOp op) {
   divideRows(op, tile[0], *this);
   tileKeys = tile[1];
   pairs = op.getPrecision() == Precision::BF16 && rows() >= kFewRows;
+  matrices = pairs && hasMatrixTiles(op);
   byRows = pairs || rows() < kFewRows;
-  paddedRows = byRows ? rows() : llvm::alignTo(rows(), kPad);
+  paddedRows = matrices ? llvm::alignTo(rows(), kBlockRows)
+               : byRows ? rows()
+                        : llvm::alignTo(rows(), kPad);
   paddedKeys = pairs    ? llvm::alignTo(tileKeys, kPairKeys)
                : byRows ? llvm::alignTo(tileKeys, kPad)
                         : tileKeys;
@@ -49,6 +53,10 @@ AttentionScratch::AttentionScratch(AttentionOp op) {
   int64_t depth = op.getStaticExtent(op.getDim(DimKind::Depth));
   int64_t columns = op.getStaticExtent(op.getDim(DimKind::Column));
 
+  int64_t scoreRows = matrices ? kBlockRows : paddedRows;
+  paddedDepth = matrices ? llvm::alignTo(depth, kPairKeys) : depth;
+  paddedColumns = llvm::alignTo(columns, matrices ? kPairKeys : kPanel);
+
   size = 0;
   auto place = [&](int64_t elements, Type element) {
     int64_t offset = size;
@@ -56,8 +64,8 @@ AttentionScratch::AttentionScratch(AttentionOp op) {
     return offset;
   };
   Type element = getElementTypeOrSelf(op.getQ());
-  queries = byRows && !pairs ? -1 : place(depth * paddedRows, element);
-  scores = place(paddedKeys * paddedRows, type);
+  queries = byRows && !pairs ? -1 : place(paddedDepth * paddedRows, element);
+  scores = place(paddedKeys * scoreRows, type);
   bool copiesKeys = !byRows && getElementTypeOrSelf(op.getK()) != type;
   keysCopy = copiesKeys ? place(tileKeys * depth, type) : -1;
   for (auto [i, extra] : llvm::enumerate(op.getScoreExtras())) {
@@ -72,10 +80,15 @@ AttentionScratch::AttentionScratch(AttentionOp op) {
                          : -1);
   }
   if (pairs) {
-    keyPairs = place(llvm::alignTo(tileKeys, kPanel) * llvm::alignTo(depth, 2),
-                     element);
-    weights = place(paddedKeys * paddedRows, element);
-    valuePairs = place(paddedKeys * llvm::alignTo(columns, kPanel), element);
+    keyPairs =
+        place(llvm::alignTo(tileKeys, kPanel) * llvm::alignTo(paddedDepth, 2),
+              element);
+    weights = place(paddedKeys * scoreRows, element);
+    valuePairs = place(paddedKeys * paddedColumns, element);
+  }
+  if (matrices) {
+    shapes = place(kAlignment, IntegerType::get(op.getContext(), 8));
+    products = place(kBlockRows * paddedColumns, type);
   }
   int64_t padded = llvm::alignTo(paddedRows, kPad);
   most = place(padded, type);

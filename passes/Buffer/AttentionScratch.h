@@ -28,7 +28,16 @@ namespace dlc {
 ///   weights    [rows][keys]         rounded
 ///   valuePairs [columns / P][keys / 2][P][2]
 ///
-/// for panels of P keys or columns.
+/// for panels of P keys or columns. For products of tiles (MatrixTilesAttr.h)
+/// rows are in blocks of kBlockRows, one of which has scores and weights at a
+/// time:
+///
+///   shapes     64 bytes of the tiles' shapes
+///   queries    [rows][depth]        with zeros behind the depth
+///   products   [kBlockRows][columns] of weights and values
+///
+/// All sums are of whole steps of kPairKeys there, and panels of keys and
+/// columns have kPairKeys too.
 struct AttentionScratch {
   explicit AttentionScratch(AttentionOp op);
 
@@ -41,6 +50,8 @@ struct AttentionScratch {
   /// The widest panel of pairs.
   static constexpr int64_t kPanel = 64;
   static constexpr int64_t kAlignment = 64;
+  /// Two tiles of rows.
+  static constexpr int64_t kBlockRows = 32;
 
   /// Queries in a tile: some of the dimension `split` by all of the `inner`
   /// ones; `outer` ones have one at a time.
@@ -52,9 +63,12 @@ struct AttentionScratch {
   int64_t paddedRows, tileKeys, paddedKeys;
   bool byRows, hasTiles;
   bool pairs;      ///< operands of bfloat16
+  bool matrices;   ///< ... whose products are those of tiles
   mlir::Type type; ///< of scores and sums
   int64_t queries, scores, keysCopy, most, sum, factor, inverse, results;
   int64_t keyPairs = -1, weights = -1, valuePairs = -1;
+  /// Of products of tiles: depth and columns in whole steps.
+  int64_t paddedDepth = 0, paddedColumns = 0, shapes = -1, products = -1;
   /// Of each score extra: where its transposed part lies, -1 for none.
   llvm::SmallVector<int64_t> extras;
   int64_t size;

@@ -8,6 +8,7 @@
 #include "passes/Cpu/AttentionSoftmax.h"
 #include "passes/Cpu/BlockTranspose.h"
 #include "passes/Cpu/ContractEmit.h"
+#include "passes/Cpu/MatrixTiles.h"
 #include "passes/Cpu/PairPacking.h"
 
 namespace dlc {
@@ -48,6 +49,7 @@ struct KeyRange {
 
 class AttentionEmitter {
   friend class HiddenKeys;
+  friend class AttentionTiles;
 
 public:
   AttentionEmitter(AttentionOp op, const CpuIsa &isa)
@@ -158,6 +160,63 @@ private:
   llvm::SmallVector<unsigned> rowDims; // those of a tile
   llvm::SmallVector<AttentionOperand> operands;
   mlir::Value memory; // the scratch of this thread
+};
+
+/// Emits attention of bfloat16 whose products are those of tiles: what is in
+/// AttentionTiles.cpp.
+class AttentionTiles {
+public:
+  explicit AttentionTiles(AttentionEmitter &emitter)
+      : e(emitter), b(e.b), math(e.math), layout(e.layout),
+        tiles(b, "tdpbf16ps") {}
+
+  /// Around all rows of a thread's unit.
+  void begin();
+  void end() { tiles.release(); }
+  /// Of a tile of rows: before and for some of its keys.
+  void copyQueries(const RowTile &tile);
+  void emit(const RowTile &tile, mlir::Value firstKey, mlir::Value keys,
+            bool isLast);
+
+private:
+  /// Rows of a tile that have scores at a time, some of them in use.
+  struct Block {
+    const RowTile &tile;
+    mlir::Value first, count;
+    int64_t rowTiles;
+    mlir::Value firstKey, keys;
+    bool isLast;
+  };
+  static constexpr int64_t kGroup = 4;
+
+  void emitBlock(Block block);
+  mlir::Value limitKeys(const Block &block);
+  void multiplyByKeys(const Block &block, mlir::Value panels);
+  void emitSoftmax(const Block &block, const SoftmaxState &state,
+                   mlir::Value scores, mlir::Value panels);
+  void emitScores(const Block &block, mlir::Value scores);
+  void multiplyByValues(const Block &block, mlir::Value panels);
+  void finishRows(const Block &block, const SoftmaxState &state);
+  void multiply(int64_t rowTiles, int64_t columnTiles, mlir::Value aAddress,
+                int64_t aStride, mlir::Value bAddress);
+  void clear(int64_t rowTiles, int64_t columnTiles);
+  void store(int64_t rowTiles, int64_t columnTiles, mlir::Value address,
+             int64_t stride);
+  mlir::Value address(int64_t offset) {
+    return getAddress(b, e.memory, math.constant(offset), 1);
+  }
+  /// Elements of an operand; one for a width of 0.
+  mlir::Value load(const AttentionOperand &operand, unsigned dim,
+                   mlir::Value offset, mlir::Value index, int64_t width,
+                   mlir::Value mask);
+  bool hasVectors(mlir::Region &body, unsigned first, unsigned end,
+                  unsigned dim);
+
+  AttentionEmitter &e;
+  mlir::ImplicitLocOpBuilder &b;
+  IndexMath &math;
+  const AttentionScratch &layout;
+  MatrixTiles tiles;
 };
 
 } // namespace dlc

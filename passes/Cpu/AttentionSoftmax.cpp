@@ -7,6 +7,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Cpu/VectorAccess.h"
 
 using namespace mlir;
 using namespace dlc;
@@ -28,6 +29,7 @@ public:
   void emitStart();
   void emitByKeys(Value scores, const CausalEnd &end);
   void emitByRows(Value scores, Value keys, const CausalEnd &end);
+  void emitOfGroup(Value scores, const SoftmaxGroup &group);
   void emitZeros(Value buffer);
 
 private:
@@ -103,7 +105,9 @@ private:
   void forRows(function_ref<void(Value, int64_t)> body);
   void emitGroup(Value scores, Value row, int64_t vectors,
                  const CausalEnd &end);
-  Value countKeys(Value row, const CausalEnd &end);
+  Value findMost(Value before, Value mosts);
+  void finishRow(Value row, Value before, Value most, Value negative,
+                 Value sums);
 
   ImplicitLocOpBuilder &b;
   IndexMath math;
@@ -137,8 +141,8 @@ void SoftmaxEmitter::forRows(function_ref<void(Value, int64_t)> body) {
     loopOver(state.rows, 1);
 }
 
-/// The keys that `row` has, some of them perhaps in other tiles.
-Value SoftmaxEmitter::countKeys(Value row, const CausalEnd &end) {
+Value dlc::countKeys(ImplicitLocOpBuilder &b, Value row, const CausalEnd &end) {
+  IndexMath math(b);
   Value position = math.div(row, end.divisor);
   if (end.extent)
     position = math.rem(position, end.extent);
@@ -175,7 +179,7 @@ void SoftmaxEmitter::emitGroup(Value scores, Value row, int64_t vectors,
         all = vector::InsertOp::create(
             b,
             arith::IndexCastOp::create(b, b.getI32Type(),
-                                       countKeys(math.add(at[v], i), end)),
+                                       countKeys(b, math.add(at[v], i), end)),
             all, i);
       return all;
     });
@@ -235,7 +239,8 @@ void SoftmaxEmitter::emitByRows(Value scores, Value keys,
   auto forRow = [&](Value row, ValueRange) -> Values {
     Value first = keys;
     if (end.count)
-      first = math.max(math.constant(0), math.min(keys, countKeys(row, end)));
+      first =
+          math.max(math.constant(0), math.min(keys, countKeys(b, row, end)));
     loop(first, padded, 1, {}, [&](Value key, ValueRange) -> Values {
       memref::StoreOp::create(b, infinity(element), scores,
                               ValueRange{row, key});
@@ -249,10 +254,7 @@ void SoftmaxEmitter::emitByRows(Value scores, Value keys,
                        [&](Value key, ValueRange most) -> Values {
                          return {max(most[0], load(scores, {row, key}))};
                        })[0];
-    Value most = max(
-        before, vector::ReductionOp::create(
-                    b, vector::CombiningKind::MAXIMUMF, mosts,
-                    arith::FastMathFlags::nnan | arith::FastMathFlags::nsz));
+    Value most = findMost(before, mosts);
     Value negative = negate(most);
     Value spread = vector::BroadcastOp::create(b, vector, negative);
     Value sums = loop(zero, padded, state.lanes, {number(0, vector)},
@@ -261,25 +263,103 @@ void SoftmaxEmitter::emitByRows(Value scores, Value keys,
                         storeWeight(weight, scores, {row, key});
                         return {add(sums[0], weight)};
                       })[0];
-    Value sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, sums,
-                                            arith::FastMathFlags::reassoc);
-    auto put = [&](Value value, Value buffer) {
-      memref::StoreOp::create(b, value, buffer, ValueRange{row});
-    };
-    if (state.most) {
-      Value factor = weigh(before, negative);
-      sum = add(
-          mul(memref::LoadOp::create(b, state.sum, ValueRange{row}), factor),
-          sum);
-      put(factor, state.factor);
-      put(most, state.most);
-      put(sum, state.sum);
-    }
-    if (state.inverse)
-      put(invert(sum), state.inverse);
+    finishRow(row, before, most, negative, sums);
     return {};
   };
   loop(zero, state.rows, 1, {}, forRow);
+}
+
+/// The maximum of a row with a vector of those of its scores.
+Value SoftmaxEmitter::findMost(Value before, Value mosts) {
+  return max(before,
+             vector::ReductionOp::create(
+                 b, vector::CombiningKind::MAXIMUMF, mosts,
+                 arith::FastMathFlags::nnan | arith::FastMathFlags::nsz));
+}
+
+/// What is known of a row, with a vector of the sums of its weights.
+void SoftmaxEmitter::finishRow(Value row, Value before, Value most,
+                               Value negative, Value sums) {
+  Value sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, sums,
+                                          arith::FastMathFlags::reassoc);
+  auto put = [&](Value value, Value buffer) {
+    memref::StoreOp::create(b, value, buffer, ValueRange{row});
+  };
+  if (state.most) {
+    Value factor = weigh(before, negative);
+    sum =
+        add(mul(memref::LoadOp::create(b, state.sum, ValueRange{row}), factor),
+            sum);
+    put(factor, state.factor);
+    put(most, state.most);
+    put(sum, state.sum);
+  }
+  if (state.inverse)
+    put(invert(sum), state.inverse);
+}
+
+/// As emitByRows, of some rows at a time: their loops end together, and their
+/// maxima and sums do not wait for one another.
+void SoftmaxEmitter::emitOfGroup(Value scores, const SoftmaxGroup &group) {
+  Value zero = math.constant(0);
+  auto forAll = [&](function_ref<Value(int64_t)> make) {
+    Values made;
+    for (int64_t i = 0; i < group.size; ++i)
+      made.push_back(make(i));
+    return made;
+  };
+  Values rows = forAll([&](int64_t i) { return math.add(group.row, i); });
+  Values known = forAll([&](int64_t i) { return math.add(group.known, i); });
+  auto findMosts = [&](Value first, Value end, bool hasMasks, Values mosts) {
+    if (first == end ||
+        (staticIndex(first) && staticIndex(first) == staticIndex(end)))
+      return mosts;
+    return loop(
+        first, end, state.lanes, mosts,
+        [&](Value key, ValueRange mosts) -> Values {
+          return forAll([&](int64_t i) {
+            Value mask;
+            if (hasMasks)
+              mask = getMask(b, math.sub(group.counts[i], key), state.lanes);
+            Value score = load(scores, {rows[i], key});
+            if (group.score)
+              score = group.score(i, key, score, mask);
+            if (mask)
+              score = arith::SelectOp::create(b, mask, score, infinity(vector));
+            if (mask || group.score)
+              store(score, scores, {rows[i], key});
+            return max(mosts[i], score);
+          });
+        });
+  };
+  Value free =
+      group.free ? math.roundDown(group.free, state.lanes) : group.padded;
+  Values mosts = forAll([&](int64_t) { return infinity(vector); });
+  mosts = findMosts(zero, free, /*hasMasks=*/false, mosts);
+  mosts = findMosts(free, group.padded, /*hasMasks=*/true, mosts);
+  Values before = forAll([&](int64_t i) -> Value {
+    if (!state.most)
+      return infinity(element);
+    return memref::LoadOp::create(b, state.most, ValueRange{known[i]});
+  });
+  Values most =
+      forAll([&](int64_t i) { return findMost(before[i], mosts[i]); });
+  Values negative = forAll([&](int64_t i) { return negate(most[i]); });
+  Values spread = forAll([&](int64_t i) -> Value {
+    return vector::BroadcastOp::create(b, vector, negative[i]);
+  });
+  Values sums = loop(zero, group.padded, state.lanes,
+                     forAll([&](int64_t) { return number(0, vector); }),
+                     [&](Value key, ValueRange sums) -> Values {
+                       return forAll([&](int64_t i) {
+                         Value weight =
+                             weigh(load(scores, {rows[i], key}), spread[i]);
+                         storeWeight(weight, scores, {rows[i], key});
+                         return add(sums[i], weight);
+                       });
+                     });
+  for (int64_t i = 0; i < group.size; ++i)
+    finishRow(known[i], before[i], most[i], negative[i], sums[i]);
 }
 
 void SoftmaxEmitter::emitZeros(Value buffer) {
@@ -317,6 +397,11 @@ void dlc::emitSoftmaxByKeys(ImplicitLocOpBuilder &b, const SoftmaxState &state,
 void dlc::emitSoftmaxByRows(ImplicitLocOpBuilder &b, const SoftmaxState &state,
                             Value scores, Value keys, const CausalEnd &end) {
   SoftmaxEmitter(b, state).emitByRows(scores, keys, end);
+}
+
+void dlc::emitSoftmaxOfGroup(ImplicitLocOpBuilder &b, const SoftmaxState &state,
+                             Value scores, const SoftmaxGroup &group) {
+  SoftmaxEmitter(b, state).emitOfGroup(scores, group);
 }
 
 void dlc::emitZeros(ImplicitLocOpBuilder &b, Value buffer, int64_t lanes) {

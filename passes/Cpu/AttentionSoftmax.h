@@ -33,6 +33,24 @@ struct CausalEnd {
   int64_t divisor = 1, extent = 0;
 };
 
+/// The keys that `row` has, some of them perhaps in other tiles.
+mlir::Value countKeys(mlir::ImplicitLocOpBuilder &b, mlir::Value row,
+                      const CausalEnd &end);
+
+/// Rows of scores that lie row by row and are gone through together.
+struct SoftmaxGroup {
+  int64_t size;
+  mlir::Value row;                       ///< the first one, in the scores
+  mlir::Value known;                     ///< ... and in what is known of rows
+  llvm::SmallVector<mlir::Value> counts; ///< the keys that each one has
+  mlir::Value free;   ///< keys that all have; null: as many as are padded
+  mlir::Value padded; ///< keys in whole vectors, 0 or more
+  /// The scores of a vector of keys, from the i-th row and the first key, of
+  /// products, of those that a mask (null: all) has; none: the products.
+  std::function<mlir::Value(int64_t, mlir::Value, mlir::Value, mlir::Value)>
+      score;
+};
+
 /// Of no keys.
 void emitSoftmaxStart(mlir::ImplicitLocOpBuilder &b, const SoftmaxState &state);
 /// `scores` are memref<keys x rows>, of whole vectors of rows.
@@ -42,6 +60,10 @@ void emitSoftmaxByKeys(mlir::ImplicitLocOpBuilder &b, const SoftmaxState &state,
 void emitSoftmaxByRows(mlir::ImplicitLocOpBuilder &b, const SoftmaxState &state,
                        mlir::Value scores, mlir::Value keys,
                        const CausalEnd &end);
+/// `scores` are memref<rows x keys>; `state` has weights.
+void emitSoftmaxOfGroup(mlir::ImplicitLocOpBuilder &b,
+                        const SoftmaxState &state, mlir::Value scores,
+                        const SoftmaxGroup &group);
 /// Zeros in a memref of one dimension.
 void emitZeros(mlir::ImplicitLocOpBuilder &b, mlir::Value buffer,
                int64_t lanes);

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Cpu/VectorAccess.h"
 #include "passes/Cpu/VectorBody.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -259,7 +260,8 @@ Value ContractEmitter::getMask(TileColumn column) {
   return getConstantMask(b, column.count, column.width);
 }
 
-Value ContractEmitter::getMask(Value count, int64_t width) {
+Value dlc::getMask(ImplicitLocOpBuilder &b, Value count, int64_t width) {
+  IndexMath math(b);
   auto type = VectorType::get({width}, b.getI32Type());
   Value positions = arith::ConstantOp::create(
       b, DenseIntElementsAttr::get(
@@ -277,6 +279,10 @@ bool ContractEmitter::hasMasks() {
          });
 }
 
+Value ContractEmitter::getMask(Value count, int64_t width) {
+  return dlc::getMask(b, count, width);
+}
+
 /// 0, stride, 2 * stride, ...
 static Value getSteps(ImplicitLocOpBuilder &b, Value stride, int64_t width) {
   auto type = VectorType::get({width}, b.getIndexType());
@@ -287,14 +293,15 @@ static Value getSteps(ImplicitLocOpBuilder &b, Value stride, int64_t width) {
                                vector::BroadcastOp::create(b, type, stride));
 }
 
-Value ContractEmitter::loadVector(const ContractOperand &operand, Value offset,
-                                  Value stride, TileColumn column, Value mask) {
-  auto type = VectorType::get({column.width}, operand.type);
+Value dlc::loadVector(ImplicitLocOpBuilder &b, const ContractOperand &operand,
+                      Value offset, Value stride, int64_t width, Value mask) {
+  auto type = VectorType::get({width}, operand.type);
   if (isStatic(stride, 0))
-    return vector::BroadcastOp::create(b, type, loadScalar(operand, offset));
+    return vector::BroadcastOp::create(
+        b, type,
+        Value(memref::LoadOp::create(b, operand.buffer, ValueRange{offset})));
   if (isStatic(stride, 1) && operand.type.isInteger(1))
-    return toBooleans(
-        b, loadBooleans(b, operand.buffer, offset, column.width, mask));
+    return toBooleans(b, loadBooleans(b, operand.buffer, offset, width, mask));
   if (isStatic(stride, 1) && !mask)
     return vector::LoadOp::create(b, type, operand.buffer, ValueRange{offset});
   Value pad = arith::ConstantOp::create(b, b.getZeroAttr(type));
@@ -302,20 +309,18 @@ Value ContractEmitter::loadVector(const ContractOperand &operand, Value offset,
     return vector::MaskedLoadOp::create(b, type, operand.buffer,
                                         ValueRange{offset}, mask, pad);
   return vector::GatherOp::create(
-      b, type, operand.buffer, ValueRange{offset},
-      getSteps(b, stride, column.width),
-      mask ? mask : getConstantMask(b, column.width, column.width), pad);
+      b, type, operand.buffer, ValueRange{offset}, getSteps(b, stride, width),
+      mask ? mask : getConstantMask(b, width, width), pad);
 }
 
-void ContractEmitter::storeVector(const ContractOperand &operand, Value vector,
-                                  Value offset, Value stride, TileColumn column,
-                                  Value mask) {
+void dlc::storeVector(ImplicitLocOpBuilder &b, const ContractOperand &operand,
+                      Value vector, Value offset, Value stride, Value mask) {
   Value buffer = operand.buffer;
+  int64_t width = cast<VectorType>(vector.getType()).getNumElements();
   if (!isStatic(stride, 1)) {
     vector::ScatterOp::create(
-        b, Type(), buffer, ValueRange{offset},
-        getSteps(b, stride, column.width),
-        mask ? mask : getConstantMask(b, column.width, column.width), vector);
+        b, Type(), buffer, ValueRange{offset}, getSteps(b, stride, width),
+        mask ? mask : getConstantMask(b, width, width), vector);
     return;
   }
   if (operand.type.isInteger(1))
@@ -324,6 +329,17 @@ void ContractEmitter::storeVector(const ContractOperand &operand, Value vector,
     vector::MaskedStoreOp::create(b, buffer, ValueRange{offset}, mask, vector);
   else
     vector::StoreOp::create(b, vector, buffer, ValueRange{offset});
+}
+
+Value ContractEmitter::loadVector(const ContractOperand &operand, Value offset,
+                                  Value stride, TileColumn column, Value mask) {
+  return dlc::loadVector(b, operand, offset, stride, column.width, mask);
+}
+
+void ContractEmitter::storeVector(const ContractOperand &operand, Value vector,
+                                  Value offset, Value stride, TileColumn column,
+                                  Value mask) {
+  dlc::storeVector(b, operand, vector, offset, stride, mask);
 }
 
 //===----------------------------------------------------------------------===//

@@ -15,7 +15,9 @@
 // With one tile of keys nothing is carried. Vectors run along rows, so that
 // keys are read as they lie and no maximum or sum is one across a vector. Few
 // rows fill no vectors: their scores lie row by row, and vectors run along
-// keys. So do those of bfloat16, for dot products (AttentionPairs.cpp).
+// keys. So do those of bfloat16, for dot products (AttentionPairs.cpp) or
+// products of tiles (AttentionTiles.cpp).
+#include "dialects/Dlc/MatrixTilesAttr.h"
 #include "lib/Codegen/ElementBytes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -33,7 +35,10 @@ using namespace dlc;
 using DimKind = AttentionOp::DimKind;
 
 SoftmaxState AttentionEmitter::getState(const RowTile &tile, bool isLast) {
-  Value rows = layout.byRows ? rowCount(tile) : paddedCount(tile);
+  // Groups of rows may reach beyond the last one.
+  Value rows = layout.matrices ? math.constant(layout.paddedRows)
+               : layout.byRows ? rowCount(tile)
+                               : paddedCount(tile);
   auto numbers = [&](int64_t offset) {
     return scratch(offset, layout.type, {rows}, {1});
   };
@@ -135,6 +140,8 @@ void AttentionEmitter::storeSoftmax(const RowTile &tile) {
 
 void AttentionEmitter::emitTile(const RowTile &tile, Value firstKey, Value keys,
                                 bool isLast) {
+  if (layout.matrices)
+    return AttentionTiles(*this).emit(tile, firstKey, keys, isLast);
   multiplyByKeys(tile, firstKey, keys);
   SoftmaxState state = getState(tile, isLast);
   if (layout.byRows) {
@@ -156,10 +163,12 @@ void AttentionEmitter::emitTile(const RowTile &tile, Value firstKey, Value keys,
 }
 
 void AttentionEmitter::emitRows(const RowTile &tile) {
-  if (!layout.byRows)
+  if (layout.matrices)
+    AttentionTiles(*this).copyQueries(tile);
+  else if (!layout.byRows)
     packQueries(tile);
   auto [first, end] = takePart(tile, trimKeys(tile, getKeyEnd(tile)));
-  if (layout.pairs)
+  if (layout.pairs && !layout.matrices)
     end = fillPanel(first, end);
   Value keys = math.sub(end, first);
   if (!layout.hasTiles)
@@ -199,6 +208,9 @@ double AttentionEmitter::getCycles() {
     keys /= *getParts(op);
   double scores = layout.rows() * keys;
   double products = extent(depth, 64) + extent(column, 64);
+  // A tile of 16 x 16 sums of 32 products takes 16 cycles.
+  if (layout.matrices)
+    return scores * (2 * products / 512 + 1.5);
   double cycles =
       scores * ((layout.pairs ? products / 2 : products) + 20) / lanes;
   // Of few rows, 16 bytes of keys and values a cycle.
@@ -220,6 +232,15 @@ bool AttentionEmitter::emit(bool threads) {
   int64_t block = layout.splitRows;
   counts.push_back(math.div(math.add(extent, block - 1), block));
 
+  // Tiles have their shapes before a thread's products.
+  auto withShapes = [&](function_ref<void()> body) {
+    AttentionTiles tiles(*this);
+    if (layout.matrices)
+      tiles.begin();
+    body();
+    if (layout.matrices)
+      tiles.end();
+  };
   auto emitUnit = [&](ArrayRef<Value> index) {
     RowTile tile;
     tile.position.resize(op.getNumDims());
@@ -251,16 +272,19 @@ bool AttentionEmitter::emit(bool threads) {
   bool shared =
       threads && emitUnits(b, counts, getCycles(), [&](const Unit &unit) {
         memory = ScratchOp::create(b, op.getScratch(), unit.own);
-        emitUnit(unit.index);
+        withShapes([&] { emitUnit(unit.index); });
       });
   if (shared)
     return true;
   memory = op.getScratch();
-  emitNest(b, counts, emitUnit);
+  withShapes([&] { emitNest(b, counts, emitUnit); });
   return false;
 }
 
 LogicalResult dlc::lowerAttention(AttentionOp op, const CpuIsa &isa) {
+  if (hasMatrixTiles(op) && !isa.pairTiles)
+    return op.emitError("expected pairs=tdpbf16ps for attention with "
+                        "dlc.matrix_tiles");
   AttentionEmitter emitter(op, isa);
   if (failed(emitter.readOperands()))
     return op.emitError("expected operands of linear layouts");
@@ -269,7 +293,8 @@ LogicalResult dlc::lowerAttention(AttentionOp op, const CpuIsa &isa) {
   remarkDone(op.getLoc(), "dlc-lower-contract") << remark::add(
       "kernel: attention, {0} queries by {1} keys at a time{2}{3}{4}",
       layout.rows(), layout.tileKeys,
-      layout.pairs    ? ", pairs of bfloat16"
+      layout.matrices ? ", tiles of bfloat16 (amx, tdpbf16ps)"
+      : layout.pairs  ? ", pairs of bfloat16"
       : layout.byRows ? ", vectors of keys"
                       : "",
       getParts(op) ? llvm::formatv(", {0} parts of keys", *getParts(op)).str()

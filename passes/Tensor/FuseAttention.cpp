@@ -1,6 +1,7 @@
 // Two contractions with a softmax between them become dlc.attention, whose
 // kernel keeps the scores to itself.
 #include "dialects/Dlc/Dlc.h"
+#include "dialects/Dlc/MatrixTilesAttr.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/AttentionSources.h"
 #include "passes/Tensor/FindAttention.h"
@@ -26,6 +27,14 @@ static constexpr StringLiteral kPass = "dlc-fuse-attention";
 
 /// Of a CPU's tiles: queries, which fill its vectors, and keys.
 static constexpr int64_t kTileRows = 64, kFewestKeys = 64, kTileKeys = 512;
+/// ... of products of tiles: the queries that keys and values are laid out for,
+/// of which kMatrixRows at a time have scores.
+static constexpr int64_t kMostMatrixRows = 256, kMatrixRows = 32,
+                         kMatrixKeys = 512;
+/// ... and fewer than these take the other form.
+static constexpr int64_t kFewestMatrixRows = 8;
+/// Threads are to have so many parts of the work.
+static constexpr int64_t kWantedParts = 8;
 
 /// What the body of an op computes, behind conversions.
 static Value yieldedBy(linalg::LinalgOp op) {
@@ -65,9 +74,9 @@ struct Softmax {
 
 /// Two contractions around a softmax.
 struct FuseIntoAttention : OpRewritePattern<ContractOp> {
-  FuseIntoAttention(MLIRContext *context, int64_t cache, int64_t lanes,
-                    bool pairs)
-      : OpRewritePattern(context), cache(cache), lanes(lanes), pairs(pairs) {}
+  FuseIntoAttention(MLIRContext *context, const FuseAttentionOptions &options)
+      : OpRewritePattern(context), cache(options.cache), lanes(options.lanes),
+        pairs(options.pairs), matrixTiles(options.matrixTiles) {}
 
   LogicalResult matchAndRewrite(ContractOp second,
                                 PatternRewriter &rewriter) const override {
@@ -83,7 +92,7 @@ struct FuseIntoAttention : OpRewritePattern<ContractOp> {
       tile = chooseTile(first, second);
     AttentionOp fused = fuse(first, second, softmax, tile, rewriter);
     if (pairs && tile && arePairs(fused))
-      fused.setPrecision(Precision::BF16);
+      setPairs(fused);
     if (tile)
       splitKeys(fused, lanes, rewriter);
     return success();
@@ -317,6 +326,44 @@ private:
            op.getStaticExtent(op.getDim(AttentionOp::DimKind::Depth)) > 1;
   }
 
+  /// Rounds the operands, and chooses the kernel.
+  void setPairs(AttentionOp op) const {
+    op.setPrecision(Precision::BF16);
+    if (!matrixTiles || (*op.getTile())[0] < kFewestMatrixRows)
+      return;
+    op->setAttr(kMatrixTilesAttr, UnitAttr::get(op.getContext()));
+    op.setTileAttr(chooseMatrixTile(op));
+  }
+
+  /// As many queries as threads leave, in parts of like size, since keys and
+  /// values are laid out for each of them.
+  static DenseI64ArrayAttr chooseMatrixTile(AttentionOp op) {
+    using Kind = AttentionOp::DimKind;
+    int64_t rows = 1, others = 1;
+    for (unsigned dim : op.getDims(Kind::Row)) {
+      int64_t extent = op.getStaticExtent(dim);
+      rows *= ShapedType::isDynamic(extent) ? kMostMatrixRows : extent;
+    }
+    for (unsigned dim : op.getDims(Kind::Batch))
+      if (int64_t extent = op.getStaticExtent(dim);
+          ShapedType::isStatic(extent))
+        others *= extent;
+    int64_t parts = llvm::divideCeil(rows, kMostMatrixRows);
+    while (others * parts < kWantedParts &&
+           llvm::divideCeil(rows, 2 * parts) >= kTileRows)
+      parts *= 2;
+    auto divide = [](int64_t extent, int64_t parts) {
+      return std::min(
+          extent,
+          int64_t(llvm::alignTo(llvm::divideCeil(extent, parts), kMatrixRows)));
+    };
+    int64_t keys = op.getStaticExtent(op.getDim(Kind::Key));
+    keys = ShapedType::isDynamic(keys)
+               ? kMatrixKeys
+               : divide(keys, llvm::divideCeil(keys, kMatrixKeys));
+    return DenseI64ArrayAttr::get(op.getContext(), {divide(rows, parts), keys});
+  }
+
   static AttentionOp fuse(ContractOp first, ContractOp second, Softmax &softmax,
                           DenseI64ArrayAttr tile, PatternRewriter &rewriter) {
     MLIRContext *context = rewriter.getContext();
@@ -430,7 +477,7 @@ private:
   }
 
   int64_t cache, lanes;
-  bool pairs;
+  bool pairs, matrixTiles;
 };
 
 struct FuseAttentionPass : dlc::impl::FuseAttentionBase<FuseAttentionPass> {
@@ -438,11 +485,12 @@ struct FuseAttentionPass : dlc::impl::FuseAttentionBase<FuseAttentionPass> {
 
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseIntoAttention>(&getContext(), cache, lanes, pairs);
+    FuseAttentionOptions options{cache, lanes, pairs, matrixTiles};
+    patterns.add<FuseIntoAttention>(&getContext(), options);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();
     if (wantsRemarks(&getContext())) {
-      FuseIntoAttention pattern(&getContext(), cache, lanes, pairs);
+      FuseIntoAttention pattern(&getContext(), options);
       getOperation()->walk([&](ContractOp op) { pattern.explain(op); });
     }
   }

@@ -157,8 +157,10 @@ def FuseAttention : Pass<"dlc-fuse-attention"> {
     keys, fits a part of that, and what would not gain stays as it is. With
     `pairs`, of a CPU with dot products of bfloat16, attention of queries, keys
     and values of that type gets the precision of it: its weights are rounded
-    too. Of a few queries and heads many keys are cut in parts (`dlc.parts`),
-    which threads share, and whose results are put together behind.
+    too; with `matrix-tiles` their products are those of tiles, and there are
+    more queries at a time. Of a few queries and heads many keys are cut in
+    parts (`dlc.parts`), which threads share, and whose results are put
+    together behind.
   }];
   let dependentDialects = ["::dlc::DlcDialect"];
   let options = [
@@ -166,7 +168,9 @@ def FuseAttention : Pass<"dlc-fuse-attention"> {
            "bytes of a CPU's second cache; 0: for a GPU's kernels">,
     Option<"lanes", "lanes", "int64_t", "8", "scores in a CPU's vector">,
     Option<"pairs", "pairs", "bool", "false",
-           "whether a CPU has dot products of bfloat16">];
+           "whether a CPU has dot products of bfloat16">,
+    Option<"matrixTiles", "matrix-tiles", "bool", "false",
+           "whether it has products of tiles (AMX) of them">];
 }
 
 #endif

@@ -105,6 +105,7 @@ void dlc::buildTensorPipeline(OpPassManager &pm, const TargetSpec &target,
     attention.cache = unit.l2Bytes;
     attention.lanes = fuse.lanes;
     attention.pairs = unit.bf16;
+    attention.matrixTiles = unit.pairTiles;
   }
   // For a CPU beside a GPU dlc-decompose-attention makes steps of it again.
   pm.addPass(createFuseAttention(attention));

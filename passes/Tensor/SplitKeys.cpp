@@ -6,6 +6,7 @@
 //   C[r, c] = epilogue(sum_p factor[p, r] * X[p, r, c] /
 //                      sum_p factor[p, r] * S[p, r])
 #include "passes/Tensor/SplitKeys.h"
+#include "dialects/Dlc/MatrixTilesAttr.h"
 #include "dialects/Dlc/PartsAttr.h"
 #include "dialects/Dlc/SoftmaxAttr.h"
 
@@ -126,6 +127,7 @@ Value KeySplit::attendParts(int64_t lanes) {
           {tile[0], std::min(tile[1], std::max(lanes, kTileKeys))}),
       op.getCausalAttr());
   partial->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+  partial->removeAttr(kMatrixTilesAttr);
   partial->setAttr(kPartsAttr, b.getI64IntegerAttr(parts));
   IRMapping mapping;
   op.getScores().cloneInto(&partial.getScores(), mapping);

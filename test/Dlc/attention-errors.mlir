@@ -368,3 +368,19 @@ func.func @f(%q: tensor<6x4xf32>, %k: tensor<8x4xf32>, %v: tensor<8x4xf32>, %i: 
   }
   return
 }
+
+// -----
+
+func.func @f(%q: tensor<6x4xbf16>, %k: tensor<8x4xbf16>, %v: tensor<8x4xbf16>, %i: tensor<6x4xf32>) {
+  // expected-error @below {{expected dlc.matrix_tiles only with a tile and precision bf16}}
+  %r = dlc.attention %q, %k, %v outs %i
+      [affine_map<(m, n, k, c) -> (m, k)>, affine_map<(m, n, k, c) -> (n, k)>, affine_map<(m, n, k, c) -> (n, c)>, affine_map<(m, n, k, c) -> (m, c)>] {dlc.matrix_tiles, tile = array<i64: 6, 8>}
+      : tensor<6x4xbf16>, tensor<8x4xbf16>, tensor<8x4xbf16>, tensor<6x4xf32> -> tensor<6x4xf32> {
+  ^bb0(%s: f32):
+    dlc.yield %s : f32
+  }, {
+  ^bb0(%t: f32):
+    dlc.yield %t : f32
+  }
+  return
+}
