@@ -59,8 +59,7 @@ static double getBytes(Value buffer) {
 std::optional<Blocks> BlockPools::choose(PooledConvolution &found) const {
   ContractOp conv = found.conv;
   MemRefType type = found.getMapType();
-  double bytes =
-      double(type.getNumElements()) * getElementBytes(type.getElementType());
+  double bytes = getBytes(found.map);
   double line = bytes / double(found.images * type.getDimSize(1));
   double macs = 1;
   for (unsigned dim = 0, e = conv.getNumDims(); dim < e; ++dim)
@@ -267,7 +266,7 @@ void BlockPools::emit(PooledConvolution &found, Blocks blocks) {
       fillLines(from, count);
     };
     fillAt(0, behind, low);
-    fillAt(blocks.count - 1, behind + blocks.inputs - behind, behind);
+    fillAt(blocks.count - 1, blocks.inputs, behind);
   }
   SmallVector<OpFoldResult> offsets = getAsIndexOpFoldResult(b.getContext(),
                                                              found.low),

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
+#include "passes/Buffer/KernelWork.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/Remarks.h"
 #include "passes/Tensor/RowOps.h"
@@ -149,19 +150,8 @@ private:
     return cast<MemRefType>(buffer.getType()).getRank() > int64_t(rows.size());
   }
 
-  /// The only op of a kernel, if it is linalg's.
   linalg::LinalgOp workOf(func::CallOp call) {
-    auto function = symbols->lookup<func::FuncOp>(call.getCallee());
-    linalg::LinalgOp found;
-    for (Operation &op : function.front().without_terminator()) {
-      if (isMemoryEffectFree(&op) && !op.getNumRegions())
-        continue;
-      auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
-      if (!linalgOp || found)
-        return nullptr;
-      found = linalgOp;
-    }
-    return found;
+    return findKernelWork(symbols->lookup<func::FuncOp>(call.getCallee()));
   }
 
   /// Where the buffer behind `value` is.

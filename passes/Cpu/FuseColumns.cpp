@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/MemRef/Utils/MemRefUtils.h"
+#include "passes/Buffer/KernelWork.h"
 #include "passes/Cpu/Passes.h"
 #include "passes/Cpu/ReduceColumns.h"
 #include "passes/Remarks.h"
@@ -37,8 +38,9 @@ struct FuseColumnsPass : dlc::impl::FuseColumnsBase<FuseColumnsPass> {
   void runOnOperation() override;
 
 private:
-  /// The only op of a kernel, if it is linalg's.
-  linalg::LinalgOp workOf(func::CallOp call);
+  linalg::LinalgOp workOf(func::CallOp call) {
+    return findKernelWork(symbols->lookup<func::FuncOp>(call.getCallee()));
+  }
   /// What `op`, the work of `call`, writes to, as the caller has it.
   static Value resultOf(func::CallOp call, linalg::LinalgOp op);
   void fuse(ArrayRef<func::CallOp> calls);
@@ -51,22 +53,6 @@ private:
 };
 
 } // namespace
-
-linalg::LinalgOp FuseColumnsPass::workOf(func::CallOp call) {
-  auto function = symbols->lookup<func::FuncOp>(call.getCallee());
-  if (!function || !function.getBody().hasOneBlock() || call.getNumResults())
-    return nullptr;
-  linalg::LinalgOp found;
-  for (Operation &op : function.front().without_terminator()) {
-    if (isMemoryEffectFree(&op) && !op.getNumRegions())
-      continue;
-    auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
-    if (!linalgOp || found)
-      return nullptr;
-    found = linalgOp;
-  }
-  return found;
-}
 
 Value FuseColumnsPass::resultOf(func::CallOp call, linalg::LinalgOp op) {
   if (!op || op.getNumDpsInits() != 1)
