@@ -330,7 +330,7 @@ DotProducts::Sums DotProducts::toRows(ArrayRef<Value> sums, int64_t count) {
 void DotProducts::emitTile(ArrayRef<ContractEmitter::Offsets> rows,
                            Value bOffset, unsigned dim,
                            ArrayRef<TileColumn> columns, Value mask,
-                           function_ref<void(Value, int64_t)> prefetch) {
+                           function_ref<void(Value, Value, int64_t)> prefetch) {
   // B has zeros behind the last column, so all vectors are whole until the
   // sums are stored.
   int64_t count = 0;

@@ -33,12 +33,12 @@ public:
 
   /// The tile of the given rows (their operands' offsets) and columns, from
   /// zeros to the stores of C. `bOffset` is that of B's first group;
-  /// `prefetch` is told that of the steps of each turn of the loop, and their
-  /// number.
-  void emitTile(llvm::ArrayRef<ContractEmitter::Offsets> rows,
-                mlir::Value bOffset, unsigned dim,
-                llvm::ArrayRef<TileColumn> columns, mlir::Value mask,
-                llvm::function_ref<void(mlir::Value, int64_t)> prefetch);
+  /// `prefetch` is told those of A and B at each turn of the loop, and the
+  /// number of its steps.
+  void emitTile(
+      llvm::ArrayRef<ContractEmitter::Offsets> rows, mlir::Value bOffset,
+      unsigned dim, llvm::ArrayRef<TileColumn> columns, mlir::Value mask,
+      llvm::function_ref<void(mlir::Value, mlir::Value, int64_t)> prefetch);
 
 private:
   using Sums = ContractEmitter::Sums;

@@ -215,7 +215,7 @@ ContractEmitter::Sums
 ContractEmitter::emitSum(ArrayRef<unsigned> dims, Value aOffset, Value bOffset,
                          ArrayRef<Value> sums, int64_t unroll,
                          function_ref<Sums(Value, Value, ArrayRef<Value>)> body,
-                         function_ref<void(Value, int64_t)> group) {
+                         function_ref<void(Value, Value, int64_t)> group) {
   if (dims.empty())
     return body(aOffset, bOffset, sums);
   unsigned dim = dims.front();
@@ -229,7 +229,7 @@ ContractEmitter::emitSum(ArrayRef<unsigned> dims, Value aOffset, Value bOffset,
       Value a = math.add(aOffset, math.mul(i, aStride));
       Value bb = math.add(bOffset, math.mul(i, bStride));
       if (dims.size() == 1)
-        group(bb, number);
+        group(a, bb, number);
       for (int64_t u = 0; u < number; ++u)
         current = emitSum(dims.drop_front(), math.add(a, math.mul(aStride, u)),
                           math.add(bb, math.mul(bStride, u)), current, unroll,

@@ -77,16 +77,16 @@ struct ContractEmitter {
   using Sums = llvm::SmallVector<mlir::Value>;
   /// Loops over the summed dimensions `dims`: `body` gets the offsets of a and
   /// b and the sums so far, and returns the new sums. The innermost loop is
-  /// unrolled about `unroll` times; `group` gets the offset of b and the number
-  /// of steps before each turn of it.
+  /// unrolled about `unroll` times; `group` gets the offsets and the number of
+  /// steps before each turn of it.
   Sums emitSum(
       llvm::ArrayRef<unsigned> dims, mlir::Value aOffset, mlir::Value bOffset,
       llvm::ArrayRef<mlir::Value> sums, int64_t unroll,
       llvm::function_ref<Sums(mlir::Value, mlir::Value,
                               llvm::ArrayRef<mlir::Value>)>
           body,
-      llvm::function_ref<void(mlir::Value, int64_t)> group = [](mlir::Value,
-                                                                int64_t) {});
+      llvm::function_ref<void(mlir::Value, mlir::Value, int64_t)> group =
+          [](mlir::Value, mlir::Value, int64_t) {});
   /// `for i = lower to upper step step` that carries sums.
   Sums emitSumLoop(
       mlir::Value lower, mlir::Value upper, int64_t step,

@@ -12,7 +12,8 @@
 // Weights come from memory or the outer caches in every run, so the tiles of
 // rows ask for the panel of B that the next tile of columns reads. Where there
 // is one tile of rows, or few and no room for two panels in the cache, each
-// asks for what it reads itself some steps later.
+// asks for what it reads itself some steps later. With threads each tile also
+// asks for the next rows of A.
 //
 // For threads the blocks of rows and the tiles of columns are a grid of units.
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -55,6 +56,8 @@ private:
   void choosePrefetch(ArrayRef<unsigned> outer);
   int64_t chooseUnrolling(int64_t sums);
   void emitPrefetch(Value bOffset, Value number, int64_t steps);
+  std::optional<int64_t> getPrefetchedRows();
+  void prefetchRows(Value start, int64_t stride, Value k, int64_t steps);
   void prefetchExtras(ArrayRef<Offsets> offsets, ArrayRef<TileColumn> columns);
 
   ContractEmitter &e;
@@ -241,6 +244,54 @@ void GemmEmitter::emitPrefetch(Value bOffset, Value number, int64_t steps) {
   }
 }
 
+/// Elements between rows of A, if those of the next tile are worth asking for:
+/// with threads, others computed a part of them, and have it in their caches.
+/// Of windows, which share most of what they read, they are not.
+std::optional<int64_t> GemmEmitter::getPrefetchedRows() {
+  if (!e.cpu.threads || dot || tile.rows < 2 || e.cpu.pointers <= 4 ||
+      loops.rows.size() != 1 || loops.sums.size() != 1)
+    return std::nullopt;
+  unsigned k = loops.sums.back();
+  std::optional<int64_t> stride =
+      staticIndex(loops.a().strides[loops.rows.back()]);
+  if (!stride || !isStatic(loops.a().strides[k], 1) ||
+      !staticIndex(loops.extents[k]))
+    return std::nullopt;
+  int64_t bytes = loops.a().type.getIntOrFloatBitWidth() / 8;
+  std::optional<int64_t> rows = staticIndex(rowCount);
+  if (rows &&
+      (*rows <= tile.rows ||
+       *rows * *staticIndex(loops.extents[k]) * bytes < kPrefetchedBytes))
+    return std::nullopt;
+  return stride;
+}
+
+/// Asks, before `steps` steps from `k` on, for their share of the lines of a
+/// tile of A whose rows lie at `start` and `stride` elements apart. A line
+/// after the other, as the cache's own prefetching likes it.
+void GemmEmitter::prefetchRows(Value start, int64_t stride, Value k,
+                               int64_t steps) {
+  constexpr int64_t kNearBytes = 16 << 10; // a third of the L1 cache
+  int64_t bytes = loops.a().type.getIntOrFloatBitWidth() / 8;
+  int64_t line = kLineBytes / bytes;
+  int64_t rowLines =
+      llvm::divideCeil(*staticIndex(loops.extents[loops.sums.back()]), line);
+  int64_t share = llvm::divideCeil(tile.rows * steps, line);
+  bool isNear = tile.rows * rowLines * kLineBytes <= kNearBytes;
+  for (int64_t i = 0; i < share; ++i) {
+    Value number = math.add(math.mul(math.div(k, steps), share), i);
+    Value offset = stride == rowLines * line
+                       ? math.mul(number, line)
+                       : math.add(math.mul(math.div(number, rowLines), stride),
+                                  math.mul(math.rem(number, rowLines), line));
+    memref::PrefetchOp::create(e.b, loops.a().buffer,
+                               ValueRange{math.add(start, offset)},
+                               /*isWrite=*/false,
+                               /*localityHint=*/isNear ? 3 : 2,
+                               /*isDataCache=*/true);
+  }
+}
+
 /// What the epilogue reads, a sum's other side, comes while the sums are made.
 void GemmEmitter::prefetchExtras(ArrayRef<Offsets> offsets,
                                  ArrayRef<TileColumn> columns) {
@@ -351,9 +402,21 @@ void GemmEmitter::emitTile(const Offsets &bases, Value row, int64_t rows,
                            Value mask) {
   SmallVector<Offsets> offsets =
       e.getOffsets(bases, loops.rows, row, rows, tile.rows);
-  auto prefetch = [&](Value bOffset, int64_t steps) {
+  // Behind the last rows come the first ones, for the next columns.
+  std::optional<int64_t> stride = getPrefetchedRows();
+  Value nextRows;
+  if (stride) {
+    Value next = math.add(row, rows);
+    Value isInside =
+        arith::CmpIOp::create(e.b, arith::CmpIPredicate::slt, next, rowCount);
+    next = arith::SelectOp::create(e.b, isInside, next, math.constant(0));
+    nextRows = math.add(bases[0], math.mul(next, *stride));
+  }
+  auto prefetch = [&](Value k, Value bOffset, int64_t steps) {
     if (ahead)
       emitPrefetch(bOffset, number, steps);
+    if (stride)
+      prefetchRows(nextRows, *stride, k, steps);
   };
   if (dot)
     return dot->emitTile(offsets, bases[1], dim, columns, mask, prefetch);
