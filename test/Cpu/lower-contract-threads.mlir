@@ -12,6 +12,8 @@ func.func @product(%a: memref<1200x128xf32>, %b: memref<128x192xf32>, %c: memref
   // CHECK: %[[COLUMN:.*]] = arith.remui %[[UNIT]], %c3
   // CHECK: %[[ROW:.*]] = arith.divui %[[UNIT]], %c3
   // CHECK: %[[FIRST:.*]] = arith.muli %[[ROW]], %c[[BLOCK:[0-9]*[02468]]]
+  // CHECK-COUNT-3: memref.prefetch %{{.*}} locality<2>
+  // CHECK-COUNT-2: memref.prefetch %{{.*}} locality<3>
   dlc.contract %a, %b outs %c
       [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]
       : memref<1200x128xf32>, memref<128x192xf32>, memref<1200x192xf32> {
