@@ -160,7 +160,8 @@ def LowerContract : Pass<"dlc-lower-contract"> {
         ...
     ```
     `dlc.attention` with a tile becomes loops over tiles of queries and of keys,
-    around two such products and a softmax in scratch memory.
+    around two such products and a softmax in scratch memory; of bfloat16, where
+    the CPU has AMX, both products are `amx` ops on its tiles.
 
     With `threads`, a kernel with enough work becomes a `dlc.parallel` over
     units of it, such as blocks of rows by a tile of columns. They are the same
