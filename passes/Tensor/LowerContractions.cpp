@@ -351,6 +351,14 @@ struct LowerPool : OpConversionPattern<PoolOp> {
               llvm::APInt::getSignedMinValue(element.getIntOrFloatBitWidth())));
     else
       neutral = createScalar(rewriter, loc, element, 0);
+    Value init = createFilled(rewriter, loc,
+                              getDims(rewriter, loc, op.getResult()), neutral);
+    // The last of no windows lies before the input, where linalg's ops may not
+    // read.
+    if (llvm::is_contained(type.getShape(), 0)) {
+      rewriter.replaceOp(op, castTo(rewriter, loc, init, type));
+      return success();
+    }
     Value x = padSpatial(rewriter, loc, op.getX(), adaptor.getX(), op.getPads(),
                          neutral);
 
@@ -378,8 +386,6 @@ struct LowerPool : OpConversionPattern<PoolOp> {
     Value window = createEmpty(
         rewriter, loc,
         getAsIndexOpFoldResult(rewriter.getContext(), op.getKernel()), element);
-    Value init = createFilled(rewriter, loc,
-                              getDims(rewriter, loc, op.getResult()), neutral);
     auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
       Value value = args[0], acc = args[2], next;
       if (isa<FloatType>(element))

@@ -116,7 +116,10 @@ DynamicPads dlc::getDynamicPads(NodeImport &node, const Window &window,
     // As applyCeilMode.
     int64_t low = window.pads[i], high = window.pads[spatial + i];
     Num padded = size + (low + high);
-    Num steps = (e.max(padded - span, 0) + (stride - 1)) / stride;
+    // Rounded up, while a division drops what is behind the point.
+    Num room = padded - span;
+    Num steps =
+        (e.max(room, 0) + (stride - 1)) / stride + e.min(room, 0) / stride;
     Num behind = e.select(steps * stride >= size + low, e.index(1), e.index(0));
     Num needed = (steps - behind) * stride + span;
     pads.high[i] = e.max(needed - padded, 0).value;
@@ -163,9 +166,8 @@ static void applyCeilMode(NodeImport &node, Value x, Window &window) {
       continue;
     }
     int64_t padded = size + window.pads[i] + window.pads[spatial + i];
-    int64_t outputs = llvm::divideCeil(std::max<int64_t>(0, padded - span),
-                                       window.strides[i]) +
-                      1;
+    int64_t outputs =
+        llvm::divideCeilSigned(padded - span, window.strides[i]) + 1;
     // The last window must not begin behind the input.
     if ((outputs - 1) * window.strides[i] >= size + window.pads[i])
       --outputs;
