@@ -5,13 +5,14 @@ import numpy as np
 
 def attend(q, k, v, extra=None, cap=0.0, causal=False):
     """Of q, with its scale, [batch, heads, rows, depth], k and v [batch, heads of
-    keys, keys, ...], and a bias or a boolean mask; a row of no key gives 0."""
+    keys, keys, ...], and a bias or a boolean mask; `cap` bounds the scores before
+    the bias is added, and a row of no key gives 0."""
     k, v = (np.repeat(x, q.shape[1] // k.shape[1], 1) for x in (k, v))
     scores = q @ k.swapaxes(-1, -2)
-    if extra is not None and extra.dtype != bool:
-        scores = scores + extra
     if cap:
         scores = cap * np.tanh(scores / cap)
+    if extra is not None and extra.dtype != bool:
+        scores = scores + extra
     if extra is not None and extra.dtype == bool:
         scores = np.where(extra, scores, -np.inf)
     if causal:

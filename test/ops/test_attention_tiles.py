@@ -137,6 +137,7 @@ CASES = {
     "causal, few rows": Case(6, 50, causal=True),
     "causal, mask": Case(50, 50, causal=True, mask="float"),
     "softcap": Case(40, 60, cap=2.5),
+    "softcap, mask": Case(40, 60, cap=2.5, mask="float"),
     "groups": Case(30, 60, group=3),
     "groups, one query": Case(1, 500, group=4),
     "groups, causal": Case(70, 70, group=2, causal=True),
