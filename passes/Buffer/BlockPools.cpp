@@ -130,52 +130,42 @@ std::optional<Blocks> BlockPools::choose(PooledConvolution &found) const {
   return best;
 }
 
-/// The part of `buffer` that has one image and `size` lines from `line` on,
-/// where `map` names these dimensions.
+namespace {
+
+/// Lines of one image, where an op's dimensions `imageDim` and `lineDim` name
+/// these; `image` is null where there is one.
+struct Lines {
+  unsigned imageDim, lineDim;
+  Value image, first;
+  int64_t count, whole; ///< of `whole` lines, all that the op goes over
+};
+
+} // namespace
+
+/// The part of `buffer` that an op needs for `lines` alone: of results and what
+/// is like them these, of an input also those around them that windows reach.
 static Value slice(ImplicitLocOpBuilder &b, Value buffer, AffineMap map,
-                   unsigned imageDim, Value image, unsigned lineDim, Value line,
-                   int64_t size) {
+                   const Lines &lines) {
   auto type = dyn_cast<MemRefType>(buffer.getType());
-  if (!type ||
-      (!map.isFunctionOfDim(imageDim) && !map.isFunctionOfDim(lineDim)))
+  if (!type || (!map.isFunctionOfDim(lines.imageDim) &&
+                !map.isFunctionOfDim(lines.lineDim)))
     return buffer;
   SmallVector<OpFoldResult> offsets(type.getRank(), b.getIndexAttr(0)),
       sizes = getAsIndexOpFoldResult(b.getContext(), type.getShape()),
       strides(type.getRank(), b.getIndexAttr(1));
   for (auto [i, expr] : llvm::enumerate(map.getResults())) {
-    if (expr == b.getAffineDimExpr(imageDim) && image) {
-      offsets[i] = image;
+    if (expr == b.getAffineDimExpr(lines.imageDim) && lines.image) {
+      offsets[i] = lines.image;
       sizes[i] = b.getIndexAttr(1);
-    } else if (expr == b.getAffineDimExpr(lineDim)) {
-      offsets[i] = line;
-      sizes[i] = b.getIndexAttr(size);
+    } else if (expr.isFunctionOfDim(lines.lineDim)) {
+      int64_t step = getFactor(expr, lines.lineDim, map.getNumDims());
+      offsets[i] = b.createOrFold<arith::MulIOp>(
+          lines.first, arith::ConstantIndexOp::create(b, step));
+      sizes[i] = b.getIndexAttr(type.getDimSize(i) -
+                                (lines.whole - lines.count) * step);
     }
   }
   return memref::SubViewOp::create(b, buffer, offsets, sizes, strides);
-}
-
-/// The part of A for lines of results: as much beyond as all has.
-static Value sliceInput(ImplicitLocOpBuilder &b, PooledConvolution &found,
-                        Value image, Value line, int64_t lines) {
-  Value a = found.conv.getA();
-  AffineMap map = found.conv.getAMap();
-  auto type = cast<MemRefType>(a.getType());
-  SmallVector<OpFoldResult> offsets(type.getRank(), b.getIndexAttr(0)),
-      sizes = getAsIndexOpFoldResult(b.getContext(), type.getShape()),
-      strides(type.getRank(), b.getIndexAttr(1));
-  for (auto [i, expr] : llvm::enumerate(map.getResults())) {
-    if (expr == b.getAffineDimExpr(found.convImage) && image) {
-      offsets[i] = image;
-      sizes[i] = b.getIndexAttr(1);
-    } else if (expr.isFunctionOfDim(found.convLine)) {
-      int64_t step = getFactor(expr, found.convLine, map.getNumDims());
-      offsets[i] = b.createOrFold<arith::MulIOp>(
-          line, arith::ConstantIndexOp::create(b, step));
-      sizes[i] =
-          b.getIndexAttr(type.getDimSize(i) - (found.convLines - lines) * step);
-    }
-  }
-  return memref::SubViewOp::create(b, a, offsets, sizes, strides);
 }
 
 /// ```
@@ -286,20 +276,20 @@ void BlockPools::emit(PooledConvolution &found, Blocks blocks) {
                  made.getShape().drop_front(2) == ArrayRef(shape).drop_front(2);
   Value target = isWhole ? block : part(offsets, sizes);
   auto copy = cast<ContractOp>(b.clone(*conv, mapping));
+  Lines inputs{found.convImage, found.convLine, image, line,
+               blocks.inputs,   found.convLines};
   for (unsigned i = 0, e = conv.getIndexingMaps().size(); i < e; ++i) {
-    Value operand = conv->getOperand(i);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(copy);
     copy->setOperand(
-        i, i == 0       ? sliceInput(b, found, image, line, blocks.inputs)
-           : i + 1 == e ? target
-                        : slice(b, operand, conv.getMap(i), found.convImage,
-                                image, found.convLine, line, blocks.inputs));
+        i, i + 1 == e ? target
+                      : slice(b, conv->getOperand(i), conv.getMap(i), inputs));
   }
-  Value results =
-      slice(b, found.pool.getDpsInits()[0],
-            found.pool.getMatchingIndexingMap(found.pool.getDpsInitOperand(0)),
-            found.poolImage, image, found.poolLine, first, blocks.lines);
+  AffineMap places =
+      found.pool.getMatchingIndexingMap(found.pool.getDpsInitOperand(0));
+  Lines pooled{found.poolImage, found.poolLine, image,
+               first,           blocks.lines,   found.lines};
+  Value results = slice(b, found.pool.getDpsInits()[0], places, pooled);
   b.clone(*found.fill)->replaceUsesOfWith(found.fill.getOutputs()[0], results);
   SmallVector<OpFoldResult> begin(rank, b.getIndexAttr(0)), extent = getWhole();
   begin[1] = b.getIndexAttr(behind);
@@ -310,19 +300,19 @@ void BlockPools::emit(PooledConvolution &found, Blocks blocks) {
   pool->replaceUsesOfWith(found.pool.getDpsInits()[0], results);
   for (linalg::GenericOp tail : found.tails) {
     // An element of its loops is one of the results.
-    AffineMap places =
-        found.pool.getMatchingIndexingMap(found.pool.getDpsInitOperand(0));
     auto positionOf = [&](unsigned dim) {
       return *places.getResultPosition(b.getAffineDimExpr(dim));
     };
+    Lines changed = pooled;
+    changed.imageDim = positionOf(found.poolImage);
+    changed.lineDim = positionOf(found.poolLine);
     SmallVector<Value> operands;
     for (OpOperand &operand : tail->getOpOperands())
-      operands.push_back(
-          tail.isDpsInit(&operand)
-              ? results
-              : slice(b, operand.get(), tail.getMatchingIndexingMap(&operand),
-                      positionOf(found.poolImage), image,
-                      positionOf(found.poolLine), first, blocks.lines));
+      operands.push_back(tail.isDpsInit(&operand)
+                             ? results
+                             : slice(b, operand.get(),
+                                     tail.getMatchingIndexingMap(&operand),
+                                     changed));
     b.clone(*tail)->setOperands(operands);
   }
 
