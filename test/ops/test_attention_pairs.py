@@ -83,6 +83,17 @@ def test_dynamic(dynamic):
 
 
 @native
+def test_depth_of_one():
+    """Scores are float32; weights and values are rounded as those of any contraction."""
+    case = Case(200, 300, depth=1, columns=64)
+    y = dlc.compile(case.model(), precision="bf16").run(case.inputs)[0]
+    q, k, v = (x.astype(np.float64) for x in case.inputs)
+    sizes = attend(0.25 * q, k, np.abs(v))
+    # Each factor is off by half of a WEIGHT.
+    assert (np.abs(y - case.expected()) <= 1.01 * WEIGHT * sizes).all()
+
+
+@native
 @pytest.mark.parametrize("empty", ["b", "m", "n"])
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_empty(empty, dynamic):
