@@ -246,7 +246,8 @@ void GemmEmitter::emitPrefetch(Value bOffset, Value number, int64_t steps) {
 
 /// Elements between rows of A, if those of the next tile are worth asking for:
 /// with threads, others computed a part of them, and have it in their caches.
-/// Of windows, which share most of what they read, they are not.
+/// Of windows, which share most of what they read, they are not, nor of bytes
+/// and pairs, of which there are few.
 std::optional<int64_t> GemmEmitter::getPrefetchedRows() {
   if (!e.cpu.threads || dot || tile.rows < 2 || e.cpu.pointers <= 4 ||
       loops.rows.size() != 1 || loops.sums.size() != 1)
