@@ -254,15 +254,14 @@ std::optional<int64_t> GemmEmitter::getPrefetchedRows() {
     return std::nullopt;
   unsigned k = loops.sums.back();
   std::optional<int64_t> stride =
-      staticIndex(loops.a().strides[loops.rows.back()]);
-  if (!stride || !isStatic(loops.a().strides[k], 1) ||
-      !staticIndex(loops.extents[k]))
+                             staticIndex(loops.a().strides[loops.rows.back()]),
+                         sums = staticIndex(loops.extents[k]),
+                         rows = staticIndex(rowCount);
+  if (!stride || !sums || !isStatic(loops.a().strides[k], 1))
     return std::nullopt;
-  int64_t bytes = loops.a().type.getIntOrFloatBitWidth() / 8;
-  std::optional<int64_t> rows = staticIndex(rowCount);
-  if (rows &&
-      (*rows <= tile.rows ||
-       *rows * *staticIndex(loops.extents[k]) * bytes < kPrefetchedBytes))
+  int64_t rowBytes = *sums * loops.a().type.getIntOrFloatBitWidth() / 8;
+  if (rowBytes < kLineBytes ||
+      (rows && (*rows <= tile.rows || *rows * rowBytes < kPrefetchedBytes)))
     return std::nullopt;
   return stride;
 }
@@ -273,8 +272,7 @@ std::optional<int64_t> GemmEmitter::getPrefetchedRows() {
 void GemmEmitter::prefetchRows(Value start, int64_t stride, Value k,
                                int64_t steps) {
   constexpr int64_t kNearBytes = 16 << 10; // a third of the L1 cache
-  int64_t bytes = loops.a().type.getIntOrFloatBitWidth() / 8;
-  int64_t line = kLineBytes / bytes;
+  int64_t line = kLineBytes * 8 / loops.a().type.getIntOrFloatBitWidth();
   int64_t rowLines =
       llvm::divideCeil(*staticIndex(loops.extents[loops.sums.back()]), line);
   int64_t share = llvm::divideCeil(tile.rows * steps, line);
