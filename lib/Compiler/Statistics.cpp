@@ -224,18 +224,20 @@ WorkingMemory dlc::getWorkingMemory(ModuleOp module) {
   if (auto arena = module->getAttrOfType<IntegerAttr>("dlc.workspace"))
     memory.arena = arena.getInt();
   auto bounds = module->getAttrOfType<DenseI64ArrayAttr>("dlc.live_bytes");
-  if (bounds && bounds.size() == 3) {
+  if (bounds && bounds.size() == 4) {
     memory.live = bounds[0];
-    memory.borders = bounds[1];
-    memory.scratch = bounds[2];
+    memory.places = bounds[1];
+    memory.borders = bounds[2];
+    memory.scratch = bounds[3];
   }
   return memory;
 }
 
 void dlc::printMemory(raw_ostream &os, const WorkingMemory &memory) {
   os << llvm::formatv("working memory of {0:N0} bytes; at a time live {1:N0} "
-                      "of tensors, {2:N0} with borders, {3:N0} with scratch\n",
-                      memory.arena, memory.live, memory.borders,
+                      "of tensors, {2:N0} of their places, {3:N0} with "
+                      "borders, {4:N0} with scratch\n",
+                      memory.arena, memory.live, memory.places, memory.borders,
                       memory.scratch);
 }
 

@@ -27,7 +27,8 @@ DLC_API Statistics countStatistics(mlir::ModuleOp module);
 struct WorkingMemory {
   int64_t arena = 0;   ///< of everything with a known size
   int64_t live = 0;    ///< the largest sum of tensors that live at a time
-  int64_t borders = 0; ///< the same with borders of zeros around them
+  int64_t places = 0;  ///< the same of the places that they have
+  int64_t borders = 0; ///< with borders of zeros around them
   int64_t scratch = 0; ///< and with what kernels need beside
 };
 

@@ -27,10 +27,22 @@ static int64_t sizeOf(MemRefType type) {
   return type.getNumElements() * getElementBytes(type.getElementType());
 }
 
+/// Bytes of the operand in whose place `op` writes its results, if it does.
+static int64_t sizeOfReplaced(ContractOp op) {
+  auto type = dyn_cast<MemRefType>(op.getInit().getType());
+  if (!type || !type.hasStaticShape())
+    return 0;
+  return llvm::is_contained(op.getExtras(), op.getInit()) ? sizeOf(type) : 0;
+}
+
 Lifetimes::Lifetimes(func::FuncOp main, const BufferViewFlowAnalysis &aliases)
     : entry(main.front()) {
-  for (auto [i, op] : llvm::enumerate(entry))
+  for (auto [i, op] : llvm::enumerate(entry)) {
     positions[&op] = i;
+    if (auto contract = dyn_cast<ContractOp>(op))
+      if (int64_t size = sizeOfReplaced(contract))
+        replaced[i] = size;
+  }
   main.walk([&](memref::AllocOp op) {
     if (!op.getType().hasStaticShape() || outlivesIteration(op, aliases)) {
       dynamic.push_back(op);
@@ -63,6 +75,7 @@ int64_t Lifetimes::getPosition(Operation *op) const {
 
 LiveBytes Lifetimes::at(int64_t position) const {
   LiveBytes sums;
+  sums.tensors = replaced.lookup(position);
   for (const Lifetime &life : buffers) {
     if (!life.holds(position))
       continue;
@@ -70,6 +83,7 @@ LiveBytes Lifetimes::at(int64_t position) const {
     if (life.isScratch)
       continue;
     sums.tensors += life.size - life.border;
+    sums.places += life.size - life.border;
     sums.withBorders += life.size;
   }
   return sums;
@@ -77,10 +91,15 @@ LiveBytes Lifetimes::at(int64_t position) const {
 
 LiveBytes Lifetimes::findLargest() const {
   LiveBytes largest;
-  // The sums grow where a buffer begins.
-  for (const Lifetime &life : buffers) {
-    LiveBytes sums = at(life.begin);
+  // The sums grow where a buffer begins, and where one has two tensors.
+  SmallVector<int64_t> points;
+  for (const Lifetime &life : buffers)
+    points.push_back(life.begin);
+  llvm::append_range(points, llvm::make_first_range(replaced));
+  for (int64_t point : points) {
+    LiveBytes sums = at(point);
     largest.tensors = std::max(largest.tensors, sums.tensors);
+    largest.places = std::max(largest.places, sums.places);
     largest.withBorders = std::max(largest.withBorders, sums.withBorders);
     largest.withScratch = std::max(largest.withScratch, sums.withScratch);
   }

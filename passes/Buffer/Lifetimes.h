@@ -22,9 +22,11 @@ struct Lifetime {
   }
 };
 
-/// Bytes of buffers that live at a time.
+/// Bytes that live at a time.
 struct LiveBytes {
-  int64_t tensors = 0, withBorders = 0, withScratch = 0;
+  int64_t tensors = 0;
+  int64_t places = 0; ///< where two tensors may have one (dlc-reuse-operands)
+  int64_t withBorders = 0, withScratch = 0;
 };
 
 /// The buffers of @main.
@@ -45,6 +47,9 @@ struct Lifetimes {
 private:
   mlir::Block &entry;
   llvm::DenseMap<mlir::Operation *, int64_t> positions;
+  /// The bytes of operands in whose places results are written, by position:
+  /// one tensor more than there are places.
+  llvm::SmallDenseMap<int64_t, int64_t> replaced;
 };
 
 } // namespace dlc

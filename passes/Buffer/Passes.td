@@ -143,6 +143,30 @@ def BlockPools : Pass<"dlc-block-pools"> {
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
 }
 
+def ReuseOperands : Pass<"dlc-reuse-operands", "::mlir::ModuleOp"> {
+  let summary = "Write a contraction's results where an operand of its epilogue lies";
+  let description = [{
+    A residual is read element by element, each right before the result of the
+    same place is written. Where nothing reads it later, and both are all or the
+    same part of buffers of one type, one buffer holds both: less memory, and
+    the lines that are written are in the cache already.
+
+    ```mlir
+    %x = memref.alloc() : memref<196x1024xf32>
+    %y = memref.alloc() : memref<196x1024xf32>
+    dlc.contract %a, %b extras %x outs %y [...]
+    ```
+    becomes
+    ```mlir
+    %x = memref.alloc() : memref<196x1024xf32>
+    dlc.contract %a, %b extras %x outs %x [...]
+    ```
+    Borders around both parts must be filled with the same. Only for kernels
+    that compute no element twice, those of a CPU for float32, and in the first
+    block of @main.
+  }];
+}
+
 def AllocateScratch : Pass<"dlc-allocate-scratch", "::mlir::ModuleOp"> {
   let summary = "Give contractions and attention the memory that their kernels need";
   let description = [{
@@ -182,7 +206,8 @@ def PlanMemory : Pass<"dlc-plan-memory", "::mlir::ModuleOp"> {
     once, all are of the second kind.
 
     The attribute `dlc.live_bytes` says what the least is: the largest sum of
-    tensors that live at a time, the same with the borders around them, the same
+    tensors that live at a time, that of their places (a result may be written
+    where an operand is read), the same with the borders around them, the same
     with the kernels' scratch, too.
   }];
   let dependentDialects = ["::dlc::DlcDialect"];

@@ -36,6 +36,7 @@ void dlc::buildBufferPipeline(OpPassManager &pm, StringRef conv, int64_t cache,
     pools.cache = cache;
     pools.macsPerCycle = double(std::max<int64_t>(1, lanes));
     pm.addPass(createBlockPools(pools));
+    pm.addPass(createReuseOperands());
   }
   AllocateScratchOptions scratch;
   // A form that is asked for keeps its tiles.

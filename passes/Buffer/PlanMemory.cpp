@@ -46,8 +46,8 @@ struct PlanMemoryPass : dlc::impl::PlanMemoryBase<PlanMemoryPass> {
     getOperation()->setAttr("dlc.workspace", b.getI64IntegerAttr(workspace));
     getOperation()->setAttr(
         "dlc.live_bytes",
-        b.getDenseI64ArrayAttr(
-            {least.tensors, least.withBorders, least.withScratch}));
+        b.getDenseI64ArrayAttr({least.tensors, least.places, least.withBorders,
+                                least.withScratch}));
   }
 
   /// Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep

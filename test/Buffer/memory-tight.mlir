@@ -3,7 +3,7 @@
 // With the largest buffers first, b lies above a and e, and c above b: 704
 // bytes. What lies highest is placed first then, and all fit in the 640 that
 // live at a time.
-// CHECK: dlc.live_bytes = array<i64: 640, 640, 640>, dlc.workspace = 640
+// CHECK: dlc.live_bytes = array<i64: 640, 640, 640, 640>, dlc.workspace = 640
 func.func @main(%run: !llvm.ptr) -> i32 {
   %c0 = arith.constant 0 : i32
   %a = memref.alloc() : memref<80xf32>
@@ -29,7 +29,7 @@ func.func private @de(memref<16xf32>, memref<80xf32>)
 
 // Borders count against the plan, and so does scratch. The inner part is
 // filled, too, before a sum goes there: that is no border.
-// CHECK: dlc.live_bytes = array<i64: 256, 384, 640>, dlc.workspace = 640
+// CHECK: dlc.live_bytes = array<i64: 256, 256, 384, 640>, dlc.workspace = 640
 #id = affine_map<(m, n, k) -> (m, k)>
 #b = affine_map<(m, n, k) -> (k, n)>
 #c = affine_map<(m, n, k) -> (m, n)>
