@@ -19,6 +19,8 @@
 #include "passes/Import/Passes.h"
 #include "passes/Simplify/Passes.h"
 #include "passes/Tensor/Passes.h"
+#include "llvm/Support/ErrorHandling.h"
+#include "llvm/Support/Memory.h"
 #include "llvm/Support/Path.h"
 #include "llvm/TargetParser/Triple.h"
 
@@ -37,7 +39,21 @@ std::optional<Phase> dlc::parsePhase(StringRef name) {
 
 StringRef dlc::getPhaseName(Phase phase) { return kPhaseNames[size_t(phase)]; }
 
+/// Reports that there is no memory where so little is left that dialects could
+/// not register, which MLIR does with memory that it does not check.
+static void checkMemoryForDialects() {
+  constexpr size_t kBytes = 16 << 20; // some 3 MB are used
+  std::error_code error;
+  llvm::sys::MemoryBlock block = llvm::sys::Memory::allocateMappedMemory(
+      kBytes, nullptr, llvm::sys::Memory::MF_READ | llvm::sys::Memory::MF_WRITE,
+      error);
+  if (error)
+    llvm::report_bad_alloc_error("no memory for dialects");
+  (void)llvm::sys::Memory::releaseMappedMemory(block);
+}
+
 std::unique_ptr<MLIRContext> dlc::createContext(const CompileOptions &options) {
+  checkMemoryForDialects();
   DialectRegistry registry;
   registerDialects(registry);
   registerCodegenTranslations(registry);

@@ -235,8 +235,8 @@ WorkingMemory dlc::getWorkingMemory(ModuleOp module) {
 
 void dlc::printMemory(raw_ostream &os, const WorkingMemory &memory) {
   os << llvm::formatv("working memory of {0:N0} bytes; at a time live {1:N0} "
-                      "of tensors, {2:N0} of their places, {3:N0} with "
-                      "borders, {4:N0} with scratch\n",
+                      "of tensors, {2:N0} with sums in their residuals' "
+                      "places, {3:N0} with borders, {4:N0} with scratch\n",
                       memory.arena, memory.live, memory.places, memory.borders,
                       memory.scratch);
 }

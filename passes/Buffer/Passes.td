@@ -57,6 +57,7 @@ def SplitDestinations : Pass<"dlc-split-destinations"> {
     %f = linalg.fill ins(%zero : f32) outs(%empty2) -> tensor<4xf32>
     %b = linalg.matmul ins(%x, %z) outs(%f)
     ```
+    Reshapes of empty tensors become empty tensors first.
   }];
 }
 
@@ -148,7 +149,7 @@ def ReuseOperands : Pass<"dlc-reuse-operands", "::mlir::ModuleOp"> {
   let description = [{
     A residual is read element by element, each right before the result of the
     same place is written. Where nothing reads it later, and both are all or the
-    same part of buffers of one type, one buffer holds both: less memory, and
+    same part of static buffers, one buffer holds both: less memory, and
     the lines that are written are in the cache already.
 
     ```mlir
@@ -161,9 +162,9 @@ def ReuseOperands : Pass<"dlc-reuse-operands", "::mlir::ModuleOp"> {
     %x = memref.alloc() : memref<196x1024xf32>
     dlc.contract %a, %b extras %x outs %x [...]
     ```
-    Borders around both parts must be filled with the same. Only for kernels
-    that compute no element twice, those of a CPU for float32, and in the first
-    block of @main.
+    Buffers that are used as a whole may have several shapes. Borders around
+    parts must be filled with the same. Only for kernels that compute no element
+    twice, those of a CPU for float32, and in the first block of @main.
   }];
 }
 

@@ -17,41 +17,64 @@ namespace dlc {
 
 using namespace dlc;
 
-/// Whether all sizes of `part`, and where it lies, are known.
-static bool isStatic(memref::SubViewOp part) {
-  return part.getOffsets().empty() && part.getSizes().empty() &&
-         part.getStrides().empty();
+/// What `view` is made of by a view whose sizes and place are known, or null.
+static Value getViewed(Value view) {
+  Operation *op = view.getDefiningOp();
+  if (!isa_and_nonnull<memref::SubViewOp, memref::CollapseShapeOp,
+                       memref::ExpandShapeOp>(op) ||
+      op->getNumOperands() != 1)
+    return {};
+  return op->getOperand(0);
 }
 
-/// The buffer that `view` is all or a static part of.
+/// The buffer that `view` is all or a part of, if it is known which.
 static memref::AllocOp getBuffer(Value view) {
-  if (auto part = view.getDefiningOp<memref::SubViewOp>()) {
-    if (!isStatic(part))
-      return {};
-    view = part.getSource();
-  }
+  while (Value viewed = getViewed(view))
+    view = viewed;
   return view.getDefiningOp<memref::AllocOp>();
 }
 
-/// Whether two views of getBuffer() have their elements at the same places.
+/// Whether `view` has all elements of its buffer, in order.
+static bool isWhole(Value view) {
+  for (; Value viewed = getViewed(view); view = viewed)
+    if (view.getDefiningOp<memref::SubViewOp>())
+      return false;
+  return true;
+}
+
+/// The part of its buffer that `view` is of, or the buffer.
+static Value getPart(Value view) {
+  Value viewed = getViewed(view);
+  while (viewed && !(viewed.getDefiningOp<memref::AllocOp>() &&
+                     view.getDefiningOp<memref::SubViewOp>())) {
+    view = viewed;
+    viewed = getViewed(view);
+  }
+  return view;
+}
+
+/// Whether two views have their elements at the same places of their buffers,
+/// which are of one type.
 static bool isSamePlace(Value one, Value other) {
-  if (one.getType() != other.getType())
-    return false;
-  auto first = one.getDefiningOp<memref::SubViewOp>(),
-       second = other.getDefiningOp<memref::SubViewOp>();
-  if (!first || !second)
-    return !first && !second;
-  return isStatic(first) && isStatic(second) &&
-         first.getStaticOffsets() == second.getStaticOffsets() &&
-         first.getStaticSizes() == second.getStaticSizes() &&
-         first.getStaticStrides() == second.getStaticStrides();
+  while (one.getType() == other.getType()) {
+    Value first = getViewed(one), second = getViewed(other);
+    if (!first || !second)
+      return !first && !second;
+    if (one.getDefiningOp()->getName() != other.getDefiningOp()->getName() ||
+        one.getDefiningOp()->getAttrDictionary() !=
+            other.getDefiningOp()->getAttrDictionary())
+      return false;
+    one = first;
+    other = second;
+  }
+  return false;
 }
 
 /// Whether two parts of a buffer share no element.
 static bool areApart(Value one, Value other) {
   auto first = one.getDefiningOp<memref::SubViewOp>(),
        second = other.getDefiningOp<memref::SubViewOp>();
-  if (!first || !second || !isStatic(first) || !isStatic(second) ||
+  if (!first || !second || !getViewed(one) || !getViewed(other) ||
       !first.hasUnitStride() || !second.hasUnitStride())
     return false;
   for (auto [begin, size, otherBegin, otherSize] :
@@ -121,13 +144,27 @@ struct Candidate {
   ContractOp op;
   Value operand;
   memref::AllocOp source, target;
-  /// What fills the borders of either.
+  /// What fills the borders of either, in order.
   SmallVector<linalg::FillOp> sourceBorders = {}, targetBorders = {};
+  /// Whether all else that is written to either buffer goes where the operand
+  /// and the results are, not to the borders.
+  bool staysInside = true;
 
   bool isLegal() {
-    return source != target && source.getType() == target.getType() &&
-           isSamePlace(operand, op.getInit()) && endsHere() && beginsHere() &&
-           haveSameBorders();
+    if (source == target ||
+        (!isSamePlace(operand, op.getInit()) && !areWhole()))
+      return false;
+    if (!endsHere() || !beginsHere())
+      return false;
+    if (sourceBorders.empty() && targetBorders.empty())
+      return true;
+    return staysInside && haveSameBorders();
+  }
+
+  /// Both are all of their buffers, which may be of several shapes.
+  bool areWhole() {
+    return isWhole(operand) && op.getInit() == target.getResult() &&
+           operand.getType() == target.getType();
   }
 
 private:
@@ -136,9 +173,14 @@ private:
     auto fill = dyn_cast<linalg::FillOp>(access.getOp());
     return fill && fill->getBlock() == op->getBlock() &&
                    fill.output() == access.part &&
-                   areApart(access.part, operand)
+                   areApart(access.part, getPart(operand))
                ? fill
                : linalg::FillOp();
+  }
+
+  void noteWrite(const Access &access) {
+    staysInside &=
+        !access.isWrite() || isSamePlace(access.part, getPart(operand));
   }
 
   /// Nothing but `op`, for its epilogue, reads the operand then or later.
@@ -155,8 +197,8 @@ private:
         return false;
       } else if (linalg::FillOp border = getBorder(access)) {
         sourceBorders.push_back(border);
-      } else if (access.isWrite() && !isSamePlace(access.part, operand)) {
-        return false;
+      } else {
+        noteWrite(access);
       }
     }
     return true;
@@ -170,31 +212,33 @@ private:
     for (const Access &access : accesses.all) {
       Operation *place = accesses.getPlace(access);
       if (place == op) {
-        if (access.use->get() != op.getInit() ||
-            access.use->getOperandNumber() != getLast())
+        if (access.use->getOperandNumber() != getLast())
           return false;
       } else if (linalg::FillOp border = getBorder(access)) {
         if (!place->isBeforeInBlock(op))
           return false;
         targetBorders.push_back(border);
-      } else if (!op->isBeforeInBlock(place) ||
-                 (access.isWrite() &&
-                  !isSamePlace(access.part, op.getInit()))) {
+      } else if (op->isBeforeInBlock(place)) {
+        noteWrite(access);
+      } else {
         return false;
       }
     }
     return true;
   }
 
-  /// Each border of the results' buffer is filled in the operand's, too.
+  /// The results' borders are filled as the operand's are.
   bool haveSameBorders() {
-    return sourceBorders.size() == targetBorders.size() &&
-           llvm::all_of(targetBorders, [&](linalg::FillOp border) {
-             return llvm::any_of(sourceBorders, [&](linalg::FillOp other) {
-               return border.value() == other.value() &&
-                      isSamePlace(border.output(), other.output());
-             });
-           });
+    auto isEarlier = [](linalg::FillOp a, linalg::FillOp b) {
+      return a->isBeforeInBlock(b);
+    };
+    llvm::sort(sourceBorders, isEarlier);
+    llvm::sort(targetBorders, isEarlier);
+    return llvm::equal(sourceBorders, targetBorders,
+                       [](linalg::FillOp one, linalg::FillOp other) {
+                         return one.value() == other.value() &&
+                                isSamePlace(one.output(), other.output());
+                       });
   }
 
   unsigned getLast() { return op.getIndexingMaps().size() - 1; }
@@ -242,15 +286,36 @@ struct ReuseOperandsPass : dlc::impl::ReuseOperandsBase<ReuseOperandsPass> {
   }
 
   static void apply(Candidate &candidate) {
+    memref::AllocOp source = candidate.source, target = candidate.target;
+    Value operand = candidate.operand;
     for (linalg::FillOp border : candidate.targetBorders)
       border.erase();
+    // In front of all views of the results.
+    if (target->isBeforeInBlock(source))
+      source->moveBefore(target);
+    bool areWhole = candidate.areWhole();
     // Says that both are one place.
-    candidate.op.getInitMutable().assign(candidate.operand);
-    memref::AllocOp first = candidate.source, second = candidate.target;
-    if (second->isBeforeInBlock(first))
-      std::swap(first, second);
-    second.getResult().replaceAllUsesWith(first.getResult());
-    second.erase();
+    candidate.op.getInitMutable().assign(operand);
+    if (!areWhole) {
+      target.getResult().replaceAllUsesWith(source.getResult());
+    } else {
+      Operation *front = source;
+      SmallVector<Operation *> views = getViews(operand);
+      for (Operation *view : llvm::reverse(views)) {
+        view->moveAfter(front);
+        front = view;
+      }
+      target.getResult().replaceAllUsesWith(operand);
+    }
+    target.erase();
+  }
+
+  /// The views between `view` and its buffer, the last one first.
+  static SmallVector<Operation *> getViews(Value view) {
+    SmallVector<Operation *> views;
+    for (; Value viewed = getViewed(view); view = viewed)
+      views.push_back(view.getDefiningOp());
+    return views;
   }
 
   static bool isF32(Value value) {

@@ -2,8 +2,10 @@
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Tensor/Transforms/Transforms.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Buffer/Passes.h"
 
 using namespace mlir;
@@ -30,6 +32,11 @@ namespace {
 struct SplitDestinationsPass
     : dlc::impl::SplitDestinationsBase<SplitDestinationsPass> {
   void runOnOperation() override {
+    // An empty tensor has any shape: as another's view it could not be split.
+    RewritePatternSet patterns(&getContext());
+    tensor::populateFoldTensorEmptyPatterns(patterns);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      return signalPassFailure();
     // Borders first, the last slab before those that it is added to: each copy
     // of one needs a fill and a destination of its own.
     SmallVector<tensor::InsertSliceOp> slabs;

@@ -136,7 +136,9 @@ struct ContractEmitter {
 bool hasVectorEpilogue(ContractOp op);
 
 /// Generators, each for one form of contraction. They return false, having
-/// emitted nothing, where the form is not theirs.
+/// emitted nothing, where the form is not theirs. Of float32 each element of C
+/// is written once, after all that is read of its extras: they may lie in its
+/// place (dlc-reuse-operands).
 bool emitWinograd(ContractEmitter &emitter);
 bool emitFourier(ContractEmitter &emitter);
 bool emitTiles(ContractEmitter &emitter);

@@ -216,6 +216,36 @@ func.func private @read(memref<8x16xf32>)
 
 // -----
 
+// Buffers of other shapes, which are used as a whole.
+// REMARK: remark: {{.*}}written where an operand of its epilogue was: a buffer of 512 bytes less
+#a = affine_map<(m, n, k) -> (m, k)>
+#b = affine_map<(m, n, k) -> (k, n)>
+#c = affine_map<(m, n, k) -> (m, n)>
+// CHECK-LABEL: @main
+// CHECK: %[[X:.*]] = memref.alloc() : memref<1x8x16xf32>
+// CHECK: %[[FLAT:.*]] = memref.collapse_shape %[[X]]
+// CHECK: %[[WHOLE:.*]] = memref.expand_shape %[[FLAT]]
+// CHECK: dlc.contract %{{.*}} extras %[[FLAT]] : {{.*}} outs %[[FLAT]]
+// CHECK: call @read(%[[WHOLE]])
+func.func @main(%h: memref<8x16xf32>, %w: memref<16x16xf32>) {
+  %y = memref.alloc() : memref<8x16xf32>
+  %whole = memref.expand_shape %y [[0, 1], [2]] output_shape [1, 8, 16] : memref<8x16xf32> into memref<1x8x16xf32>
+  %x = memref.alloc() : memref<1x8x16xf32>
+  call @fill(%x) : (memref<1x8x16xf32>) -> ()
+  %flat = memref.collapse_shape %x [[0, 1], [2]] : memref<1x8x16xf32> into memref<8x16xf32>
+  dlc.contract %h, %w extras %flat : memref<8x16xf32> outs %y [#a, #b, #c, #c] : memref<8x16xf32>, memref<16x16xf32>, memref<8x16xf32> {
+  ^bb0(%s: f32, %r: f32):
+    %0 = arith.addf %s, %r : f32
+    dlc.yield %0 : f32
+  }
+  call @read(%whole) : (memref<1x8x16xf32>) -> ()
+  return
+}
+func.func private @fill(memref<1x8x16xf32>)
+func.func private @read(memref<1x8x16xf32>)
+
+// -----
+
 // Borders of the same are filled once, and count beside the tensors.
 // REMARK: remark: {{.*}}written where an operand of its epilogue was: a buffer of 640 bytes less
 // PLAN: dlc.live_bytes = array<i64: 1024, 512, 640, 640>, dlc.workspace = 640
@@ -354,6 +384,40 @@ func.func @main(%h: memref<8x16xf32>, %w: memref<16x16xf32>, %o: memref<10x16xf3
   call @fill(%x_inner) : (memref<8x16xf32, strided<[16, 1], offset: 16>>) -> ()
   linalg.copy ins(%x : memref<10x16xf32>) outs(%o : memref<10x16xf32>)
   linalg.fill ins(%low : f32) outs(%x : memref<10x16xf32>)
+  call @fill(%x_inner) : (memref<8x16xf32, strided<[16, 1], offset: 16>>) -> ()
+  dlc.contract %h, %w extras %x_inner : memref<8x16xf32, strided<[16, 1], offset: 16>> outs %y_inner [#a, #b, #c, #c] : memref<8x16xf32>, memref<16x16xf32>, memref<8x16xf32, strided<[16, 1], offset: 16>> {
+  ^bb0(%s: f32, %r: f32):
+    %0 = arith.addf %s, %r : f32
+    dlc.yield %0 : f32
+  }
+  linalg.copy ins(%y : memref<10x16xf32>) outs(%o : memref<10x16xf32>)
+  return
+}
+func.func private @fill(memref<8x16xf32, strided<[16, 1], offset: 16>>)
+
+// -----
+
+// One border is filled twice: the last filling counts.
+#a = affine_map<(m, n, k) -> (m, k)>
+#b = affine_map<(m, n, k) -> (k, n)>
+#c = affine_map<(m, n, k) -> (m, n)>
+// CHECK-LABEL: @main
+// CHECK: %[[X:.*]] = memref.subview {{.*}}[1, 0] [8, 16]
+// CHECK: %[[Y:.*]] = memref.subview {{.*}}[1, 0] [8, 16]
+// CHECK: dlc.contract %{{.*}} extras %[[X]] : {{.*}} outs %[[Y]]
+func.func @main(%h: memref<8x16xf32>, %w: memref<16x16xf32>, %o: memref<10x16xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %low = arith.constant 0xFF800000 : f32
+  %x = memref.alloc() : memref<10x16xf32>
+  %x_top = memref.subview %x[0, 0] [1, 16] [1, 1] : memref<10x16xf32> to memref<1x16xf32, strided<[16, 1]>>
+  %x_inner = memref.subview %x[1, 0] [8, 16] [1, 1] : memref<10x16xf32> to memref<8x16xf32, strided<[16, 1], offset: 16>>
+  linalg.fill ins(%zero : f32) outs(%x_top : memref<1x16xf32, strided<[16, 1]>>)
+  linalg.fill ins(%low : f32) outs(%x_top : memref<1x16xf32, strided<[16, 1]>>)
+  %y = memref.alloc() : memref<10x16xf32>
+  %y_top = memref.subview %y[0, 0] [1, 16] [1, 1] : memref<10x16xf32> to memref<1x16xf32, strided<[16, 1]>>
+  %y_inner = memref.subview %y[1, 0] [8, 16] [1, 1] : memref<10x16xf32> to memref<8x16xf32, strided<[16, 1], offset: 16>>
+  linalg.fill ins(%low : f32) outs(%y_top : memref<1x16xf32, strided<[16, 1]>>)
+  linalg.fill ins(%zero : f32) outs(%y_top : memref<1x16xf32, strided<[16, 1]>>)
   call @fill(%x_inner) : (memref<8x16xf32, strided<[16, 1], offset: 16>>) -> ()
   dlc.contract %h, %w extras %x_inner : memref<8x16xf32, strided<[16, 1], offset: 16>> outs %y_inner [#a, #b, #c, #c] : memref<8x16xf32>, memref<16x16xf32>, memref<8x16xf32, strided<[16, 1], offset: 16>> {
   ^bb0(%s: f32, %r: f32):

@@ -38,3 +38,17 @@ func.func @read(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
   %a = linalg.exp ins(%x : tensor<4xf32>) outs(%zeros : tensor<4xf32>) -> tensor<4xf32>
   return %a, %zeros : tensor<4xf32>, tensor<4xf32>
 }
+
+// A reshape of an empty tensor is an empty tensor, one for each user.
+// CHECK-LABEL: func.func @reshaped
+// CHECK: %[[SECOND:.*]] = tensor.empty() : tensor<8xf32>
+// CHECK: %[[FIRST:.*]] = tensor.empty() : tensor<8xf32>
+// CHECK: linalg.exp ins(%{{.*}}) outs(%[[FIRST]]
+// CHECK: linalg.abs ins(%{{.*}}) outs(%[[SECOND]]
+func.func @reshaped(%x: tensor<8xf32>) -> (tensor<8xf32>, tensor<8xf32>) {
+  %empty = tensor.empty() : tensor<2x4xf32>
+  %flat = tensor.collapse_shape %empty [[0, 1]] : tensor<2x4xf32> into tensor<8xf32>
+  %a = linalg.exp ins(%x : tensor<8xf32>) outs(%flat : tensor<8xf32>) -> tensor<8xf32>
+  %b = linalg.abs ins(%a : tensor<8xf32>) outs(%flat : tensor<8xf32>) -> tensor<8xf32>
+  return %a, %b : tensor<8xf32>, tensor<8xf32>
+}

@@ -421,10 +421,6 @@ FIXED = {
         "ConvTranspose", {"x": IMAGE, "w": floats(3, 2, 3, 3) / 40, "b": floats(2)},
         {"b": floats(1)}, {}, SHAPE, "B of the shape",
     ),
-    "ConvTranspose empty": (
-        "ConvTranspose", {"x": IMAGE, "w": floats(3, 2, 3, 3) / 40},
-        {"x": floats(1, 3, 0, 4)}, {}, SHAPE, "not empty",
-    ),
     "DeformConv offset": (
         "DeformConv",
         {"x": IMAGE, "w": floats(2, 3, 2, 2) / 40, "o": floats(1, 8, 3, 3) / 80},

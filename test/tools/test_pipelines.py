@@ -220,10 +220,10 @@ def test_report_of_fused_block(tmp_path):
 def test_report_of_memory(model):
     err = run(model, "--report", "-o", os.devnull)[2]
     (line,) = [line for line in err.splitlines() if line.startswith("working memory of")]
-    arena, live, borders, scratch = [
+    arena, live, places, borders, scratch = [
         int(word.replace(",", "")) for word in line.split() if word[0].isdigit()
     ]
-    assert 0 < live <= borders <= scratch <= arena
+    assert 0 < places <= live and places <= borders <= scratch <= arena
 
 
 def test_report_of_winograd(model):
