@@ -42,13 +42,13 @@ static bool isWhole(Value view) {
   return true;
 }
 
-/// The part of its buffer that `view` is of, or the buffer.
+/// The part of its buffer that `view`, of any kind, is of, or the buffer.
 static Value getPart(Value view) {
-  Value viewed = getViewed(view);
-  while (viewed && !(viewed.getDefiningOp<memref::AllocOp>() &&
-                     view.getDefiningOp<memref::SubViewOp>())) {
+  while (auto op = view.getDefiningOp<ViewLikeOpInterface>()) {
+    Value viewed = op.getViewSource();
+    if (isa<memref::SubViewOp>(op) && viewed.getDefiningOp<memref::AllocOp>())
+      break;
     view = viewed;
-    viewed = getViewed(view);
   }
   return view;
 }
@@ -87,56 +87,27 @@ static bool areApart(Value one, Value other) {
 
 namespace {
 
-/// Something that is done to a buffer.
-struct Access {
-  OpOperand *use;
-  Value part; ///< the part of the buffer that it is done to, or a larger one
-
-  Operation *getOp() const { return use->getOwner(); }
-  bool isWrite() const {
-    auto op = dyn_cast<DestinationStyleOpInterface>(getOp());
-    return !op || op.isDpsInit(use);
-  }
-};
-
-/// All that is done to a buffer of the first block of @main, in that block.
-struct Accesses {
-  /// False if it is not known.
-  bool find(memref::AllocOp buffer) {
-    block = buffer->getBlock();
-    for (OpOperand &use : buffer->getUses()) {
-      auto part = dyn_cast<memref::SubViewOp>(use.getOwner());
-      if (!find(use, part ? part.getResult() : use.get()))
-        return false;
-    }
-    return true;
-  }
-
-  /// Where it is done.
-  Operation *getPlace(const Access &access) const {
-    return block->findAncestorOpInBlock(*access.getOp());
-  }
-
-  SmallVector<Access> all;
-
-private:
-  bool find(OpOperand &use, Value part) {
+/// Collects all that is done to `buffer`, of the first block of @main, or to
+/// views of it; false if it is not known.
+static bool findUses(Value buffer, Block *block,
+                     SmallVectorImpl<OpOperand *> &uses) {
+  return llvm::all_of(buffer.getUses(), [&](OpOperand &use) {
     Operation *user = use.getOwner();
-    if (isa<ViewLikeOpInterface>(user)) {
-      for (Value view : user->getResults())
-        for (OpOperand &next : view.getUses())
-          if (!find(next, part))
-            return false;
-      return true;
-    }
-    all.push_back({&use, part});
+    if (isa<ViewLikeOpInterface>(user))
+      return llvm::all_of(user->getResults(), [&](Value view) {
+        return findUses(view, block, uses);
+      });
+    uses.push_back(&use);
     return block->findAncestorOpInBlock(*user) &&
            !user->hasTrait<OpTrait::IsTerminator>() &&
            llvm::none_of(user->getResultTypes(), llvm::IsaPred<BaseMemRefType>);
-  }
+  });
+}
 
-  Block *block = nullptr;
-};
+static bool isWrite(OpOperand &use) {
+  auto op = dyn_cast<DestinationStyleOpInterface>(use.getOwner());
+  return !op || op.isDpsInit(&use);
+}
 
 /// A contraction, an operand of its epilogue, and the buffers of that operand
 /// and of the results.
@@ -168,63 +139,55 @@ struct Candidate {
   }
 
 private:
-  /// The filling of a border, where `access` is that.
-  linalg::FillOp getBorder(const Access &access) {
-    auto fill = dyn_cast<linalg::FillOp>(access.getOp());
+  /// The filling of a border, where `use` is of that.
+  linalg::FillOp getBorder(OpOperand &use) {
+    auto fill = dyn_cast<linalg::FillOp>(use.getOwner());
     return fill && fill->getBlock() == op->getBlock() &&
-                   fill.output() == access.part &&
-                   areApart(access.part, getPart(operand))
+                   use.get() == getPart(use.get()) &&
+                   areApart(use.get(), getPart(operand))
                ? fill
                : linalg::FillOp();
   }
 
-  void noteWrite(const Access &access) {
+  void noteWrite(OpOperand &use) {
     staysInside &=
-        !access.isWrite() || isSamePlace(access.part, getPart(operand));
+        !isWrite(use) || isSamePlace(getPart(use.get()), getPart(operand));
   }
 
   /// Nothing but `op`, for its epilogue, reads the operand then or later.
   bool endsHere() {
-    Accesses accesses;
-    if (!accesses.find(source))
-      return false;
-    for (const Access &access : accesses.all) {
-      Operation *place = accesses.getPlace(access);
-      if (place == op) {
-        if (!isOperand(*access.use))
-          return false;
-      } else if (!place->isBeforeInBlock(op)) {
-        return false;
-      } else if (linalg::FillOp border = getBorder(access)) {
-        sourceBorders.push_back(border);
-      } else {
-        noteWrite(access);
-      }
-    }
-    return true;
+    SmallVector<OpOperand *> uses;
+    return findUses(source, op->getBlock(), uses) &&
+           llvm::all_of(uses, [&](OpOperand *use) {
+             if (use->getOwner() == op)
+               return isOperand(*use);
+             if (linalg::FillOp border = getBorder(*use))
+               sourceBorders.push_back(border);
+             else
+               noteWrite(*use);
+             return getPlace(*use)->isBeforeInBlock(op);
+           });
   }
 
   /// Nothing but borders is written to the results' buffer before.
   bool beginsHere() {
-    Accesses accesses;
-    if (!accesses.find(target))
-      return false;
-    for (const Access &access : accesses.all) {
-      Operation *place = accesses.getPlace(access);
-      if (place == op) {
-        if (access.use->getOperandNumber() != getLast())
-          return false;
-      } else if (linalg::FillOp border = getBorder(access)) {
-        if (!place->isBeforeInBlock(op))
-          return false;
-        targetBorders.push_back(border);
-      } else if (op->isBeforeInBlock(place)) {
-        noteWrite(access);
-      } else {
-        return false;
-      }
-    }
-    return true;
+    SmallVector<OpOperand *> uses;
+    return findUses(target, op->getBlock(), uses) &&
+           llvm::all_of(uses, [&](OpOperand *use) {
+             if (use->getOwner() == op)
+               return use->getOperandNumber() == getLast();
+             if (linalg::FillOp border = getBorder(*use)) {
+               targetBorders.push_back(border);
+               return getPlace(*use)->isBeforeInBlock(op);
+             }
+             noteWrite(*use);
+             return op->isBeforeInBlock(getPlace(*use));
+           });
+  }
+
+  /// What `use` is in, as an op of the block.
+  Operation *getPlace(OpOperand &use) {
+    return op->getBlock()->findAncestorOpInBlock(*use.getOwner());
   }
 
   /// The results' borders are filled as the operand's are.
