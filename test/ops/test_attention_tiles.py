@@ -17,9 +17,8 @@ sys.path[:0] = [str(ROOT / "python"), str(ROOT / "bench"), str(ROOT / "test/ops"
 import dlc  # noqa: E402
 import objects  # noqa: E402
 from attended import attend  # noqa: E402
+from cpus import UNITS, skip_unless_runs  # noqa: E402
 
-# (target cpu, what /proc/cpuinfo calls it)
-UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
 # Errors relative to the largest value: the scores' own rounding and the sums'.
 TOLERANCE = {np.float32: 3e-6, np.float64: 1e-14, np.float16: 2e-3}
 LOW, NONE = np.finfo(np.float32).min, -np.inf
@@ -154,8 +153,7 @@ CASES = {
 
 @pytest.mark.parametrize("cpu", UNITS)
 def test_static(cpu):
-    if UNITS[cpu] not in pathlib.Path("/proc/cpuinfo").read_text().split():
-        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    skip_unless_runs(cpu)
     check_all(CASES, dlc.compile(model_of(CASES.values()), cpu=cpu))
 
 

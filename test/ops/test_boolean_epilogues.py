@@ -7,18 +7,16 @@ import numpy as np
 import onnx.parser
 import pytest
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "python"))
 import dlc  # noqa: E402
-
-# (target cpu, what /proc/cpuinfo calls it)
-UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
+from cpus import UNITS, skip_unless_runs  # noqa: E402
 
 
 @pytest.mark.parametrize("cpu", UNITS)
 @pytest.mark.parametrize("rows, columns", [(1, 50), (37, 50), (8, 64), (5, 7)])
 def test_booleans(cpu, rows, columns):
-    if UNITS[cpu] not in pathlib.Path("/proc/cpuinfo").read_text().split():
-        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    skip_unless_runs(cpu)
     model = onnx.parser.parse_model(f"""<ir_version: 9, opset_import: ["" : 19]>
       agraph (float[{rows},20] a, float[20,{columns}] b, bool[{rows},{columns}] m)
       => (float[r,c] y, bool[r,c] z) <float low = {{-7}}, float zero = {{0}}>

@@ -9,13 +9,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "python"))
 import dlc  # noqa: E402
+from cpus import UNITS, skip_unless_runs  # noqa: E402
 
 # The direct form's error is about the same.
 TOLERANCE = 2e-6
-# (target cpu, what /proc/cpuinfo calls it)
-UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
 
 
 def make_model(shape, out, window, pads, group=1, residual=False):
@@ -89,8 +89,7 @@ def run(form, model, *inputs, **options):
     ],
 )
 def test_shapes(cpu, form, shape, out, window, pads, group):
-    if UNITS[cpu] not in Path("/proc/cpuinfo").read_text().split():
-        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    skip_unless_runs(cpu)
     model, initializers = make_model(shape, out, window, pads, group)
     x = np.random.default_rng(1).standard_normal(shape).astype("float32")
     check(run(form, model, x, cpu=cpu), convolve(x, initializers, pads, group))

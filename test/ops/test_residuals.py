@@ -11,11 +11,12 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 import objects  # noqa: E402
+from cpus import UNITS, skip_unless_runs  # noqa: E402
 
 BLOCKS = 2
-UNITS = {"x86-64": "sse2", "x86-64-v3": "avx2", "x86-64-v4": "avx512vl"}
 GEMM, WINOGRAD, FOURIER = "register-tiled product", "Winograd's form", "Fourier's form"
 DEPTHWISE, DOT = "channel by channel", "dot products"
 
@@ -31,9 +32,9 @@ class Network:
         self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
         return name
 
-    def constant(self, value):
+    def constant(self, value, dtype=np.float32):
         name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
         return name
 
     def normal(self, *shape):
@@ -79,11 +80,8 @@ def products(shape, inner=96):
 def heads(shape):
     """The residual has another shape than the product that it is added to."""
     net, (rows, columns) = Network(), shape[-2:]
-    flat, whole = (net.constant(0) for _ in range(2))
-    net.constants[-2:] = [
-        numpy_helper.from_array(np.array(size), name)
-        for size, name in (([rows, columns], flat), ([1, rows, columns], whole))
-    ]
+    flat = net.constant([rows, columns], np.int64)
+    whole = net.constant([1, rows, columns], np.int64)
     x = net.add("Tanh", "x")
     for _ in range(BLOCKS):
         h = net.add("Relu", net.add("MatMul", x, net.normal(columns, columns)))
@@ -138,11 +136,11 @@ def make_input(model):
     return np.random.default_rng(1).normal(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("cpu", UNITS)
+@pytest.mark.parametrize("cpu", ["x86-64", *UNITS])
 @pytest.mark.parametrize("case", CASES)
 def test_kernels(case, cpu):
-    if UNITS[cpu] not in Path("/proc/cpuinfo").read_text().split():
-        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    if cpu in UNITS:
+        skip_unless_runs(cpu)
     make, form, kernel = CASES[case]
     model = make()
     x = make_input(model)

@@ -9,12 +9,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "python"))
 import dlc  # noqa: E402
+from cpus import UNITS, skip_unless_runs  # noqa: E402
 
 # As of maps (test_winograd.py), relative to the largest output.
 TOLERANCE = 2e-5
-UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
 KNOWN = {"n": 2, "d": 5, "h": 9, "w": 11}
 
 
@@ -94,8 +95,7 @@ def check(form, sizes, window, pads, group=1, strides=(1, 1, 1), dilations=(1, 1
     ],
 )
 def test_shapes(cpu, form, sizes, window, pads):
-    if UNITS[cpu] not in Path("/proc/cpuinfo").read_text().split():
-        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    skip_unless_runs(cpu)
     check(form, sizes, window, pads, cpu=cpu)
 
 

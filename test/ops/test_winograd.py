@@ -9,14 +9,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "python"))
 import dlc  # noqa: E402
+from cpus import UNITS, skip_unless_runs  # noqa: E402
 
 # Errors of the transforms in f32, relative to the largest output; the direct
 # form has some 1e-6.
 TOLERANCE = 2e-5
-# (target cpu, what /proc/cpuinfo calls it)
-UNITS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512bw"}
 
 
 def make_model(n, c, h, w, o, window, pads, residual=False, strides=(1, 1),
@@ -77,9 +77,7 @@ def check(values, expected):
     ],
 )
 def test_shapes(cpu, sizes, window, pads):
-    flags = Path("/proc/cpuinfo").read_text().split()
-    if UNITS[cpu] not in flags:
-        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    skip_unless_runs(cpu)
     model, initializers = make_model(*sizes, window, pads)
     x = np.random.default_rng(1).standard_normal(sizes[:4]).astype("float32")
     result = dlc.compile(model, cpu=cpu, conv="winograd").run({"x": x})
@@ -102,8 +100,7 @@ def test_shapes(cpu, sizes, window, pads):
 )
 def test_tiles(cpu, form, sizes, window):
     """Tiles whose transforms go by columns and by lines, and blocks of them."""
-    if UNITS[cpu] not in Path("/proc/cpuinfo").read_text().split():
-        pytest.skip(f"this machine has no {UNITS[cpu]}")
+    skip_unless_runs(cpu)
     pads = (window[0] // 2, window[1] // 2) * 2
     model, initializers = make_model(*sizes, window, pads, residual=True)
     rng = np.random.default_rng(6)
